@@ -8,7 +8,7 @@ use writ_keyd_client::caller::{Caller, CallerKind, Session};
 use writ_keyd_client::protocol::{Forwarded, Network};
 use writ_model::{AccountId, Arn, Region, Timestamp};
 use writ_policy::{
-    Access, Authorizer, Context, Denied, Layers, Named, Permit, Policy, PolicyKind, Principal,
+    Authorizer, Context, Denied, Layers, Named, Permit, Policy, PolicyKind, Principal,
     Request, authorize, keys,
 };
 use writ_store::Snapshot;
@@ -219,30 +219,27 @@ impl Authorizer for SnapshotAuthorizer<'_> {
         // Whoever is gone keeps no identity policy and is stopped by an empty boundary.
         let nothing: &[Named<'_>] = &[];
         let boundary = if self.exists { boundary.as_deref() } else { Some(nothing) };
-        let layers = |access: &Access<'_>| Layers {
-            identity: &identity,
-            boundary,
-            session: session.as_deref(),
-            resource: access.resource_policy,
-            scps: &[],
-            rcps: &[],
-            vpce: call.vpce,
-            mode: access.mode,
-        };
-        let pairs: Vec<(Request<'_>, Layers<'_>)> = call
-            .accesses
-            .iter()
-            .map(|access| {
-                let request = Request {
-                    principal: Some(&self.principal),
-                    action: access.action,
-                    resource: access.resource,
-                    resource_account: access.resource_account,
-                    context: access.context.unwrap_or(call.context),
-                };
-                (request, layers(access))
-            })
-            .collect();
+        let mut pairs = Vec::with_capacity(call.accesses.len());
+        for access in call.accesses {
+            let request = Request {
+                principal: Some(&self.principal),
+                action: access.action,
+                resource: access.resource,
+                resource_account: access.resource_account,
+                context: access.context.unwrap_or(call.context),
+            };
+            let layers = Layers {
+                identity: &identity,
+                boundary,
+                session: session.as_deref(),
+                resource: access.resource_policy,
+                scps: &[],
+                rcps: &[],
+                vpce: call.vpce,
+                mode: access.mode,
+            };
+            pairs.push((request, layers));
+        }
         authorize(&pairs)
     }
 }
