@@ -403,7 +403,11 @@ fn principal_of(text: &str, context: &Context) -> Option<Principal> {
             if role.is_empty() || session.is_empty() || session.contains('/') {
                 return None;
             }
-            let ends = |a: &Arn| a.account() == Some(account) && a.resource().ends_with(role);
+            let ends = |a: &Arn| {
+                a.account() == Some(account)
+                    && a.resource().starts_with("role/")
+                    && a.resource().rsplit('/').next() == Some(role)
+            };
             let role_arn = given(keys::PRINCIPAL_ARN)
                 .and_then(|t| t.parse().ok())
                 .filter(ends)
