@@ -107,7 +107,8 @@ impl Engine for SqliteEngine {
              ORDER BY revision, ordinal",
         )?;
         let limit = i64::try_from(limit.max(1)).unwrap_or(i64::MAX);
-        let mut rows = statement.query(named_params! { ":after": int(after.0), ":limit": limit })?;
+        let mut rows =
+            statement.query(named_params! { ":after": int(after.0), ":limit": limit })?;
         let mut changes = Vec::new();
         while let Some(row) = rows.next()? {
             changes.push(change(row)?);
@@ -142,7 +143,8 @@ impl Engine for SqliteEngine {
         if accepted.is_empty() {
             return Ok(Outcome { results, ..Outcome::default() });
         }
-        transaction.execute("DELETE FROM outbox WHERE revision <= ?1", [int(group.acknowledged.0)])?;
+        transaction
+            .execute("DELETE FROM outbox WHERE revision <= ?1", [int(group.acknowledged.0)])?;
         let pending: i64 =
             transaction.query_row("SELECT count(*) FROM outbox", [], |row| row.get(0))?;
         check_outbox(usize::try_from(pending).unwrap_or(usize::MAX), &accepted)?;
