@@ -282,8 +282,8 @@ fn limits_of_tickets_hold() {
     };
     assert!(Ticket::mint(&KEY, &hop(1, 60)).is_ok());
     assert!(Ticket::mint(&KEY, &hop(1, 61)).is_err());
-    assert!(Ticket::mint(&KEY, &hop(7, 60)).is_ok());
-    assert!(Ticket::mint(&KEY, &hop(8, 60)).is_err(), "nine services");
+    assert!(Ticket::mint(&KEY, &hop(8, 60)).is_ok());
+    assert!(Ticket::mint(&KEY, &hop(9, 60)).is_err(), "nine hops");
     assert!(Ticket::mint(&KEY, &Root { via: via(2), ..root() }).is_err(), "via against depth");
 }
 
