@@ -401,6 +401,7 @@ proptest! {
     ) {
         if let Ok(ticket) = Ticket::from_bytes(&bytes) {
             prop_assert_eq!(ticket.to_bytes(), bytes.clone());
+            prop_assert!(ticket.verify(&key_of).is_err());
         }
         Proof::from_bytes(&bytes).ok();
         let ticket = Ticket { root: cbor::to_vec(&root()), caveats: vec![bytes], tag };
