@@ -312,8 +312,9 @@ fn by_path(request: &Request<'_>) -> Result<Classified, ClassifyError> {
         (None, None) => Level::Service,
     };
     let known = Service::S3.info().known;
-    let mut candidates =
-        known.iter().filter(|known| known.method == request.method && level_of(known) == level);
+    let mut candidates = known
+        .iter()
+        .filter(|known| known.method == request.method && level_of(known) == Some(level));
     let mut best: Option<(&'static Known, Fit)> = None;
     let mut any = false;
     for known in &mut candidates {
@@ -347,8 +348,10 @@ fn fit(known: &'static Known, target: &S3Target, request: &Request<'_>) -> Optio
         (None, Some(_)) => false,
     });
     let has_query = known.required_query.iter().all(|name| value(name).is_some());
-    // Presigned requests carry headers in the query string.
-    let has_headers = known.required_headers.iter().all(|name| {
+    // A header tells operations apart only where no sub-resource does; else its absence is for
+    // validation to report. Presigned requests carry headers in the query string.
+    let telling = if literals.is_empty() { known.required_headers } else { &[] };
+    let has_headers = telling.iter().all(|name| {
         request.headers.iter().any(|(have, _)| have.eq_ignore_ascii_case(name))
             || target.query.iter().any(|(have, _)| have.eq_ignore_ascii_case(name))
     });
@@ -361,7 +364,7 @@ fn fit(known: &'static Known, target: &S3Target, request: &Request<'_>) -> Optio
     if !(demanded && has_query && has_headers && allowed) {
         return None;
     }
-    let demands = literals.len() + known.required_query.len() + known.required_headers.len();
+    let demands = literals.len() + known.required_query.len() + telling.len();
     let implemented = operation::operation(Service::S3, known.name).is_some();
     Some((demands, implemented, !known.deprecated))
 }
@@ -373,16 +376,13 @@ fn is_neutral(name: &str) -> bool {
     name == "x-id" || prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case("x-amz-"))
 }
 
-fn level_of(known: &Known) -> Level {
-    match path_of(known) {
-        "/{Bucket}/{Key+}" => Level::Object,
-        "/{Bucket}" => Level::Bucket,
-        _ => Level::Service,
+fn level_of(known: &Known) -> Option<Level> {
+    match known.uri.split_once('?').map_or(known.uri, |(path, _)| path) {
+        "/{Bucket}/{Key+}" => Some(Level::Object),
+        "/{Bucket}" => Some(Level::Bucket),
+        "/" => Some(Level::Service),
+        _ => None,
     }
-}
-
-fn path_of(known: &Known) -> &'static str {
-    known.uri.split_once('?').map_or(known.uri, |(path, _)| path)
 }
 
 /// The parameters that the template of an operation fixes, with their values where it does.

@@ -11,6 +11,8 @@
 //! Invariant: limits on bytes, depth and members apply before a struct exists.
 
 pub mod classify;
+#[cfg(test)]
+mod codec_tests;
 pub mod error;
 mod form;
 #[expect(missing_docs, reason = "generated: AWS's pages, linked there, document the members")]
