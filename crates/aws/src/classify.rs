@@ -96,8 +96,8 @@ pub enum ClassifyError {
         version: String,
     },
     /// The parameters cannot be decoded.
-    #[error("{0}")]
-    Malformed(Box<ApiError>),
+    #[error("{1}")]
+    Malformed(Service, Box<ApiError>),
     /// The path cannot be decoded or names no bucket and key.
     #[error("the path is malformed")]
     InvalidUri,
@@ -161,7 +161,7 @@ impl ClassifyError {
             ClassifyError::UnknownOperation { service, name, version } => {
                 (*service, ApiError::unknown_operation(*service, name, version))
             }
-            ClassifyError::Malformed(error) => (Service::Sts, (**error).clone()),
+            ClassifyError::Malformed(service, error) => (*service, (**error).clone()),
             ClassifyError::InvalidUri => s3("InvalidURI", "Couldn't parse the specified URI."),
             ClassifyError::KeyTooLong => s3("KeyTooLongError", "Your key is too long"),
             ClassifyError::RepeatedParameter(name) => {
@@ -238,13 +238,12 @@ type Action = (Option<String>, Option<String>, Parameters);
 
 /// Reads `Action` from the body of a POST or the query string of a GET. A POST may name it in the
 /// query string when its body has none.
-fn action(request: &Request<'_>) -> Result<Action, ClassifyError> {
-    let malformed = |error| ClassifyError::Malformed(Box::new(error));
-    let in_query = query::list_action(request.query.as_bytes()).map_err(malformed)?;
+fn action(request: &Request<'_>) -> Result<Action, ApiError> {
+    let in_query = query::list_action(request.query.as_bytes())?;
     if request.method == "GET" {
         return Ok((in_query.0, in_query.1, Parameters::QueryString));
     }
-    let in_body = query::list_action(request.body).map_err(malformed)?;
+    let in_body = query::list_action(request.body)?;
     match (in_query.0.is_some(), in_body.0.is_some()) {
         (true, true) => Ok((None, None, Parameters::Body)),
         (true, false) if request.body.is_empty() => {
@@ -258,7 +257,9 @@ fn by_action(service: Service, request: &Request<'_>) -> Result<Classified, Clas
     if !matches!(request.method, "GET" | "POST") {
         return Err(ClassifyError::MissingOperation(service));
     }
-    let (name, version, parameters) = action(request)?;
+    let action = action(request);
+    let (name, version, parameters) =
+        action.map_err(|error| ClassifyError::Malformed(service, Box::new(error)))?;
     let Some(name) = name else {
         let both = |text: &[u8]| query::list_action(text).is_ok_and(|(name, _)| name.is_some());
         return Err(if both(request.query.as_bytes()) && both(request.body) {

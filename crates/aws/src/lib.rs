@@ -5,7 +5,7 @@
 //! `cargo xtask codegen` makes from botocore's service models (see `generated/NOTICE`).
 //!
 //! Way of a request: [`classify`] finds service and operation; [`query`], [`json`] or [`rest_xml`]
-//! decodes the parameters into a [`Value`], within the limits of [`limits`];
+//! ([`wire`] chooses) decodes the parameters into a [`Value`], within the limits of [`limits`];
 //! [`Input::from_value`] checks the model's constraints and builds the struct.
 //!
 //! Invariant: limits on bytes, depth and members apply before a struct exists.
@@ -28,6 +28,7 @@ pub mod shape;
 mod typed;
 pub mod validate;
 pub mod value;
+pub mod wire;
 mod xml;
 
 pub use error::ApiError;

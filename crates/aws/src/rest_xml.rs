@@ -142,9 +142,8 @@ fn malformed_xml() -> ApiError {
 
 fn invalid(member: &Member, text: &str, expected: &str) -> ApiError {
     let message = format!("Argument {} must be {expected}", member.wire());
-    ApiError::new("InvalidArgument", message, 400)
-        .with("ArgumentName", member.wire())
-        .with("ArgumentValue", text)
+    let error = ApiError::new("InvalidArgument", message, 400).with("ArgumentName", member.wire());
+    if member.shape.sensitive { error } else { error.with("ArgumentValue", text) }
 }
 
 fn body(input: &Shape, body: &[u8]) -> Result<BTreeMap<String, Value>, ApiError> {

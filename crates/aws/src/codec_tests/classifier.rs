@@ -247,7 +247,7 @@ fn ambiguous_and_unknown_requests_are_refused() {
         assert!((400..500).contains(&error.status), "{error}");
     }
     let repeated = Request { body: b"Action=GetUser&Action=DeleteUser", ..iam };
-    assert!(matches!(classify(&repeated), Err(ClassifyError::Malformed(_))));
+    assert!(matches!(classify(&repeated), Err(ClassifyError::Malformed(Service::Iam, _))));
 }
 
 #[test]
