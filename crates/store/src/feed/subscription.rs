@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::sync::broadcast::{self, error::RecvError, error::TryRecvError};
 use writ_model::Nonce;
@@ -70,6 +71,9 @@ impl Subscription {
     /// Takes a frame of the node: queues the proof of currency that it asks for.
     pub fn polled(&mut self, frame: &[u8]) -> Result<(), StoreError> {
         let ToWriter::Poll(PollFrame { number, seen }) = decode(frame)?;
+        if self.shared.closed.load(Ordering::SeqCst) {
+            return Err(StoreError::Closed);
+        }
         self.shared.note(self.id, seen);
         // The revision is read first, and all that happened before goes first: with the proof the
         // node has every ending that is in force here now.
