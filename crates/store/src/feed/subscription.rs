@@ -124,8 +124,14 @@ impl Subscription {
             let all = load.snapshot.objects().filter(|(object, _)| wanted(object));
             load.objects = all.map(|(o, at)| ObjectItem::new(&o, at)).collect::<Result<_, _>>()?;
         }
-        let part = load.objects.len().min(limits::FEED_LOAD_OBJECTS);
-        let objects: Vec<ObjectItem> = load.objects.drain(..part).collect();
+        let (mut objects, mut bytes) = (Vec::new(), 0);
+        while bytes < limits::FEED_LOAD_BYTES
+            && objects.len() < limits::FEED_LOAD_OBJECTS
+            && let Some(object) = load.objects.pop_front()
+        {
+            bytes += object.body.len();
+            objects.push(object);
+        }
         let frame = LoadFrame {
             v: Version,
             epoch: load.snapshot.epoch(),
