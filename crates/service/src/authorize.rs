@@ -12,6 +12,7 @@ use writ_policy::{
     Request, authorize, keys,
 };
 use writ_store::Snapshot;
+use writ_store::derived::InlinePolicies;
 
 /// What is known of a request beside its caller.
 pub struct Circumstances<'a> {
@@ -166,11 +167,11 @@ impl<'a> SnapshotAuthorizer<'a> {
             self.exists = false;
             return;
         };
-        self.add_inline(user.derived.inline());
+        self.add_inline(&user.derived);
         self.add_managed(user.attached_policies.iter());
         for group in &user.groups {
             if let Some(group) = self.snapshot.group(caller.account, group) {
-                self.add_inline(group.derived.inline());
+                self.add_inline(&group.derived);
                 self.add_managed(group.attached_policies.iter());
             }
         }
@@ -182,7 +183,7 @@ impl<'a> SnapshotAuthorizer<'a> {
             self.exists = false;
             return;
         };
-        self.add_inline(role.derived.inline());
+        self.add_inline(&role.derived.inline);
         self.add_managed(role.attached_policies.iter());
         self.boundary = role.boundary.as_ref().map(|arn| managed(arn, self.snapshot));
     }
@@ -199,10 +200,11 @@ impl<'a> SnapshotAuthorizer<'a> {
         self.session = Some(inline.chain(managed).collect());
     }
 
-    fn add_inline<'p>(&mut self, policies: impl Iterator<Item = (&'p str, &'p Arc<Policy>)>) {
-        self.identity.extend(
-            policies.map(|(name, policy)| Owned { name: name.to_owned(), policy: Arc::clone(policy) }),
-        );
+    fn add_inline(&mut self, policies: &InlinePolicies) {
+        let owned = policies
+            .iter()
+            .map(|(name, policy)| Owned { name: name.clone(), policy: Arc::clone(policy) });
+        self.identity.extend(owned);
     }
 
     fn add_managed<'p>(&mut self, arns: impl Iterator<Item = &'p Arn>) {
@@ -248,7 +250,7 @@ impl Authorizer for SnapshotAuthorizer<'_> {
 /// there as a policy that denies.
 fn managed(arn: &Arn, snapshot: &Snapshot) -> Owned {
     let policy = crate::managed::compiled(arn)
-        .or_else(|| snapshot.managed_policy(arn).and_then(|entry| entry.derived.in_force()));
+        .or_else(|| snapshot.managed_policy(arn).map(|entry| Arc::clone(&entry.derived)));
     let policy =
         policy.unwrap_or_else(|| Arc::new(Policy::load("missing", PolicyKind::Identity)));
     Owned { name: arn.to_string(), policy }

@@ -409,6 +409,7 @@ fn outbox(record: Record) -> OutboxRecord {
     OutboxRecord {
         event_id: record.event_id,
         logs: vec![record.log],
+        use_position: record.use_position,
         record: record.json,
     }
 }

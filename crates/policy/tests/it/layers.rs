@@ -4,12 +4,12 @@
 use serde_json::{Value, json};
 use writ_policy::cases::eval_case;
 
-pub fn answer(case: &Value) -> Value {
+pub(crate) fn answer(case: &Value) -> Value {
     serde_json::from_str(&eval_case(&case.to_string())).unwrap()
 }
 
 /// The decision is as expected, and the reason begins or ends with what belongs to it.
-pub fn check(case: &Value, expected: &str) -> Value {
+pub(crate) fn check(case: &Value, expected: &str) -> Value {
     let answer = answer(case);
     assert_eq!(answer["decision"], expected, "{case:#}\n{answer:#}");
     answer

@@ -5,30 +5,30 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-pub struct Caller {
+pub(crate) struct Caller {
     /// root, user, role, federated, service, anonymous
-    pub kind: &'static str,
-    pub account: &'static str,
-    pub arn: &'static str,
+    pub(crate) kind: &'static str,
+    pub(crate) account: &'static str,
+    pub(crate) arn: &'static str,
     /// The role of a session, the user behind a federated user.
-    pub owner: &'static str,
-    pub linked: bool,
+    pub(crate) owner: &'static str,
+    pub(crate) linked: bool,
 }
 
-pub type Keys = BTreeMap<String, Vec<String>>;
+pub(crate) type Keys = BTreeMap<String, Vec<String>>;
 
 #[derive(Default)]
-pub struct Question<'a> {
-    pub action: &'a str,
-    pub resource: &'a str,
-    pub resource_account: &'a str,
-    pub identity: Vec<&'a Value>,
-    pub boundary: Option<Vec<&'a Value>>,
-    pub session: Option<Vec<&'a Value>>,
-    pub resource_policy: Option<&'a Value>,
-    pub scps: Vec<Vec<&'a Value>>,
-    pub rcps: Vec<Vec<&'a Value>>,
-    pub vpce: Option<Vec<&'a Value>>,
+pub(crate) struct Question<'a> {
+    pub(crate) action: &'a str,
+    pub(crate) resource: &'a str,
+    pub(crate) resource_account: &'a str,
+    pub(crate) identity: Vec<&'a Value>,
+    pub(crate) boundary: Option<Vec<&'a Value>>,
+    pub(crate) session: Option<Vec<&'a Value>>,
+    pub(crate) resource_policy: Option<&'a Value>,
+    pub(crate) scps: Vec<Vec<&'a Value>>,
+    pub(crate) rcps: Vec<Vec<&'a Value>>,
+    pub(crate) vpce: Option<Vec<&'a Value>>,
 }
 
 fn list(value: Option<&Value>) -> Vec<String> {
@@ -366,7 +366,7 @@ impl Evaluation<'_> {
     }
 }
 
-pub fn decide(q: &Question<'_>, caller: &Caller, keys: &Keys) -> &'static str {
+pub(crate) fn decide(q: &Question<'_>, caller: &Caller, keys: &Keys) -> &'static str {
     const DENIED: &str = "ImplicitlyDenied";
     if q.action.eq_ignore_ascii_case("sts:GetCallerIdentity") {
         return "Allowed";
