@@ -173,3 +173,18 @@ async fn barrier_waits_for_a_node_that_still_decides_from_before() {
     let revision = store.commit(transaction().put(revocation("c", 1))).await.unwrap().revision;
     tokio::time::timeout(STALENESS_MAX * 2, store.barrier(revision)).await.unwrap();
 }
+
+#[tokio::test]
+async fn store_that_is_closed_proves_nothing() {
+    let mut pair = pair().await;
+    drop(pair.store);
+    let poll = pair.node.poll();
+    for _ in 0..1000 {
+        if let Err(error) = pair.feed.polled(&poll) {
+            assert!(matches!(error, writ_store::StoreError::Closed), "{error}");
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("the feed goes on without a store");
+}
