@@ -73,15 +73,15 @@ struct State {
 
 impl Queue {
     /// Queues a job; gives it back if there is no room, or if the queue is closed.
-    pub(crate) fn put(&self, job: Job) -> Result<(), Refused> {
+    pub(crate) fn put(&self, job: Job) -> Result<(), Box<Refused>> {
         let mut state = self.lock();
         if state.closed {
-            return Err(Refused { job, full: false });
+            return Err(Box::new(Refused { job, full: false }));
         }
         // keyd's records pass always: keyd limits them itself, and answers wait for them.
         let bounded = matches!(job, Job::Append(_));
         if bounded && state.records > 0 && state.records + job.records() > QUEUE_MAX_RECORDS {
-            return Err(Refused { job, full: true });
+            return Err(Box::new(Refused { job, full: true }));
         }
         state.records += job.records();
         state.jobs.push_back(job);

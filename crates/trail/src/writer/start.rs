@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, channel, sync_channel};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serde_json::json;
@@ -14,6 +15,7 @@ use writ_proof::leaf::Kind;
 use writ_proof::origin::{LogName, Origin};
 use writ_proof::roster::Genesis;
 use writ_proof::statement::Signed;
+use writ_proof::use_record::UsePosition;
 
 use super::keyd::Keyd;
 use super::ledger::Ledger;
@@ -56,7 +58,6 @@ pub(super) fn start(config: TrailConfig, env: Arc<dyn Env>) -> Result<Trail, Tra
     let is_new = ledger.frontier(LogName::Operator).size() == 0;
 
     let queue = Arc::new(Queue::default());
-    let keyd = Arc::new(Keyd::new(Arc::clone(&queue)));
     let (acks, positions) = channel();
     let sequencer = Sequencer::new(
         wal,
@@ -76,7 +77,29 @@ pub(super) fn start(config: TrailConfig, env: Arc<dyn Env>) -> Result<Trail, Tra
         append_own(&queue, vec![genesis_item(&genesis_bytes, genesis_hash)])?;
     }
     append_own(&queue, vec![boot_item(&*env, found.cut.as_ref())])?;
+    let parts = Parts { env, shared, queue, notes, genesis, genesis_hash, sequencer };
+    follow(config, parts, positions)
+}
 
+/// What runs once the sequencer does.
+struct Parts {
+    env: Arc<dyn Env>,
+    shared: Arc<Shared>,
+    queue: Arc<Queue>,
+    notes: Arc<Notes>,
+    genesis: Genesis,
+    genesis_hash: Hash,
+    sequencer: JoinHandle<Result<(), TrailError>>,
+}
+
+/// Starts everything that follows the log.
+fn follow(
+    config: TrailConfig,
+    parts: Parts,
+    positions: Receiver<UsePosition>,
+) -> Result<Trail, TrailError> {
+    let Parts { env, shared, queue, notes, genesis, genesis_hash, sequencer } = parts;
+    let keyd = Arc::new(Keyd::new(Arc::clone(&queue)));
     let builder = Builder::open(&config.dir, &genesis.site, Arc::clone(&shared))?;
     let checkpointer = Checkpointer {
         site: genesis.site.clone(),
@@ -103,12 +126,9 @@ pub(super) fn start(config: TrailConfig, env: Arc<dyn Env>) -> Result<Trail, Tra
     })?;
     let peers = Peers { queue: Arc::clone(&queue), shared: Arc::clone(&shared), lookups };
     spool::start(config.spool, &queue, &shared)?;
-    let context = witness::Context {
-        files: LogFiles::new(&config.dir, &Origin::new(genesis.site.clone(), LogName::Checkpoint)),
-        notes,
-        shared: Arc::clone(&shared),
-        env,
-    };
+    let origin = Origin::new(genesis.site.clone(), LogName::Checkpoint);
+    let files = LogFiles::new(&config.dir, &origin);
+    let context = witness::Context { files, notes, shared: Arc::clone(&shared), env };
     witness::start(config.witnesses, &context)?;
     if let Some(connector) = config.watch {
         push::start(connector, context, &genesis, genesis_hash)?;
