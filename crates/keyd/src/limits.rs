@@ -38,6 +38,10 @@ pub const ENDED_MAX: usize = 1_000_000;
 pub const HANDLE_LIFETIME: Duration = Duration::from_secs(60);
 /// Handles that are unspent at one time.
 pub const HANDLES_MAX: usize = 65_536;
+/// Bytes of signed parameters behind unspent handles, together.
+pub const HANDLES_MAX_BYTES: usize = 256 * 1024 * 1024;
+/// Bytes of signed parameters behind one handle; larger requests name nothing that keyd does.
+pub const INPUT_MAX_BYTES: usize = 512 * 1024;
 /// How long an upload's handle may wait for its next chunks.
 pub const CHUNKS_LIFETIME: Duration = Duration::from_secs(3600);
 /// Chunk signatures in one command.
