@@ -8,14 +8,21 @@
 //! decodes the parameters into a [`Value`], within the limits of [`limits`];
 //! [`Input::from_value`] checks the model's constraints and builds the struct.
 //!
+//! [`sigv4`] canonicalises and checks signatures, [`chunked`] reads aws-chunked bodies, [`checksum`]
+//! computes S3's checksums; no secret is held longer than a [`sigv4::SigningKey`] lives.
+//!
 //! Invariant: limits on bytes, depth and members apply before a struct exists.
 
+pub mod checksum;
+pub mod chunked;
 pub mod error;
 #[expect(missing_docs, reason = "generated: AWS's pages, linked there, document the members")]
 pub mod generated;
+pub mod limits;
 pub mod operation;
 mod pattern;
 pub mod shape;
+pub mod sigv4;
 mod typed;
 pub mod validate;
 pub mod value;
