@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use writ_model::Env;
 use zeroize::Zeroizing;
 
-use crate::crypto::{Aead, NONCE_BYTES, TAG_BYTES, equal, kbkdf, sha256, take};
+use crate::crypto::{Aead, NONCE_BYTES, TAG_BYTES, equal, kbkdf, take};
 use crate::{Error, limits};
 
 /// The first bytes of a blob; the digit is the format's version.
@@ -44,11 +44,6 @@ pub fn canonical_context(context: &EncryptionContext) -> Vec<u8> {
         }
     }
     bytes
-}
-
-/// SHA-256 of the canonical context, by which records and tickets name it.
-pub fn context_digest(context: &EncryptionContext) -> [u8; 32] {
-    sha256(&[&canonical_context(context)])
 }
 
 /// Who made a blob, read from its header without opening it.

@@ -167,6 +167,11 @@ impl Catalogue {
         }
     }
 
+    /// Remembers an account of an earlier run.
+    pub(crate) fn remember_account(&mut self, account: AccountId) {
+        self.accounts.insert(account);
+    }
+
     /// True once for each account.
     pub(crate) fn first_credential(&mut self, account: AccountId) -> bool {
         self.accounts.insert(account)

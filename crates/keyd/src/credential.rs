@@ -50,8 +50,10 @@ pub(crate) struct Owner {
     pub(crate) user: Option<String>,
     /// When it was issued.
     pub(crate) created: Timestamp,
+    /// True if an identity policy, which keyd does not evaluate, let it be issued.
+    pub(crate) delegated: bool,
 }
-cbor_map!(Owner { 1: account, 2: opt user, 3: created });
+cbor_map!(Owner { 1: account, 2: opt user, 3: created, 4: delegated });
 
 /// A new secret access key: 40 characters of base64, 240 random bits, as AWS's.
 pub(crate) fn new_secret(env: &dyn Env) -> SecretBytes {
@@ -124,6 +126,7 @@ mod tests {
                 account,
                 user: None,
                 created: Timestamp::from_secs(9),
+                delegated: false,
             }),
         }
     }

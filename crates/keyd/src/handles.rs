@@ -13,6 +13,8 @@ use crate::limits;
 pub(crate) struct Admitted {
     /// Who signed.
     pub(crate) caller: Caller,
+    /// True if identity policies alone let the credential be issued.
+    pub(crate) credential_delegated: bool,
     /// The service that was asked.
     pub(crate) service: Service,
     /// The operation, as the signed bytes name it.

@@ -1,16 +1,17 @@
 //! The head file: what keyd must remember over a restart, appended and never rewritten.
 //!
 //! A record is `length u32 BE | first 8 bytes of SHA-256(body) | body (CBOR)`. Records are the last
-//! checkpoint signed for each log and the head of the use-record chain. A torn last record, which a
+//! checkpoint signed for each log, the head of the use-record chain, and the accounts that exist. A torn last record, which a
 //! crash leaves behind, is ignored; a damaged one before the end stops the start.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use writ_keyd_client::protocol::UsePosition;
+use writ_model::AccountId;
 use writ_proof::{cbor, cbor_enum, cbor_map};
 
 use crate::crypto::{sha256, take};
@@ -27,8 +28,10 @@ pub enum HeadRecord {
     Chain(UsePosition),
     /// The last position that trail has acknowledged.
     Acknowledged(UsePosition),
+    /// An account that has got its first credential; it gets no second one.
+    Account(AccountId),
 }
-cbor_enum!(HeadRecord { 0: Signed(_), 1: Chain(_), 2: Acknowledged(_) });
+cbor_enum!(HeadRecord { 0: Signed(_), 1: Chain(_), 2: Acknowledged(_), 3: Account(_) });
 
 /// The last checkpoint signed for one log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +54,8 @@ pub struct Head {
     pub chain: Option<UsePosition>,
     /// The last acknowledged position.
     pub acknowledged: Option<UsePosition>,
+    /// Accounts that have got their first credential.
+    pub accounts: BTreeSet<AccountId>,
     /// Bytes of whole records; what follows is a torn tail.
     pub length: usize,
 }
@@ -78,6 +83,9 @@ impl Head {
             }
             HeadRecord::Chain(position) => self.chain = Some(position),
             HeadRecord::Acknowledged(position) => self.acknowledged = Some(position),
+            HeadRecord::Account(account) => {
+                self.accounts.insert(account);
+            }
         }
     }
 
@@ -86,7 +94,8 @@ impl Head {
         let signed = self.signed.values().cloned().map(HeadRecord::Signed);
         let chain = self.chain.clone().map(HeadRecord::Chain);
         let acknowledged = self.acknowledged.clone().map(HeadRecord::Acknowledged);
-        signed.chain(chain).chain(acknowledged).flat_map(|record| frame(&record)).collect()
+        let accounts = self.accounts.iter().copied().map(HeadRecord::Account);
+        signed.chain(chain).chain(acknowledged).chain(accounts).flat_map(|record| frame(&record)).collect()
     }
 }
 
