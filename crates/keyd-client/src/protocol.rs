@@ -6,6 +6,7 @@
 use writ_model::{AccessKeyId, AccountId, Arn, Nonce, Region, StoreEpoch, Timestamp, Uuid};
 use writ_proof::cbor_enum;
 use writ_proof::cbor_map;
+pub use writ_proof::use_record::UsePosition;
 
 use crate::caller::Caller;
 use crate::secret::SecretBytes;
@@ -330,18 +331,6 @@ cbor_map!(Forwarded {
     9: network,
     10: user_agent,
 });
-
-/// A place in keyd's chain of use records.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UsePosition {
-    /// The run of keyd.
-    pub boot: Uuid,
-    /// The record's number in that run.
-    pub seq: u64,
-    /// The chain's hash after it.
-    pub hash: [u8; 32],
-}
-cbor_map!(UsePosition { 1: boot, 2: seq, 3: hash });
 
 /// Asks for the credential that a verified CreateAccessKey, AssumeRole or GetSessionToken makes.
 pub struct IssueCredential {
