@@ -2,18 +2,17 @@
 
 use std::pin::Pin;
 
-use writ_aws::{Service, Value};
+use writ_aws::{ApiError, Service, Value};
 
 use crate::call::{Call, Outcome};
-use crate::error::Fault;
 
 /// The future of a call.
-pub type CallFuture<'a> = Pin<Box<dyn Future<Output = Result<Outcome, Fault>> + Send + 'a>>;
+pub type CallFuture<'a> = Pin<Box<dyn Future<Output = Result<Outcome, ApiError>> + Send + 'a>>;
 
 /// A service: it carries out its operations, one call at a time, on the call's own snapshot.
 ///
-/// It may be asked to carry out the same call again when its changes conflicted: nothing that it
-/// does may have an effect but through the [`Outcome`], the key module's one-time handle apart.
+/// Nothing that it does may have an effect but through the [`Outcome`] and the key module's one-time
+/// handle. Mutations of one account run one after the other, from decision to commit.
 pub trait Api: Send + Sync {
     /// Which service this is.
     fn service(&self) -> Service;

@@ -35,7 +35,7 @@ pub fn lower_first(name: &str) -> String {
         .collect()
 }
 
-fn show(shape: &Shape, value: &Value) -> Option<serde_json::Value> {
+pub(crate) fn show(shape: &Shape, value: &Value) -> Option<serde_json::Value> {
     if shape.sensitive && !matches!(value, Value::Null | Value::Blob(_)) {
         return Some(HIDDEN.into());
     }

@@ -250,7 +250,7 @@ impl Authorizer for SnapshotAuthorizer<'_> {
 /// A managed policy's version in force. One that is missing or unreadable allows nothing: it stands
 /// there as a policy that denies.
 fn managed(arn: &Arn, snapshot: &Snapshot) -> Owned {
-    let policy = writ_managed::find(arn)
+    let policy = crate::managed::compiled(arn)
         .or_else(|| snapshot.managed_policy(arn).and_then(|entry| entry.derived.in_force()));
     let policy =
         policy.unwrap_or_else(|| Arc::new(Policy::load("missing", PolicyKind::Identity)));

@@ -4,24 +4,6 @@ use writ_aws::{ApiError, Service};
 use writ_keyd_client::client::CallError;
 use writ_keyd_client::protocol::Refusal;
 
-/// What stops a call before it has an answer of its own.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Fault {
-    /// An answer for the caller.
-    #[error("{0}")]
-    Api(Box<ApiError>),
-    /// Somebody else changed the same object: decide anew on the newest snapshot.
-    #[error("the object was changed by another request")]
-    Conflict,
-}
-
-impl From<ApiError> for Fault {
-    fn from(error: ApiError) -> Fault {
-        Fault::Api(Box::new(error))
-    }
-}
-
 /// keyd's refusal, for the caller of `service`.
 pub fn refused(service: Service, refusal: &Refusal) -> ApiError {
     match refusal {

@@ -6,9 +6,6 @@ use std::time::Duration;
 /// document of 131,072 characters in percent-encoding, is 393,216 bytes.
 pub const BODY_MAX_BYTES: usize = 1024 * 1024;
 
-/// How often a mutation is decided anew after somebody else changed the same object.
-pub const CONFLICT_RETRIES_MAX: usize = 16;
-
 /// Records of unauthenticated calls that are written in each second; more are counted, not written,
 /// so that a stranger cannot fill the ledger.
 pub const UNAUTHENTICATED_RECORDS_PER_SECOND: u64 = 200;
