@@ -9,7 +9,7 @@ use writ_aws::sigv4::{self, Claim, Form, ProtocolFamily, RawRequest, SigError, S
 use writ_aws::{Protocol, Service};
 use writ_keyd_client::caller::{Caller, CallerKind};
 use writ_keyd_client::protocol::{
-    Authenticate, Authenticated, AwsRefusal, Handle, Payload, Refusal, Reply, Role, Ticket,
+    Authenticate, Authenticated, AwsRefusal, Handle, Payload, Refusal, Reply, Role,
 };
 use writ_model::{Arn, Region, Timestamp};
 
@@ -19,7 +19,8 @@ use crate::crypto::sha256;
 use crate::engine::Engine;
 use crate::handles::Admitted;
 use crate::refuse::{forbidden, unavailable};
-use crate::request;
+use crate::request::{self, Asked};
+use crate::operations;
 
 /// IAM and STS sign for this region wherever they are.
 const GLOBAL_REGION: &str = "us-east-1";
@@ -55,7 +56,7 @@ impl Engine {
         };
         let claim = sigv4::parse(&raw).map_err(|error| say(&error, family, None))?;
         let claim = claim.ok_or_else(|| say(&SigError::MissingAuthentication, family, None))?;
-        let service = request::service(&claim.scope.service);
+        let service = Service::from_signing_name(&claim.scope.service);
         let service = service.filter(|service| (*service == Service::S3) == (role == Role::S3));
         let Some(service) = service else {
             let expected = if role == Role::S3 { "s3" } else { "kms" };
@@ -205,24 +206,22 @@ impl Engine {
 
     fn admit(&self, role: Role, signed: Signed<'_>) -> Result<Authenticated, Refusal> {
         let presigned = matches!(signed.claim.form, Form::Presigned { .. });
-        let mut operation = request::operation_name(signed.service, signed.request);
+        let found =
+            request::classified(signed.service, signed.request, self.s3_domain.as_deref());
+        let asked = found.as_ref().and_then(|found| request::asked(found, signed.request));
         let mut handle = None;
-        let mut ticket: Option<Ticket> = None;
+        let mut ticket = None;
         if role == Role::S3 {
-            let asked = crate::delegation::asked(signed.request);
-            operation = asked.as_ref().map(|a| a.operation.to_owned()).unwrap_or_default();
-            if let Some(asked) = asked {
-                ticket = self.mint(&signed, &asked)?;
-            }
+            ticket = asked.map(|asked| self.mint(&signed, &asked)).transpose()?.flatten();
             handle = Some(self.begin_upload(&signed)?);
-        } else if !presigned {
-            handle = self.keep(&signed, &operation)?;
+        } else if !presigned && let Some(asked) = asked {
+            handle = self.keep(&signed, asked)?;
         }
         Ok(Authenticated {
             handle: handle.unwrap_or_else(|| self.env.nonce()),
             caller: signed.caller,
             service: signed.claim.scope.service.clone(),
-            operation,
+            operation: found.map(|found| found.name.to_owned()).unwrap_or_default(),
             request_digest: signed.verified.request_digest,
             signature_digest: signed.verified.signature_digest,
             presigned,
@@ -248,12 +247,10 @@ impl Engine {
     }
 
     /// Keeps what was asked, for operations that keyd has a part in.
-    fn keep(&self, signed: &Signed<'_>, operation: &str) -> Result<Option<Handle>, Refusal> {
-        if !crate::operations::involves_keyd(signed.service, operation) {
+    fn keep(&self, signed: &Signed<'_>, asked: Asked) -> Result<Option<Handle>, Refusal> {
+        if operations::part(signed.service, asked.operation.name).is_none() {
             return Ok(None);
         }
-        let asked = request::asked(signed.service, operation, signed.request);
-        let Some(asked) = asked else { return Ok(None) };
         self.count_admission(signed)?;
         let request = signed.request;
         let admitted = Admitted {

@@ -8,7 +8,7 @@
 use std::collections::{HashMap, HashSet};
 
 use writ_keyd_client::caller::{Caller, CallerKind};
-use writ_keyd_client::descriptor::{Descriptor, KeyState};
+use writ_keyd_client::descriptor::{Descriptor, KeyDescriptor, KeyState};
 use writ_keyd_client::protocol::End;
 use writ_model::{AccessKeyId, AccountId, Arn, KeyId, Timestamp};
 
@@ -63,8 +63,19 @@ pub(crate) struct KeyStatus {
 enum Fact {
     AccessKey(KeyStatus),
     Alias(Option<KeyId>),
-    Key(KeyState),
+    Key(Box<KeyFact>),
     Principal(Principal),
+}
+
+/// What is known of a key without its descriptor at hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KeyFact {
+    /// Its state.
+    pub(crate) state: KeyState,
+    /// SHA-256 of its policy's text.
+    pub(crate) policy_digest: [u8; 32],
+    /// The whole descriptor of a key that waits for its deletion.
+    pub(crate) pending: Option<KeyDescriptor>,
 }
 
 struct Entry {
@@ -79,6 +90,8 @@ pub(crate) struct Catalogue {
     entries: HashMap<String, Entry>,
     /// ARN of a live user or role -> unique id.
     by_arn: HashMap<String, String>,
+    by_backing_key: HashMap<[u8; 16], Arn>,
+    pending_deletion: HashSet<Arn>,
     ended_keys: HashSet<AccessKeyId>,
     ended_principals: HashSet<String>,
     /// Unique id -> sessions issued before this have ended.
@@ -159,12 +172,34 @@ impl Catalogue {
         }
     }
 
-    /// The state of a key.
-    pub(crate) fn key(&self, arn: &Arn) -> Option<KeyState> {
+    /// What is known of a key.
+    pub(crate) fn key(&self, arn: &Arn) -> Option<&KeyFact> {
         match &self.entries.get(&format!("key/{arn}"))?.fact {
-            Fact::Key(state) => Some(*state),
+            Fact::Key(fact) => Some(fact),
             _ => None,
         }
+    }
+
+    /// The key that a backing key belongs to.
+    pub(crate) fn key_of(&self, backing_key: &[u8; 16]) -> Option<&Arn> {
+        self.by_backing_key.get(backing_key)
+    }
+
+    /// Keys whose deletion is due, at most `max`.
+    pub(crate) fn due(&self, now: Timestamp, max: usize) -> Vec<KeyDescriptor> {
+        let due = |key: &&KeyDescriptor| key.deletion_date.is_some_and(|date| date <= now);
+        self.pending_deletion
+            .iter()
+            .filter_map(|arn| self.key(arn)?.pending.as_ref())
+            .filter(due)
+            .take(max)
+            .cloned()
+            .collect()
+    }
+
+    /// The newest revision of an id; 0 if there is none.
+    pub(crate) fn revision(&self, id: &str) -> u64 {
+        self.entries.get(id).map_or(0, |entry| entry.revision)
     }
 
     /// Remembers an account of an earlier run.
@@ -225,11 +260,6 @@ impl Catalogue {
         principal && key && !ended
     }
 
-    /// True if the key itself was ended, whoever holds it.
-    pub(crate) fn key_ended(&self, id: &AccessKeyId) -> bool {
-        self.ended_keys.contains(id)
-    }
-
     fn principal(&self, id: &str) -> Option<&Principal> {
         match &self.entries.get(id)?.fact {
             Fact::Principal(principal) => Some(principal),
@@ -242,6 +272,16 @@ impl Catalogue {
             && key.user.is_none()
         {
             self.accounts.insert(key.account);
+        }
+        if let Descriptor::Key(key) = descriptor {
+            for id in &key.backing_keys {
+                self.by_backing_key.insert(*id, key.arn.clone());
+            }
+            if key.state == KeyState::PendingDeletion {
+                self.pending_deletion.insert(key.arn.clone());
+            } else {
+                self.pending_deletion.remove(&key.arn);
+            }
         }
         let Fact::Principal(now) = fact(descriptor) else { return };
         let (id, unique_id) = match descriptor {
@@ -267,7 +307,11 @@ fn fact(descriptor: &Descriptor) -> Fact {
             Fact::AccessKey(KeyStatus { active: d.active, live: !d.deleted })
         }
         Descriptor::Alias(d) => Fact::Alias((!d.deleted).then(|| d.target.clone())),
-        Descriptor::Key(d) => Fact::Key(d.state),
+        Descriptor::Key(d) => Fact::Key(Box::new(KeyFact {
+            state: d.state,
+            policy_digest: d.policy_digest,
+            pending: (d.state == KeyState::PendingDeletion).then(|| d.clone()),
+        })),
         Descriptor::Role(d) => Fact::Principal(Principal {
             arn: Arn::iam(d.account, &format!("role{}{}", d.path, d.name)),
             account: d.account,

@@ -40,6 +40,8 @@ pub struct EngineParts {
     pub head_log: Arc<dyn HeadLog>,
     /// The channel to trail.
     pub sink: Arc<dyn RecordSink>,
+    /// The domain under which buckets have hosts of their own, if any: as s3 is configured.
+    pub s3_domain: Option<String>,
 }
 
 /// See the module.
@@ -53,7 +55,8 @@ pub struct Engine {
     pub(crate) policies: Policies,
     pub(crate) fas: FasKeys,
     pub(crate) head_log: Arc<dyn HeadLog>,
-    boot: Uuid,
+    pub(crate) s3_domain: Option<String>,
+    pub(crate) boot: Uuid,
     mode: String,
     hardening: Mutex<Vec<(String, String)>>,
     catalogue: RwLock<Catalogue>,
@@ -79,7 +82,7 @@ impl Engine {
     /// # Errors
     /// No locked memory at all, or the cryptographic library refuses a key.
     pub fn new(parts: EngineParts) -> Result<Engine, Error> {
-        let EngineParts { env, root, head, head_log, sink } = parts;
+        let EngineParts { env, root, head, head_log, sink, s3_domain } = parts;
         let arena = Arena::new(limits::ARENA_SLOTS).map_err(Error::io("mapping the key arena"))?;
         let domain = Domain::new(&root, arena)?;
         let boot = Uuid::random(&*env);
@@ -100,6 +103,7 @@ impl Engine {
             mode: root.mode,
             records,
             head_log,
+            s3_domain,
             boot,
             hardening: Mutex::new(hardening),
             catalogue: RwLock::new(catalogue),

@@ -5,8 +5,13 @@ use std::collections::HashMap;
 use writ_aws::{Service, Value};
 use writ_keyd_client::caller::Caller;
 use writ_keyd_client::protocol::{Forwarded, Handle, Network, Role};
-use writ_model::{Env, Region, Timestamp, Uuid};
+use writ_model::{Arn, Env, Region, Timestamp, Uuid};
+use writ_proof::fas::{Holder, Refusal, TicketUse, VerifiedTicket};
+use writ_proof::hash::Hash;
+use writ_proof::leaf::Source;
 
+use crate::blob::EncryptionContext;
+use crate::budget::Spend;
 use crate::limits;
 
 /// A request whose signature (or ticket) was right, kept until its handle is spent.
@@ -49,10 +54,41 @@ pub(crate) struct Forward {
     pub(crate) told: Forwarded,
     /// The service that presented the ticket; results are sealed to it.
     pub(crate) holder: Role,
-    /// When the ticket dies, and the handle with it.
-    pub(crate) expires: Timestamp,
+    /// The ticket, which must still allow the use when the handle is spent.
+    pub(crate) ticket: VerifiedTicket,
+    /// What was presented.
+    pub(crate) presented: Presented,
     /// What the budget counts this use under.
-    pub(crate) spend: crate::budget::Spend,
+    pub(crate) spend: Spend,
+}
+
+/// The use that a ticket was presented for.
+pub(crate) struct Presented {
+    /// For example `kms:Decrypt`.
+    pub(crate) action: String,
+    /// The key's ARN.
+    pub(crate) resource: Arn,
+    /// The encryption context.
+    pub(crate) context: EncryptionContext,
+    /// SHA-256 of the inner request's body.
+    pub(crate) body: Hash,
+}
+
+impl Forward {
+    /// Whether root and caveats allow the use now, with so many uses before it.
+    pub(crate) fn allows(&self, region: &Region, spent: u32, now: Timestamp) -> Result<(), Refusal> {
+        let wanted = TicketUse {
+            holder: &Holder::Channel(Source::S3),
+            audience: "kms",
+            region,
+            action: &self.presented.action,
+            resource: self.presented.resource.as_str(),
+            context: &self.presented.context,
+            request: self.presented.body,
+            spent,
+        };
+        self.ticket.allows(&wanted, now)
+    }
 }
 
 /// All unspent handles.
@@ -74,7 +110,7 @@ impl Handles {
         }
         let mut expires = now.plus(limits::HANDLE_LIFETIME);
         if let Some(forward) = &admitted.forwarded {
-            expires = expires.min(forward.expires);
+            expires = expires.min(forward.ticket.expires());
         }
         let handle = env.nonce();
         self.weight += admitted.weight;

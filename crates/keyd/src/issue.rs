@@ -1,7 +1,7 @@
 //! `issue-credential` and `create-account`: new secrets, each from a verified request.
 
 use writ_aws::generated::{iam::CreateAccessKeyRequest, sts::GetSessionTokenRequest};
-use writ_aws::{Input, Service, Value};
+use writ_aws::{Input, Value};
 use writ_keyd_client::caller::{Caller, CallerKind, Session};
 use writ_keyd_client::descriptor::{AccessKeyDescriptor, Descriptor};
 use writ_keyd_client::protocol::{
@@ -229,12 +229,4 @@ pub(crate) fn duration(seconds: Option<i64>) -> Option<u64> {
 pub(crate) fn mfa_refused() -> Refusal {
     let why = "MultiFactorAuthentication failed with invalid MFA one time pass code.";
     refuse::aws("AccessDenied", why, 403)
-}
-
-/// The denial of an operation whose caller has ended since it was admitted.
-pub(crate) fn ended_code(service: Service) -> (&'static str, u16) {
-    match service {
-        Service::Kms | Service::CloudTrail => ("UnrecognizedClientException", 400),
-        _ => ("InvalidClientTokenId", 403),
-    }
 }

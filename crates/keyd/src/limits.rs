@@ -59,10 +59,9 @@ pub const POLICIES_CACHED: usize = 4096;
 pub const REPLAY_SET_MAX: usize = 262_144;
 /// Budgets of transactions that are counted.
 pub const BUDGETS_MAX: usize = 262_144;
-/// How far the clocks of two processes of one site may differ.
-pub const CLUSTER_SKEW: Duration = Duration::from_secs(5);
-/// Hops of a forward access session.
-pub const FAS_DEPTH_MAX: u32 = 8;
+/// How long a transaction's budget is remembered: longer than the signature that it came from is
+/// good for, which can be dated 15 minutes ahead and is good for 15 minutes after its date.
+pub const TRANSACTION_MEMORY: Duration = Duration::from_secs(31 * 60);
 /// Bytes of a ticket's context document.
 pub const FAS_CONTEXT_MAX_BYTES: usize = 32 * 1024;
 

@@ -49,11 +49,6 @@ pub(crate) fn part(service: Service, operation: &str) -> Option<Part> {
     row.map(|(_, _, part)| *part)
 }
 
-/// True if a handle for this operation can be spent on something.
-pub(crate) fn involves_keyd(service: Service, operation: &str) -> bool {
-    part(service, operation).is_some()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,6 +3,7 @@
 //! Codes and texts follow the AWS KMS, STS and IAM API references. A refusal tells a peer no more
 //! than AWS tells a client; the reason in full is in keyd's own record.
 
+use writ_aws::{Protocol, Service};
 use writ_keyd_client::protocol::{AwsRefusal, Refusal};
 use writ_model::Arn;
 
@@ -66,6 +67,16 @@ pub(crate) fn invalid_ciphertext() -> Refusal {
 /// Something inside keyd that cannot happen with right inputs.
 pub(crate) fn internal(what: &'static str) -> Refusal {
     aws("KMSInternalException", what, 500)
+}
+
+/// The caller's credential, principal or session has ended since the request was admitted.
+pub(crate) fn ended(service: Service) -> Refusal {
+    let text = "The security token included in the request is invalid.";
+    match service.protocol() {
+        Protocol::Json => client("UnrecognizedClientException", text),
+        Protocol::Query => aws("InvalidClientTokenId", text, 403),
+        Protocol::RestXml => aws("InvalidAccessKeyId", text, 403),
+    }
 }
 
 /// The code of a refusal, for records.

@@ -2,8 +2,10 @@
 //!
 //! Service, operation and parameters come from here and never from the peer's own parse.
 
+use writ_aws::classify::{Classified, Parameters, Request, classify};
+use writ_aws::rest_xml::{self, HttpParts};
 use writ_aws::sigv4::ProtocolFamily;
-use writ_aws::{Operation, Protocol, Service, Value, json, query};
+use writ_aws::{Operation, Protocol, Service, Value, json, query, validate};
 use writ_keyd_client::protocol::{Authenticate, Payload};
 
 use crate::limits;
@@ -14,13 +16,8 @@ pub(crate) struct Asked {
     pub(crate) operation: &'static Operation,
     /// Its parameters.
     pub(crate) input: Value,
-    /// Bytes of the body that they came from.
+    /// Bytes that they take, roughly.
     pub(crate) weight: usize,
-}
-
-/// The service that a credential scope names, if Writ has it.
-pub(crate) fn service(signing_name: &str) -> Option<Service> {
-    Service::ALL.into_iter().find(|service| service.signing_name() == signing_name)
 }
 
 /// How a service names authentication errors.
@@ -51,40 +48,63 @@ pub(crate) fn header<'a>(request: &'a Authenticate, name: &str) -> Option<&'a st
     std::str::from_utf8(value).ok().map(str::trim)
 }
 
-/// The name of the operation that the signed bytes ask for; empty if there is none.
-pub(crate) fn operation_name(service: Service, request: &Authenticate) -> String {
-    let name = match service.protocol() {
-        Protocol::Json => header(request, "x-amz-target")
-            .and_then(|target| target.strip_prefix(service.target_prefix()))
-            .and_then(|rest| rest.strip_prefix('.'))
-            .map(str::to_owned),
-        Protocol::Query => query::list_action(form(request)).ok().and_then(|(action, _)| action),
-        Protocol::RestXml => None,
-    };
-    name.filter(|name| name.bytes().all(|b| b.is_ascii_alphanumeric())).unwrap_or_default()
+/// Which operation the signed bytes ask for; `None` if they can be read in no way, or in two.
+pub(crate) fn classified(
+    service: Service,
+    request: &Authenticate,
+    s3_domain: Option<&str>,
+) -> Option<Classified> {
+    let found = classify(&Request {
+        method: &request.method,
+        host: header(request, "host").unwrap_or_default(),
+        path: &request.path,
+        query: &request.query,
+        headers: &request.headers,
+        body: body(request),
+        scope_service: Some(service.signing_name()),
+        s3_domain,
+    });
+    found.ok().filter(|found| found.service == service)
 }
 
-/// The parameters of a query or JSON request, if it is one that Writ has and it can be read. What
-/// cannot be read gets no handle; the listener, which decodes the same bytes, says what is wrong.
-pub(crate) fn asked(service: Service, name: &str, request: &Authenticate) -> Option<Asked> {
-    let operation = writ_aws::operation(service, name)?;
-    let Payload::Body(body) = &request.payload else { return None };
-    if body.len() > limits::INPUT_MAX_BYTES {
+/// The parameters of a request that Writ has. What cannot be read gets no handle; the listener,
+/// which decodes the same bytes by the same code, tells the client what is wrong.
+pub(crate) fn asked(found: &Classified, request: &Authenticate) -> Option<Asked> {
+    let operation = found.operation?;
+    let form = match found.parameters {
+        Parameters::Body => body(request),
+        Parameters::QueryString => request.query.as_bytes(),
+    };
+    if form.len() > limits::INPUT_MAX_BYTES {
         return None;
     }
-    let input = match service.protocol() {
-        Protocol::Json => json::decode(operation, body).ok()?,
-        Protocol::Query => query::decode(operation, form(request)).ok()?,
-        Protocol::RestXml => return None,
+    let input = match found.service.protocol() {
+        Protocol::Json => json::decode(operation, body(request)).ok()?,
+        Protocol::Query => query::decode(operation, form).ok()?,
+        Protocol::RestXml => {
+            let target = found.s3.as_ref()?;
+            let labels: Vec<(&str, &str)> = [("Bucket", &target.bucket), ("Key", &target.key)]
+                .into_iter()
+                .filter_map(|(name, value)| value.as_deref().map(|value| (name, value)))
+                .collect();
+            let parts = HttpParts {
+                labels: &labels,
+                query: &target.query,
+                headers: &request.headers,
+                body: &[],
+            };
+            rest_xml::decode(operation, &parts).ok()?
+        }
     };
-    writ_aws::validate::check(operation, &input).ok()?;
-    Some(Asked { operation, input, weight: body.len() + 1024 })
+    if found.service.protocol() != Protocol::RestXml {
+        validate::check(operation, &input).ok()?;
+    }
+    Some(Asked { operation, input, weight: form.len() + 1024 })
 }
 
-/// The form of a query request: the body, or for a GET the query string.
-fn form(request: &Authenticate) -> &[u8] {
+fn body(request: &Authenticate) -> &[u8] {
     match &request.payload {
-        Payload::Body(body) if request.method != "GET" => body,
-        _ => request.query.as_bytes(),
+        Payload::Body(body) => body,
+        Payload::Declared(_) => &[],
     }
 }
