@@ -8,6 +8,7 @@
 //! Output: `{"id", "decision": "Allowed" | "ImplicitlyDenied" | "ExplicitlyDenied" | "error",
 //! "reason", "matched": [{"policy", "statement"}], "errors"}`.
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use writ_model::{AccountId, Arn};
 
@@ -55,11 +56,27 @@ pub fn eval_case(line: &str) -> String {
     }
 }
 
+/// One line of output; serialized in this order.
+#[derive(Serialize)]
+struct Answer<'a> {
+    id: &'a Value,
+    decision: &'static str,
+    reason: String,
+    matched: Vec<Value>,
+    errors: Vec<String>,
+}
+
+impl Answer<'_> {
+    fn line(&self) -> String {
+        // INVARIANT: values of strings, numbers and lists always have a JSON text.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
 fn error_line(id: &Value, mut errors: Vec<String>) -> String {
     errors.truncate(PARSE_ERRORS_MAX);
     let reason = errors.first().cloned().unwrap_or_default();
-    json!({"id": id, "decision": "error", "reason": reason, "matched": [], "errors": errors})
-        .to_string()
+    Answer { id, decision: "error", reason, matched: Vec::new(), errors }.line()
 }
 
 /// The policies of one layer with their names.
@@ -129,12 +146,10 @@ impl Case {
                 json!({"policy": trace.policy, "statement": statement})
             })
             .collect();
-        json!({"id": id, "decision": decision, "reason": reason, "matched": matched, "errors": []})
-            .to_string()
+        Answer { id, decision, reason, matched, errors: Vec::new() }.line()
     }
 }
 
-#[expect(clippy::ptr_arg, reason = "passed as a function to Option::map and Iterator::map")]
 fn named(documents: &Documents) -> Vec<Named<'_>> {
     documents.iter().map(|(name, policy)| Named { name, policy }).collect()
 }
@@ -226,12 +241,9 @@ impl CaseReader {
     }
 
     fn account(&mut self, case: &Json) -> Option<AccountId> {
-        let text = match present(case, "resourceAccount")? {
-            Json::String(text) | Json::Number(text) => text,
-            _ => {
-                self.fail("$.resourceAccount", "expected a string");
-                return None;
-            }
+        let (Json::String(text) | Json::Number(text)) = present(case, "resourceAccount")? else {
+            self.fail("$.resourceAccount", "expected a string");
+            return None;
         };
         match text.parse() {
             Ok(account) => Some(account),
@@ -403,7 +415,11 @@ fn principal_of(text: &str, context: &Context) -> Option<Principal> {
             if role.is_empty() || session.is_empty() || session.contains('/') {
                 return None;
             }
-            let ends = |a: &Arn| a.account() == Some(account) && a.resource().ends_with(role);
+            let ends = |a: &Arn| {
+                a.account() == Some(account)
+                    && a.resource().starts_with("role/")
+                    && a.resource().rsplit('/').next() == Some(role)
+            };
             let role_arn = given(keys::PRINCIPAL_ARN)
                 .and_then(|t| t.parse().ok())
                 .filter(ends)

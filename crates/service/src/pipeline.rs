@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{Mutex, Semaphore};
-use writ_aws::classify::{Classified, classify};
+use writ_aws::classify::{self, Classified};
 use writ_aws::sigv4::{self, RawRequest};
 use writ_aws::{ApiError, Operation, Service, Value};
 use writ_keyd_client::protocol::{
@@ -64,6 +64,9 @@ pub(crate) struct Admitted {
     pub(crate) referer: Option<String>,
     pub(crate) input: Result<Value, ApiError>,
 }
+
+/// The answer to a request that names no operation of ours, in the form of this service.
+type Unclassified = (Service, ApiError);
 
 /// What came of an admitted request, durable in the ledger.
 pub(crate) type Finished = Result<Outcome, ApiError>;
@@ -146,7 +149,10 @@ impl Pipeline {
             event_id,
             region: region.clone(),
         };
-        let service = found.as_ref().ok().map(|found| found.service);
+        let service = Some(match &found {
+            Ok(found) => found.service,
+            Err((service, _)) => *service,
+        });
         let answer = self.keyd.call(&Command::Authenticate(Box::new(authenticate))).await;
         let authenticated = match answer {
             Ok(Answer::Carried(KeydReply::Authenticated(authenticated))) => *authenticated,
@@ -167,8 +173,8 @@ impl Pipeline {
                     caller: caller.as_ref(),
                     access_key_id: access_key_id.as_ref(),
                     event_source: service.map_or("writ", Service::event_source),
-                    event_name: found.as_ref().map_or("Unknown", |found| found.operation),
-                    operation: found.as_ref().ok().and_then(|found| found.implemented),
+                    event_name: found.as_ref().map_or("Unknown", |found| found.name),
+                    operation: found.as_ref().ok().and_then(|found| found.operation),
                     region: &region,
                     network: &request.network,
                     user_agent: request.header("user-agent"),
@@ -182,7 +188,7 @@ impl Pipeline {
         };
         let found = match found {
             Ok(found) => found,
-            Err(error) => {
+            Err((_, error)) => {
                 let refused = Refused {
                     site: &self.site,
                     caller: Some(&authenticated.caller),
@@ -214,14 +220,14 @@ impl Pipeline {
         event_id: Uuid,
     ) -> Reply {
         let service = found.service;
-        let Some(operation) = found.implemented else {
-            let error = ApiError::not_implemented(service, found.operation);
+        let Some(operation) = found.operation else {
+            let error = ApiError::not_implemented(service, found.name);
             let refused = Refused {
                 site: &self.site,
                 caller: Some(&authenticated.caller),
                 access_key_id: None,
                 event_source: service.event_source(),
-                event_name: found.operation,
+                event_name: found.name,
                 operation: None,
                 region: &region,
                 network: &request.network,
@@ -385,17 +391,18 @@ impl Pipeline {
     }
 }
 
-fn classify_request(request: &Request, service: Option<&str>) -> Result<Classified, ApiError> {
-    classify(
-        &request.method,
-        request.header("host").unwrap_or_default(),
-        &request.path,
-        &request.query,
-        &request.headers,
-        &request.body,
-        service,
-    )
-    .map_err(|error| error.into_api_error())
+fn classify_request(request: &Request, service: Option<&str>) -> Result<Classified, Unclassified> {
+    let asked = classify::Request {
+        method: &request.method,
+        host: request.header("host").unwrap_or_default(),
+        path: &request.path,
+        query: &request.query,
+        headers: &request.headers,
+        body: &request.body,
+        scope_service: service,
+        s3_domain: None,
+    };
+    classify::classify(&asked).map_err(|error| error.to_api_error())
 }
 
 fn outbox(record: Record) -> OutboxRecord {

@@ -21,7 +21,8 @@ pub enum StoreError {
         object: Box<ObjectId>,
         /// What the transaction asked for.
         expected: Expect,
-        /// The object's revision; `None` when there is no such object.
+        /// The object's revision; `None` when there is no such object, or another transaction of
+        /// the same group commit has just written it.
         found: Option<Revision>,
     },
     /// What is stored breaks a rule that this program relies on.

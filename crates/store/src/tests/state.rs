@@ -56,7 +56,7 @@ fn body_of_another_version_or_with_an_unknown_field_is_refused() {
         Kind::Revocation,
         field,
         expect![
-            "the store is damaged or not ours: a stored revocation cannot be read: unknown field `hint`, expected `subject` or `before` at line 1 column 47"
+            "the store is damaged or not ours: a stored revocation cannot be read: unknown field `hint`, expected `subject` or `before` at line 1 column 46"
         ],
     );
     assert!(Body::decode(Kind::Revocation, r#"{"v":1,"body":{"subject":"x"}}"#).is_err());

@@ -67,7 +67,9 @@ async fn serve(
         .context("the state database cannot be opened")?;
     load(&keyd, &store.snapshot()).await?;
     let secrets = inherited.fd("credentials").ok();
-    accounts::create(&config.accounts, &store, &keyd, &site, &config.regions, &*env, secrets).await?;
+    let region = config.regions.first().cloned().context("no region is configured")?;
+    let platform = accounts::Platform { site: site.clone(), region };
+    accounts::create(&config.accounts, &store, &keyd, &platform, secrets).await?;
 
     let services = vec![
         Arc::new(writ_iam::Iam) as Arc<dyn writ_service::api::Api>,
@@ -88,7 +90,7 @@ async fn serve(
     let gateway = link::Gateway::new(Arc::clone(&pipeline), inherited.channel(Role::S3)?)?;
     let (reload, reloads) = watch::channel(0u64);
     listen(line, &keyd, &trail, gateway, reload, stop)?;
-    keep_current(keyd, store, reloads);
+    keep_current(keyd, store, platform, reloads);
     let address = listener.local_addr()?.to_string();
     let mut facts = vec![("listen".to_owned(), address)];
     facts.extend(hardening);
@@ -140,7 +142,12 @@ async fn load(keyd: &KeydClient, snapshot: &Snapshot) -> Result<()> {
 }
 
 /// Beats for keyd every 250 ms, and loads anew after keyd's restart.
-fn keep_current(keyd: KeydClient, store: Store, mut reloads: watch::Receiver<u64>) {
+fn keep_current(
+    keyd: KeydClient,
+    store: Store,
+    platform: accounts::Platform,
+    mut reloads: watch::Receiver<u64>,
+) {
     writ_service::task::spawn("beat", async move {
         let mut tick = tokio::time::interval(limits::BEAT);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -154,7 +161,7 @@ fn keep_current(keyd: KeydClient, store: Store, mut reloads: watch::Receiver<u64
                     }
                 }
                 _ = due.tick() => {
-                    if let Err(error) = accounts::destroy_due(&keyd, &store).await {
+                    if let Err(error) = accounts::destroy_due(&keyd, &store, &platform).await {
                         tracing::warn!(%error, "due deletions were not carried out");
                     }
                 }

@@ -1,0 +1,4 @@
+//! Foreign judges of this crate's formats: stock OpenSSH.
+
+#[cfg(test)]
+mod ssh_keygen;
