@@ -33,9 +33,8 @@ impl Engine {
     ) -> Result<Credential, Refusal> {
         let request: AssumeRoleRequest = input(&admitted.input)?;
         let caller = &admitted.caller;
-        let denied = || {
-            refuse::query_denied(facts::display(caller), "sts:AssumeRole", &request.role_arn)
-        };
+        let denied =
+            || refuse::query_denied(facts::display(caller), "sts:AssumeRole", &request.role_arn);
         if caller.kind == CallerKind::Root {
             return Err(refuse::aws(
                 "AccessDenied",
@@ -185,13 +184,17 @@ fn carried(request: &AssumeRoleRequest, caller: &Caller) -> Result<Carried, Refu
     for tag in request.tags.iter().flatten() {
         let repeated = tags.keys().any(|key: &String| key.eq_ignore_ascii_case(&tag.key));
         if repeated {
-            return Err(invalid("Duplicate tag keys found. Please note that Tag keys are case insensitive."));
+            return Err(invalid(
+                "Duplicate tag keys found. Please note that Tag keys are case insensitive.",
+            ));
         }
         tags.insert(tag.key.clone(), tag.value.clone());
     }
     let mut transitive: Vec<String> = request.transitive_tag_keys.clone().unwrap_or_default();
     if transitive.iter().any(|key| !tags.contains_key(key)) {
-        return Err(invalid("The specified transitive tag key must be included in the requested tags."));
+        return Err(invalid(
+            "The specified transitive tag key must be included in the requested tags.",
+        ));
     }
     for (key, value) in old.iter().flat_map(|session| &session.tags) {
         let inherited = old.is_some_and(|s| s.transitive_tag_keys.contains(key));
@@ -199,7 +202,9 @@ fn carried(request: &AssumeRoleRequest, caller: &Caller) -> Result<Carried, Refu
             continue;
         }
         if tags.keys().any(|asked| asked.eq_ignore_ascii_case(key)) {
-            return Err(invalid("One of the specified transitive tag keys can't be set because it conflicts with a transitive tag key from the calling session."));
+            return Err(invalid(
+                "One of the specified transitive tag keys can't be set because it conflicts with a transitive tag key from the calling session.",
+            ));
         }
         tags.insert(key.clone(), value.clone());
         transitive.push(key.clone());
@@ -253,10 +258,18 @@ fn seconds(
     let asked = duration(request.duration_seconds);
     let seconds = asked.unwrap_or(limits::SESSION_DEFAULT.as_secs());
     if chained && seconds > limits::CHAINED_SESSION_MAX.as_secs() {
-        return Err(refuse::aws("ValidationError", "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.", 400));
+        return Err(refuse::aws(
+            "ValidationError",
+            "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.",
+            400,
+        ));
     }
     if seconds > role.max_session_secs {
-        return Err(refuse::aws("ValidationError", "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.", 400));
+        return Err(refuse::aws(
+            "ValidationError",
+            "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
+            400,
+        ));
     }
     Ok(seconds)
 }
@@ -264,7 +277,9 @@ fn seconds(
 fn too_large(percent: usize) -> Refusal {
     refuse::aws(
         "PackedPolicyTooLarge",
-        format!("Packed size of session policies and tags consumes {percent}% of the allotted space."),
+        format!(
+            "Packed size of session policies and tags consumes {percent}% of the allotted space."
+        ),
         400,
     )
 }

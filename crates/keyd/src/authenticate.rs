@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
-use writ_aws::sigv4::{self, Claim, Form, ProtocolFamily, RawRequest, SigError, SigningKey, Verified};
+use writ_aws::sigv4::{
+    self, Claim, Form, PayloadMode, ProtocolFamily, RawRequest, SigError, SigningKey, Verified,
+};
 use writ_aws::{Protocol, Service};
 use writ_keyd_client::caller::{Caller, CallerKind};
 use writ_keyd_client::protocol::{
@@ -18,9 +20,9 @@ use crate::credential::{self, Holder, Owner};
 use crate::crypto::sha256;
 use crate::engine::Engine;
 use crate::handles::Admitted;
+use crate::operations;
 use crate::refuse::{forbidden, unavailable};
 use crate::request::{self, Asked};
-use crate::operations;
 
 /// IAM and STS sign for this region wherever they are.
 const GLOBAL_REGION: &str = "us-east-1";
@@ -36,6 +38,14 @@ pub(crate) struct Signed<'a> {
     pub(crate) service: Service,
 }
 
+impl Signed<'_> {
+    /// True if chunks will follow, each signed on from this signature.
+    pub(crate) fn has_signed_chunks(&self) -> bool {
+        let Payload::Declared(literal) = &self.request.payload else { return false };
+        PayloadMode::parse(literal).is_ok_and(PayloadMode::has_chunk_signatures)
+    }
+}
+
 impl Engine {
     pub(crate) fn authenticate(
         &self,
@@ -49,11 +59,8 @@ impl Engine {
             query: &request.query,
             headers: &request.headers,
         };
-        let family = if role == Role::S3 {
-            ProtocolFamily::S3
-        } else {
-            request::likely_family(request)
-        };
+        let family =
+            if role == Role::S3 { ProtocolFamily::S3 } else { request::likely_family(request) };
         let claim = sigv4::parse(&raw).map_err(|error| say(&error, family, None))?;
         let claim = claim.ok_or_else(|| say(&SigError::MissingAuthentication, family, None))?;
         let service = Service::from_signing_name(&claim.scope.service);
@@ -159,9 +166,8 @@ impl Engine {
             credential: sha256(&[&bytes]),
         };
         // A token must come with the request, a long-term credential must not.
-        let fits = |holder: &Holder| {
-            matches!(holder, Holder::Session(_)) == claim.session_token.is_some()
-        };
+        let fits =
+            |holder: &Holder| matches!(holder, Holder::Session(_)) == claim.session_token.is_some();
         let cached = self.signing_keys().get(&name);
         if let Some(opened) = cached.filter(|opened| fits(&opened.holder)) {
             return Ok(opened);
@@ -172,8 +178,7 @@ impl Engine {
         }
         let scope = &claim.scope;
         let secret = wrapped.secret.expose();
-        let key =
-            SigningKey::derive(secret, &scope.date, scope.region.as_str(), &scope.service);
+        let key = SigningKey::derive(secret, &scope.date, scope.region.as_str(), &scope.service);
         let opened = Arc::new(Opened { key, holder: wrapped.holder });
         self.signing_keys().put(name, Arc::clone(&opened));
         Ok(opened)
@@ -206,8 +211,7 @@ impl Engine {
 
     fn admit(&self, role: Role, signed: Signed<'_>) -> Result<Authenticated, Refusal> {
         let presigned = matches!(signed.claim.form, Form::Presigned { .. });
-        let found =
-            request::classified(signed.service, signed.request, self.s3_domain.as_deref());
+        let found = request::classified(signed.service, signed.request, self.s3_domain.as_deref());
         let asked = found.as_ref().and_then(|found| request::asked(found, signed.request));
         let mut handle = None;
         let mut ticket = None;
@@ -290,12 +294,8 @@ fn dummy_key(claim: &Claim) -> SigningKey {
 
 fn say(error: &SigError, family: ProtocolFamily, caller: Option<Caller>) -> Refusal {
     let fault = error.to_aws(family);
-    Refusal::Aws(AwsRefusal {
-        code: fault.code.to_owned(),
-        message: fault.message,
-        status: fault.status,
-        caller,
-    })
+    let (code, message, status) = (fault.code.to_owned(), fault.message, fault.status);
+    Refusal::Aws(Box::new(AwsRefusal { code, message, status, caller }))
 }
 
 /// The end of a request's signature: of its window, or of a presigned URL.

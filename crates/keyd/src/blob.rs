@@ -30,11 +30,11 @@ pub const BLOB_HEADER_BYTES: usize = 88;
 const LABEL: &str = "writ-blob-key-v1";
 
 /// An encryption context, in the order of its keys' bytes.
-pub type EncryptionContext = BTreeMap<String, String>;
+pub(crate) type EncryptionContext = BTreeMap<String, String>;
 
 /// The canonical bytes of a context: count, then the pairs sorted by key, each string with its
 /// length before it. No context and an empty one are the same. Injective.
-pub fn canonical_context(context: &EncryptionContext) -> Vec<u8> {
+pub(crate) fn canonical_context(context: &EncryptionContext) -> Vec<u8> {
     let word = |n: usize| u32::try_from(n).unwrap_or(u32::MAX).to_be_bytes();
     let mut bytes = word(context.len()).to_vec();
     for (key, value) in context {

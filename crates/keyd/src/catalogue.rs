@@ -310,7 +310,7 @@ fn fact(descriptor: &Descriptor) -> Fact {
         Descriptor::Key(d) => Fact::Key(Box::new(KeyFact {
             state: d.state,
             policy_digest: d.policy_digest,
-            pending: (d.state == KeyState::PendingDeletion).then(|| d.clone()),
+            pending: (d.state == KeyState::PendingDeletion).then(|| (**d).clone()),
         })),
         Descriptor::Role(d) => Fact::Principal(Principal {
             arn: Arn::iam(d.account, &format!("role{}{}", d.path, d.name)),

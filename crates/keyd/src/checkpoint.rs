@@ -41,8 +41,7 @@ impl Checkpoints {
         if let Some(last) = last {
             extends(last, asked)?;
         }
-        let head =
-            SignedHead { origin: asked.origin.clone(), size: asked.size, root: asked.root };
+        let head = SignedHead { origin: asked.origin.clone(), size: asked.size, root: asked.root };
         if last != Some(&head) {
             let records: Vec<_> =
                 [Some(HeadRecord::Signed(head.clone())), chain].into_iter().flatten().collect();

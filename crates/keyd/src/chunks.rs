@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use writ_aws::sigv4::{ChunkChain, ProtocolFamily, SigError};
-use writ_keyd_client::protocol::{AwsRefusal, Chunks, Handle, Refusal, Reply};
+use writ_keyd_client::protocol::{Chunks, Handle, Refusal, Reply};
 use writ_model::Timestamp;
 
 use crate::admissions::Opened;
 use crate::authenticate::Signed;
 use crate::engine::Engine;
 use crate::limits;
-use crate::refuse::{forbidden, unavailable};
+use crate::refuse::{self, forbidden, unavailable};
 
 struct Upload {
     chain: ChunkChain,
@@ -74,12 +74,7 @@ impl Engine {
         };
         verify().map_err(|error: SigError| {
             let fault = error.to_aws(ProtocolFamily::S3);
-            Refusal::Aws(AwsRefusal {
-                code: fault.code.to_owned(),
-                message: fault.message,
-                status: fault.status,
-                caller: None,
-            })
+            refuse::aws(fault.code, fault.message, fault.status)
         })?;
         upload.until = now.plus(limits::CHUNKS_LIFETIME);
         if chunks.trailer.is_some() {

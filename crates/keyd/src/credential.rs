@@ -85,7 +85,8 @@ pub(crate) fn wrap(domain: &Domain, wrapped: &Wrapped, env: &dyn Env) -> Option<
 /// Opens a wrapped credential or the bytes of a session token; `None` if it is not keyd's.
 pub(crate) fn open(domain: &Domain, bytes: &[u8]) -> Option<Wrapped> {
     let mut input = bytes;
-    let header = bytes.get(..HEADER_BYTES).filter(|_| bytes.len() <= limits::CREDENTIAL_MAX_BYTES)?;
+    let header =
+        bytes.get(..HEADER_BYTES).filter(|_| bytes.len() <= limits::CREDENTIAL_MAX_BYTES)?;
     let magic = take::<4>(&mut input)?;
     let dk = u32::from_be_bytes(take::<4>(&mut input)?);
     let nonce = take::<NONCE_BYTES>(&mut input)?;

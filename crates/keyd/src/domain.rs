@@ -138,7 +138,8 @@ impl Domain {
         if let Some(slot) = self.cached(id, descriptor) {
             return Some(slot);
         }
-        let plain = open_token(|dk| self.keys.get(&dk).map(|k| &k.tokens), key, descriptor, id, token)?;
+        let plain =
+            open_token(|dk| self.keys.get(&dk).map(|k| &k.tokens), key, descriptor, id, token)?;
         let mut raw = *plain;
         let slot = self.put(&mut raw)?;
         self.remember(*id, *descriptor, &slot);

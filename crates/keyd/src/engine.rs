@@ -86,8 +86,7 @@ impl Engine {
         let arena = Arena::new(limits::ARENA_SLOTS).map_err(Error::io("mapping the key arena"))?;
         let domain = Domain::new(&root, arena)?;
         let boot = Uuid::random(&*env);
-        let records =
-            Records::begin(boot, &head, sink, Arc::clone(&head_log), Arc::clone(&env));
+        let records = Records::begin(boot, &head, sink, Arc::clone(&head_log), Arc::clone(&env));
         let mut catalogue = Catalogue::default();
         head.accounts.iter().for_each(|account| catalogue.remember_account(*account));
         let guard = domain.arena().guard();
@@ -152,9 +151,7 @@ impl Engine {
                 let head = self.records.head();
                 self.checkpoints.sign(&asked, key, &*self.head_log, head).map(Reply::Note)
             }
-            Command::Ack(ack) => {
-                self.records.acknowledge(ack.boot, ack.seq).map(|()| Reply::Done)
-            }
+            Command::Ack(ack) => self.records.acknowledge(ack.boot, ack.seq).map(|()| Reply::Done),
         }
     }
 
@@ -286,7 +283,8 @@ impl Engine {
         let mut catalogue = self.catalogue_mut();
         for sealed in &load.descriptors {
             let opened = seal::open(&self.domain, sealed);
-            let opened = opened.ok_or_else(|| forbidden("a loaded descriptor is not sealed here"))?;
+            let opened =
+                opened.ok_or_else(|| forbidden("a loaded descriptor is not sealed here"))?;
             match catalogue.admit(&opened) {
                 Err(crate::catalogue::Stale::Full) => {
                     return Err(unavailable("the catalogue is full"));

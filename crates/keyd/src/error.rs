@@ -18,7 +18,9 @@ pub enum Error {
         known: u32,
     },
     /// The root file's digest does not match its content.
-    #[error("the root file is damaged; restore it from your backup, nothing can be decrypted without it")]
+    #[error(
+        "the root file is damaged; restore it from your backup, nothing can be decrypted without it"
+    )]
     RootDamaged,
     /// The root file is for a mode that this build does not have.
     #[error("the root file is for mode `{mode}`, which this build does not have")]

@@ -76,7 +76,12 @@ pub(crate) struct Presented {
 
 impl Forward {
     /// Whether root and caveats allow the use now, with so many uses before it.
-    pub(crate) fn allows(&self, region: &Region, spent: u32, now: Timestamp) -> Result<(), Refusal> {
+    pub(crate) fn allows(
+        &self,
+        region: &Region,
+        spent: u32,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
         let wanted = TicketUse {
             holder: &Holder::Channel(Source::S3),
             audience: "kms",

@@ -95,7 +95,12 @@ impl Head {
         let chain = self.chain.clone().map(HeadRecord::Chain);
         let acknowledged = self.acknowledged.clone().map(HeadRecord::Acknowledged);
         let accounts = self.accounts.iter().copied().map(HeadRecord::Account);
-        signed.chain(chain).chain(acknowledged).chain(accounts).flat_map(|record| frame(&record)).collect()
+        signed
+            .chain(chain)
+            .chain(acknowledged)
+            .chain(accounts)
+            .flat_map(|record| frame(&record))
+            .collect()
     }
 }
 
@@ -159,7 +164,8 @@ impl HeadLog for HeadFile {
     fn append(&self, records: &[HeadRecord]) -> std::io::Result<()> {
         let bytes: Vec<u8> = records.iter().flat_map(frame).collect();
         let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut file = slot.take().ok_or_else(|| std::io::Error::other("an append failed before"))?;
+        let mut file =
+            slot.take().ok_or_else(|| std::io::Error::other("an append failed before"))?;
         file.write_all(&bytes)?;
         file.sync_data()?;
         *slot = Some(file);

@@ -210,9 +210,8 @@ impl Engine {
 
 /// The typed parameters of an admitted request.
 pub(crate) fn input<I: Input>(value: &Value) -> Result<I, Refusal> {
-    I::from_value(value.clone()).map_err(|error| {
-        refuse::aws(&error.code, error.message, error.status)
-    })
+    I::from_value(value.clone())
+        .map_err(|error| refuse::aws(&error.code, error.message, error.status))
 }
 
 /// A record whose decision rests on front's word, or on the policy that keyd saw.

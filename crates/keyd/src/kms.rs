@@ -97,7 +97,12 @@ fn context(input: &Value, name: &str) -> Option<EncryptionContext> {
 impl Engine {
     /// The key that a name means for a caller of this account and region; aliases by the sealed
     /// catalogue, never by front's word. The key itself need not exist.
-    pub(crate) fn resolve_key(&self, name: &str, account: AccountId, region: &Region) -> Option<Arn> {
+    pub(crate) fn resolve_key(
+        &self,
+        name: &str,
+        account: AccountId,
+        region: &Region,
+    ) -> Option<Arn> {
         let arn = match name.parse::<Arn>() {
             Ok(arn) => arn,
             Err(_) if name.starts_with("alias/") => {

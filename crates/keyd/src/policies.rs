@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use writ_policy::{Context, Policy, PolicyKind, Principal, Request, ResourceOutcome, evaluate_resource};
+use writ_policy::{
+    Context, Policy, PolicyKind, Principal, Request, ResourceOutcome, evaluate_resource,
+};
 
 use crate::crypto::sha256;
 use crate::limits;
@@ -84,7 +86,10 @@ pub(crate) fn decide(question: &Question<'_>, context: &mut Context) -> Option<B
         return Some(Basis::Policy);
     }
     let delegates = !direct
-        && matches!(ask("true"), ResourceOutcome::DelegatesToAccount | ResourceOutcome::DirectAllow);
+        && matches!(
+            ask("true"),
+            ResourceOutcome::DelegatesToAccount | ResourceOutcome::DirectAllow
+        );
     (delegates && question.front_allows).then_some(Basis::Delegated)
 }
 

@@ -56,9 +56,8 @@ impl Engine {
         let forward = forward.ok_or_else(|| refuse::internal("a ticket without its use"))?;
         let spent = self.budgets().spent(&forward.spend);
         forward.allows(&present.region, spent, now).map_err(say)?;
-        let until = Timestamp::from_millis(
-            present.proof_time.millis().saturating_add(TICKET_SKEW_MS + 1),
-        );
+        let until =
+            Timestamp::from_millis(present.proof_time.millis().saturating_add(TICKET_SKEW_MS + 1));
         let (jti, nonce) = (ticket.root().jti, present.proof_nonce);
         if !self.budgets().first_time(jti, nonce, until) {
             return Err(denied("the proof was used before, or too many are remembered"));
@@ -114,22 +113,19 @@ impl Engine {
     }
 
     /// What the inner request asks for, and for whom.
-    fn understand(
-        &self,
-        present: &Present,
-        ticket: &VerifiedTicket,
-    ) -> Result<Admitted, Refusal> {
+    fn understand(&self, present: &Present, ticket: &VerifiedTicket) -> Result<Admitted, Refusal> {
         let root = ticket.root();
-        if sha256(&present.context) != root.ctx || present.context.len() > limits::FAS_CONTEXT_MAX_BYTES {
+        if sha256(&present.context) != root.ctx
+            || present.context.len() > limits::FAS_CONTEXT_MAX_BYTES
+        {
             return Err(say(fas::Refusal::Format));
         }
         let document: ContextDocument =
             cbor::from_slice(&present.context).map_err(|_| say(fas::Refusal::Format))?;
         let name = present.target.strip_prefix("TrentService.").unwrap_or_default();
         let operation = operation(Service::Kms, name);
-        let operation = operation.filter(|o| {
-            part(Service::Kms, o.name) == Some(Part::Use) || o.name == "CreateKey"
-        });
+        let operation = operation
+            .filter(|o| part(Service::Kms, o.name) == Some(Part::Use) || o.name == "CreateKey");
         let operation = operation.ok_or_else(|| say(fas::Refusal::Action))?;
         let input = json::decode(operation, &present.body).map_err(|error| api(&error))?;
         validate::check(operation, &input).map_err(|error| api(&error))?;
@@ -157,12 +153,8 @@ impl Engine {
             digest,
             until: root.iat.plus(limits::TRANSACTION_MEMORY),
         };
-        let presented = Presented {
-            action: action.to_owned(),
-            resource,
-            context,
-            body: sha256(&present.body),
-        };
+        let presented =
+            Presented { action: action.to_owned(), resource, context, body: sha256(&present.body) };
         let told = told(root, ticket, &document);
         let network = told.network.clone();
         let forward =
@@ -216,7 +208,10 @@ pub(crate) fn say(refusal: fas::Refusal) -> Refusal {
 }
 
 fn denied(why: &str) -> Refusal {
-    refuse::client("AccessDeniedException", format!("The forward access session was refused: {why}."))
+    refuse::client(
+        "AccessDeniedException",
+        format!("The forward access session was refused: {why}."),
+    )
 }
 
 fn api(error: &writ_aws::ApiError) -> Refusal {

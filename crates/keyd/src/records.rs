@@ -15,7 +15,7 @@ use writ_proof::ed25519::SoftKey;
 use writ_proof::hash::Hash;
 use writ_proof::leaf::LogHead;
 use writ_proof::origin::Origin;
-use writ_proof::use_record::{self, Boot, ChainEnd, UseBatch, What};
+use writ_proof::use_record::{Boot, ChainEnd, UseBatch, What};
 
 use crate::head::{Head, HeadLog, HeadRecord, is_due};
 use crate::limits;
@@ -30,7 +30,7 @@ pub trait RecordSink: Send + Sync {
 
 struct Waiting {
     record: Vec<u8>,
-    position: use_record::UsePosition,
+    position: UsePosition,
     /// When it was made, on the monotonic clock.
     at: Duration,
 }
@@ -41,7 +41,7 @@ struct Chain {
     waiting: VecDeque<Waiting>,
     /// Number of the first record that is not sent yet.
     unsent: u64,
-    acknowledged: Option<use_record::UsePosition>,
+    acknowledged: Option<UsePosition>,
     persisted_at: Duration,
 }
 
@@ -71,20 +71,15 @@ impl Records {
             acknowledged: None,
             persisted_at: env.monotonic(),
         };
-        let records = Records {
-            chain: Mutex::new(chain),
-            sender: Mutex::new(()),
-            sink,
-            head: log,
-            env,
-        };
+        let records =
+            Records { chain: Mutex::new(chain), sender: Mutex::new(()), sink, head: log, env };
         let signed = head.signed.values().filter_map(|signed| {
             let origin = signed.origin.parse::<Origin>().ok()?;
             Some(LogHead { origin, size: signed.size, root: Hash(signed.root) })
         });
         let boot = Boot {
-            persisted: head.chain.as_ref().map(inner),
-            acknowledged: head.acknowledged.as_ref().map(inner),
+            persisted: head.chain,
+            acknowledged: head.acknowledged,
             signed: signed.collect(),
         };
         records.add(What::Boot(boot));
@@ -112,7 +107,7 @@ impl Records {
         let (record, position) = chain.end.add(self.env.now(), what);
         let at = self.env.monotonic();
         chain.waiting.push_back(Waiting { record, position, at });
-        outer(&position)
+        position
     }
 
     /// Adds a record and sends it, with whatever else waits, before the answer leaves.
@@ -178,7 +173,7 @@ impl Records {
         let records: Vec<_> = head
             .map(HeadRecord::Chain)
             .into_iter()
-            .chain(acknowledged.map(|p| HeadRecord::Acknowledged(outer(&p))))
+            .chain(acknowledged.map(|p| HeadRecord::Acknowledged(p)))
             .collect();
         self.head.append(&records)
     }
@@ -193,7 +188,7 @@ impl Records {
         self.lock().waiting.len() as u64
     }
 
-    fn next_batch(&self) -> Option<(Vec<Vec<u8>>, u64, use_record::UsePosition)> {
+    fn next_batch(&self) -> Option<(Vec<Vec<u8>>, u64, UsePosition)> {
         let chain = self.lock();
         let unsent = chain.unsent;
         let batch: Vec<&Waiting> = chain
@@ -213,27 +208,15 @@ impl Records {
 
 fn head_of(chain: &Chain) -> Option<UsePosition> {
     let seq = chain.end.next_seq().checked_sub(1)?;
-    Some(UsePosition { boot: chain.end.boot(), seq, hash: chain.end.hash().0 })
-}
-
-fn outer(position: &use_record::UsePosition) -> UsePosition {
-    UsePosition { boot: position.boot, seq: position.seq, hash: position.hash.0 }
-}
-
-fn inner(position: &UsePosition) -> use_record::UsePosition {
-    use_record::UsePosition {
-        boot: position.boot,
-        seq: position.seq,
-        hash: Hash(position.hash),
-    }
+    Some(UsePosition { boot: chain.end.boot(), seq, hash: chain.end.hash() })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::head::MemoryHead;
-    use writ_model::env::TestEnv;
     use writ_model::Timestamp;
+    use writ_model::env::TestEnv;
     use writ_proof::ed25519::Signer;
 
     struct Collect(Mutex<Vec<UseBatch>>, std::sync::atomic::AtomicBool);

@@ -9,12 +9,8 @@ use writ_model::Arn;
 
 /// A refusal with a code, text and status of the client's protocol.
 pub(crate) fn aws(code: &str, message: impl Into<String>, status: u16) -> Refusal {
-    Refusal::Aws(AwsRefusal {
-        code: code.to_owned(),
-        message: message.into(),
-        status,
-        caller: None,
-    })
+    let (code, message) = (code.to_owned(), message.into());
+    Refusal::Aws(Box::new(AwsRefusal { code, message, status, caller: None }))
 }
 
 /// A client error of a JSON protocol: always 400.

@@ -109,9 +109,8 @@ impl Drop for Seeds {
 
 impl SigningKeys {
     fn new(seeds: &Seeds) -> Result<SigningKeys, Error> {
-        let key = |seed| {
-            SoftKey::from_seed(seed).map_err(|_| Error::Crypto { what: "an Ed25519 seed" })
-        };
+        let key =
+            |seed| SoftKey::from_seed(seed).map_err(|_| Error::Crypto { what: "an Ed25519 seed" });
         Ok(SigningKeys {
             checkpoint: key(&seeds.checkpoint)?,
             use_records: key(&seeds.use_records)?,
@@ -232,9 +231,8 @@ fn body(bytes: &[u8]) -> Result<Body, Error> {
     if bytes.get(..4) != Some(MAGIC) {
         return Err(Error::RootForeign);
     }
-    let word = |at: usize| {
-        bytes.get(at..at + 4).and_then(|w| w.try_into().ok()).map(u32::from_be_bytes)
-    };
+    let word =
+        |at: usize| bytes.get(at..at + 4).and_then(|w| w.try_into().ok()).map(u32::from_be_bytes);
     let found = word(4).ok_or(Error::RootDamaged)?;
     if found != VERSION {
         return Err(Error::RootNewer { found, known: VERSION });
@@ -248,7 +246,8 @@ fn body(bytes: &[u8]) -> Result<Body, Error> {
     if sha256(&[content]) != digest {
         return Err(Error::RootDamaged);
     }
-    cbor::from_slice(content.get(HEADER_BYTES..).unwrap_or_default()).map_err(|_| Error::RootDamaged)
+    cbor::from_slice(content.get(HEADER_BYTES..).unwrap_or_default())
+        .map_err(|_| Error::RootDamaged)
 }
 
 #[cfg(test)]

@@ -63,7 +63,7 @@ mod tests {
     #[test]
     fn sealed_descriptor_opens_and_can_be_peeked_at() {
         let domain = domain();
-        let descriptor = Descriptor::Key(key());
+        let descriptor = Descriptor::Key(Box::new(key()));
         let sealed = seal(&domain, &descriptor).unwrap();
         assert_eq!(peek(&sealed).unwrap(), descriptor);
         let opened = open(&domain, &sealed).unwrap();
@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn sealed_descriptor_with_a_flipped_bit_or_of_another_domain_is_refused() {
         let domain1 = domain();
-        let sealed = seal(&domain1, &Descriptor::Key(key())).unwrap();
+        let sealed = seal(&domain1, &Descriptor::Key(Box::new(key()))).unwrap();
         for bit in 0..sealed.len() * 8 {
             let mut wrong = sealed.clone();
             wrong[bit / 8] ^= 1 << (bit % 8);

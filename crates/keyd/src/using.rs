@@ -28,7 +28,7 @@ const SYMMETRIC: &str = "SYMMETRIC_DEFAULT";
 
 /// A key that the caller may use as wanted.
 struct Allowed {
-    key: KeyDescriptor,
+    key: Box<KeyDescriptor>,
     digest: [u8; 32],
     tokens: Vec<Vec<u8>>,
     context: EncryptionContext,
@@ -329,9 +329,7 @@ pub(crate) fn not_found(name: &KeyName) -> Refusal {
         KeyName::Given(text) if text.contains("alias/") => {
             client("NotFoundException", format!("Alias {text} is not found."))
         }
-        KeyName::Given(text) => {
-            client("NotFoundException", format!("Invalid keyId '{text}'"))
-        }
+        KeyName::Given(text) => client("NotFoundException", format!("Invalid keyId '{text}'")),
         KeyName::OfBlob(_) => invalid_ciphertext(),
     }
 }
@@ -347,7 +345,8 @@ fn check_usable(key: &KeyDescriptor) -> Result<(), Refusal> {
         KeyState::PendingDeletion | KeyState::Destroyed => return Err(pending_deletion(arn)),
     }
     if key.usage != "ENCRYPT_DECRYPT" || key.spec != SYMMETRIC {
-        let text = format!("{arn} key usage is {} which is not valid for this operation.", key.usage);
+        let text =
+            format!("{arn} key usage is {} which is not valid for this operation.", key.usage);
         return Err(client("InvalidKeyUsageException", text));
     }
     Ok(())

@@ -47,8 +47,7 @@ impl Engine {
         let path = request.path.unwrap_or_else(|| "/".to_owned());
         self.check_free(account, "user", &path, &request.user_name)?;
         let name = request.user_name;
-        let user =
-            UserDescriptor { account, unique_id, name, path, revision: 1, deleted: false };
+        let user = UserDescriptor { account, unique_id, name, path, revision: 1, deleted: false };
         Ok(Descriptor::User(user))
     }
 
@@ -65,7 +64,7 @@ impl Engine {
 
     fn delete_user(&self, admitted: &Admitted, seal: &Seal) -> Result<Descriptor, Refusal> {
         let request: DeleteUserRequest = input(&admitted.input)?;
-        let old = self.current_user(admitted, seal, request.user_name.as_deref())?;
+        let old = self.current_user(admitted, seal, Some(&request.user_name))?;
         Ok(Descriptor::User(UserDescriptor { revision: old.revision + 1, deleted: true, ..old }))
     }
 

@@ -105,7 +105,7 @@ impl Engine {
         let made = self.domain.generate(&*self.env);
         let (id, secret) = made.ok_or_else(|| refuse::unavailable("the key arena is full"))?;
         key.backing_keys = vec![id];
-        let descriptor = Descriptor::Key(key.clone());
+        let descriptor = Descriptor::Key(Box::new(key.clone()));
         let digest = seal::digest(&descriptor);
         let token = self.domain.wrap(&key, &digest, &id, &secret, &*self.env);
         let token = token.ok_or_else(|| internal("the backing key cannot be wrapped"))?;
@@ -130,7 +130,7 @@ impl Engine {
             return Err(forbidden("the descriptor is not that of the key in the request"));
         }
         let basis = self.key_allows(admitted, &old, seal.key_policy.as_deref(), &old.arn)?;
-        let mut new = KeyDescriptor { revision: old.revision + 1, ..old.clone() };
+        let mut new = KeyDescriptor { revision: old.revision + 1, ..(*old).clone() };
         match admitted.operation {
             "EnableKey" => new.state = switched(&old, KeyState::Enabled)?,
             "DisableKey" => new.state = switched(&old, KeyState::Disabled)?,
@@ -168,8 +168,8 @@ impl Engine {
         if tokens.len() != old.backing_keys.len() {
             return Err(forbidden("the tokens of all backing keys must come"));
         }
-        let before = seal::digest(&Descriptor::Key(old.clone()));
-        let descriptor = Descriptor::Key(new.clone());
+        let before = seal::digest(&Descriptor::Key(Box::new(old.clone())));
+        let descriptor = Descriptor::Key(Box::new(new.clone()));
         let after = seal::digest(&descriptor);
         let mut resealed = Vec::with_capacity(tokens.len());
         for (id, token) in old.backing_keys.iter().zip(tokens) {

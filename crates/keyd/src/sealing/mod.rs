@@ -56,11 +56,7 @@ impl Engine {
     fn carry_out(&self, change: Change) -> Result<Sealed, Refusal> {
         let sealed = self.seal_new(&change.descriptor)?;
         let position = self.record(change.record);
-        Ok(Sealed {
-            descriptors: vec![sealed],
-            tokens: change.tokens,
-            position: Some(position),
-        })
+        Ok(Sealed { descriptors: vec![sealed], tokens: change.tokens, position: Some(position) })
     }
 
     /// A service's managed key with its alias, at first use; the ticket allowed exactly this.

@@ -21,7 +21,7 @@ impl Engine {
             let arn = key.arn.clone();
             let revision = key.revision + 1;
             let gone = KeyDescriptor { state: KeyState::Destroyed, revision, ..key };
-            sealed.push(self.seal_new(&Descriptor::Key(gone))?);
+            sealed.push(self.seal_new(&Descriptor::Key(Box::new(gone)))?);
             position = Some(self.record(narrate::own("tick:DestroyKey", Some(arn))));
         }
         Ok(Reply::Sealed(Sealed { descriptors: sealed, tokens: Vec::new(), position }))
