@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::document::Policy;
 use crate::limits::RCP_SERVICES;
 use crate::principal::{Forms, Principal, PrincipalKind};
-use crate::statement::{ActionName, Effect, Subject};
+use crate::statement::{ActionName, Subject};
 
 /// What is asked: one action on one resource.
 #[derive(Debug, Clone, Copy)]
@@ -240,12 +240,13 @@ impl Applicable {
         let linked = request.principal.is_some_and(|p| p.service_linked);
         let owned = request.principal.is_some_and(Principal::has_account);
         let root = request.principal.is_some_and(|p| p.kind == PrincipalKind::Root);
-        let covered = |action: ActionName| RCP_SERVICES.contains(&action.service());
+        let service = request.action.split_once(':').map_or("", |(service, _)| service);
+        let covered = || RCP_SERVICES.iter().any(|known| known.eq_ignore_ascii_case(service));
         Applicable {
             identity: owned,
             boundary: owned && !linked && !root,
             scp: owned && !linked,
-            rcp: !linked && ActionName::fold(request.action).is_some_and(covered),
+            rcp: !linked && covered(),
         }
     }
 }
@@ -268,14 +269,13 @@ pub(crate) struct Facts {
 /// One pass over policies.
 struct Scan<'a> {
     subject: Subject<'a>,
-    action: ActionName,
     denied: Option<Layer>,
 }
 
 impl<'a> Scan<'a> {
     fn new(request: &Request<'a>, bounded: bool) -> Option<Scan<'a>> {
         let action = ActionName::fold(request.action)?;
-        Some(Scan { subject: subject(request, action, bounded), action, denied: None })
+        Some(Scan { subject: subject(request, action, bounded), denied: None })
     }
 
     /// How the policy's allows name the caller. A deny is noted and ends the matter.
@@ -283,18 +283,17 @@ impl<'a> Scan<'a> {
         if self.denied.is_some() {
             return Forms::NONE;
         }
-        let matches = |effect: Effect| {
-            let candidates = policy.candidates(effect, &self.action);
-            candidates.filter_map(|statement| statement.matches(&self.subject).ok())
-        };
-        if policy.unreadable().is_some() || matches(Effect::Deny).next().is_some() {
+        let subject = &self.subject;
+        let (mut denies, allows) = policy.candidates(subject.action.service());
+        if policy.unreadable().is_some() || denies.any(|s| s.matches(subject).is_ok()) {
             self.denied = Some(layer);
             return Forms::NONE;
         }
+        let mut matches = allows.filter_map(|s| s.matches(subject).ok());
         if layer == Layer::Resource {
-            matches(Effect::Allow).fold(Forms::NONE, Forms::with)
+            matches.fold(Forms::NONE, Forms::with)
         } else {
-            matches(Effect::Allow).next().unwrap_or_default()
+            matches.next().unwrap_or_default()
         }
     }
 
@@ -310,7 +309,7 @@ impl<'a> Scan<'a> {
 pub(crate) fn subject<'a>(request: &Request<'a>, action: ActionName, bounded: bool) -> Subject<'a> {
     Subject {
         principal: request.principal,
-        action: Some(action),
+        action,
         resource: request.resource,
         context: request.context,
         bounded,

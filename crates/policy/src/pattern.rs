@@ -227,6 +227,8 @@ fn variable(inside: &str) -> Option<Token> {
 pub(crate) enum ArnPattern {
     /// `*`
     Everything,
+    /// The first five parts with their colons are plain text; the resource part follows.
+    Prefixed(Box<str>, Pattern),
     /// The six parts. In the first five neither wildcard nor variable reaches over a colon.
     Parts(Box<[Pattern; 6]>),
 }
@@ -260,13 +262,20 @@ impl ArnPattern {
             return Err(Problem::value(text, expected));
         }
         let parts = parts.map(|tokens| Pattern { tokens: tokens.into() });
-        Ok(ArnPattern::Parts(Box::new(parts)))
+        let [first @ .., resource] = &parts;
+        let literals: Option<String> =
+            first.iter().map(|part| part.literal().map(|text| format!("{text}:"))).collect();
+        Ok(match literals {
+            Some(prefix) => ArnPattern::Prefixed(prefix.into(), resource.clone()),
+            None => ArnPattern::Parts(Box::new(parts)),
+        })
     }
 
     /// The service part, if it is a literal.
     pub(crate) fn service(&self) -> Option<&str> {
         match self {
             ArnPattern::Everything => None,
+            ArnPattern::Prefixed(prefix, _) => prefix.split(':').nth(2),
             ArnPattern::Parts(parts) => {
                 let [_, _, service, ..] = &**parts;
                 service.literal()
@@ -275,7 +284,14 @@ impl ArnPattern {
     }
 
     pub(crate) fn matches(&self, text: &str, context: &Context) -> bool {
-        let ArnPattern::Parts(parts) = self else { return true };
+        let parts = match self {
+            ArnPattern::Everything => return true,
+            ArnPattern::Prefixed(prefix, resource) => {
+                let rest = text.strip_prefix(&**prefix);
+                return rest.is_some_and(|rest| resource.matches(rest, context));
+            }
+            ArnPattern::Parts(parts) => parts,
+        };
         let mut rest = text;
         let [first @ .., resource] = &**parts;
         for part in first {

@@ -107,7 +107,7 @@ pub(crate) struct Statement {
     /// `None` in policies that have no such element.
     pub(crate) principals: Option<Rule<Spec>>,
     pub(crate) actions: Rule<ActionPattern>,
-    /// `None` in role trust policies, where the role is the resource.
+    /// `None` where the resource is what the policy belongs to, as in role trust policies.
     pub(crate) resources: Option<Rule<ArnPattern>>,
     pub(crate) conditions: Box<[Condition]>,
 }
@@ -115,7 +115,7 @@ pub(crate) struct Statement {
 /// What a statement is matched against.
 pub(crate) struct Subject<'a> {
     pub(crate) principal: Option<&'a Principal>,
-    pub(crate) action: Option<ActionName>,
+    pub(crate) action: ActionName,
     pub(crate) resource: &'a str,
     pub(crate) context: &'a Context,
     /// The caller has a permissions boundary: `NotPrincipal` with `Deny` then always denies.
@@ -135,11 +135,7 @@ impl Statement {
     /// How the statement names the caller if all of its elements match. Statements without a
     /// principal element speak of whomever they are attached to.
     pub(crate) fn matches(&self, subject: &Subject<'_>) -> Result<Forms, Miss<'_>> {
-        let action_fits = subject
-            .action
-            .as_ref()
-            .is_some_and(|action| self.actions.accepts(|p| p.matches(action)));
-        if !action_fits {
+        if !self.actions.accepts(|p| p.matches(&subject.action)) {
             return Err(Miss::Action);
         }
         let forms = self.forms(subject);

@@ -253,6 +253,9 @@ fn each_kind_takes_its_own_elements() {
         accepted(&with(json!({"NotPrincipal": {"AWS": "111111111111"}})), kind);
         assert!(Policy::parse(&with(json!({})).to_string(), kind).is_err(), "{kind:?}");
     }
+    let bare = json!({"Principal": "*", "Resource": null});
+    accepted(&with(bare.clone()), GENERIC);
+    bad(bare, BUCKET, &["$.Statement[0]: missing element `Resource`"]);
     let trust = json!({"Principal": "*", "Action": "sts:AssumeRole", "Resource": null});
     accepted(&with(trust), PolicyKind::Trust);
     bad(
