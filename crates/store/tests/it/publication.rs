@@ -96,6 +96,20 @@ async fn failing_ledger_refuses_mutations_and_publishes_when_it_works_again() {
 }
 
 #[tokio::test]
+async fn ending_is_in_force_though_the_ledger_fails() {
+    let ledger = TestLedger::new();
+    let (store, _disk) = memory_store(&ledger).await;
+    ledger.fail(true);
+    let ending = transaction().put(revocation("AIDA", 5)).ending();
+    assert!(store.commit(ending).await.unwrap_err().is_retryable());
+    let snapshot = store.snapshot();
+    assert!(snapshot.revocation(account(1), "AIDA").is_some());
+    assert_eq!(snapshot.revision(), Revision(0), "in force, not published");
+    ledger.fail(false);
+    store.wait_for(Revision(1)).await.unwrap();
+}
+
+#[tokio::test]
 async fn outbox_left_by_a_crash_is_sent_before_the_store_opens() {
     let ledger = TestLedger::new();
     let disk = MemoryDisk::new(&SystemEnv);
