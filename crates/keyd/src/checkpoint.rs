@@ -8,18 +8,21 @@ use writ_proof::checkpoint;
 use writ_proof::ed25519::SoftKey;
 use writ_proof::hash::Hash;
 use writ_proof::merkle;
-use writ_proof::origin::Origin;
+use writ_proof::origin::{Origin, SiteId};
 
 use crate::head::{HeadLog, HeadRecord, SignedHead};
 use crate::refuse::{forbidden, unavailable};
 
 /// The last checkpoint signed for each log.
-pub(crate) struct Checkpoints(Mutex<BTreeMap<String, SignedHead>>);
+pub(crate) struct Checkpoints {
+    site: SiteId,
+    signed: Mutex<BTreeMap<String, SignedHead>>,
+}
 
 impl Checkpoints {
     /// What the head file remembers.
-    pub(crate) fn new(signed: BTreeMap<String, SignedHead>) -> Checkpoints {
-        Checkpoints(Mutex::new(signed))
+    pub(crate) fn new(site: SiteId, signed: BTreeMap<String, SignedHead>) -> Checkpoints {
+        Checkpoints { site, signed: Mutex::new(signed) }
     }
 
     /// Signs `asked`, after its head is durable.
@@ -32,11 +35,11 @@ impl Checkpoints {
     ) -> Result<String, Refusal> {
         let origin: Origin =
             asked.origin.parse().map_err(|_| forbidden("the origin is not of our form"))?;
-        if !origin.log.is_signed_by_keyd() {
+        if origin.site != self.site || !origin.log.is_signed_by_keyd() {
             return Err(forbidden("checkpoints of this log are not signed by the key module"));
         }
         // Held to the end: two checkpoints of one log are never signed side by side.
-        let mut signed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut signed = self.signed.lock().unwrap_or_else(PoisonError::into_inner);
         let last = signed.get(&asked.origin);
         if let Some(last) = last {
             extends(last, asked)?;

@@ -9,6 +9,7 @@ use writ_keyd_client::protocol::{
 };
 use writ_model::limits::REVOCATION_FEED_AGE_MAX;
 use writ_model::{Env, Timestamp, Uuid};
+use writ_proof::origin::SiteId;
 use writ_proof::use_record::What;
 
 use crate::admissions::{Admissions, SigningKeyCache};
@@ -40,6 +41,8 @@ pub struct EngineParts {
     pub head_log: Arc<dyn HeadLog>,
     /// The channel to trail.
     pub sink: Arc<dyn RecordSink>,
+    /// The installation; checkpoints of no other are signed.
+    pub site: SiteId,
     /// The domain under which buckets have hosts of their own, if any: as s3 is configured.
     pub s3_domain: Option<String>,
 }
@@ -82,7 +85,7 @@ impl Engine {
     /// # Errors
     /// No locked memory at all, or the cryptographic library refuses a key.
     pub fn new(parts: EngineParts) -> Result<Engine, Error> {
-        let EngineParts { env, root, head, head_log, sink, s3_domain } = parts;
+        let EngineParts { env, root, head, head_log, sink, site, s3_domain } = parts;
         let arena = Arena::new(limits::ARENA_SLOTS).map_err(Error::io("mapping the key arena"))?;
         let domain = Domain::new(&root, arena)?;
         let boot = Uuid::random(&*env);
@@ -106,7 +109,7 @@ impl Engine {
             boot,
             hardening: Mutex::new(hardening),
             catalogue: RwLock::new(catalogue),
-            checkpoints: Checkpoints::new(head.signed),
+            checkpoints: Checkpoints::new(site, head.signed),
             signing_keys: Mutex::default(),
             policies: Policies::default(),
             handles: Mutex::default(),

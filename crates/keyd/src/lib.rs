@@ -43,8 +43,10 @@ mod records;
 mod refuse;
 mod request;
 pub mod root;
+pub mod sandbox;
 mod seal;
 mod sealing;
+mod server;
 mod table;
 mod using;
 
@@ -53,3 +55,4 @@ pub use domain::{TOKEN_BYTES, TOKEN_MAGIC, material_id};
 pub use engine::{Engine, EngineParts};
 pub use error::Error;
 pub use records::RecordSink;
+pub use server::{KeydConfig, run};

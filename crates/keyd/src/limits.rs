@@ -80,5 +80,15 @@ pub const SESSION_POLICY_ARNS_MAX: usize = 10;
 
 /// How often the head of the use-record chain is written to the head file, at most.
 pub const CHAIN_HEAD_INTERVAL: Duration = Duration::from_secs(5);
-/// How long a batch of use records may gather before it is signed and sent.
+/// How often expired things are forgotten and the chain's head is looked at.
+pub const MAINTENANCE_INTERVAL: Duration = Duration::from_millis(500);
+/// Packets of one peer that wait for its workers.
+pub const PACKETS_WAITING_MAX: usize = 1024;
+/// Bytes of a message that is handled before those that wait.
+pub const URGENT_MAX_BYTES: usize = 512;
+/// How long an answer may wait for its peer to read.
+pub const ANSWER_SEND_MAX: Duration = Duration::from_secs(5);
+/// How long a batch of use records may wait for trail to read.
+pub const RECORD_SEND_MAX: Duration = Duration::from_millis(500);
+/// Use records in one signed batch.
 pub const USE_BATCH_RECORDS_MAX: usize = 256;
