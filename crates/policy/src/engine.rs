@@ -44,7 +44,8 @@ pub enum Mode {
     /// KMS keys and roles: without their key or trust policy nothing is allowed; identity policies
     /// count only if it names the account.
     RootOfTrust,
-    /// `sts:GetCallerIdentity`, which no policy can deny.
+    /// `sts:GetCallerIdentity` and `sts:GetSessionToken`, which need no permission and which no
+    /// policy can deny ("You cannot use policies to control authentication operations").
     Unconditional,
 }
 
@@ -54,7 +55,7 @@ impl Mode {
     pub fn of(action: &str, resource: &str) -> Mode {
         let Some(action) = ActionName::fold(action) else { return Mode::Normal };
         match action.parts() {
-            ("sts", "getcalleridentity") => Mode::Unconditional,
+            ("sts", "getcalleridentity" | "getsessiontoken") => Mode::Unconditional,
             ("sts", "setcontext" | "setsourceidentity" | "tagsession") => Mode::RootOfTrust,
             ("sts", name) if name.starts_with("assumerole") => Mode::RootOfTrust,
             (
