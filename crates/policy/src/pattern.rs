@@ -59,7 +59,7 @@ impl Pattern {
             [Token::Literal(literal)] => **literal == *text,
             [Token::Many] => true,
             [] => text.is_empty(),
-            tokens => run(tokens, text, Some(context), str::strip_prefix::<&str>),
+            tokens => run(tokens, text, Some(context), |text, prefix| text.strip_prefix(prefix)),
         }
     }
 
@@ -69,7 +69,7 @@ impl Pattern {
             [Token::Literal(literal)] => **literal == *text,
             [Token::Literal(literal), Token::Many] => text.starts_with(&**literal),
             [Token::Many] => true,
-            tokens => run(tokens, text, None, str::strip_prefix::<&str>),
+            tokens => run(tokens, text, None, |text, prefix| text.strip_prefix(prefix)),
         }
     }
 
@@ -85,7 +85,7 @@ fn run<'t>(
     tokens: &'t [Token],
     text: &'t str,
     context: Option<&'t Context>,
-    strip: fn(&'t str, &'t str) -> Option<&'t str>,
+    strip: impl Fn(&'t str, &'t str) -> Option<&'t str>,
 ) -> bool {
     let mut left = tokens;
     let mut rest = text;
@@ -227,7 +227,8 @@ fn variable(inside: &str) -> Option<Token> {
 pub(crate) enum ArnPattern {
     /// `*`
     Everything,
-    /// The first five parts with their colons are plain text; the resource part follows.
+    /// The first five parts are plain text: they, with their colons and the plain beginning of the
+    /// resource part, are the prefix; the rest of the resource part follows.
     Prefixed(Box<str>, Pattern),
     /// The six parts. In the first five neither wildcard nor variable reaches over a colon.
     Parts(Box<[Pattern; 6]>),
@@ -266,7 +267,16 @@ impl ArnPattern {
         let literals: Option<String> =
             first.iter().map(|part| part.literal().map(|text| format!("{text}:"))).collect();
         Ok(match literals {
-            Some(prefix) => ArnPattern::Prefixed(prefix.into(), resource.clone()),
+            Some(mut prefix) => {
+                let rest = match &*resource.tokens {
+                    [Token::Literal(text), rest @ ..] => {
+                        prefix.push_str(text);
+                        rest
+                    }
+                    rest => rest,
+                };
+                ArnPattern::Prefixed(prefix.into(), Pattern { tokens: rest.into() })
+            }
             None => ArnPattern::Parts(Box::new(parts)),
         })
     }

@@ -237,6 +237,9 @@ impl Reader {
     }
 
     fn actions(&mut self, path: &str, json: &Json) -> Option<Rule<ActionPattern>> {
+        if self.kind == PolicyKind::Rcp {
+            self.forbid(path, json, &["NotAction"]);
+        }
         let (path, not, value) = self.either(path, json, ("Action", "NotAction"), true)?;
         let mut items = Vec::new();
         for (path, text) in self.strings(&path, value, false) {

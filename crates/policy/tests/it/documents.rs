@@ -282,6 +282,11 @@ fn each_kind_takes_its_own_elements() {
     accepted(&with(rcp(json!({"Effect": "Allow", "Action": "*"}))), PolicyKind::Rcp);
     bad(rcp(json!({"Effect": "Allow"})), PolicyKind::Rcp, &["$.Statement[0].Effect: `Allow`"]);
     bad(
+        rcp(json!({"Action": null, "NotAction": "s3:*"})),
+        PolicyKind::Rcp,
+        &["$.Statement[0].NotAction: `NotAction` is not supported in a resource control policy"],
+    );
+    bad(
         rcp(json!({"Principal": {"AWS": "111111111111"}})),
         PolicyKind::Rcp,
         &["$.Statement[0].Principal: "],

@@ -430,7 +430,8 @@ fn trust_policy_decides_who_assumes_a_role() {
 #[test]
 fn get_caller_identity_cannot_be_denied() {
     let members = json!({"identity": [deny("*")], "scps": [[deny("*")]]});
-    check(&case(ALICE, "sts:GetCallerIdentity", "*", members), "Allowed");
+    check(&case(ALICE, "sts:GetCallerIdentity", "*", members.clone()), "Allowed");
+    check(&case(ALICE, "sts:GetSessionToken", "*", members), "Allowed");
 }
 
 /// "AWS JSON policy elements: NotPrincipal".
