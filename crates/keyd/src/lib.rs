@@ -56,3 +56,6 @@ pub use engine::{Engine, EngineParts};
 pub use error::Error;
 pub use records::RecordSink;
 pub use server::{KeydConfig, run};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,1 @@
+//! Forward access sessions.
