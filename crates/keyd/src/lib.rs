@@ -14,6 +14,8 @@
 mod admissions;
 mod assume;
 mod authenticate;
+#[doc(hidden)]
+pub mod bench;
 mod blob;
 mod budget;
 mod catalogue;
