@@ -8,7 +8,7 @@ use writ_keyd_client::caller::Caller;
 use writ_keyd_client::client::Client;
 use writ_keyd_client::protocol::{
     Answer, Command, Credential, End, Forwarded, Handle, IssueCredential, Network, Reply, Seal,
-    Sealed, Use, Used, UsePosition,
+    Sealed, Use, UsePosition, Used,
 };
 use writ_model::{AccountId, Env, Region, Revision, Timestamp, Uuid};
 use writ_policy::{Access, Authorizer, Basis, Context, Permit};
@@ -82,18 +82,17 @@ impl Call {
     ///
     /// # Errors
     /// The protocol's access-denied error with AWS's text for the first access that is refused.
-    pub fn authorize(&self, context: &Context, accesses: &[Access<'_>]) -> Result<Permit, ApiError> {
+    pub fn authorize(
+        &self,
+        context: &Context,
+        accesses: &[Access<'_>],
+    ) -> Result<Permit, ApiError> {
         let authorizer = SnapshotAuthorizer::new(&self.caller, &self.snapshot);
-        let call = writ_policy::Call {
-            principal: None,
-            context,
-            session: None,
-            vpce: None,
-            accesses,
-        };
-        authorizer.authorize(&call).map_err(|denied| {
-            ApiError::access_denied(self.operation.service, denied.message())
-        })
+        let call =
+            writ_policy::Call { principal: None, context, session: None, vpce: None, accesses };
+        authorizer
+            .authorize(&call)
+            .map_err(|denied| ApiError::access_denied(self.operation.service, denied.message()))
     }
 
     /// Has keyd seal what this mutation changes.
