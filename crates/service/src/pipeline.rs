@@ -4,7 +4,7 @@
 //! acknowledged the record, or turns the answer into a retryable error.
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use tokio::sync::{Mutex, Semaphore};
 use writ_aws::classify::{self, Classified};
@@ -12,7 +12,6 @@ use writ_aws::sigv4::{self, RawRequest};
 use writ_aws::{ApiError, Operation, Service, Value};
 use writ_keyd_client::protocol::{
     Answer, Authenticate, Authenticated, Command, Payload, Refusal, Reply as KeydReply,
-    UsePosition,
 };
 use writ_model::{AccessKeyId, AccountId, Env, Region, Uuid};
 use writ_proof::origin::SiteId;
@@ -49,7 +48,6 @@ pub struct Pipeline {
     strangers: StrangerLimit,
     in_flight: Semaphore,
     locks: Vec<Mutex<()>>,
-    replaced: OnceLock<()>,
 }
 
 /// What an authenticated request is, before its operation is carried out.
@@ -93,7 +91,6 @@ impl Pipeline {
             strangers: StrangerLimit::default(),
             in_flight: Semaphore::new(IN_FLIGHT_MAX),
             locks: (0..LOCKS).map(|_| Mutex::new(())).collect(),
-            replaced: OnceLock::new(),
         }
     }
 
@@ -409,6 +406,7 @@ fn outbox(record: Record) -> OutboxRecord {
     OutboxRecord {
         event_id: record.event_id,
         logs: vec![record.log],
+        use_position: record.use_position,
         record: record.json,
     }
 }
@@ -425,9 +423,4 @@ fn store_error(service: Service, error: &StoreError) -> ApiError {
         StoreError::TooLarge { .. } | StoreError::Invalid { .. } => ApiError::internal(service),
         _ => ApiError::service_unavailable(service),
     }
-}
-
-/// Names a place in keyd's chain for a log line.
-pub fn shown(position: &UsePosition) -> String {
-    format!("{}/{}", position.boot, position.seq)
 }

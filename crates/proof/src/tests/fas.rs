@@ -282,8 +282,8 @@ fn limits_of_tickets_hold() {
     };
     assert!(Ticket::mint(&KEY, &hop(1, 60)).is_ok());
     assert!(Ticket::mint(&KEY, &hop(1, 61)).is_err());
-    assert!(Ticket::mint(&KEY, &hop(7, 60)).is_ok());
-    assert!(Ticket::mint(&KEY, &hop(8, 60)).is_err(), "nine services");
+    assert!(Ticket::mint(&KEY, &hop(8, 60)).is_ok());
+    assert!(Ticket::mint(&KEY, &hop(9, 60)).is_err(), "nine hops");
     assert!(Ticket::mint(&KEY, &Root { via: via(2), ..root() }).is_err(), "via against depth");
 }
 
@@ -401,6 +401,7 @@ proptest! {
     ) {
         if let Ok(ticket) = Ticket::from_bytes(&bytes) {
             prop_assert_eq!(ticket.to_bytes(), bytes.clone());
+            prop_assert!(ticket.verify(&key_of).is_err());
         }
         Proof::from_bytes(&bytes).ok();
         let ticket = Ticket { root: cbor::to_vec(&root()), caveats: vec![bytes], tag };

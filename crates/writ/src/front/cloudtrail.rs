@@ -1,7 +1,7 @@
 //! CloudTrail's LookupEvents: the caller's own account log, asked of trail over its channel.
 
 use writ_aws::generated::cloudtrail::lookup_events::{LookupEventsRequest, LookupEventsResponse};
-use writ_aws::generated::cloudtrail::shapes::{Event, Resource};
+use writ_aws::generated::cloudtrail::{Event, Resource};
 use writ_aws::{ApiError, Input as _, Output as _, Service, Value};
 use writ_policy::Access;
 use writ_service::api::{Api, CallFuture};
