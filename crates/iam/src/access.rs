@@ -76,7 +76,8 @@ impl<'c> Ask<'c> {
         if let Some(account) = resources.first().and_then(|resource| owner(resource)) {
             self.context.insert(keys::RESOURCE_ACCOUNT, account.to_string());
         }
-        let pairs = self.actions.iter().flat_map(|action| resources.iter().map(move |on| (action, on)));
+        let pairs =
+            self.actions.iter().flat_map(|action| resources.iter().map(move |on| (action, on)));
         let accesses: Vec<Access<'_>> = pairs
             .map(|(action, resource)| {
                 let access = Access::new(action, resource);

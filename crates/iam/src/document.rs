@@ -50,10 +50,7 @@ pub(crate) fn check_trust(
     policy
         .bind_principals(&|arn| unique_id(snapshot, arn))
         .map_err(|errors| error::malformed(Service::Iam, &errors))?;
-    Ok(policy
-        .principals()
-        .filter_map(|(arn, id)| Some((arn.clone(), id?.clone())))
-        .collect())
+    Ok(policy.principals().filter_map(|(arn, id)| Some((arn.clone(), id?.clone()))).collect())
 }
 
 /// A role's trust policy as IAM returns it: a principal that no longer exists stands there with its

@@ -204,7 +204,8 @@ pub(crate) fn named_or_caller(call: &Call, name: Option<&str>) -> Result<Holder,
     if let Some(name) = name {
         return Ok(Holder::User(name.to_owned()));
     }
-    let unsaid = || error::validation("Must specify userName when calling with non-User credentials");
+    let unsaid =
+        || error::validation("Must specify userName when calling with non-User credentials");
     match call.caller.kind {
         CallerKind::Root => Ok(Holder::Root),
         CallerKind::AssumedRole => Err(unsaid()),

@@ -40,7 +40,8 @@ pub(crate) fn exists(title: &str, name: &str) -> ApiError {
 }
 
 pub(crate) fn policy_exists(name: &str) -> ApiError {
-    let message = format!("A policy called {name} already exists. Duplicate names are not allowed.");
+    let message =
+        format!("A policy called {name} already exists. Duplicate names are not allowed.");
     iam("EntityAlreadyExists", message)
 }
 

@@ -111,11 +111,8 @@ pub(crate) fn get_access_key_last_used(
         return Err(error::no_such_access_key(&request.access_key_id));
     }
     let never = "N/A".to_owned();
-    let last_used = AccessKeyLastUsed {
-        last_used_date: None,
-        service_name: never.clone(),
-        region: never,
-    };
+    let last_used =
+        AccessKeyLastUsed { last_used_date: None, service_name: never.clone(), region: never };
     let reply = GetAccessKeyLastUsedResponse {
         user_name: user.map(|user| user.name.clone()),
         access_key_last_used: Some(last_used),

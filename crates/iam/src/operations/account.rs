@@ -62,9 +62,8 @@ pub(crate) fn get_account_summary(
         ("UsersQuota", limits::USERS_MAX),
         ("VersionsPerPolicyQuota", limits::POLICY_VERSIONS_MAX),
     ];
-    let number = |(key, count): (&str, usize)| {
-        (key.to_owned(), i64::try_from(count).unwrap_or(i64::MAX))
-    };
+    let number =
+        |(key, count): (&str, usize)| (key.to_owned(), i64::try_from(count).unwrap_or(i64::MAX));
     let summary: BTreeMap<String, i64> = counts.into_iter().map(number).collect();
     let reply = GetAccountSummaryResponse { summary_map: Some(summary) };
     Ok(Outcome::reply(reply.into_value()))

@@ -1,6 +1,8 @@
 //! CreateAccessKey. The secret is made by the key module and is in this reply alone.
 
-use writ_aws::generated::iam::{AccessKey as Shown, CreateAccessKeyRequest, CreateAccessKeyResponse};
+use writ_aws::generated::iam::{
+    AccessKey as Shown, CreateAccessKeyRequest, CreateAccessKeyResponse,
+};
 use writ_aws::{ApiError, Output, Value};
 use writ_service::call::{Call, Changes, Outcome};
 use writ_store::state::{AccessKey, User};

@@ -14,10 +14,7 @@ use crate::entity::{Entity, arn};
 use crate::limits::GROUPS_MAX;
 use crate::{error, view};
 
-pub(crate) fn create_group(
-    call: &Call,
-    request: &CreateGroupRequest,
-) -> Result<Outcome, ApiError> {
+pub(crate) fn create_group(call: &Call, request: &CreateGroupRequest) -> Result<Outcome, ApiError> {
     let account = call.account();
     let path = request.path.as_deref().unwrap_or("/");
     let arn = arn(Group::NOUN, account, path, &request.group_name);

@@ -22,8 +22,7 @@ pub(crate) fn create_policy(
     let path = request.path.as_deref().unwrap_or("/");
     let tags = tags::read(request.tags.as_deref().unwrap_or_default())?;
     let arn = arn("policy", account, path, name);
-    let permit =
-        Ask::of(call).with_tags(&tags, Some("iam:TagPolicy")).permit(arn.as_str())?;
+    let permit = Ask::of(call).with_tags(&tags, Some("iam:TagPolicy")).permit(arn.as_str())?;
     document::check_managed(&request.policy_document)?;
     if call.snapshot.get::<ManagedPolicy>(account, name).is_some() {
         return Err(error::policy_exists(name));

@@ -9,10 +9,7 @@ use writ_store::state::Group;
 use crate::entity::Target;
 use crate::error;
 
-pub(crate) fn delete_group(
-    call: &Call,
-    request: &DeleteGroupRequest,
-) -> Result<Outcome, ApiError> {
+pub(crate) fn delete_group(call: &Call, request: &DeleteGroupRequest) -> Result<Outcome, ApiError> {
     let account = call.account();
     let (permit, group) = Target::<Group>::of(call, &request.group_name).open()?;
     let members = call.snapshot.state(account).map(|state| state.members_of(&group.name));

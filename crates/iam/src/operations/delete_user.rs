@@ -7,7 +7,7 @@ use writ_service::call::{Call, Changes, Outcome};
 use writ_store::ObjectId;
 use writ_store::state::User;
 
-use crate::entity::{Holder, Target, named_or_caller};
+use crate::entity::Target;
 use crate::error;
 use crate::seal::seal;
 
@@ -16,11 +16,7 @@ pub(crate) async fn delete_user(
     request: &DeleteUserRequest,
 ) -> Result<Outcome, ApiError> {
     let account = call.account();
-    let name = match named_or_caller(call, request.user_name.as_deref())? {
-        Holder::Root => return Err(error::validation("Must specify userName")),
-        Holder::User(name) => name,
-    };
-    let (permit, user) = Target::<User>::of(call, &name).open()?;
+    let (permit, user) = Target::<User>::of(call, &request.user_name).open()?;
     let keys = call.snapshot.state(account).map(|state| state.access_keys_of(Some(&user.name)));
     let conflicts = [
         (!user.groups.is_empty(), "remove users from group"),

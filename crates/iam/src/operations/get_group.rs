@@ -20,8 +20,7 @@ pub(crate) fn get_group(call: &Call, request: &GetGroupRequest) -> Result<Outcom
     let cut = Cut::new(request.marker.as_deref(), request.max_items)?;
     let members = call.snapshot.state(account).map(|state| state.members_of(&group.name));
     let members = members.into_iter().flatten();
-    let page =
-        cut.page(members.map(|user| (user.id(), view::user(user, account, Detail::Listed))));
+    let page = cut.page(members.map(|user| (user.id(), view::user(user, account, Detail::Listed))));
     let reply = GetGroupResponse {
         group: view::group(group, account),
         users: page.items,

@@ -31,8 +31,7 @@ pub(crate) fn list_users(call: &Call, request: &ListUsersRequest) -> Result<Outc
     let cut = Cut::new(request.marker.as_deref(), request.max_items)?;
     let users = call.snapshot.list::<User>(account, cut.after());
     let users = users.filter(|user| user.path.starts_with(prefix));
-    let page =
-        cut.page(users.map(|user| (user.id(), view::user(user, account, Detail::Listed))));
+    let page = cut.page(users.map(|user| (user.id(), view::user(user, account, Detail::Listed))));
     let reply = ListUsersResponse {
         users: page.items,
         is_truncated: page.is_truncated,

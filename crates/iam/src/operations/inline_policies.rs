@@ -5,8 +5,8 @@ use writ_aws::generated::iam::{
     GetGroupPolicyRequest, GetGroupPolicyResponse, GetRolePolicyRequest, GetRolePolicyResponse,
     GetUserPolicyRequest, GetUserPolicyResponse, ListGroupPoliciesRequest,
     ListGroupPoliciesResponse, ListRolePoliciesRequest, ListRolePoliciesResponse,
-    ListUserPoliciesRequest, ListUserPoliciesResponse, PutGroupPolicyRequest,
-    PutRolePolicyRequest, PutUserPolicyRequest,
+    ListUserPoliciesRequest, ListUserPoliciesResponse, PutGroupPolicyRequest, PutRolePolicyRequest,
+    PutUserPolicyRequest,
 };
 use writ_aws::{ApiError, Output};
 use writ_service::call::{Call, Outcome};
@@ -66,12 +66,7 @@ operations!(User, user_name:
     get_user_policy(GetUserPolicyRequest) -> GetUserPolicyResponse,
     list_user_policies(ListUserPoliciesRequest) -> ListUserPoliciesResponse);
 
-fn put<T: Entity>(
-    call: &Call,
-    name: &str,
-    policy: &str,
-    text: &str,
-) -> Result<Outcome, ApiError> {
+fn put<T: Entity>(call: &Call, name: &str, policy: &str, text: &str) -> Result<Outcome, ApiError> {
     let (permit, entity) = Target::<T>::of(call, name).open()?;
     document::check_inline(&*entity.value, policy, text)?;
     let changes = edited(call, permit, entity, |entity: &mut T| {

@@ -33,11 +33,7 @@ pub(crate) fn list_user_tags(
     Ok(Outcome::reply(reply.into_value()))
 }
 
-pub(super) fn tag<T: Principal>(
-    call: &Call,
-    name: &str,
-    new: &[Tag],
-) -> Result<Outcome, ApiError> {
+pub(super) fn tag<T: Principal>(call: &Call, name: &str, new: &[Tag]) -> Result<Outcome, ApiError> {
     let new = tags::read(new)?;
     let target = Target::<T>::of(call, name);
     let (permit, entity) = target.permit(target.ask().with_tags(&new, None))?;

@@ -29,7 +29,7 @@ pub(crate) async fn update_access_key(
     let key = keys.find(call, &request.access_key_id)?;
     let (descriptor, position) = seal(call, &keys.permit, Some(&key.descriptor), None).await?;
     let changed = AccessKey { active, descriptor, ..AccessKey::clone(&key.value) };
-    let changes = Changes::permitted(keys.permit)
-        .update(Object::new(call.account(), changed), key.revision);
+    let changes =
+        Changes::permitted(keys.permit).update(Object::new(call.account(), changed), key.revision);
     Ok(Outcome::changed(().into_value(), changes).recorded_at(position))
 }

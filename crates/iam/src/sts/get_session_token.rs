@@ -16,8 +16,7 @@ pub(crate) async fn get_session_token(
         return Err(error::sts_denied("Cannot call GetSessionToken with session credentials"));
     }
     refuse_mfa(request.serial_number.as_deref(), request.token_code.as_deref())?;
-    let access =
-        Access { mode: Mode::Unconditional, ..Access::new("sts:GetSessionToken", "*") };
+    let access = Access { mode: Mode::Unconditional, ..Access::new("sts:GetSessionToken", "*") };
     let permit = call.authorize(&call.context(), &[access])?;
     let made = call.issue(&permit, None, Vec::new()).await?;
     let credentials = credentials(&made)?;
@@ -36,8 +35,7 @@ pub(super) fn refuse_mfa(serial: Option<&str>, code: Option<&str>) -> Result<(),
     match (serial, code) {
         (None, None) => Ok(()),
         _ => {
-            let message =
-                "MultiFactorAuthentication failed with invalid MFA one time pass code.";
+            let message = "MultiFactorAuthentication failed with invalid MFA one time pass code.";
             Err(error::sts_denied(message))
         }
     }
