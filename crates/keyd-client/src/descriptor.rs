@@ -30,7 +30,7 @@ pub enum Descriptor {
     /// An alias of a key.
     Alias(AliasDescriptor),
     /// A KMS key.
-    Key(KeyDescriptor),
+    Key(Box<KeyDescriptor>),
     /// A role with its trust policy.
     Role(RoleDescriptor),
     /// A user.

@@ -1,12 +1,12 @@
 //! Every message that keyd understands; nothing else exists.
 //!
-//! A request is a [`Command`], its answer a [`Reply`] or a [`Refusal`]. Requests and answers travel in
-//! envelopes with an id, up to 32 envelopes in one packet; a packet above the socket's size goes as
-//! a sealed memfd. keyd pushes use records to trail in [`Push`] envelopes of their own.
+//! A request is a [`Command`], its answer an [`Answer`]. Both travel as [`crate::channel::Message`]s.
+//! keyd pushes use records to trail as [`Push`] messages of their own.
 
 use writ_model::{AccessKeyId, AccountId, Arn, Nonce, Region, StoreEpoch, Timestamp, Uuid};
 use writ_proof::cbor_enum;
 use writ_proof::cbor_map;
+pub use writ_proof::use_record::UsePosition;
 
 use crate::caller::Caller;
 use crate::secret::SecretBytes;
@@ -134,7 +134,7 @@ cbor_enum!(Reply {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
     /// An answer for the client in AWS's words.
-    Aws(AwsRefusal),
+    Aws(Box<AwsRefusal>),
     /// Retryable: keyd just started, its records are unacknowledged, its revocation feed is old.
     Unavailable(String),
     /// The peer may not ask this, or asked it wrongly. Always recorded.
@@ -331,18 +331,6 @@ cbor_map!(Forwarded {
     9: network,
     10: user_agent,
 });
-
-/// A place in keyd's chain of use records.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UsePosition {
-    /// The run of keyd.
-    pub boot: Uuid,
-    /// The record's number in that run.
-    pub seq: u64,
-    /// The chain's hash after it.
-    pub hash: [u8; 32],
-}
-cbor_map!(UsePosition { 1: boot, 2: seq, 3: hash });
 
 /// Asks for the credential that a verified CreateAccessKey, AssumeRole or GetSessionToken makes.
 pub struct IssueCredential {
@@ -594,15 +582,11 @@ pub enum Push {
 }
 cbor_enum!(Push { 0: UseRecords(_) });
 
-/// One message of a packet.
-pub enum Envelope {
-    /// A request with its id.
-    Request((u64, Command)),
-    /// The answer to the request with this id.
-    Reply((u64, Reply)),
-    /// The refusal of the request with this id.
-    Refusal((u64, Refusal)),
-    /// Unasked.
-    Push(Push),
+/// What comes back for a command.
+pub enum Answer {
+    /// It was carried out.
+    Carried(Reply),
+    /// It was not.
+    Refused(Refusal),
 }
-cbor_enum!(Envelope { 0: Request(_), 1: Reply(_), 2: Refusal(_), 3: Push(_) });
+cbor_enum!(Answer { 0: Carried(_), 1: Refused(_) });

@@ -99,7 +99,7 @@ impl FromStr for Arn {
         let account = arn.part(4);
         let account_fits = account.is_empty() || account == "aws" || arn.account().is_some();
         let complete =
-            arn.part(0 + 1) != "" && !arn.service().is_empty() && !arn.resource().is_empty();
+            !arn.partition().is_empty() && !arn.service().is_empty() && !arn.resource().is_empty();
         if text.starts_with("arn:") && complete && account_fits { Ok(arn) } else { Err(error()) }
     }
 }

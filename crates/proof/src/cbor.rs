@@ -442,6 +442,26 @@ macro_rules! cbor_enum {
     (@read $r:ident $name:ident $variant:ident) => { $name::$variant };
 }
 
+/// The version field of a format: it encodes as `N`, and nothing else decodes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version<const N: u64>;
+
+impl<const N: u64> Encode for Version<N> {
+    fn encode(&self, writer: &mut Writer) {
+        writer.uint(N);
+    }
+}
+
+impl<const N: u64> Decode for Version<N> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Version<N>, CborError> {
+        if reader.uint()? == N {
+            Ok(Version)
+        } else {
+            Err(reader.invalid("a format version that this build reads"))
+        }
+    }
+}
+
 impl Encode for u64 {
     fn encode(&self, writer: &mut Writer) {
         writer.uint(*self);

@@ -1,0 +1,3 @@
+//! Tests of the crate from outside: published vectors and foreign signers.
+
+mod sigv4_vectors;
