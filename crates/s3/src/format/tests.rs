@@ -1,6 +1,7 @@
 //! The format against a second implementation, and against everything that a thief of disks can do.
 
 use proptest::prelude::*;
+use writ_keyd_client::arena::Arena;
 use writ_model::env::TestEnv;
 use writ_model::{Nonce, Timestamp};
 
@@ -13,7 +14,7 @@ const VECTORS: &str = include_str!("../../tests/vectors/segments.txt");
 fn key() -> DataKey {
     let mut bytes = [0u8; 32];
     bytes.iter_mut().zip(0u8..).for_each(|(b, n)| *b = n);
-    DataKey::take(&mut bytes)
+    DataKey::take(&Arena::new(1).unwrap(), &mut bytes).unwrap()
 }
 
 fn header() -> SegmentHeader {
