@@ -1,4 +1,4 @@
-//! Development tasks: `cargo xtask <task>`.
+//! Development tasks: `cargo xtask TASK`. `cargo xtask` alone lists them.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,11 +11,34 @@
 )]
 
 mod codegen;
+mod fuzz;
+mod run;
+mod test;
+mod tidy;
+mod tools;
+
+const USAGE: &str = "\
+usage: cargo xtask TASK
+
+  test [--long]            lints, tidy and every test; installs what is missing. CI runs this.
+  test NAME...             only these stages of it; `cargo xtask test list` names them
+  tidy                     the rules that no compiler checks: edges, sizes, docs, anchors
+  codegen [--check]        AWS types from the pinned botocore models
+  fuzz [NAME [SECONDS]]    one fuzz target (or all), 20 s each unless told
+";
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let rest = arguments.get(1..).unwrap_or_default();
     match arguments.first().map(String::as_str) {
-        Some("codegen") => codegen::run(arguments.get(1..).unwrap_or_default()),
-        _ => anyhow::bail!("usage: cargo xtask codegen [--check]"),
+        Some("codegen") => codegen::run(rest),
+        Some("fuzz") => fuzz::run(rest),
+        Some("test") => test::run(rest),
+        Some("tidy") => tidy::run(),
+        Some(other) => anyhow::bail!("there is no task `{other}`\n\n{USAGE}"),
+        None => {
+            print!("{USAGE}");
+            Ok(())
+        }
     }
 }

@@ -10,6 +10,8 @@
 //! Source: "Signature Calculations for the Authorization Header: Transferring Payload in Multiple
 //! Chunks" and "… Including Trailing Headers", Amazon S3 API Reference.
 
+use std::collections::BTreeMap;
+
 use aws_lc_rs::digest;
 
 use crate::limits::{
@@ -43,7 +45,7 @@ pub enum ChunkedError {
     #[error("a chunk's header line is over {CHUNK_HEADER_MAX_BYTES} bytes")]
     HeaderTooLong,
     /// The data is not as long as `x-amz-decoded-content-length` says, or the body ended early.
-    #[error("the body has {found} bytes of data, expected {expected}")]
+    #[error("the body ends or goes on at byte {found} of its data, expected {expected}")]
     IncompleteBody {
         /// What `x-amz-decoded-content-length` says.
         expected: u64,
@@ -184,7 +186,7 @@ pub fn strip_aws_chunked(content_encoding: &str) -> Option<String> {
 pub struct Seal {
     /// The signature that came.
     pub signature: [u8; 32],
-    /// SHA-256 of the chunk's data, or of the trailer's lines `name:value\n`.
+    /// SHA-256 of the chunk's data, or of the trailer's lines `name:value\n` in order of names.
     pub sha256: [u8; 32],
 }
 
@@ -226,10 +228,10 @@ pub struct Decoder {
     decoded: u64,
     chunk_hash: Option<digest::Context>,
     chunk_signature: [u8; 32],
-    /// Fields of the trailer that are still to come, bytes of it so far, its lines hashed.
+    /// Fields of the trailer that are still to come, bytes of it so far, and what came.
     missing: Vec<String>,
     trailer_bytes: usize,
-    trailer_hash: digest::Context,
+    trailer: BTreeMap<String, String>,
     sealed: bool,
     blank_skipped: bool,
 }
@@ -258,7 +260,7 @@ impl Decoder {
             chunk_signature: [0; 32],
             missing,
             trailer_bytes: 0,
-            trailer_hash: digest::Context::new(&digest::SHA256),
+            trailer: BTreeMap::new(),
             sealed: false,
             blank_skipped: false,
         }
@@ -361,11 +363,8 @@ impl Decoder {
         }
         self.line.extend_from_slice(part);
         *input = rest;
-        if found.is_none() {
-            return Ok(false);
-        }
         let text = self.line.len() - usize::from(self.line.last() == Some(&b'\r'));
-        if text > max { Err(ChunkedError::HeaderTooLong) } else { Ok(true) }
+        if text > max { Err(ChunkedError::HeaderTooLong) } else { Ok(found.is_some()) }
     }
 
     fn strip_crlf(&mut self) -> Result<(), ChunkedError> {
@@ -437,7 +436,7 @@ impl Decoder {
         let at = self.missing.iter().position(|n| *n == name);
         let at = at.ok_or(bad("a field was not named in x-amz-trailer, or comes twice"))?;
         self.missing.swap_remove(at);
-        self.trailer_hash.update(format!("{name}:{value}\n").as_bytes());
+        self.trailer.insert(name.clone(), value.clone());
         Ok(Some(Event::Trailer { name, value }))
     }
 
@@ -451,7 +450,11 @@ impl Decoder {
         }
         let signature = hex32(value).ok_or(bad("the signature is not 64 hexadecimal digits"))?;
         self.sealed = true;
-        let sha256 = finish(self.trailer_hash.clone());
+        let mut hash = digest::Context::new(&digest::SHA256);
+        for (name, value) in &self.trailer {
+            hash.update(format!("{name}:{value}\n").as_bytes());
+        }
+        let sha256 = finish(hash);
         Ok(Event::TrailerSignature(Seal { signature, sha256 }))
     }
 

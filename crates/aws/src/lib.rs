@@ -15,17 +15,25 @@
 
 pub mod checksum;
 pub mod chunked;
+pub mod classify;
 pub mod error;
+mod form;
 #[expect(missing_docs, reason = "generated: AWS's pages, linked there, document the members")]
 pub mod generated;
+
+pub mod json;
 pub mod limits;
 pub mod operation;
 mod pattern;
+pub mod query;
+pub mod rest_xml;
+mod scalar;
 pub mod shape;
 pub mod sigv4;
 mod typed;
 pub mod validate;
 pub mod value;
+mod xml;
 
 pub use error::ApiError;
 pub use operation::{

@@ -7,6 +7,7 @@
 pub mod account;
 pub mod arn;
 pub mod env;
+pub mod failpoint;
 pub mod id;
 pub mod limits;
 pub mod region;

@@ -105,7 +105,7 @@ pub enum Kind {
     Gap,
     /// Values of an earlier record were destroyed: who, why, when, under which rule: JSON.
     Redacted,
-    /// A signed statement: the bytes of `statement::Signed`.
+    /// A signed statement: the bytes of [`crate::statement::Signed`].
     Statement,
 }
 cbor_enum!(Kind {

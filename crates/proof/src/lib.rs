@@ -9,22 +9,34 @@
 //! | the write-ahead log and its channels | [`frame`], [`append`], [`stream`], [`leaf`], [`use_record`] |
 //! | what a record commits to | [`committed`], [`json`] |
 //! | trees and their files (RFC 6962, C2SP tlog-tiles) | [`merkle`], [`tile`] |
+//! | signed notes (C2SP signed-note, tlog-checkpoint, -cosignature, -witness, -proof, -policy) | [`note`], [`checkpoint`], [`witness`], [`receipt`], [`policy`] |
+//! | statements, their signatures (OpenSSH SSHSIG), genesis and roster | [`statement`], [`sshsig`], [`roster`] |
+//! | forward access tickets | [`fas`] |
 
 pub mod append;
 pub mod cbor;
+pub mod checkpoint;
 pub mod committed;
 pub mod ed25519;
 mod error;
+pub mod fas;
 pub mod frame;
 pub mod hash;
 pub mod json;
 pub mod leaf;
 pub mod limits;
 pub mod merkle;
+pub mod note;
 pub mod origin;
+pub mod policy;
+pub mod receipt;
+pub mod roster;
+pub mod sshsig;
+pub mod statement;
 pub mod stream;
 pub mod tile;
 pub mod use_record;
+pub mod witness;
 
 pub use error::Error;
 pub use hash::Hash;

@@ -23,7 +23,7 @@ pub const STREAM_VERSION: u64 = 1;
 pub enum ToWatch {
     /// trail is alive, at this time by its clock; sent when there is nothing else to send.
     Beat(Timestamp),
-    /// A checkpoint to cosign: the body of an add-checkpoint request (`witness::AddCheckpoint`).
+    /// A checkpoint to cosign: the body of an add-checkpoint request ([`crate::witness::AddCheckpoint`]).
     Checkpoint(Vec<u8>),
     /// One frame of the WAL, whole.
     Frame(Vec<u8>),

@@ -50,9 +50,8 @@ impl TileId {
             Level::Hashes(level) if level < 64 => u32::from(level),
             Level::Hashes(_) => return Err(Error::malformed(WHAT, "the level is above 63")),
         };
-        let width = match u16::try_from(width) {
-            Ok(width @ 1..=256) => width,
-            _ => return Err(Error::malformed(WHAT, "the width is not 1 to 256")),
+        let Ok(width @ 1..=256) = u16::try_from(width) else {
+            return Err(Error::malformed(WHAT, "the width is not 1 to 256"));
         };
         // INVARIANT: the last leaf below the tile has an index below 2^63.
         let shift = TILE_HEIGHT * (deep + 1);

@@ -85,7 +85,7 @@ pub struct Use {
     pub proof: UseProof,
     /// SHA-256 of the request (SigV4's string to sign).
     pub request: Option<Hash>,
-    /// Digest of the encryption context (`fas::context_digest`).
+    /// Digest of the encryption context ([`crate::fas::context_digest`]).
     pub context: Option<Hash>,
     /// SHA-256 of the key policy that was evaluated.
     pub policy: Option<Hash>,

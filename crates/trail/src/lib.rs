@@ -1,1 +1,17 @@
-//! placeholder
+//! The ledger: a write-ahead log, the Merkle logs over it, and what is derived from them.
+//!
+//! Three parts: [`record`] builds the CloudTrail record of a call, [`client`] hands records to the
+//! writer, and the writer process makes them durable before it answers.
+//!
+//! Invariants: nothing is acknowledged before its fsync returned. An error of fsync ends the writer;
+//! it is never tried again. The source of a record is the channel by which it came. trail holds no key
+//! and opens no state database.
+
+pub mod client;
+pub mod error;
+pub mod limits;
+pub mod protocol;
+pub mod record;
+
+pub use client::TrailClient;
+pub use error::TrailError;

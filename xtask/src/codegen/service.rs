@@ -62,12 +62,15 @@ struct Service<'m> {
     local: BTreeSet<&'m str>,
 }
 
-/// The files of a service, by name within its folder.
+/// Files by their names within the service's folder.
+pub(crate) type Files = Vec<(String, String)>;
+
+/// The files of a service.
 pub(crate) fn generate(
     spec: &Spec,
     model: &Model,
     manifest: &BTreeMap<String, Entry>,
-) -> anyhow::Result<Vec<(String, String)>> {
+) -> anyhow::Result<Files> {
     ensure!(model.metadata.api_version == spec.version, "{} has another version", spec.name);
     let mut operations = Vec::new();
     for (name, entry) in manifest {
@@ -222,7 +225,7 @@ impl<'m> Service<'m> {
     }
 
     /// The files of shared shapes, and the names of the structs in them.
-    fn shapes(&self) -> anyhow::Result<(Vec<(String, String)>, Vec<String>)> {
+    fn shapes(&self) -> anyhow::Result<(Files, Vec<String>)> {
         let mut simple = Vec::new();
         let mut structures = Vec::new();
         let mut types = Vec::new();

@@ -26,7 +26,8 @@ pub fn chunk_string_to_sign(
     )
 }
 
-/// The string to sign of a trailer; `trailer_sha256` is of its lines `name:value\n`.
+/// The string to sign of a trailer; `trailer_sha256` is of its lines `name:value\n`, in
+/// order of names.
 pub fn trailer_string_to_sign(
     signed_at: Timestamp,
     scope: &Scope,

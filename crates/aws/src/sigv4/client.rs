@@ -200,6 +200,8 @@ impl<'a> ChunkWriter<'a> {
     /// Appends the empty chunk, the trailer (`name`, `value`) with its signature, and the end.
     pub fn finish_with_trailer(mut self, out: &mut Vec<u8>, trailer: &[(&str, &str)]) {
         self.chunk(out, b"");
+        let mut trailer = trailer.to_vec();
+        trailer.sort_unstable();
         let lines: String = trailer.iter().map(|(n, v)| format!("{n}:{v}\n")).collect();
         let signature = self.chain.sign_trailer(self.key, &sha256(lines.as_bytes()));
         out.extend_from_slice(lines.replace('\n', "\r\n").as_bytes());

@@ -1,0 +1,279 @@
+//! The authorizer: finds the policies that bear on a caller in a snapshot, and asks crate `policy`.
+//!
+//! This is where policies are decided for front and s3. keyd decides key policies once more itself.
+
+use std::sync::Arc;
+
+use writ_keyd_client::caller::{Caller, CallerKind, Session};
+use writ_keyd_client::protocol::{Forwarded, Network};
+use writ_model::{AccountId, Arn, Region, Timestamp};
+use writ_policy::{
+    Access, Authorizer, Context, Denied, Layers, Named, Permit, Policy, PolicyKind, Principal,
+    Request, authorize, keys,
+};
+use writ_store::Snapshot;
+
+/// What is known of a request beside its caller.
+pub struct Circumstances<'a> {
+    /// The time of the decision.
+    pub now: Timestamp,
+    /// What the listener saw; for a forwarded request the customer's own network.
+    pub network: &'a Network,
+    /// The region that answers.
+    pub region: &'a Region,
+    /// The client's `User-Agent`.
+    pub user_agent: Option<&'a str>,
+    /// The client's `Referer`.
+    pub referer: Option<&'a str>,
+    /// The services through which the request came.
+    pub forwarded: Option<&'a Forwarded>,
+}
+
+/// The caller as the policy language knows it.
+pub fn principal(caller: &Caller) -> Principal {
+    let role = caller.session.as_ref().and_then(|session| session.role.as_ref());
+    match (caller.kind, role) {
+        (CallerKind::AssumedRole, Some(role)) => Principal::role_session(
+            role.arn.clone(),
+            caller.account,
+            &role.unique_id,
+            &role.session_name,
+        ),
+        (CallerKind::Root, _) => Principal::root(caller.account),
+        _ => Principal::user(caller.arn.clone(), caller.account, &caller.unique_id),
+    }
+}
+
+/// The condition keys of a request: those of the caller, of its session, of the network and of the
+/// services in between (AWS, "Global condition context keys"). What is not known stays absent.
+pub fn context(caller: &Caller, tags: &[(String, String)], seen: &Circumstances<'_>) -> Context {
+    let principal = principal(caller);
+    let mut context = Context::new();
+    if let Some(arn) = principal.principal_arn() {
+        context.insert(keys::PRINCIPAL_ARN, arn.as_str());
+    }
+    context.insert(keys::PRINCIPAL_ACCOUNT, caller.account.to_string());
+    context.insert(keys::PRINCIPAL_TYPE, principal.principal_type());
+    context.insert(keys::PRINCIPAL_IS_AWS_SERVICE, "false");
+    context.insert(keys::USER_ID, caller.unique_id.as_str());
+    if let Some(name) = &caller.user_name {
+        context.insert(keys::USER_NAME, name.as_str());
+    }
+    for (key, value) in tags {
+        context.insert(&format!("{}{key}", keys::PRINCIPAL_TAG), value.as_str());
+    }
+    if let Some(session) = &caller.session {
+        session_keys(&mut context, session, seen.now);
+    }
+    context.insert(keys::CURRENT_TIME, seen.now.iso());
+    context.insert(keys::EPOCH_TIME, seen.now.secs().to_string());
+    context.insert(keys::REQUESTED_REGION, seen.region.as_str());
+    context.insert(keys::SOURCE_IP, seen.network.source_ip.as_str());
+    context.insert(keys::SECURE_TRANSPORT, seen.network.tls.is_some().to_string());
+    if let Some(vpce) = &seen.network.vpce {
+        context.insert(keys::SOURCE_VPCE, vpce.as_str());
+    }
+    if let Some(agent) = seen.user_agent {
+        context.insert(keys::USER_AGENT, agent);
+    }
+    if let Some(referer) = seen.referer {
+        context.insert(keys::REFERER, referer);
+    }
+    let via = seen.forwarded.map(|f| f.via.as_slice()).unwrap_or_default();
+    context.insert(keys::VIA_AWS_SERVICE, (!via.is_empty()).to_string());
+    if let (Some(first), Some(last)) = (via.first(), via.last()) {
+        context.insert_many(keys::CALLED_VIA, via.iter().map(String::as_str));
+        context.insert(keys::CALLED_VIA_FIRST, first.as_str());
+        context.insert(keys::CALLED_VIA_LAST, last.as_str());
+    }
+    context
+}
+
+fn session_keys(context: &mut Context, session: &Session, now: Timestamp) {
+    context.insert(keys::TOKEN_ISSUE_TIME, session.issued.iso());
+    context.insert(keys::MULTI_FACTOR_AUTH_PRESENT, session.mfa_at.is_some().to_string());
+    if let Some(at) = session.mfa_at {
+        context.insert(keys::MULTI_FACTOR_AUTH_AGE, now.since(at).as_secs().to_string());
+    }
+    if let Some(identity) = &session.source_identity {
+        context.insert(keys::SOURCE_IDENTITY, identity.as_str());
+    }
+    for (key, value) in &session.tags {
+        context.insert(&format!("{}{key}", keys::PRINCIPAL_TAG), value.as_str());
+    }
+}
+
+/// The tags of the user or role behind a caller; session tags come on top of them.
+pub fn principal_tags(caller: &Caller, snapshot: &Snapshot) -> Vec<(String, String)> {
+    let tags = match caller.kind {
+        CallerKind::User => {
+            caller_user(caller, snapshot).map(|user| user.tags.clone()).unwrap_or_default()
+        }
+        CallerKind::AssumedRole => {
+            caller_role(caller, snapshot).map(|role| role.tags.clone()).unwrap_or_default()
+        }
+        CallerKind::Root => Default::default(),
+    };
+    tags.into_iter().collect()
+}
+
+/// Decides for one caller on one snapshot.
+pub struct SnapshotAuthorizer<'a> {
+    principal: Principal,
+    identity: Vec<Owned>,
+    boundary: Option<Owned>,
+    session: Option<Vec<Owned>>,
+    /// False if the user or role is gone: then nothing is allowed.
+    exists: bool,
+    snapshot: &'a Snapshot,
+}
+
+struct Owned {
+    name: String,
+    policy: Arc<Policy>,
+}
+
+impl Owned {
+    fn named(&self) -> Named<'_> {
+        Named { name: &self.name, policy: &self.policy }
+    }
+}
+
+impl<'a> SnapshotAuthorizer<'a> {
+    /// Collects the policies of `caller`.
+    pub fn new(caller: &Caller, snapshot: &'a Snapshot) -> SnapshotAuthorizer<'a> {
+        let mut found = SnapshotAuthorizer {
+            principal: principal(caller),
+            identity: Vec::new(),
+            boundary: None,
+            session: None,
+            exists: true,
+            snapshot,
+        };
+        match caller.kind {
+            CallerKind::Root => {}
+            CallerKind::User => found.add_user(caller),
+            CallerKind::AssumedRole => found.add_role(caller),
+        }
+        if let Some(session) = caller.session.as_ref().filter(|s| s.role.is_some()) {
+            found.add_session(session);
+        }
+        found
+    }
+
+    fn add_user(&mut self, caller: &Caller) {
+        let Some(user) = caller_user(caller, self.snapshot) else {
+            self.exists = false;
+            return;
+        };
+        self.add_inline(user.derived.inline());
+        self.add_managed(user.attached_policies.iter());
+        for group in &user.groups {
+            if let Some(group) = self.snapshot.group(caller.account, group) {
+                self.add_inline(group.derived.inline());
+                self.add_managed(group.attached_policies.iter());
+            }
+        }
+        self.boundary = user.boundary.as_ref().map(|arn| managed(arn, self.snapshot));
+    }
+
+    fn add_role(&mut self, caller: &Caller) {
+        let Some(role) = caller_role(caller, self.snapshot) else {
+            self.exists = false;
+            return;
+        };
+        self.add_inline(role.derived.inline());
+        self.add_managed(role.attached_policies.iter());
+        self.boundary = role.boundary.as_ref().map(|arn| managed(arn, self.snapshot));
+    }
+
+    fn add_session(&mut self, session: &Session) {
+        if session.policy.is_none() && session.policy_arns.is_empty() {
+            return;
+        }
+        let inline = session.policy.iter().map(|text| Owned {
+            name: "session policy".to_owned(),
+            policy: Arc::new(Policy::load(text, PolicyKind::Session)),
+        });
+        let managed = session.policy_arns.iter().map(|arn| managed(arn, self.snapshot));
+        self.session = Some(inline.chain(managed).collect());
+    }
+
+    fn add_inline<'p>(&mut self, policies: impl Iterator<Item = (&'p str, &'p Arc<Policy>)>) {
+        self.identity.extend(
+            policies.map(|(name, policy)| Owned { name: name.to_owned(), policy: Arc::clone(policy) }),
+        );
+    }
+
+    fn add_managed<'p>(&mut self, arns: impl Iterator<Item = &'p Arn>) {
+        self.identity.extend(arns.map(|arn| managed(arn, self.snapshot)));
+    }
+}
+
+impl Authorizer for SnapshotAuthorizer<'_> {
+    fn authorize(&self, call: &writ_policy::Call<'_>) -> Result<Permit, Denied> {
+        let identity: Vec<Named<'_>> = self.identity.iter().map(Owned::named).collect();
+        let boundary: Option<Vec<Named<'_>>> = self.boundary.as_ref().map(|b| vec![b.named()]);
+        let session: Option<Vec<Named<'_>>> =
+            self.session.as_ref().map(|s| s.iter().map(Owned::named).collect());
+        // Whoever is gone keeps no identity policy and is stopped by an empty boundary.
+        let nothing: &[Named<'_>] = &[];
+        let boundary = if self.exists { boundary.as_deref() } else { Some(nothing) };
+        let layers = |access: &Access<'_>| Layers {
+            identity: &identity,
+            boundary,
+            session: session.as_deref(),
+            resource: access.resource_policy,
+            scps: &[],
+            rcps: &[],
+            vpce: call.vpce,
+            mode: access.mode,
+        };
+        let pairs: Vec<(Request<'_>, Layers<'_>)> = call
+            .accesses
+            .iter()
+            .map(|access| {
+                let request = Request {
+                    principal: Some(&self.principal),
+                    action: access.action,
+                    resource: access.resource,
+                    resource_account: access.resource_account,
+                    context: access.context.unwrap_or(call.context),
+                };
+                (request, layers(access))
+            })
+            .collect();
+        authorize(&pairs)
+    }
+}
+
+/// A managed policy's version in force. One that is missing or unreadable allows nothing: it stands
+/// there as a policy that denies.
+fn managed(arn: &Arn, snapshot: &Snapshot) -> Owned {
+    let policy = crate::managed::compiled(arn)
+        .or_else(|| snapshot.managed_policy(arn).and_then(|entry| entry.derived.in_force()));
+    let policy =
+        policy.unwrap_or_else(|| Arc::new(Policy::load("missing", PolicyKind::Identity)));
+    Owned { name: arn.to_string(), policy }
+}
+
+fn caller_user<'s>(
+    caller: &Caller,
+    snapshot: &'s Snapshot,
+) -> Option<&'s Arc<writ_store::Entry<writ_store::state::User>>> {
+    let id = caller.unique_id.parse().ok()?;
+    snapshot.user_by_unique_id(caller.account, &id)
+}
+
+fn caller_role<'s>(
+    caller: &Caller,
+    snapshot: &'s Snapshot,
+) -> Option<&'s Arc<writ_store::Entry<writ_store::state::Role>>> {
+    let role = caller.session.as_ref()?.role.as_ref()?;
+    snapshot.role_by_unique_id(caller.account, &role.unique_id.parse().ok()?)
+}
+
+/// The account whose root an ARN names, if it is one.
+pub fn account_of_root(arn: &Arn) -> Option<AccountId> {
+    (arn.service() == "iam" && arn.resource() == "root").then(|| arn.account()).flatten()
+}

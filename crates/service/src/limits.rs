@@ -1,0 +1,17 @@
+//! Limits of the request path.
+
+use std::time::Duration;
+
+/// The largest body of the query and JSON protocols, in bytes. The longest legal input, a policy
+/// document of 131,072 characters in percent-encoding, is 393,216 bytes.
+pub const BODY_MAX_BYTES: usize = 1024 * 1024;
+
+/// Records of unauthenticated calls that are written in each second; more are counted, not written,
+/// so that a stranger cannot fill the ledger.
+pub const UNAUTHENTICATED_RECORDS_PER_SECOND: u64 = 200;
+
+/// Requests in work at once; more are told to slow down.
+pub const IN_FLIGHT_MAX: usize = 1024;
+
+/// How long one request may take before it is given up with a retryable error.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);

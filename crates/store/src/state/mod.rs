@@ -1,0 +1,230 @@
+//! The objects that the store holds, and their versioned JSON form.
+//!
+//! A stored body is `{"v":1,"body":{…}}`, which an auditor can read with any SQLite tool. Secrets
+//! appear only as [`Blob`](crate::Blob)s that the key module has wrapped. An unknown version or field
+//! is refused: it was written by a newer program, and guessing could drop a restriction.
+
+mod identity;
+mod keys;
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use writ_model::AccountId;
+
+use crate::{StoreError, limits};
+
+pub use identity::{
+    AccessKey, Account, Group, ManagedPolicy, PolicyVersion, Revocation, Role, User,
+};
+pub use keys::{Alias, Key};
+
+/// The version of every body that this program writes, and the only one it reads.
+pub const BODY_VERSION: u32 = 1;
+
+/// A type of stored object.
+pub trait Stored: Clone + fmt::Debug + PartialEq + Serialize + DeserializeOwned {
+    /// Its kind.
+    const KIND: Kind;
+
+    /// Its id within account and kind. Names that are unique without regard to case are lowered.
+    fn id(&self) -> String;
+}
+
+macro_rules! kinds {
+    ($($variant:ident($text:literal, |$value:ident| $id:expr) $doc:literal;)*) => {
+        /// What an object is.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Kind { $(#[doc = $doc] $variant,)* }
+
+        impl Kind {
+            /// Every kind, in order.
+            pub const ALL: &'static [Kind] = &[$(Kind::$variant,)*];
+
+            /// The name by which the database knows it.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Kind::$variant => $text,)* }
+            }
+        }
+
+        impl FromStr for Kind {
+            type Err = StoreError;
+
+            fn from_str(text: &str) -> Result<Kind, StoreError> {
+                match text {
+                    $($text => Ok(Kind::$variant),)*
+                    _ => Err(StoreError::Corrupt {
+                        what: format!("object kind `{text}` is unknown; it needs a newer program"),
+                    }),
+                }
+            }
+        }
+
+        /// The content of an object; cheap to clone.
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum Body { $(#[doc = $doc] $variant(Arc<$variant>),)* }
+
+        impl Body {
+            /// What it is.
+            pub const fn kind(&self) -> Kind {
+                match self { $(Body::$variant(_) => Kind::$variant,)* }
+            }
+
+            /// Its id within account and kind.
+            pub fn id(&self) -> String {
+                match self { $(Body::$variant(value) => value.id(),)* }
+            }
+
+            /// The JSON that is stored.
+            pub fn encode(&self) -> Result<String, StoreError> {
+                match self { $(Body::$variant(value) => write(value.as_ref()),)* }
+            }
+
+            /// Reads the JSON of an object of `kind`.
+            pub fn decode(kind: Kind, json: &str) -> Result<Body, StoreError> {
+                match kind {
+                    $(Kind::$variant => read(kind, json).map(|v| Body::$variant(Arc::new(v))),)*
+                }
+            }
+        }
+
+        $(
+            impl Stored for $variant {
+                const KIND: Kind = Kind::$variant;
+
+                fn id(&self) -> String {
+                    let $value = self;
+                    $id
+                }
+            }
+
+            impl From<$variant> for Body {
+                fn from(value: $variant) -> Body {
+                    Body::$variant(Arc::new(value))
+                }
+            }
+        )*
+    };
+}
+
+kinds! {
+    AccessKey("access-key", |k| k.id.to_string()) "A long-term access key; its id is the key id.";
+    Account("account", |a| a.id.to_string()) "The account itself; its id is the 12 digits.";
+    Alias("alias", |a| a.arn.to_string()) "An alias of a KMS key; its id is the ARN.";
+    Group("group", |g| folded(&g.name)) "An IAM group; its id is the name in lower case.";
+    Key("key", |k| k.arn.to_string()) "A KMS key; its id is the ARN.";
+    ManagedPolicy("policy", |p| folded(&p.name)) "A managed policy; its id is the name in lower case.";
+    Revocation("revocation", |r| r.subject.clone()) "Ended sessions; its id is the subject.";
+    Role("role", |r| folded(&r.name)) "An IAM role; its id is the name in lower case.";
+    User("user", |u| folded(&u.name)) "An IAM user; its id is the name in lower case.";
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A name in the form in which IAM compares it: lower case (AWS, "IAM name requirements"; names
+/// are ASCII).
+pub fn folded(name: &str) -> String {
+    name.to_ascii_lowercase()
+}
+
+/// Names one object. The account leads, so that accounts can be moved apart one day.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectId {
+    /// The owner.
+    pub account: AccountId,
+    /// What it is.
+    pub kind: Kind,
+    /// Its id within account and kind.
+    pub id: String,
+}
+
+impl ObjectId {
+    /// The object of type `T` with this id. The id of users, roles, groups and policies is their
+    /// name in any case.
+    pub fn of<T: Stored>(account: AccountId, id: &str) -> ObjectId {
+        let id = match T::KIND {
+            Kind::Group | Kind::ManagedPolicy | Kind::Role | Kind::User => folded(id),
+            _ => id.to_owned(),
+        };
+        ObjectId { account, kind: T::KIND, id }
+    }
+}
+
+impl fmt::Display for ObjectId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.account, self.kind, self.id)
+    }
+}
+
+/// An object with its owner.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Object {
+    /// The owner.
+    pub account: AccountId,
+    /// The content.
+    pub body: Body,
+}
+
+impl Object {
+    /// The object of `account` with this content.
+    pub fn new(account: AccountId, body: impl Into<Body>) -> Object {
+        Object { account, body: body.into() }
+    }
+
+    /// Its name.
+    pub fn id(&self) -> ObjectId {
+        ObjectId { account: self.account, kind: self.body.kind(), id: self.body.id() }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Envelope<T> {
+    v: u32,
+    body: T,
+}
+
+#[derive(Deserialize)]
+struct VersionOnly {
+    v: u32,
+}
+
+fn write<T: Stored>(value: &T) -> Result<String, StoreError> {
+    let corrupt = |what| StoreError::Corrupt { what };
+    let json = serde_json::to_string(&Envelope { v: BODY_VERSION, body: value })
+        .map_err(|e| corrupt(format!("{} `{}` cannot be written: {e}", T::KIND, value.id())))?;
+    if json.len() > limits::BODY_MAX_BYTES {
+        return Err(StoreError::TooLarge { what: "stored object", max: limits::BODY_MAX_BYTES });
+    }
+    Ok(json)
+}
+
+fn read<T: Stored>(kind: Kind, json: &str) -> Result<T, StoreError> {
+    let corrupt = |what| StoreError::Corrupt { what };
+    match serde_json::from_str::<Envelope<T>>(json) {
+        Ok(envelope) if envelope.v == BODY_VERSION => Ok(envelope.body),
+        Ok(Envelope { v, .. }) => Err(corrupt(newer(kind, v))),
+        Err(error) => match serde_json::from_str::<VersionOnly>(json) {
+            Ok(only) if only.v != BODY_VERSION => Err(corrupt(newer(kind, only.v))),
+            _ => Err(corrupt(format!("a stored {kind} cannot be read: {error}"))),
+        },
+    }
+}
+
+fn newer(kind: Kind, version: u32) -> String {
+    format!(
+        "a stored {kind} has version {version}, this program reads version {BODY_VERSION}; start \
+         the program that wrote it"
+    )
+}
+
+#[cfg(test)]
+#[path = "../tests/state.rs"]
+mod tests;

@@ -1,0 +1,86 @@
+//! Files that survive a crash: what is written here is on the disk when the call returns.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+use writ_model::failpoint;
+
+use crate::error::TrailError;
+
+/// Creates `path` and its parents, durably.
+pub(crate) fn create_dir(path: &Path) -> Result<(), TrailError> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    std::fs::create_dir_all(path).map_err(TrailError::io("create", path))?;
+    path.ancestors().take(3).skip(1).filter(|p| p.is_dir()).try_for_each(sync_dir)
+}
+
+/// Makes the names in a folder durable.
+pub(crate) fn sync_dir(path: &Path) -> Result<(), TrailError> {
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    if failpoint::is_set("trail.fsync_off") {
+        return Ok(());
+    }
+    File::open(path).and_then(|dir| dir.sync_all()).map_err(TrailError::io("fsync", path))
+}
+
+/// Replaces `path` by a file with `bytes`: whoever reads it sees the old or the new, whole.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), TrailError> {
+    replace_unsynced(path, bytes, true)?;
+    path.parent().map_or(Ok(()), sync_dir)
+}
+
+/// The same for files that can be made again from the log: no fsync of the folder, and of the file
+/// only if `sync`.
+pub(crate) fn replace_unsynced(path: &Path, bytes: &[u8], sync: bool) -> Result<(), TrailError> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".tmp");
+    let temporary = path.with_file_name(name);
+    let mut file = File::create(&temporary).map_err(TrailError::io("create", &temporary))?;
+    file.write_all(bytes).map_err(TrailError::io("write", &temporary))?;
+    if sync && !failpoint::is_set("trail.fsync_off") {
+        file.sync_all().map_err(TrailError::io("fsync", &temporary))?;
+    }
+    std::fs::rename(&temporary, path).map_err(TrailError::io("rename", path))
+}
+
+/// The bytes of a file; `None` if there is none.
+pub(crate) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, TrailError> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(TrailError::io("read", path)(error)),
+    }
+}
+
+/// Free bytes on the disk that holds `path`.
+pub(crate) fn free_bytes(path: &Path) -> Result<u64, TrailError> {
+    let stat = rustix::fs::statvfs(path).map_err(|e| TrailError::io("examine", path)(e.into()))?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// Holds a directory for one writer; released when dropped or when the process ends.
+#[derive(Debug)]
+pub(crate) struct DirLock {
+    _file: File,
+}
+
+impl DirLock {
+    pub(crate) fn take(dir: &Path) -> Result<DirLock, TrailError> {
+        let path: PathBuf = dir.join("lock");
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(TrailError::io("open", &path))?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(DirLock { _file: file }),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(TrailError::Locked(dir.to_owned())),
+            Err(error) => Err(TrailError::io("lock", &path)(error.into())),
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The processes: what each does between its start by the supervisor and its end.
+
+mod front;
+mod init;
+mod keyd;
+mod s3;
+mod trail;
+mod watch;
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read as _;
+use std::net::TcpListener;
+use std::os::fd::{OwnedFd, RawFd};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, bail};
+use writ_keyd_client::arena::inherited_fd;
+use writ_keyd_client::channel::Channel;
+use writ_keyd_client::control::{Control, Fact, Notice};
+use writ_keyd_client::protocol::Role;
+use writ_proof::cbor;
+
+/// `writ role NAME --fd NAME=NUMBER …`: only the supervisor calls it.
+pub fn run(name: &str, fds: &[String]) -> Result<()> {
+    let inherited = Inherited::take(fds)?;
+    match name {
+        "front" => front::run(inherited),
+        "keyd" => keyd::run(inherited),
+        "keyd-init" => init::keyd(inherited),
+        "s3" => s3::run(inherited),
+        "trail" => trail::run(inherited),
+        "watch" => watch::run(inherited),
+        _ => bail!("there is no role `{name}`; `writ up` starts the processes"),
+    }
+}
+
+/// What a process inherited, by name.
+pub struct Inherited {
+    fds: HashMap<String, OwnedFd>,
+}
+
+impl Inherited {
+    fn take(fds: &[String]) -> Result<Inherited> {
+        let mut all = HashMap::new();
+        for text in fds {
+            let (name, number) = text.split_once('=').context("`--fd` takes NAME=NUMBER")?;
+            let number: RawFd = number.parse().context("`--fd` takes NAME=NUMBER")?;
+            let fd = inherited_fd(number).with_context(|| format!("`--fd {text}` is not open"))?;
+            all.insert(name.to_owned(), fd);
+        }
+        Ok(Inherited { fds: all })
+    }
+
+    /// The descriptor called `name`.
+    pub fn fd(&mut self, name: &str) -> Result<OwnedFd> {
+        self.fds.remove(name).with_context(|| {
+            format!("descriptor `{name}` is missing: start this process with `writ up`")
+        })
+    }
+
+    /// The channel to `peer`.
+    pub fn channel(&mut self, peer: Role) -> Result<Channel> {
+        self.fd(peer.name()).map(Channel::from)
+    }
+
+    /// The listener.
+    pub fn listener(&mut self) -> Result<TcpListener> {
+        self.fd("listener").map(TcpListener::from)
+    }
+
+    /// The configuration.
+    pub fn config<T: serde::de::DeserializeOwned>(&mut self) -> Result<T> {
+        let mut text = Vec::new();
+        File::from(self.fd("config")?).read_to_end(&mut text)?;
+        Ok(serde_json::from_slice(&text)?)
+    }
+
+    /// The line to the supervisor.
+    pub fn control(&mut self) -> Result<Line> {
+        Ok(Line { channel: Arc::new(self.fd("control").map(Channel::from)?) })
+    }
+}
+
+/// A process's line to the supervisor.
+#[derive(Clone)]
+pub struct Line {
+    channel: Arc<Channel>,
+}
+
+impl Line {
+    /// Says that this process serves.
+    pub fn ready(&self, facts: Vec<(String, String)>) -> Result<()> {
+        let facts = facts.into_iter().map(|(name, value)| Fact { name, value }).collect();
+        Ok(self.channel.send(&cbor::to_vec(&Notice::Ready(facts)))?)
+    }
+
+    /// Says why this process cannot go on.
+    pub fn failed(&self, why: &str) {
+        // If the supervisor is gone nobody is left to tell.
+        self.channel.send(&cbor::to_vec(&Notice::Failed(why.to_owned()))).ok();
+    }
+
+    /// The raw channel, for a process that reads it itself.
+    pub fn channel(&self) -> Arc<Channel> {
+        Arc::clone(&self.channel)
+    }
+
+    /// Listens on a thread of its own: `on_peer` for each new channel, `on_stop` once, when told to
+    /// stop or when the supervisor is gone.
+    pub fn listen(
+        &self,
+        mut on_peer: impl FnMut(Role, Channel) + Send + 'static,
+        on_stop: impl FnOnce() + Send + 'static,
+    ) -> Result<()> {
+        let channel = Arc::clone(&self.channel);
+        std::thread::Builder::new().name("control".to_owned()).spawn(move || {
+            while let Ok(Some(mut packet)) = channel.recv() {
+                match (cbor::from_slice(&packet.bytes), packet.fds.pop()) {
+                    (Ok(Control::Peer(role)), Some(fd)) => on_peer(role, Channel::from(fd)),
+                    (Ok(Control::Stop), _) => break,
+                    _ => tracing::error!("the supervisor sent something unknown"),
+                }
+            }
+            on_stop();
+        })?;
+        Ok(())
+    }
+}
+
+/// Makes this process keep no core dumps and gain no privileges; what is refused is reported.
+pub fn harden() -> Vec<(String, String)> {
+    let shown = |name: &str, result: rustix::io::Result<()>| {
+        let value = result.map_or_else(|error| format!("refused: {error}"), |()| "on".to_owned());
+        (name.to_owned(), value)
+    };
+    let core = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
+    vec![
+        shown("no-new-privileges", rustix::thread::set_no_new_privs(true)),
+        shown(
+            "not-dumpable",
+            rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable),
+        ),
+        shown("no-core-dumps", rustix::process::setrlimit(rustix::process::Resource::Core, core)),
+    ]
+}
+
+/// Logs of a process: one JSON object a line on standard error, at level `info`.
+pub fn start_log(role: &'static str) {
+    use tracing_subscriber::prelude::*;
+    let format = tracing_subscriber::fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_writer(std::io::stderr);
+    let filter = tracing_subscriber::filter::LevelFilter::INFO;
+    // A second subscriber in one process is a bug of ours that only loses log lines.
+    tracing_subscriber::registry().with(format.with_filter(filter)).try_init().ok();
+    tracing::debug!(role, "log started");
+}

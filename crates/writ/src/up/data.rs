@@ -1,0 +1,190 @@
+//! The data directory: its format marker, its lock, its folders, and files that survive a crash.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use rustix::fs::{FlockOperation, flock};
+
+/// The marker's text; its number changes with the directory's layout.
+const MARKER: &str = "writ data directory, format 1\n";
+const MARKER_START: &str = "writ data directory, format ";
+
+/// An opened and locked data directory. The lock ends with this value.
+pub struct DataDir {
+    path: PathBuf,
+    _lock: File,
+    /// True if this start made it.
+    pub fresh: bool,
+}
+
+impl DataDir {
+    /// Opens `path`, making it if it does not exist or is empty.
+    ///
+    /// # Errors
+    /// With what to do: another `writ up` holds it, it holds something else, or it is of a newer
+    /// version.
+    pub fn open(path: &Path) -> Result<DataDir> {
+        let shown = path.display();
+        make_dir(path, 0o711)?;
+        let path = path.canonicalize().with_context(|| format!("cannot resolve `{shown}`"))?;
+        let fresh = is_fresh(&path)?;
+        let lock = open_private(&path.join("lock"))?;
+        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+            bail!(
+                "`{shown}` is in use by another `writ up`: stop that one first, \
+                 or give this one a directory of its own with --data"
+            );
+        }
+        let marker = path.join("FORMAT");
+        if fresh {
+            write_durably(&marker, MARKER.as_bytes(), 0o644)?;
+        } else {
+            check_marker(&marker, &path)?;
+        }
+        Ok(DataDir { path, _lock: lock, fresh })
+    }
+
+    /// The absolute path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A file or folder in it.
+    pub fn join(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// The folder of a process, made if it is not there; it belongs to `uid` alone.
+    pub fn folder(&self, name: &str, uid: Option<u32>) -> Result<PathBuf> {
+        let folder = self.path.join(name);
+        make_dir(&folder, 0o700)?;
+        if let Some(uid) = uid {
+            give_to(&folder, uid)?;
+        }
+        Ok(folder)
+    }
+
+    /// True if a process of another user id can reach the folders: each parent lets others pass.
+    pub fn is_reachable_by_others(&self) -> bool {
+        self.path.ancestors().all(|dir| {
+            fs::metadata(dir).is_ok_and(|meta| meta.permissions().mode() & 0o001 != 0)
+        })
+    }
+}
+
+/// Writes a whole file so that after a crash the old or the new content is there, never a mixture:
+/// temporary file, fsync, rename, fsync of the folder.
+pub fn write_durably(path: &Path, content: &[u8], mode: u32) -> Result<()> {
+    let folder = path.parent().context("the file has no folder")?;
+    let name = path.file_name().and_then(|n| n.to_str()).context("the file has no name")?;
+    let temporary = folder.join(format!(".{name}.tmp"));
+    let write = || -> std::io::Result<()> {
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&temporary)?;
+        file.set_permissions(fs::Permissions::from_mode(mode))?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)?;
+        File::open(folder)?.sync_all()
+    };
+    write().with_context(|| format!("cannot write `{}`", path.display()))
+}
+
+/// Opens a file for reading and appending that only its owner may open, making it if need be.
+pub fn open_private(path: &Path) -> Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)
+        .with_context(|| format!("cannot open `{}`", path.display()))
+}
+
+fn make_dir(path: &Path, mode: u32) -> Result<()> {
+    match fs::DirBuilder::new().mode(mode).create(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            let shown = path.display();
+            Err(error).with_context(|| format!("cannot make the folder `{shown}`; does its parent exist?"))
+        }
+        _ if path.is_dir() => Ok(()),
+        _ => bail!("`{}` is not a folder", path.display()),
+    }
+}
+
+fn give_to(folder: &Path, uid: u32) -> Result<()> {
+    let mut left = vec![folder.to_owned()];
+    while let Some(path) = left.pop() {
+        let meta = fs::symlink_metadata(&path)?;
+        if meta.uid() != uid {
+            std::os::unix::fs::lchown(&path, Some(uid), Some(uid))
+                .with_context(|| format!("cannot give `{}` to user id {uid}", path.display()))?;
+        }
+        if meta.is_dir() {
+            for entry in fs::read_dir(&path)? {
+                left.push(entry?.path());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn is_fresh(path: &Path) -> Result<bool> {
+    let entries: Vec<String> = fs::read_dir(path)
+        .with_context(|| format!("cannot list `{}`", path.display()))?
+        .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
+        .filter(|name| name != "lock" && name != "lost+found" && name != super::config::FILE)
+        .collect();
+    Ok(entries.is_empty())
+}
+
+fn check_marker(marker: &Path, path: &Path) -> Result<()> {
+    let shown = path.display();
+    match fs::read_to_string(marker) {
+        Ok(text) if text == MARKER => Ok(()),
+        Ok(text) if text.starts_with(MARKER_START) => {
+            let found = text.trim_start_matches(MARKER_START).trim();
+            bail!(
+                "`{shown}` has format {found}, and this version of writ knows format 1 only: \
+                 start it with the version that wrote it"
+            )
+        }
+        _ => bail!(
+            "`{shown}` is not empty and is no data directory of writ: \
+             give an empty or a new folder with --data"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(path: &Path) -> String {
+        DataDir::open(path).map(|_| ()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn directory_in_use_is_refused() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("data");
+        let first = DataDir::open(&path).unwrap();
+        assert!(first.fresh);
+        assert!(refusal(&path).contains("in use by another"));
+        drop(first);
+        assert!(!DataDir::open(&path).unwrap().fresh);
+    }
+
+    #[test]
+    fn directory_of_another_kind_or_version_is_refused() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path();
+        write_durably(&path.join("photo.jpg"), b"x", 0o644).unwrap();
+        assert!(refusal(path).contains("is no data directory"));
+        write_durably(&path.join("FORMAT"), b"writ data directory, format 9\n", 0o644).unwrap();
+        assert!(refusal(path).contains("format 9"));
+    }
+}

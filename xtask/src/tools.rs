@@ -1,0 +1,104 @@
+//! What the tests need beside Rust and gcc: installed into `target/tools` where that is possible.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::run::{cargo, check, exists, output, target};
+
+/// The clients that judge us, pinned.
+const PYTHON_PACKAGES: [&str; 2] = ["awscli==1.46.3", "boto3==1.44.5"];
+const UV: &str = "uv==0.13.9";
+const NEXTEST: &str = "0.9.143";
+const DENY: &str = "0.20.2";
+const MUTANTS: &str = "27.1.0";
+
+/// Debian packages, each with a program that shows it is there.
+const DEBIAN: [(&str, &str); 2] = [("openssh-client", "ssh-keygen"), ("python3-venv", "python3")];
+
+/// Where tools are installed.
+pub(crate) fn folder() -> PathBuf {
+    target().join("tools")
+}
+
+/// The Python environment with the AWS CLI and boto3.
+pub(crate) fn venv() -> PathBuf {
+    folder().join("venv")
+}
+
+/// Installs what is missing.
+pub(crate) fn provide() -> Result<()> {
+    debian()?;
+    python()?;
+    if !exists("cargo-nextest") {
+        install("cargo-nextest", NEXTEST)?;
+    }
+    Ok(())
+}
+
+/// Installs what the long tests need besides.
+pub(crate) fn provide_long() -> Result<()> {
+    for (name, version) in [("cargo-deny", DENY), ("cargo-mutants", MUTANTS)] {
+        if !exists(name) {
+            install(name, version)?;
+        }
+    }
+    Ok(())
+}
+
+/// `PATH` with our tools first.
+pub(crate) fn path() -> std::ffi::OsString {
+    let mut all = vec![folder().join("bin")];
+    all.extend(std::env::var_os("PATH").iter().flat_map(std::env::split_paths));
+    std::env::join_paths(all).unwrap()
+}
+
+fn debian() -> Result<()> {
+    let missing: Vec<&str> =
+        DEBIAN.iter().filter(|(_, program)| !exists(program)).map(|(package, _)| *package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let line = format!("apt-get install -y {}", missing.join(" "));
+    if output(Command::new("id").arg("-u"))?.trim() != "0" {
+        bail!("these packages are missing; install them as root:\n  {line}");
+    }
+    check(Command::new("apt-get").arg("update").arg("-q"))?;
+    check(Command::new("apt-get").args(["install", "-y", "-q"]).args(missing))
+}
+
+fn python() -> Result<()> {
+    let stamp = folder().join("venv.packages");
+    let wanted = PYTHON_PACKAGES.join("\n");
+    if std::fs::read_to_string(&stamp).is_ok_and(|have| have == wanted) {
+        return Ok(());
+    }
+    std::fs::create_dir_all(folder())?;
+    let uv = if exists("uv") { PathBuf::from("uv") } else { bootstrap_uv()? };
+    check(Command::new(&uv).args(["venv", "--quiet", "--clear"]).arg(venv()))?;
+    check(
+        Command::new(&uv)
+            .args(["pip", "install", "--quiet", "--python"])
+            .arg(venv().join("bin/python"))
+            .args(PYTHON_PACKAGES),
+    )?;
+    std::fs::write(&stamp, wanted)?;
+    Ok(())
+}
+
+fn bootstrap_uv() -> Result<PathBuf> {
+    let folder = folder().join("uv");
+    check(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
+    check(Command::new(folder.join("bin/pip")).args(["install", "--quiet", UV]))?;
+    Ok(folder.join("bin/uv"))
+}
+
+fn install(name: &str, version: &str) -> Result<()> {
+    println!("installing {name} {version} into target/tools (a few minutes, once)");
+    check(
+        cargo(&["install", "--locked", "--quiet", name, "--version", version, "--root"])
+            .arg(folder())
+            .env("CARGO_TARGET_DIR", folder().join("build")),
+    )
+}
