@@ -16,8 +16,12 @@
 pub mod blob;
 pub mod error;
 pub mod format;
+pub mod gateway;
 pub mod index;
+pub mod keyd;
+pub mod kms_link;
 pub mod limits;
+mod task;
 pub mod wire;
 
 pub use error::S3Error;

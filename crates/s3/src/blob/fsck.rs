@@ -47,13 +47,11 @@ pub struct Report {
 pub fn fsck(blobs: &Blobs, index: &Index, repair: bool) -> Result<Report, S3Error> {
     let mut wanted: HashMap<String, Option<Expected>> = HashMap::new();
     let mut outcome = Ok(());
-    index.files(|file, body| {
-        match body.map(|body| Expected::of(&file, body)).transpose() {
-            Ok(expected) => {
-                wanted.insert(file, expected.flatten());
-            }
-            Err(error) => outcome = Err(error),
+    index.files(|file, body| match body.map(|body| Expected::of(&file, body)).transpose() {
+        Ok(expected) => {
+            wanted.insert(file, expected.flatten());
         }
+        Err(error) => outcome = Err(error),
     })?;
     outcome?;
     let garbage: HashSet<String> = index.garbage(usize::MAX >> 1)?.into_iter().collect();
@@ -100,9 +98,8 @@ struct Expected {
 impl Expected {
     fn of(file: &str, body: &Body) -> Result<Option<Expected>, S3Error> {
         let manifest = body.sealed.peek()?;
-        let named = |s: &&crate::format::SegmentRef| {
-            crate::index::segment_file(s.segment, s.part) == file
-        };
+        let named =
+            |s: &&crate::format::SegmentRef| crate::index::segment_file(s.segment, s.part) == file;
         Ok(manifest.segments.iter().find(named).map(|segment| Expected {
             digest: segment.header_digest,
             length: segment.length,

@@ -169,8 +169,9 @@ pub struct RangeCursor {
 }
 
 impl RangeCursor {
-    /// The next verified bytes, or none at the end. An empty segment is verified too.
-    pub fn next(&mut self, file: &dyn ReadAt) -> Result<Option<Vec<u8>>, S3Error> {
+    /// The next verified bytes of at most `frames` frames, or none at the end. An empty segment is
+    /// verified too.
+    pub fn next(&mut self, file: &dyn ReadAt, frames: u64) -> Result<Option<Vec<u8>>, S3Error> {
         if self.at >= self.end {
             if self.reader.length == 0 && !self.empty_checked {
                 self.empty_checked = true;
@@ -180,7 +181,7 @@ impl RangeCursor {
         }
         let frame = self.reader.frame_bytes;
         let first = self.at / frame;
-        let wanted = (self.end.div_ceil(frame) - first).min(BATCH_FRAMES);
+        let wanted = (self.end.div_ceil(frame) - first).min(frames.clamp(1, BATCH_FRAMES));
         let mut out = Vec::new();
         self.reader.read(file, first, wanted, &mut out)?;
         let base = first * frame;

@@ -62,7 +62,7 @@ fn open(
     let reader = SegmentReader::open(file, "x", &key(), digest, length as u64, 0)?;
     let mut cursor = reader.range(range);
     let mut all = Vec::new();
-    while let Some(bytes) = cursor.next(file)? {
+    while let Some(bytes) = cursor.next(file, 3)? {
         all.extend_from_slice(&bytes);
     }
     Ok(all)
