@@ -1,4 +1,5 @@
 //! Verification of a signature over a body of 400 bytes, with and without a cached key.
+#![expect(clippy::unwrap_used, reason = "a bench may panic")]
 
 use writ_aws::sigv4::client::{Credentials, Signer};
 use writ_aws::sigv4::{

@@ -474,6 +474,13 @@ pub struct Use {
 }
 cbor_map!(Use { 1: handle, 2: keys, 3: delegated });
 
+impl Use {
+    /// A use of `keys`; the caller's side of the channel adds handle and delegation.
+    pub fn of(keys: Vec<UsedKey>) -> Use {
+        Use { handle: Nonce([0; 16]), keys, delegated: false }
+    }
+}
+
 /// A key as front stores it.
 pub struct UsedKey {
     /// Its sealed descriptor.

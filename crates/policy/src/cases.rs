@@ -3,11 +3,13 @@
 //! Input: `{"id", "principal": ARN or null, "action", "resource", "resourceAccount", "context":
 //! {key: value or [values]}, "identity": [doc], "boundary": [doc], "session": doc, "resourcePolicy":
 //! doc, "scps": [[doc..] a level, root first], "rcps": [[doc..]..], "vpce": [doc]}`; all but
-//! `principal`, `action` and `resource` may be absent. A document is an object or its text.
+//! `principal`, `action` and `resource` may be absent. A document is an object or its text. An empty
+//! `boundary` or `vpce` counts as absent; an empty level of SCPs allows nothing.
 //!
 //! Output: `{"id", "decision": "Allowed" | "ImplicitlyDenied" | "ExplicitlyDenied" | "error",
 //! "reason", "matched": [{"policy", "statement"}], "errors"}`.
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use writ_model::{AccountId, Arn};
 
@@ -55,11 +57,27 @@ pub fn eval_case(line: &str) -> String {
     }
 }
 
+/// One line of output; serialized in this order.
+#[derive(Serialize)]
+struct Answer<'a> {
+    id: &'a Value,
+    decision: &'static str,
+    reason: String,
+    matched: Vec<Value>,
+    errors: Vec<String>,
+}
+
+impl Answer<'_> {
+    fn line(&self) -> String {
+        // INVARIANT: values of strings, numbers and lists always have a JSON text.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
 fn error_line(id: &Value, mut errors: Vec<String>) -> String {
     errors.truncate(PARSE_ERRORS_MAX);
     let reason = errors.first().cloned().unwrap_or_default();
-    json!({"id": id, "decision": "error", "reason": reason, "matched": [], "errors": errors})
-        .to_string()
+    Answer { id, decision: "error", reason, matched: Vec::new(), errors }.line()
 }
 
 /// The policies of one layer with their names.
@@ -129,12 +147,10 @@ impl Case {
                 json!({"policy": trace.policy, "statement": statement})
             })
             .collect();
-        json!({"id": id, "decision": decision, "reason": reason, "matched": matched, "errors": []})
-            .to_string()
+        Answer { id, decision, reason, matched, errors: Vec::new() }.line()
     }
 }
 
-#[expect(clippy::ptr_arg, reason = "passed as a function to Option::map and Iterator::map")]
 fn named(documents: &Documents) -> Vec<Named<'_>> {
     documents.iter().map(|(name, policy)| Named { name, policy }).collect()
 }
@@ -205,12 +221,12 @@ impl CaseReader {
             context,
             mode,
             identity: self.list(case, "identity", role).unwrap_or_default(),
-            boundary: self.list(case, "boundary", PolicyKind::Boundary),
+            boundary: self.some(case, "boundary", PolicyKind::Boundary),
             session: self.single(case, "session", PolicyKind::Session),
             resource_policy: self.single(case, "resourcePolicy", resource_kind(&action, mode)),
             scps: self.levels(case, "scps", PolicyKind::Scp),
             rcps: self.levels(case, "rcps", PolicyKind::Rcp),
-            vpce: self.list(case, "vpce", PolicyKind::VpcEndpoint),
+            vpce: self.some(case, "vpce", PolicyKind::VpcEndpoint),
             action,
             resource,
         })
@@ -226,12 +242,9 @@ impl CaseReader {
     }
 
     fn account(&mut self, case: &Json) -> Option<AccountId> {
-        let text = match present(case, "resourceAccount")? {
-            Json::String(text) | Json::Number(text) => text,
-            _ => {
-                self.fail("$.resourceAccount", "expected a string");
-                return None;
-            }
+        let (Json::String(text) | Json::Number(text)) = present(case, "resourceAccount")? else {
+            self.fail("$.resourceAccount", "expected a string");
+            return None;
         };
         match text.parse() {
             Ok(account) => Some(account),
@@ -323,6 +336,12 @@ impl CaseReader {
         Some(self.items(name, json, kind))
     }
 
+    /// As `list`; an empty list means that there is none, for a boundary or an endpoint without any
+    /// policy does not exist.
+    fn some(&mut self, case: &Json, name: &str, kind: PolicyKind) -> Option<Documents> {
+        self.list(case, name, kind).filter(|documents| !documents.is_empty())
+    }
+
     fn items(&mut self, name: &str, json: &Json, kind: PolicyKind) -> Documents {
         let Json::Array(items) = json else {
             self.fail(name, "expected a list of documents");
@@ -403,7 +422,11 @@ fn principal_of(text: &str, context: &Context) -> Option<Principal> {
             if role.is_empty() || session.is_empty() || session.contains('/') {
                 return None;
             }
-            let ends = |a: &Arn| a.account() == Some(account) && a.resource().ends_with(role);
+            let ends = |a: &Arn| {
+                a.account() == Some(account)
+                    && a.resource().starts_with("role/")
+                    && a.resource().rsplit('/').next() == Some(role)
+            };
             let role_arn = given(keys::PRINCIPAL_ARN)
                 .and_then(|t| t.parse().ok())
                 .filter(ends)
@@ -413,6 +436,8 @@ fn principal_of(text: &str, context: &Context) -> Option<Principal> {
                 .and_then(|id| id.split_once(':'))
                 .map_or_else(invented, |(id, _)| id.to_owned());
             let mut principal = Principal::role_session(role_arn, account, &id, session);
+            // IAM names service-linked roles so; the session's ARN lacks the path that shows it.
+            principal.service_linked |= role.starts_with("AWSServiceRoleFor");
             principal.arn = arn;
             Some(principal)
         }
@@ -452,6 +477,7 @@ fn fill(context: &mut Context, principal: Option<&Principal>) {
     let Some(p) = principal else {
         put(keys::PRINCIPAL_ACCOUNT, "anonymous");
         put(keys::PRINCIPAL_TYPE, "Anonymous");
+        put(keys::USER_ID, "anonymous");
         return;
     };
     put(keys::PRINCIPAL_TYPE, p.principal_type());

@@ -371,7 +371,8 @@ pub(crate) fn exempt_from_deny(list: &[Spec], principal: Option<&Principal>) -> 
         PrincipalKind::Root => forms.has(Forms::ACCOUNT),
         PrincipalKind::User => forms.has(Forms::ACCOUNT) && forms.has(Forms::USER),
         PrincipalKind::AssumedRole => {
-            forms.has(Forms::ACCOUNT) && forms.has(Forms::ROLE) && forms.has(Forms::SESSION)
+            let session = forms.has(Forms::SESSION) || p.session_name.is_none();
+            forms.has(Forms::ACCOUNT) && forms.has(Forms::ROLE) && session
         }
         PrincipalKind::FederatedUser => forms.has(Forms::ACCOUNT) && forms.has(Forms::SESSION),
         _ => !forms.is_empty(),

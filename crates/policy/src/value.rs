@@ -18,10 +18,8 @@ impl Number {
         };
         let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
         let all_digits = |t: &str| t.bytes().all(|b| b.is_ascii_digit());
-        let shaped = !(whole.is_empty() && fraction.is_empty())
-            && !(digits.contains('.') && fraction.is_empty())
-            && all_digits(whole)
-            && all_digits(fraction);
+        let dangling = fraction.is_empty() && (whole.is_empty() || digits.contains('.'));
+        let shaped = !dangling && all_digits(whole) && all_digits(fraction);
         if !shaped || whole.len() > 24 || fraction.len() > Number::PLACES {
             return None;
         }

@@ -3,9 +3,14 @@
 //! The source of an append is its channel, so no message names one. An append is durable when the
 //! reply comes, and idempotent on the event id: sent again, it answers the old positions.
 
+use std::collections::BTreeSet;
+
 use writ_model::Uuid;
 
-use crate::leaf::{Commit, Kind};
+use crate::error::Error;
+use crate::hash::Hash;
+use crate::leaf::{self, Commit, Kind};
+use crate::limits;
 use crate::origin::LogName;
 use crate::use_record::UsePosition;
 use crate::{cbor_enum, cbor_map};
@@ -46,6 +51,22 @@ cbor_map!(AppendItem {
     6: opt use_position,
 });
 
+impl AppendItem {
+    /// Whether the item can be appended at all; answers the `rec` of its leaves.
+    pub fn check(&self) -> Result<Hash, Error> {
+        const WHAT: &str = "append item";
+        Error::limit("record bytes", self.record.len(), limits::RECORD_MAX_BYTES)?;
+        let logs: BTreeSet<&LogName> = self.logs.iter().collect();
+        if logs.is_empty() || logs.len() != self.logs.len() {
+            return Err(Error::malformed(WHAT, "it names no log, or a log twice"));
+        }
+        if self.commit.is_some_and(|commit| commit.ordinal >= commit.count || commit.rev == 0) {
+            return Err(Error::malformed(WHAT, "its ordinal, count or revision cannot be"));
+        }
+        leaf::rec(self.kind, &self.record)
+    }
+}
+
 /// trail's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AppendReply {
@@ -85,16 +106,42 @@ mod tests {
     use super::*;
     use crate::cbor;
 
-    #[test]
-    fn append_messages_round_trip() {
-        let item = AppendItem {
+    fn item() -> AppendItem {
+        AppendItem {
             event_id: Uuid::from_bytes([1; 16]),
-            kind: Kind::Event,
+            kind: Kind::Config,
             logs: vec![LogName::Operator],
             record: b"{}".to_vec(),
             commit: None,
             use_position: None,
+        }
+    }
+
+    #[test]
+    fn item_that_cannot_be_appended_is_refused() {
+        assert_eq!(item().check().unwrap(), crate::hash::sha256(b"{}"));
+        let commit = Commit {
+            epoch: Uuid::from_bytes([2; 16]),
+            rev: 1,
+            ordinal: 1,
+            count: 1,
+            replaces: None,
         };
+        for bad in [
+            AppendItem { logs: vec![], ..item() },
+            AppendItem { logs: vec![LogName::Operator; 2], ..item() },
+            AppendItem { record: vec![b' '; limits::RECORD_MAX_BYTES + 1], ..item() },
+            AppendItem { kind: Kind::Event, ..item() },
+            AppendItem { commit: Some(commit), ..item() },
+            AppendItem { commit: Some(Commit { rev: 0, ordinal: 0, ..commit }), ..item() },
+        ] {
+            assert!(bad.check().is_err(), "{:?} {:?}", bad.kind, bad.logs);
+        }
+    }
+
+    #[test]
+    fn append_messages_round_trip() {
+        let item = item();
         let request = AppendRequest { items: vec![item], statements: vec![b"s".to_vec()] };
         let bytes = cbor::to_vec(&request);
         assert_eq!(cbor::from_slice::<AppendRequest>(&bytes).unwrap(), request);

@@ -51,10 +51,11 @@ pub fn commit(record: &Value) -> Result<Hash, Error> {
 
 /// The committed form of a full record.
 pub fn committed_form(record: &Value) -> Result<Value, Error> {
-    if salts(record).is_some() {
+    let source = Salts::of(record)?;
+    if !matches!(source, Salts::Seed(_)) {
         return Err(Error::malformed(WHAT, "it carries salts, so it is not a full record"));
     }
-    replace(record, &|pointer, value| seal(&Salts::of(record)?, pointer, value))
+    replace(record, &|pointer, value| seal(&source, pointer, value))
 }
 
 /// A copy of a full record in which the values at `pointers` (RFC 6901, from [`committed_pointers`])
@@ -66,11 +67,17 @@ pub fn redact(record: &Value, pointers: &[&str]) -> Result<Value, Error> {
     }
     let source = Salts::of(record)?;
     // A customer's own value that looks like a commitment goes too: left standing it would be
-    // taken for one.
+    // taken for one. In a record that has salts, what looks like one is one.
+    let gone_before =
+        |value: &Value| matches!(source, Salts::Each(_)) && commitment(value).is_some();
     let goes =
         |pointer: &str, value: &Value| pointers.contains(&pointer) || commitment(value).is_some();
     let mut redacted = replace(record, &|pointer, value| {
-        if goes(pointer, value) { seal(&source, pointer, value) } else { Ok(value.clone()) }
+        if goes(pointer, value) && !gone_before(value) {
+            seal(&source, pointer, value)
+        } else {
+            Ok(value.clone())
+        }
     })?;
     let mut kept = Map::new();
     for pointer in known {
@@ -110,12 +117,13 @@ pub fn verify(record: &Value, rec: &Hash) -> Result<Vec<String>, Error> {
     Ok(committed_pointers(record).into_iter().filter(gone).collect())
 }
 
-/// The JSON pointers of the values of `record` that are committed, in the record's order.
+/// The JSON pointers of the values of `record` that are committed, in ascending order.
 pub fn committed_pointers(record: &Value) -> Vec<String> {
     let mut pointers = Vec::new();
     for path in COMMITTED {
         collect(record, path, String::new(), &mut pointers);
     }
+    pointers.sort();
     pointers
 }
 
@@ -186,6 +194,15 @@ fn replace(
     record: &Value,
     by: &dyn Fn(&str, &Value) -> Result<Value, Error>,
 ) -> Result<Value, Error> {
+    for name in ["requestParameters", "responseElements"] {
+        // Else a committed whole could not be told from a list with one committed member.
+        if record.get(name).is_some_and(|list| !list.is_null() && !list.is_object()) {
+            return Err(Error::malformed(
+                WHAT,
+                "parameters or elements are neither object nor null",
+            ));
+        }
+    }
     let mut form = record.clone();
     for pointer in committed_pointers(record) {
         if let (Some(old), Some(new)) = (record.pointer(&pointer), form.pointer_mut(&pointer)) {
@@ -211,16 +228,10 @@ fn collect(value: &Value, path: &[&str], at: String, pointers: &mut Vec<String>)
                 collect(member, rest, format!("{at}/{name}"), pointers);
             }
         }
-        (Value::Array(elements), "*") if !rest.is_empty() => {
+        (Value::Array(elements), "*") => {
             for (index, element) in elements.iter().enumerate() {
                 collect(element, rest, format!("{at}/{index}"), pointers);
             }
-        }
-        // A parameter list that is no object is committed whole.
-        (Value::Array(_) | Value::String(_) | Value::Number(_) | Value::Bool(_), "*")
-            if rest.is_empty() =>
-        {
-            pointers.push(at);
         }
         (Value::Object(members), name) => {
             if let Some(member) = members.get(name).filter(|member| !member.is_null()) {

@@ -32,8 +32,9 @@ const CAVEAT_LABEL: &str = "writ-fas-caveat-v1";
 const PROOF_LABEL: &str = "writ-fas-proof-v1";
 const TICKET_VERSION: u64 = 1;
 
-/// A ticket whose MAC nobody has checked yet.
-#[derive(Clone, PartialEq, Eq)]
+/// A ticket whose MAC nobody has checked yet. Like every secret it has no equality that could leak
+/// by its duration.
+#[derive(Clone)]
 pub struct Ticket {
     root: Vec<u8>,
     caveats: Vec<Vec<u8>>,
@@ -123,30 +124,45 @@ impl Ticket {
         sha256(&self.to_bytes())
     }
 
-    /// Checks the MAC chain and decodes the rest. `key_of` answers the MAC key of a kid; a kid that
-    /// it does not know is refused as retryable, since keyd's keys do not outlive it.
+    /// Which MAC key the ticket names; unproven.
+    pub fn kid(&self) -> Result<Nonce, Refusal> {
+        self.root().map(|root| root.kid)
+    }
+
+    /// Checks the ticket with the MAC key that `key_of` answers for its kid. A kid without a key is
+    /// refused as retryable, since keyd's keys do not outlive it.
     pub fn verify(
         &self,
         key_of: &dyn Fn(&Nonce) -> Option<[u8; 32]>,
     ) -> Result<VerifiedTicket, Refusal> {
-        let root: Root = cbor::from_slice(&self.root).map_err(|_| Refusal::Format)?;
-        let key = key_of(&root.kid).ok_or(Refusal::UnknownKey)?;
-        let mut tag = labelled_mac(&key, ROOT_LABEL, &self.root).0;
+        let key = key_of(&self.kid()?).ok_or(Refusal::UnknownKey)?;
+        self.verify_with(&key)
+    }
+
+    /// Checks the MAC chain, in constant time, with the key that [`Ticket::kid`] names, and decodes
+    /// the rest. The key can stay where it is held.
+    pub fn verify_with(&self, key: &[u8; 32]) -> Result<VerifiedTicket, Refusal> {
+        let mut tag = labelled_mac(key, ROOT_LABEL, &self.root).0;
         for caveat in &self.caveats {
             tag = labelled_mac(&tag, CAVEAT_LABEL, caveat).0;
         }
         if !bool::from(tag.ct_eq(&self.tag)) {
             return Err(Refusal::Mac);
         }
+        let root = self.root()?;
         root.check().map_err(|_| Refusal::Format)?;
         let caveats = self.caveats.iter().map(|caveat| cbor::from_slice(caveat));
         let caveats = caveats.collect::<Result<_, _>>().map_err(|_| Refusal::Format)?;
         Ok(VerifiedTicket { root, caveats, digest: self.digest() })
     }
+
+    fn root(&self) -> Result<Root, Refusal> {
+        cbor::from_slice(&self.root).map_err(|_| Refusal::Format)
+    }
 }
 
 /// A ticket that keyd made and others may have narrowed. Only [`Ticket::verify`] makes one.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct VerifiedTicket {
     root: Root,
     caveats: Vec<Caveat>,
@@ -186,7 +202,7 @@ impl VerifiedTicket {
 }
 
 /// Proof that whoever sends a downstream request holds the key of its channel to keyd.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Proof {
     /// The sender's clock.
     pub time: Timestamp,

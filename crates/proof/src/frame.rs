@@ -163,7 +163,8 @@ pub fn frame_hash(bytes: &[u8]) -> Hash {
 }
 
 /// The frames of a segment, in order; ends after the first error. A tail of zero bytes, as a crash
-/// can leave behind, is torn, not corrupt.
+/// can leave behind, is torn, not corrupt. Only the newest segment may end torn: the ones before it
+/// were durable before the next was begun, so there the caller takes it for corruption.
 pub struct Frames<'a> {
     segment: &'a [u8],
     at: usize,

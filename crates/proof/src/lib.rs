@@ -7,6 +7,7 @@
 //! | formats | modules |
 //! |---|---|
 //! | the write-ahead log and its channels | [`frame`], [`append`], [`stream`], [`leaf`], [`use_record`] |
+//! | reading a whole log | [`replay`], [`commits`] |
 //! | what a record commits to | [`committed`], [`json`] |
 //! | trees and their files (RFC 6962, C2SP tlog-tiles) | [`merkle`], [`tile`] |
 //! | signed notes (C2SP signed-note, tlog-checkpoint, -cosignature, -witness, -proof, -policy) | [`note`], [`checkpoint`], [`witness`], [`receipt`], [`policy`] |
@@ -16,6 +17,7 @@
 pub mod append;
 pub mod cbor;
 pub mod checkpoint;
+pub mod commits;
 pub mod committed;
 pub mod ed25519;
 mod error;
@@ -30,6 +32,7 @@ pub mod note;
 pub mod origin;
 pub mod policy;
 pub mod receipt;
+pub mod replay;
 pub mod roster;
 pub mod sshsig;
 pub mod statement;

@@ -309,4 +309,4 @@ fn node(tiles: &dyn TileReader, size: u64, height: u32, index: u64) -> Result<Ha
 
 #[cfg(test)]
 #[path = "tests/merkle.rs"]
-mod tests;
+pub(crate) mod tests;

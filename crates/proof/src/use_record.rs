@@ -355,3 +355,7 @@ impl UseBatch {
         Ok(records)
     }
 }
+
+#[cfg(test)]
+#[path = "tests/use_record.rs"]
+mod tests;

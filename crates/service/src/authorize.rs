@@ -8,10 +8,11 @@ use writ_keyd_client::caller::{Caller, CallerKind, Session};
 use writ_keyd_client::protocol::{Forwarded, Network};
 use writ_model::{AccountId, Arn, Region, Timestamp};
 use writ_policy::{
-    Access, Authorizer, Context, Denied, Layers, Named, Permit, Policy, PolicyKind, Principal,
+    Authorizer, Context, Denied, Layers, Named, Permit, Policy, PolicyKind, Principal,
     Request, authorize, keys,
 };
 use writ_store::Snapshot;
+use writ_store::derived::InlinePolicies;
 
 /// What is known of a request beside its caller.
 pub struct Circumstances<'a> {
@@ -166,11 +167,11 @@ impl<'a> SnapshotAuthorizer<'a> {
             self.exists = false;
             return;
         };
-        self.add_inline(user.derived.inline());
+        self.add_inline(&user.derived);
         self.add_managed(user.attached_policies.iter());
         for group in &user.groups {
             if let Some(group) = self.snapshot.group(caller.account, group) {
-                self.add_inline(group.derived.inline());
+                self.add_inline(&group.derived);
                 self.add_managed(group.attached_policies.iter());
             }
         }
@@ -182,7 +183,7 @@ impl<'a> SnapshotAuthorizer<'a> {
             self.exists = false;
             return;
         };
-        self.add_inline(role.derived.inline());
+        self.add_inline(&role.derived.inline);
         self.add_managed(role.attached_policies.iter());
         self.boundary = role.boundary.as_ref().map(|arn| managed(arn, self.snapshot));
     }
@@ -199,10 +200,11 @@ impl<'a> SnapshotAuthorizer<'a> {
         self.session = Some(inline.chain(managed).collect());
     }
 
-    fn add_inline<'p>(&mut self, policies: impl Iterator<Item = (&'p str, &'p Arc<Policy>)>) {
-        self.identity.extend(
-            policies.map(|(name, policy)| Owned { name: name.to_owned(), policy: Arc::clone(policy) }),
-        );
+    fn add_inline(&mut self, policies: &InlinePolicies) {
+        let owned = policies
+            .iter()
+            .map(|(name, policy)| Owned { name: name.clone(), policy: Arc::clone(policy) });
+        self.identity.extend(owned);
     }
 
     fn add_managed<'p>(&mut self, arns: impl Iterator<Item = &'p Arn>) {
@@ -219,30 +221,27 @@ impl Authorizer for SnapshotAuthorizer<'_> {
         // Whoever is gone keeps no identity policy and is stopped by an empty boundary.
         let nothing: &[Named<'_>] = &[];
         let boundary = if self.exists { boundary.as_deref() } else { Some(nothing) };
-        let layers = |access: &Access<'_>| Layers {
-            identity: &identity,
-            boundary,
-            session: session.as_deref(),
-            resource: access.resource_policy,
-            scps: &[],
-            rcps: &[],
-            vpce: call.vpce,
-            mode: access.mode,
-        };
-        let pairs: Vec<(Request<'_>, Layers<'_>)> = call
-            .accesses
-            .iter()
-            .map(|access| {
-                let request = Request {
-                    principal: Some(&self.principal),
-                    action: access.action,
-                    resource: access.resource,
-                    resource_account: access.resource_account,
-                    context: access.context.unwrap_or(call.context),
-                };
-                (request, layers(access))
-            })
-            .collect();
+        let mut pairs = Vec::with_capacity(call.accesses.len());
+        for access in call.accesses {
+            let request = Request {
+                principal: Some(&self.principal),
+                action: access.action,
+                resource: access.resource,
+                resource_account: access.resource_account,
+                context: access.context.unwrap_or(call.context),
+            };
+            let layers = Layers {
+                identity: &identity,
+                boundary,
+                session: session.as_deref(),
+                resource: access.resource_policy,
+                scps: &[],
+                rcps: &[],
+                vpce: call.vpce,
+                mode: access.mode,
+            };
+            pairs.push((request, layers));
+        }
         authorize(&pairs)
     }
 }
@@ -251,7 +250,7 @@ impl Authorizer for SnapshotAuthorizer<'_> {
 /// there as a policy that denies.
 fn managed(arn: &Arn, snapshot: &Snapshot) -> Owned {
     let policy = crate::managed::compiled(arn)
-        .or_else(|| snapshot.managed_policy(arn).and_then(|entry| entry.derived.in_force()));
+        .or_else(|| snapshot.managed_policy(arn).map(|entry| Arc::clone(&entry.derived)));
     let policy =
         policy.unwrap_or_else(|| Arc::new(Policy::load("missing", PolicyKind::Identity)));
     Owned { name: arn.to_string(), policy }

@@ -4,15 +4,14 @@
 //! acknowledged the record, or turns the answer into a retryable error.
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use tokio::sync::{Mutex, Semaphore};
-use writ_aws::classify::{Classified, classify};
+use writ_aws::classify::{self, Classified};
 use writ_aws::sigv4::{self, RawRequest};
 use writ_aws::{ApiError, Operation, Service, Value};
 use writ_keyd_client::protocol::{
     Answer, Authenticate, Authenticated, Command, Payload, Refusal, Reply as KeydReply,
-    UsePosition,
 };
 use writ_model::{AccessKeyId, AccountId, Env, Region, Uuid};
 use writ_proof::origin::SiteId;
@@ -49,7 +48,6 @@ pub struct Pipeline {
     strangers: StrangerLimit,
     in_flight: Semaphore,
     locks: Vec<Mutex<()>>,
-    replaced: OnceLock<()>,
 }
 
 /// What an authenticated request is, before its operation is carried out.
@@ -64,6 +62,9 @@ pub(crate) struct Admitted {
     pub(crate) referer: Option<String>,
     pub(crate) input: Result<Value, ApiError>,
 }
+
+/// The answer to a request that names no operation of ours, in the form of this service.
+type Unclassified = (Service, ApiError);
 
 /// What came of an admitted request, durable in the ledger.
 pub(crate) type Finished = Result<Outcome, ApiError>;
@@ -90,7 +91,6 @@ impl Pipeline {
             strangers: StrangerLimit::default(),
             in_flight: Semaphore::new(IN_FLIGHT_MAX),
             locks: (0..LOCKS).map(|_| Mutex::new(())).collect(),
-            replaced: OnceLock::new(),
         }
     }
 
@@ -146,7 +146,10 @@ impl Pipeline {
             event_id,
             region: region.clone(),
         };
-        let service = found.as_ref().ok().map(|found| found.service);
+        let service = Some(match &found {
+            Ok(found) => found.service,
+            Err((service, _)) => *service,
+        });
         let answer = self.keyd.call(&Command::Authenticate(Box::new(authenticate))).await;
         let authenticated = match answer {
             Ok(Answer::Carried(KeydReply::Authenticated(authenticated))) => *authenticated,
@@ -167,8 +170,8 @@ impl Pipeline {
                     caller: caller.as_ref(),
                     access_key_id: access_key_id.as_ref(),
                     event_source: service.map_or("writ", Service::event_source),
-                    event_name: found.as_ref().map_or("Unknown", |found| found.operation),
-                    operation: found.as_ref().ok().and_then(|found| found.implemented),
+                    event_name: found.as_ref().map_or("Unknown", |found| found.name),
+                    operation: found.as_ref().ok().and_then(|found| found.operation),
                     region: &region,
                     network: &request.network,
                     user_agent: request.header("user-agent"),
@@ -182,7 +185,7 @@ impl Pipeline {
         };
         let found = match found {
             Ok(found) => found,
-            Err(error) => {
+            Err((_, error)) => {
                 let refused = Refused {
                     site: &self.site,
                     caller: Some(&authenticated.caller),
@@ -214,14 +217,14 @@ impl Pipeline {
         event_id: Uuid,
     ) -> Reply {
         let service = found.service;
-        let Some(operation) = found.implemented else {
-            let error = ApiError::not_implemented(service, found.operation);
+        let Some(operation) = found.operation else {
+            let error = ApiError::not_implemented(service, found.name);
             let refused = Refused {
                 site: &self.site,
                 caller: Some(&authenticated.caller),
                 access_key_id: None,
                 event_source: service.event_source(),
-                event_name: found.operation,
+                event_name: found.name,
                 operation: None,
                 region: &region,
                 network: &request.network,
@@ -385,23 +388,25 @@ impl Pipeline {
     }
 }
 
-fn classify_request(request: &Request, service: Option<&str>) -> Result<Classified, ApiError> {
-    classify(
-        &request.method,
-        request.header("host").unwrap_or_default(),
-        &request.path,
-        &request.query,
-        &request.headers,
-        &request.body,
-        service,
-    )
-    .map_err(|error| error.into_api_error())
+fn classify_request(request: &Request, service: Option<&str>) -> Result<Classified, Unclassified> {
+    let asked = classify::Request {
+        method: &request.method,
+        host: request.header("host").unwrap_or_default(),
+        path: &request.path,
+        query: &request.query,
+        headers: &request.headers,
+        body: &request.body,
+        scope_service: service,
+        s3_domain: None,
+    };
+    classify::classify(&asked).map_err(|error| error.to_api_error())
 }
 
 fn outbox(record: Record) -> OutboxRecord {
     OutboxRecord {
         event_id: record.event_id,
         logs: vec![record.log],
+        use_position: record.use_position,
         record: record.json,
     }
 }
@@ -418,9 +423,4 @@ fn store_error(service: Service, error: &StoreError) -> ApiError {
         StoreError::TooLarge { .. } | StoreError::Invalid { .. } => ApiError::internal(service),
         _ => ApiError::service_unavailable(service),
     }
-}
-
-/// Names a place in keyd's chain for a log line.
-pub fn shown(position: &UsePosition) -> String {
-    format!("{}/{}", position.boot, position.seq)
 }

@@ -2,9 +2,7 @@
 
 use writ_model::StoreEpoch;
 use writ_proof::append::AppendItem;
-use writ_proof::hash::Hash;
 use writ_proof::leaf::{Commit, Kind};
-use writ_proof::use_record::UsePosition;
 use writ_store::{OutboxRow, PortFuture, Recorder, RecorderError};
 use writ_trail::client::TrailClient;
 
@@ -46,20 +44,7 @@ fn item(epoch: StoreEpoch, row: OutboxRow) -> AppendItem {
             count: row.count,
             replaces: None,
         }),
-        use_position: use_position(&row.record),
+        use_position: row.use_position,
         record: row.record,
     }
-}
-
-/// keyd's record that a finished record names: trail holds its answer until that one is durable too.
-fn use_position(record: &[u8]) -> Option<UsePosition> {
-    let record: serde_json::Value = serde_json::from_slice(record).ok()?;
-    let named = record.pointer("/additionalEventData/writ/useRecord")?;
-    let mut hash = [0; 32];
-    hex::decode_to_slice(named.get("hash")?.as_str()?, &mut hash).ok()?;
-    Some(UsePosition {
-        boot: named.get("boot")?.as_str()?.parse().ok()?,
-        seq: named.get("seq")?.as_u64()?,
-        hash: Hash(hash),
-    })
 }

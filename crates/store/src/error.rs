@@ -21,7 +21,8 @@ pub enum StoreError {
         object: Box<ObjectId>,
         /// What the transaction asked for.
         expected: Expect,
-        /// The object's revision; `None` when there is no such object.
+        /// The object's revision; `None` when there is no such object, or another transaction of
+        /// the same group commit has just written it.
         found: Option<Revision>,
     },
     /// What is stored breaks a rule that this program relies on.
@@ -94,6 +95,9 @@ impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> StoreError {
         match error.sqlite_error_code() {
             Some(rusqlite::ErrorCode::DiskFull) => StoreError::Full { what: "the disk" },
+            Some(rusqlite::ErrorCode::DatabaseBusy) => StoreError::Unavailable {
+                what: "another process holds the database locked".to_owned(),
+            },
             _ => StoreError::Sqlite(Arc::new(error)),
         }
     }

@@ -9,18 +9,25 @@
 
 pub mod blob;
 pub mod derived;
+pub mod engine;
 pub mod error;
+pub mod feed;
 pub mod limits;
-mod log_name;
 pub mod recorder;
 pub mod snapshot;
 pub mod state;
+pub mod store;
 pub mod transaction;
 
 pub use blob::Blob;
 pub use error::{Stale, StoreError};
-pub use log_name::LogName;
+pub use feed::{Node, Subscription};
 pub use recorder::{Ledger, PortFuture, Recorder, RecorderError};
 pub use snapshot::{AccountState, Entry, Snapshot};
 pub use state::{Body, Kind, Object, ObjectId, Stored};
+pub use store::{Committed, Store};
 pub use transaction::{Change, Expect, OutboxRecord, OutboxRow, Transaction};
+pub use writ_proof::origin::LogName;
+
+#[cfg(all(feature = "failpoints", not(debug_assertions)))]
+compile_error!("the feature `failpoints` adds crash points and must not be in a release build");

@@ -14,8 +14,11 @@ pub const TRANSACTION_MAX_OBJECTS: usize = 256;
 /// Audit records that one transaction may carry.
 pub const TRANSACTION_MAX_RECORDS: usize = 16;
 
-/// Bytes of one audit record. The ledger holds events of at most 256 KB; a margin is left.
-pub const RECORD_MAX_BYTES: usize = 1 << 20;
+/// Bytes of the audit records in one group commit, so that one append request holds them all.
+pub const GROUP_MAX_RECORD_BYTES: usize = 8 << 20;
+
+/// Bytes of one audit record: what the ledger takes.
+pub const RECORD_MAX_BYTES: usize = writ_proof::limits::RECORD_MAX_BYTES;
 
 /// Bytes of one stored body: the largest policy, 150 key tokens, and room.
 pub const BODY_MAX_BYTES: usize = 1 << 20;
@@ -41,11 +44,29 @@ pub const RETRY_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause between two tries of an append.
 pub const RETRY_PAUSE_MAX: Duration = Duration::from_secs(1);
 
+/// How often start-up tries to bring the outbox to the ledger before it gives up.
+pub const OPEN_APPEND_ATTEMPTS: u32 = 8;
+
+/// Changes that one call of an engine answers at most, but for the rest of the last revision.
+pub const CHANGES_MAX: usize = 4096;
+
+/// Polls of a node that may be unanswered; older ones are forgotten.
+pub const POLLS_MAX_OUTSTANDING: usize = 16;
+
+/// A node whose wall clock differs from the store's by more than this raises an alarm.
+pub const CLOCK_SKEW_ALARM: Duration = Duration::from_millis(250);
+
+/// A node whose wall clock differs from the store's by more than this gets no lease.
+pub const CLOCK_SKEW_MAX: Duration = Duration::from_millis(500);
+
 /// Events that a feed's subscriber may lag behind; one that lags more loads anew.
 pub const FEED_MAX_EVENTS: usize = 1024;
 
-/// Objects in one frame of a feed's load, so that a frame stays near a megabyte.
+/// Objects in one frame of a feed's load.
 pub const FEED_LOAD_OBJECTS: usize = 512;
+
+/// Bytes of bodies at which a frame of a feed's load is full; one body may go beyond.
+pub const FEED_LOAD_BYTES: usize = 1 << 20;
 
 /// Bytes of one compare-and-swap cell.
 pub const CELL_MAX_BYTES: usize = 64 * 1024;

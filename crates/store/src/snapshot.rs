@@ -287,6 +287,7 @@ macro_rules! tables {
                 if let Some(unique) = unique_id(body) {
                     let known = self.written(body.kind(), &body.id());
                     if known.is_none_or(|at| at <= revision) {
+                        self.forget_unique_id(body.kind(), &body.id());
                         self.unique_ids.insert_mut(unique.clone(), (body.kind(), body.id()));
                     }
                 }
@@ -299,7 +300,7 @@ macro_rules! tables {
                 if self.written(object.kind, &object.id).is_none_or(|at| at > revision) {
                     return false;
                 }
-                self.forget_unique_id(object);
+                self.forget_unique_id(object.kind, &object.id);
                 match object.kind {
                     $(Kind::$type => self.$field.remove_mut(&object.id),)*
                 }
@@ -371,18 +372,18 @@ impl AccountState {
         self.users.values().filter(move |user| user.groups.contains(&group))
     }
 
-    fn forget_unique_id(&mut self, object: &ObjectId) {
-        let unique = match object.kind {
-            Kind::Group => self.groups.get(&object.id).map(|e| e.unique_id.clone()),
-            Kind::ManagedPolicy => self.policies.get(&object.id).map(|e| e.unique_id.clone()),
-            Kind::Role => self.roles.get(&object.id).map(|e| e.unique_id.clone()),
-            Kind::User => self.users.get(&object.id).map(|e| e.unique_id.clone()),
+    fn forget_unique_id(&mut self, kind: Kind, id: &str) {
+        let unique = match kind {
+            Kind::Group => self.groups.get(id).map(|e| e.unique_id.clone()),
+            Kind::ManagedPolicy => self.policies.get(id).map(|e| e.unique_id.clone()),
+            Kind::Role => self.roles.get(id).map(|e| e.unique_id.clone()),
+            Kind::User => self.users.get(id).map(|e| e.unique_id.clone()),
             _ => None,
         };
         // A rename is a removal and a put in one commit, in either order: only the entry that
         // still names the removed object goes.
         if let Some(unique) = unique
-            && self.unique_ids.get(&unique).is_some_and(|(_, id)| *id == object.id)
+            && self.unique_ids.get(&unique).is_some_and(|(_, known)| known == id)
         {
             self.unique_ids.remove_mut(&unique);
         }

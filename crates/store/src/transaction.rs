@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use writ_model::{Revision, Timestamp, Uuid};
+use writ_proof::origin::LogName;
+use writ_proof::use_record::UsePosition;
 
-use crate::{Body, LogName, Object, ObjectId, StoreError, limits};
+use crate::{Body, Object, ObjectId, StoreError, limits};
 
 /// What a transaction demands of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +16,8 @@ pub enum Expect {
     Absent,
     /// It was last written by this revision.
     At(Revision),
+    /// It exists, and no other transaction of the same group commit writes it.
+    Unchanged,
 }
 
 impl fmt::Display for Expect {
@@ -21,6 +25,7 @@ impl fmt::Display for Expect {
         match self {
             Expect::Absent => f.write_str("absent"),
             Expect::At(revision) => write!(f, "at revision {revision}"),
+            Expect::Unchanged => f.write_str("there and unchanged"),
         }
     }
 }
@@ -35,8 +40,10 @@ pub struct OutboxRecord {
     pub event_id: Uuid,
     /// The logs that it goes into.
     pub logs: Vec<LogName>,
-    /// The record.
+    /// The record: an event's JSON.
     pub record: Vec<u8>,
+    /// The use of a key that it tells of, if any.
+    pub use_position: Option<UsePosition>,
 }
 
 /// A mutation: all or nothing, with its audit records.
@@ -188,6 +195,8 @@ pub struct OutboxRow {
     pub event_id: Uuid,
     /// The logs that it goes into.
     pub logs: Vec<LogName>,
-    /// The record.
+    /// The record: an event's JSON.
     pub record: Vec<u8>,
+    /// The use of a key that it tells of, if any.
+    pub use_position: Option<UsePosition>,
 }

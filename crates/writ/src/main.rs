@@ -1,1 +1,46 @@
-fn main() {}
+//! The `writ` binary: reads the command line and calls what does the work.
+
+mod cli;
+mod front;
+mod policy;
+mod role;
+mod status;
+mod tour;
+mod up;
+mod verify;
+mod witness;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser as _;
+use cli::{Cli, Command, ConfigCommand, PolicyCommand};
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("writ: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode> {
+    match cli.command {
+        Command::Up { data, listen, account, region } => {
+            let overrides =
+                up::config::Overrides { listen, regions: region, accounts: account };
+            role::start_log("supervisor");
+            up::run(&data, &overrides, |ready| eprintln!("{}", status::banner(ready, &data)))?;
+        }
+        Command::Status { data } => status::show(&data)?,
+        Command::Verify(args) => return verify::run(&args),
+        Command::Witness(args) => witness::run(&args)?,
+        Command::Policy { command: PolicyCommand::Eval } => policy::eval()?,
+        Command::Config { command: ConfigCommand::Check { path } } => status::check_config(&path)?,
+        Command::Tour(args) => return tour::run(&args),
+        Command::Role { name, fd } => role::run(&name, &fd)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -11,6 +11,9 @@ pub enum PathStyle {
     Standard,
     /// Decode once and encode once; never normalise, since `a//b` and `a/b` are two objects.
     S3,
+    /// The path as it stands on the request line. S3's clients sign it so; it differs from the
+    /// documented form where they encode more or less than they should.
+    S3AsSent,
 }
 
 impl PathStyle {
@@ -117,6 +120,7 @@ fn payload_hash(request: &RawRequest<'_>, payload: Payload<'_>) -> Result<String
 
 fn canonical_path(out: &mut Vec<u8>, path: &str, style: PathStyle) -> Result<(), SigError> {
     match style {
+        PathStyle::S3AsSent => out.extend_from_slice(path.as_bytes()),
         PathStyle::S3 => {
             let decoded = decode(path).ok_or(SigError::MalformedPath)?;
             if decoded.is_empty() {
@@ -146,6 +150,12 @@ fn canonical_path(out: &mut Vec<u8>, path: &str, style: PathStyle) -> Result<(),
         }
     }
     Ok(())
+}
+
+/// Whether [`PathStyle::S3`] leaves `path` as it is.
+pub(super) fn is_canonical_s3_path(path: &str) -> bool {
+    let mut out = Vec::with_capacity(path.len() + 16);
+    canonical_path(&mut out, path, PathStyle::S3).is_ok() && out == path.as_bytes()
 }
 
 fn canonical_query(

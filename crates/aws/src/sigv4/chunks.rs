@@ -152,4 +152,33 @@ mod tests {
         let first = reordered.verify_chunk(&key, &read(chunks[0].1), &sha256(&[b'a'; 65536]));
         assert_eq!(first, Err(SigError::ChunkSignatureMismatch), "a broken chain stays broken");
     }
+
+    /// The worked example with a trailer, from the same reference.
+    #[test]
+    fn trailer_of_the_s3_reference_verifies() {
+        let secret = b"wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+        let key = SigningKey::derive(secret, "20130524", "us-east-1", "s3");
+        let scope = Scope {
+            date: "20130524".to_owned(),
+            region: "us-east-1".parse().unwrap(),
+            service: "s3".to_owned(),
+        };
+        let at = Timestamp::parse_basic("20130524T000000Z").unwrap();
+        let read = |text| crate::sigv4::hex32(text).unwrap();
+        let seed = read("106e2a8a18243abcf37539882f36619c00e2dfc72633413f02d3b74544bfeb8e");
+        let chunks = [
+            (65536, "b474d8862b1487a5145d686f57f013e54db672cee1c953b3010fb58501ef5aa2"),
+            (1024, "1c1344b170168f8e65b41376b44b20fe354e373826ccbbe2c1d40a8cae51e5c7"),
+            (0, "2ca2aba2005185cf7159c6277faf83795951dd77a3a99e6e65d5c9f85863f992"),
+        ];
+        let mut chain = ChunkChain::resume(at, scope, seed);
+        for (size, signature) in chunks {
+            chain.verify_chunk(&key, &read(signature), &sha256(&vec![b'a'; size])).unwrap();
+        }
+        let lines = sha256(b"x-amz-checksum-crc32c:sOO8/Q==\n");
+        let trailer = read("d81f82fc3505edab99d459891051a732e8730629a2e4a59689829ca17fe2e435");
+        assert_eq!(chain.clone().verify_trailer(&key, &trailer, &lines), Ok(()));
+        let other = sha256(b"x-amz-checksum-crc32c:sOO8/A==\n");
+        assert!(chain.verify_trailer(&key, &trailer, &other).is_err());
+    }
 }

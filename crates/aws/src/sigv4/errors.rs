@@ -121,8 +121,11 @@ pub enum SigError {
     /// `host` is not signed.
     #[error("the signature does not cover host")]
     HostNotSigned,
-    /// The path has broken percent-encoding.
-    #[error("the path is not well percent-encoded")]
+    /// The method or a header's name is not a token of RFC 9110.
+    #[error("the method or a header's name is not a token")]
+    MalformedHead,
+    /// The path does not start with `/`, or has control characters or broken percent-encoding.
+    #[error("the path is malformed")]
     MalformedPath,
     /// The query has broken percent-encoding or too many pairs.
     #[error("the query string is malformed")]
@@ -343,9 +346,10 @@ impl SigError {
             SigError::UnknownAccessKey { .. } | SigError::TokenInvalid => Class::UnknownKey,
             SigError::TokenExpired => Class::ExpiredToken,
             SigError::PresignedExpired { .. } => Class::RequestExpired,
-            SigError::MalformedPath | SigError::MalformedQuery | SigError::HeadTooLarge => {
-                Class::BadRequest
-            }
+            SigError::HeadTooLarge
+            | SigError::MalformedHead
+            | SigError::MalformedPath
+            | SigError::MalformedQuery => Class::BadRequest,
             SigError::ChunkSignatureMismatch
             | SigError::ContentSha256Mismatch { .. }
             | SigError::Expired(_)

@@ -205,8 +205,10 @@ pub struct Verified {
 
 /// Verifies `claim` over `request`; the caller has made the other checks.
 ///
-/// A session token in the query string may have been added before or after signing: both
-/// canonical forms are tried. The comparison takes constant time.
+/// Clients differ in two points, so up to four canonical forms are tried, all of one meaning: a
+/// session token in the query string may have been added before or after signing, and an S3 path
+/// may be signed as AWS documents it or as it stands on the request line. Each comparison takes
+/// constant time.
 pub fn verify(
     key: &SigningKey,
     request: &RawRequest<'_>,
@@ -233,10 +235,16 @@ pub fn verify_as(
     if key.verify(&first, &claim.signature) {
         return Ok(right(&first));
     }
-    if claim.token_in_query {
-        let second = string_to_sign_as(request, claim, payload, style, TokenPlace::AfterSigning)?;
-        if key.verify(&second, &claim.signature) {
-            return Ok(right(&second));
+    let as_sent = style == PathStyle::S3 && !canonical::is_canonical_s3_path(request.path);
+    let others = [
+        (style, TokenPlace::AfterSigning, claim.token_in_query),
+        (PathStyle::S3AsSent, TokenPlace::BeforeSigning, as_sent),
+        (PathStyle::S3AsSent, TokenPlace::AfterSigning, as_sent && claim.token_in_query),
+    ];
+    for (style, token, _) in others.into_iter().filter(|(_, _, possible)| *possible) {
+        let other = string_to_sign_as(request, claim, payload, style, token)?;
+        if key.verify(&other, &claim.signature) {
+            return Ok(right(&other));
         }
     }
     Err(SigError::SignatureMismatch(Box::new(Mismatch {
@@ -266,3 +274,7 @@ pub(crate) fn hex32(text: &str) -> Option<[u8; 32]> {
     hex::decode_to_slice(text, &mut out).ok()?;
     Some(out)
 }
+
+#[cfg(test)]
+#[path = "../tests/sigv4.rs"]
+mod tests;

@@ -24,6 +24,7 @@ use crate::limits::{
 /// that carries any of the query parameters of a presigned URL is never taken for unsigned.
 pub fn parse(request: &RawRequest<'_>) -> Result<Option<Claim>, SigError> {
     check_size(request)?;
+    check_line(request)?;
     let query = QueryAuth::collect(request)?;
     let header = request.single_header("authorization")?;
     match (header, query.is_present()) {
@@ -39,6 +40,28 @@ fn check_size(request: &RawRequest<'_>) -> Result<(), SigError> {
     let line = request.method.len() + request.path.len() + request.query.len();
     if fields + line > HEAD_MAX_BYTES || request.headers.len() > HEADERS_MAX {
         return Err(SigError::HeadTooLarge);
+    }
+    Ok(())
+}
+
+/// Refuses what an HTTP parser would never hand over. The canonical request is made of lines, so
+/// a line feed in a method or path would let one signed text be read in two ways, and the bytes
+/// here may come from a process that is not trusted to have parsed them.
+fn check_line(request: &RawRequest<'_>) -> Result<(), SigError> {
+    let token = |text: &str| {
+        let fits = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+        !text.is_empty() && text.bytes().all(fits)
+    };
+    if !token(request.method) || request.headers.iter().any(|(name, _)| !token(name)) {
+        return Err(SigError::MalformedHead);
+    }
+    let path_fits = request.path.starts_with('/')
+        && !request.path.bytes().any(|b| b.is_ascii_control() || b == b'?' || b == b'#');
+    if !path_fits {
+        return Err(SigError::MalformedPath);
+    }
+    if request.query.bytes().any(|b| b.is_ascii_control() || b == b'#') {
+        return Err(SigError::MalformedQuery);
     }
     Ok(())
 }

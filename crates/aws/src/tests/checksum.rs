@@ -58,7 +58,8 @@ fn types_fit_as_s3_documents() {
         assert_eq!(algorithm.check_type(Composite).is_ok(), composite, "{algorithm}");
         assert_eq!(algorithm.check_type(FullObject).is_ok(), full, "{algorithm}");
         assert!(algorithm.check_type(algorithm.default_type()).is_ok(), "{algorithm}");
-        assert_eq!(ChecksumType::parse(algorithm.default_type().name()).is_some(), true);
+        let kind = algorithm.default_type();
+        assert_eq!(ChecksumType::parse(kind.name()), Some(kind));
     }
 }
 

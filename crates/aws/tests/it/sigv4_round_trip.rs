@@ -266,7 +266,7 @@ proptest! {
         authorization in "(AWS4-HMAC-SHA256)? ?((Credential|Signature|SignedHeaders)=[!-~]{0,20},){0,4}",
         value in prop::collection::vec(any::<u8>(), 0..20),
     ) {
-        let headers = vec![
+        let headers = [
             ("Authorization".to_owned(), authorization.into_bytes()),
             ("host".to_owned(), value),
         ];

@@ -38,7 +38,8 @@ pub struct Root {
     pub fwd: Vec<Forward>,
     /// Who may use it.
     pub holder: Holder,
-    /// The services so far, in order, by their service principals; the first got the request.
+    /// The services so far, in order, by their service principals: the first got the customer's
+    /// request, the last is the holder. There are `depth + 1` of them.
     pub via: Vec<String>,
     /// How many hops before this one: 0 for the ticket of the service that got the request.
     pub depth: u32,
@@ -74,8 +75,8 @@ impl Root {
         if self.exp > self.iat.plus(lifetime) || self.exp < self.iat {
             return Err(Error::malformed(WHAT, "it lives too long or ends before it begins"));
         }
-        Error::limit("ticket hops", self.via.len(), limits::TICKET_MAX_DEPTH)?;
         let depth = usize::try_from(self.depth).unwrap_or(usize::MAX);
+        Error::limit("ticket hops", depth, limits::TICKET_MAX_DEPTH)?;
         if depth.checked_add(1) != Some(self.via.len()) {
             return Err(Error::malformed(WHAT, "its depth does not fit the services so far"));
         }

@@ -97,6 +97,10 @@ pub struct Role {
     pub description: Option<String>,
     /// Who may assume it, verbatim.
     pub trust_policy: String,
+    /// The users and roles that the trust policy names, with the unique ids that they had when it
+    /// was written: one that is deleted and made anew under its old name does not match.
+    #[serde(default)]
+    pub principals: BTreeMap<Arn, UniqueId>,
     /// The longest session, in seconds.
     pub max_session_secs: u32,
     /// The sealed descriptor.
@@ -141,7 +145,7 @@ pub struct ManagedPolicy {
 
 impl ManagedPolicy {
     /// The version in force.
-    pub fn default(&self) -> Option<&PolicyVersion> {
+    pub fn in_force(&self) -> Option<&PolicyVersion> {
         self.versions.iter().find(|version| version.id == self.default_version)
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use writ_model::{Arn, KeyId, Region, Timestamp};
+use writ_model::{Arn, KeyId, Region, Timestamp, UniqueId};
 
 use crate::Blob;
 
@@ -21,6 +21,10 @@ pub struct Key {
     pub description: String,
     /// The key policy, verbatim.
     pub policy: String,
+    /// The users and roles that the key policy names, with the unique ids that they had when it was
+    /// written: one that is deleted and made anew under its old name does not match.
+    #[serde(default)]
+    pub principals: BTreeMap<Arn, UniqueId>,
     /// Tags, key to value.
     pub tags: BTreeMap<String, String>,
     /// The sealed descriptor: spec, usage, state, owner, policy digest.

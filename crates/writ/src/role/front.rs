@@ -14,12 +14,15 @@ use writ_proof::origin::SiteId;
 use writ_service::call::KeydClient;
 use writ_service::pipeline::Pipeline;
 use writ_service::recorder::LedgerRecorder;
+use writ_store::engine::sqlite::SqliteEngine;
 use writ_store::{Snapshot, Store};
 use writ_trail::client::TrailClient;
 
 use super::{Inherited, Line, harden, start_log};
 use crate::front::{accounts, link, listener};
 
+/// The state database, in front's folder.
+const DATABASE: &str = "state.sqlite";
 /// Descriptors that one `Load` carries.
 const LOAD_BATCH: usize = 256;
 
@@ -62,17 +65,20 @@ async fn serve(
     let site: SiteId = config.site.parse()?;
 
     let recorder = Arc::new(LedgerRecorder::new(trail.clone()));
-    let store = Store::open(&config.folder, recorder, Arc::clone(&env))
+    let engine = SqliteEngine::open(&config.folder.join(DATABASE), &*env)?;
+    let store = Store::open(Box::new(engine), recorder, Arc::clone(&env))
         .await
         .context("the state database cannot be opened")?;
     load(&keyd, &store.snapshot()).await?;
     let secrets = inherited.fd("credentials").ok();
-    accounts::create(&config.accounts, &store, &keyd, &site, &config.regions, &*env, secrets).await?;
+    let region = config.regions.first().cloned().context("no region is configured")?;
+    let platform = accounts::Platform { site: site.clone(), region };
+    accounts::create(&config.accounts, &store, &keyd, &platform, secrets).await?;
 
     let services = vec![
         Arc::new(writ_iam::Iam) as Arc<dyn writ_service::api::Api>,
         Arc::new(writ_iam::Sts),
-        Arc::new(writ_kms::Kms),
+        Arc::new(writ_kms::Kms::default()),
         Arc::new(crate::front::cloudtrail::CloudTrail),
     ];
     let pipeline = Arc::new(Pipeline::new(
@@ -88,7 +94,7 @@ async fn serve(
     let gateway = link::Gateway::new(Arc::clone(&pipeline), inherited.channel(Role::S3)?)?;
     let (reload, reloads) = watch::channel(0u64);
     listen(line, &keyd, &trail, gateway, reload, stop)?;
-    keep_current(keyd, store, reloads);
+    keep_current(keyd, store, platform, reloads);
     let address = listener.local_addr()?.to_string();
     let mut facts = vec![("listen".to_owned(), address)];
     facts.extend(hardening);
@@ -140,7 +146,12 @@ async fn load(keyd: &KeydClient, snapshot: &Snapshot) -> Result<()> {
 }
 
 /// Beats for keyd every 250 ms, and loads anew after keyd's restart.
-fn keep_current(keyd: KeydClient, store: Store, mut reloads: watch::Receiver<u64>) {
+fn keep_current(
+    keyd: KeydClient,
+    store: Store,
+    platform: accounts::Platform,
+    mut reloads: watch::Receiver<u64>,
+) {
     writ_service::task::spawn("beat", async move {
         let mut tick = tokio::time::interval(limits::BEAT);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -154,7 +165,7 @@ fn keep_current(keyd: KeydClient, store: Store, mut reloads: watch::Receiver<u64
                     }
                 }
                 _ = due.tick() => {
-                    if let Err(error) = accounts::destroy_due(&keyd, &store).await {
+                    if let Err(error) = accounts::destroy_due(&keyd, &store, &platform).await {
                         tracing::warn!(%error, "due deletions were not carried out");
                     }
                 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::net::TcpListener;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::process::ExitStatus;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,7 +62,7 @@ struct Child {
 
 /// Everything that runs.
 pub struct Supervisor {
-    plan: Plan,
+    plan: Rc<Plan>,
     spool: Spool,
     env: SystemEnv,
     children: HashMap<Role, Child>,
@@ -76,7 +77,7 @@ pub struct Supervisor {
 
 impl Supervisor {
     /// A supervisor of what `plan` lists, with the listeners already bound.
-    pub fn new(plan: Plan, spool: Spool, listeners: HashMap<Role, TcpListener>) -> Supervisor {
+    pub fn new(plan: Rc<Plan>, spool: Spool, listeners: HashMap<Role, TcpListener>) -> Supervisor {
         let (sender, events) = mpsc::unbounded_channel();
         Supervisor {
             plan,

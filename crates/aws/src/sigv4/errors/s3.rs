@@ -39,8 +39,11 @@ impl SigError {
                 *form,
                 &format!("incorrect terminal \"{given}\". This endpoint uses \"aws4_request\"."),
             ),
-            SigError::SignedHeadersMalformed { form, .. } => {
-                malformed(*form, "the SignedHeaders are mal-formed.")
+            SigError::SignedHeadersMalformed { form: Form::Header, .. } => {
+                malformed(Form::Header, "the SignedHeaders are mal-formed.")
+            }
+            SigError::SignedHeadersMalformed { .. } => {
+                AuthFault::new(QUERY, 400, "X-Amz-SignedHeaders is mal-formed.")
             }
             _ => return None,
         })

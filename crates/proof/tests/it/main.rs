@@ -1,0 +1,6 @@
+//! Foreign judges of this crate's formats: stock OpenSSH, and the Rust port of Go's tlog and note.
+
+#[cfg(test)]
+mod ssh_keygen;
+#[cfg(test)]
+mod tlog_tiles;

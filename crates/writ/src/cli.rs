@@ -1,0 +1,114 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use writ_model::{AccountId, Region};
+
+/// Writ: a security control plane that takes away the operators' technical means to reach
+/// customers' data, and gives the customer proof.
+#[derive(Parser)]
+#[command(name = "writ", version, max_term_width = 100, after_help = EXAMPLES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  writ tour                                       see it work, in under a minute
+  writ up --data ./writ-data --account 123456789012
+  AWS_CONFIG_FILE=./writ-data/config AWS_SHARED_CREDENTIALS_FILE=./writ-data/credentials \\
+    aws --profile 123456789012 sts get-caller-identity
+  writ verify --data ./writ-data --genesis SHA256";
+
+/// The subcommands.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Run everything in the foreground, as separate processes under one supervisor.
+    #[command(after_help = "Example:\n  writ up --data ./writ-data --account 123456789012 --listen 127.0.0.1:8440\n\n\
+        DIR/ready.json appears when everything serves; DIR/config and DIR/credentials are for the AWS CLI.\n\
+        Ctrl-C or SIGTERM stops all processes in order.")]
+    Up {
+        /// The data directory; it is made if it does not exist, and used again by later starts.
+        #[arg(long, value_name = "DIR", default_value = "writ-data")]
+        data: PathBuf,
+        /// Where IAM, STS, KMS and CloudTrail are served; loopback only, port 0 takes a free one.
+        #[arg(long, value_name = "ADDRESS")]
+        listen: Option<SocketAddr>,
+        /// A customer account to create if it does not exist (mode dev); repeatable.
+        #[arg(long, value_name = "ACCOUNT")]
+        account: Vec<AccountId>,
+        /// A region to serve; repeatable, the first is home.
+        #[arg(long, value_name = "REGION")]
+        region: Vec<Region>,
+    },
+    /// Say what runs, in which mode, and which promises this mode cannot keep.
+    #[command(after_help = "Example:\n  writ status --data ./writ-data")]
+    Status {
+        /// The data directory of a running `writ up`.
+        #[arg(long, value_name = "DIR", default_value = "writ-data")]
+        data: PathBuf,
+    },
+    /// Check the ledger offline with public keys and witnesses alone.
+    #[command(after_help = VERIFY_HELP)]
+    Verify(crate::verify::VerifyArgs),
+    /// Run a witness: it cosigns checkpoints that extend the last one it saw.
+    #[command(after_help = "Example:\n  writ witness --data ./my-witness --name example.org/witness --listen 127.0.0.1:8450\n\n\
+        It prints the verifier key to put under [[witness]] in writ.toml.")]
+    Witness(crate::witness::WitnessArgs),
+    /// Work with policies offline.
+    Policy {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: PolicyCommand,
+    },
+    /// Work with the configuration.
+    Config {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// Show the main job end to end, with attacks, on a temporary directory.
+    Tour(crate::tour::TourArgs),
+    /// One process of `writ up`; only the supervisor calls this.
+    #[command(hide = true)]
+    Role {
+        /// Which one.
+        name: String,
+        /// Inherited descriptors, NAME=NUMBER.
+        #[arg(long)]
+        fd: Vec<String>,
+    },
+}
+
+/// `writ policy …`.
+#[derive(Subcommand)]
+pub enum PolicyCommand {
+    /// Decide cases: one JSON case a line on standard input, one decision a line on standard output.
+    #[command(after_help = "Example:\n  echo '{\"id\":1,\"principal\":\"arn:aws:iam::123456789012:user/ann\",\
+        \"action\":\"s3:GetObject\",\"resource\":\"arn:aws:s3:::b/k\",\
+        \"identity\":[{\"Version\":\"2012-10-17\",\"Statement\":{\"Effect\":\"Allow\",\"Action\":\"s3:*\",\"Resource\":\"*\"}}]}' \
+        | writ policy eval")]
+    Eval,
+}
+
+/// `writ config …`.
+#[derive(Subcommand)]
+pub enum ConfigCommand {
+    /// Say whether a writ.toml is sound.
+    Check {
+        /// The file, or a data directory that holds it.
+        path: PathBuf,
+    },
+}
+
+const VERIFY_HELP: &str = "\
+Example:
+  writ verify --data ./writ-data --genesis \"$(jq -r .genesis ./writ-data/ready.json)\"
+
+Exit codes: 0 all holds; 2 wrong usage; 10 genesis or roster; 11 checkpoint signature; 12 witnesses;
+13 consistency with what was seen before; 14 tiles or leaves; 15 records; 16 commits (rev, ordinal,
+count); 17 key uses; 18 forward access; 19 freshness; 20 files missing or unreadable.";

@@ -1,0 +1,230 @@
+//! Accounts in mode `dev`, what keyd must be told at its start, and deletions that are due.
+
+use std::fs::File;
+use std::io::{Read as _, Seek as _, Write as _};
+use std::os::fd::OwnedFd;
+
+use anyhow::{Context as _, Result, bail};
+use writ_keyd_client::descriptor::{Descriptor, KeyState, peek};
+use writ_keyd_client::protocol::{
+    Answer, Command, CreateAccount, Credential, End, Network, Reply, UsePosition,
+};
+use writ_model::{AccountId, Env as _, Region, SystemEnv, Timestamp, Uuid};
+use writ_proof::origin::SiteId;
+use writ_service::call::KeydClient;
+use writ_store::state::{AccessKey, Account};
+use writ_store::{Blob, Body, Object, OutboxRecord, Snapshot, Store, Transaction};
+use writ_trail::record::{Call, Category, Identity};
+
+/// The service principal in records of what the platform itself does.
+const PRINCIPAL: &str = "writ.internal";
+
+/// Who acts when the platform does something by itself, and where.
+#[derive(Clone)]
+pub struct Platform {
+    /// The installation.
+    pub site: SiteId,
+    /// Its home region.
+    pub region: Region,
+}
+
+impl Platform {
+    /// The record of something that the platform did for an account.
+    fn record(
+        &self,
+        account: AccountId,
+        event: (&str, &str),
+        parameters: &[(&str, String)],
+        request_id: Uuid,
+        position: Option<UsePosition>,
+    ) -> Result<OutboxRecord> {
+        let network = Network { source_ip: PRINCIPAL.to_owned(), tls: None, vpce: None };
+        let shown =
+            parameters.iter().map(|(name, value)| ((*name).to_owned(), value.as_str().into()));
+        let env = SystemEnv;
+        let records = Call {
+            site: &self.site,
+            identity: Identity::Service { principal: PRINCIPAL, account },
+            time: env.now(),
+            event_source: event.0,
+            event_name: event.1,
+            region: &self.region,
+            network: &network,
+            user_agent: Some(PRINCIPAL),
+            host: None,
+            error: None,
+            request_parameters: Some(shown.collect()),
+            response_elements: None,
+            additional: serde_json::Map::new(),
+            request_id,
+            event_id: Uuid::random(&env),
+            read_only: false,
+            resources: Vec::new(),
+            api_version: None,
+            category: Category::Management,
+            forwarded: None,
+            use_position: position,
+        }
+        .records(&env)?;
+        let record = records.into_iter().next().context("the platform's act has no record")?;
+        let logs = vec![record.log];
+        Ok(OutboxRecord { event_id: record.event_id, logs, record: record.json })
+    }
+}
+
+/// Creates the accounts that do not exist yet. Each gets a key of its root, whose secret goes into the
+/// credentials file and nowhere else.
+pub async fn create(
+    accounts: &[AccountId],
+    store: &Store,
+    keyd: &KeydClient,
+    platform: &Platform,
+    credentials: Option<OwnedFd>,
+) -> Result<()> {
+    let mut file = credentials.map(File::from);
+    for account in accounts {
+        if store.snapshot().account(*account).is_some() {
+            continue;
+        }
+        let file = file.as_mut().context("there is no file for the new account's credentials")?;
+        let credential = ask(keyd, *account).await?;
+        write_profile(file, *account, &credential)?;
+        let transaction = transaction(*account, &credential, platform)?;
+        store.commit(transaction).await.context("the new account cannot be stored")?;
+        tracing::info!(%account, "account created");
+    }
+    Ok(())
+}
+
+async fn ask(keyd: &KeydClient, account: AccountId) -> Result<Credential> {
+    match keyd.call(&Command::CreateAccount(CreateAccount { account })).await? {
+        Answer::Carried(Reply::Credential(credential)) => Ok(*credential),
+        Answer::Carried(_) => bail!("keyd gave something else than a credential"),
+        Answer::Refused(refusal) => bail!("keyd refused to create the account: {refusal:?}"),
+    }
+}
+
+fn transaction(
+    account: AccountId,
+    credential: &Credential,
+    platform: &Platform,
+) -> Result<Transaction> {
+    let blob = |bytes: &Option<Vec<u8>>| -> Result<Blob> {
+        Ok(Blob::from(bytes.clone().context("keyd gave an incomplete credential")?))
+    };
+    let request_id = Uuid::random(&SystemEnv);
+    let parameters = [("accountId", account.to_string())];
+    let event = (PRINCIPAL, "CreateAccount");
+    let record =
+        platform.record(account, event, &parameters, request_id, credential.position.clone())?;
+    let now = SystemEnv.now();
+    let key = AccessKey {
+        id: credential.access_key_id.clone(),
+        user: None,
+        active: true,
+        created: now,
+        wrapped: blob(&credential.wrapped)?,
+        descriptor: blob(&credential.descriptor)?,
+    };
+    Ok(Transaction::new(PRINCIPAL, request_id, record)
+        .create(Object::new(account, Account { id: account, created: now, alias: None }))
+        .create(Object::new(account, key)))
+}
+
+/// Puts the account's profile into the file in place of an older one of the same name.
+fn write_profile(file: &mut File, account: AccountId, credential: &Credential) -> Result<()> {
+    let mut text = String::new();
+    file.rewind()?;
+    file.read_to_string(&mut text)?;
+    let header = format!("[{account}]");
+    let mut keep = true;
+    let mut kept: String = text
+        .lines()
+        .filter(|line| {
+            if line.starts_with('[') {
+                keep = *line != header;
+            }
+            keep
+        })
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    let secret = std::str::from_utf8(credential.secret.expose())?;
+    kept.push_str(&format!(
+        "{header}\naws_access_key_id = {}\naws_secret_access_key = {secret}\n",
+        credential.access_key_id
+    ));
+    file.set_len(0)?;
+    file.rewind()?;
+    file.write_all(kept.as_bytes())?;
+    file.sync_all()?;
+    Ok(())
+}
+
+/// Every sealed descriptor in the state.
+pub fn descriptors(snapshot: &Snapshot) -> Vec<Vec<u8>> {
+    let sealed = snapshot.objects().filter_map(|(object, _)| match &object.body {
+        Body::AccessKey(key) => Some(key.descriptor.clone()),
+        Body::Alias(alias) => Some(alias.descriptor.clone()),
+        Body::Key(key) => Some(key.descriptor.clone()),
+        Body::Role(role) => Some(role.descriptor.clone()),
+        Body::User(user) => Some(user.descriptor.clone()),
+        _ => None,
+    });
+    sealed.map(|blob| blob.as_slice().to_vec()).collect()
+}
+
+/// Session revocations that a live credential may still meet.
+pub fn ended(snapshot: &Snapshot) -> Vec<End> {
+    let revoked = snapshot.objects().filter_map(|(object, _)| match &object.body {
+        Body::Revocation(revocation) => {
+            Some(End::Sessions((revocation.subject.to_string(), revocation.before)))
+        }
+        _ => None,
+    });
+    revoked.collect()
+}
+
+/// Has keyd destroy keys whose deletion date has come, and drops their tokens.
+pub async fn destroy_due(keyd: &KeydClient, store: &Store, platform: &Platform) -> Result<()> {
+    let now = SystemEnv.now();
+    let due = store.snapshot().objects().any(|(object, _)| match &object.body {
+        Body::Key(key) => is_due(key.descriptor.as_slice(), now),
+        _ => false,
+    });
+    if !due {
+        return Ok(());
+    }
+    let sealed = match keyd.call(&Command::Tick).await? {
+        Answer::Carried(Reply::Sealed(sealed)) => sealed,
+        Answer::Carried(_) => return Ok(()),
+        Answer::Refused(refusal) => bail!("keyd refused the due deletions: {refusal:?}"),
+    };
+    for tombstone in sealed.descriptors {
+        let Ok(Descriptor::Key(descriptor)) = peek(&tombstone) else { continue };
+        let snapshot = store.snapshot();
+        let Some(key) = snapshot.key(&descriptor.arn) else { continue };
+        let mut destroyed = (*key.value).clone();
+        destroyed.tokens = Vec::new();
+        destroyed.descriptor = Blob::from(tombstone);
+        let request_id = Uuid::random(&SystemEnv);
+        let parameters = [("keyId", descriptor.arn.to_string())];
+        let event = ("kms.amazonaws.com", "DeleteKey");
+        let position = sealed.position.clone();
+        let record =
+            platform.record(descriptor.account, event, &parameters, request_id, position)?;
+        let transaction = Transaction::new(PRINCIPAL, request_id, record)
+            .update(Object::new(descriptor.account, destroyed), key.revision);
+        store.commit(transaction).await.context("a destroyed key cannot be stored")?;
+    }
+    Ok(())
+}
+
+fn is_due(sealed: &[u8], now: Timestamp) -> bool {
+    match peek(sealed) {
+        Ok(Descriptor::Key(descriptor)) => {
+            descriptor.state == KeyState::PendingDeletion
+                && descriptor.deletion_date.is_some_and(|date| date <= now)
+        }
+        _ => false,
+    }
+}

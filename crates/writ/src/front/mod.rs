@@ -1,0 +1,6 @@
+//! What only front does: the listener, the link to the gateway, accounts, LookupEvents.
+
+pub mod accounts;
+pub mod cloudtrail;
+pub mod link;
+pub mod listener;

@@ -1,0 +1,84 @@
+//! `writ status`, `writ config check` and the banner of a start: what runs, and what it cannot promise.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+
+use crate::up::config::Config;
+use crate::up::ready::{FILE, Ready};
+
+/// What mode `dev` on one machine does not give, in plain words.
+const NOT_PROMISED: [&str; 5] = [
+    "C-01: mode dev keeps the root key in a file: whoever reads the disk has the keys",
+    "C-01, C-02: root on this machine can read the processes' memory",
+    "C-04: all witnesses are the provider's own unless writ.toml names others",
+    "C-09: one supervisor starts all, so the machine's root can switch the watching off",
+    "rollback: descriptors are fresh only against those seen since keyd's start",
+];
+
+/// What a person sees when everything serves.
+pub fn banner(ready: &Ready, data: &Path) -> String {
+    let data = data.display();
+    format!(
+        "writ serves (mode {}).\n  \
+         IAM, STS, KMS, CloudTrail  {}\n  \
+         S3                         {}\n  \
+         genesis SHA-256            {}\n\n\
+         Use it:\n  \
+         export AWS_CONFIG_FILE={data}/config AWS_SHARED_CREDENTIALS_FILE={data}/credentials\n  \
+         aws --profile ACCOUNT sts get-caller-identity\n\n\
+         `writ status --data {data}` says what this mode cannot promise. Ctrl-C stops.",
+        ready.mode, ready.endpoint, ready.s3, ready.genesis
+    )
+}
+
+/// Prints what runs in `data`.
+#[expect(clippy::print_stdout, reason = "this is what the command is for")]
+pub fn show(data: &Path) -> Result<()> {
+    let path = data.join(FILE);
+    let text = std::fs::read(&path).with_context(|| {
+        format!("`{}` is not there: nothing serves this directory; start it with `writ up`", path.display())
+    })?;
+    let ready: Ready = serde_json::from_slice(&text)?;
+    print!("{}", describe(&ready));
+    Ok(())
+}
+
+fn describe(ready: &Ready) -> String {
+    let mut text = format!(
+        "mode       {}\nendpoint   {}\ns3         {}\ngenesis    {}\n\nprocesses\n",
+        ready.mode, ready.endpoint, ready.s3, ready.genesis
+    );
+    for (role, pid) in &ready.pids {
+        let alive = Path::new("/proc").join(pid.to_string()).exists();
+        let state = if alive { "runs" } else { "restarted since, or gone" };
+        // Writing into a string cannot fail.
+        writeln!(text, "  {role:10} {pid:>7}  {state}").ok();
+    }
+    text.push_str("\nguards (what this machine refuses is said so)\n");
+    for (role, measures) in &ready.hardening {
+        for (name, value) in measures {
+            writeln!(text, "  {role:10} {name:20} {value}").ok();
+        }
+    }
+    text.push_str("\nnot promised in this mode\n");
+    for line in NOT_PROMISED {
+        writeln!(text, "  {line}").ok();
+    }
+    if cfg!(feature = "failpoints") {
+        text.push_str("\nTHIS IS A TEST BUILD: it has failpoints and must not hold real data\n");
+    }
+    text
+}
+
+/// Says whether a configuration is sound.
+#[expect(clippy::print_stdout, reason = "this is what the command is for")]
+pub fn check_config(path: &Path) -> Result<()> {
+    let file = if path.is_dir() { path.join(crate::up::config::FILE) } else { path.to_owned() };
+    let text = std::fs::read_to_string(&file)
+        .with_context(|| format!("cannot read `{}`", file.display()))?;
+    Config::parse(&text).with_context(|| format!("`{}` is not sound", file.display()))?;
+    println!("`{}` is sound", file.display());
+    Ok(())
+}

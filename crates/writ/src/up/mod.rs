@@ -1,0 +1,102 @@
+//! `writ up`: everything in the foreground, as separate processes under one supervisor.
+
+pub mod children;
+pub mod config;
+pub mod data;
+pub mod genesis;
+pub mod plan;
+pub mod ready;
+pub mod spool;
+pub mod supervisor;
+
+use std::collections::HashMap;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use writ_keyd_client::protocol::Role;
+use writ_model::{AccountId, SystemEnv};
+
+use config::{Config, Overrides};
+use data::{DataDir, write_durably};
+use plan::Plan;
+use spool::Spool;
+use supervisor::{Running, Supervisor};
+
+/// Runs until it is told to stop.
+///
+/// # Errors
+/// A refusal to start says what to do.
+pub fn run(path: &Path, overrides: &Overrides, on_ready: impl FnOnce(&ready::Ready)) -> Result<()> {
+    let dir = DataDir::open(path)?;
+    let config = Config::load(dir.path(), overrides)?;
+    write_durably(&dir.join(config::FILE), config.to_toml()?.as_bytes(), 0o644)?;
+    remove_stale(&dir)?;
+    let accounts = accounts(&dir, &overrides.accounts)?;
+    let listeners = listeners(&config)?;
+    let watch = local(&listeners, Role::Watch)?.to_string();
+    let genesis = genesis::open(&dir, &config, &SystemEnv)?;
+    let plan = Plan::new(dir, config, genesis, accounts.clone(), watch)?;
+    let mut spool = Spool::open(&plan.dir().join(Role::Trail.name()))?;
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    spool.record(&SystemEnv, "SupervisorStarted", &[("version", version)])?;
+    let ready_file = plan.dir().join(ready::FILE);
+    let plan = std::rc::Rc::new(plan);
+    let supervisor = Supervisor::new(std::rc::Rc::clone(&plan), spool, listeners);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let announce = |running: &Running| {
+        let ready = ready::write(&plan, running, &accounts)?;
+        on_ready(&ready);
+        Ok(())
+    };
+    let result = runtime.block_on(supervisor.run(announce));
+    // It may never have been written.
+    std::fs::remove_file(ready_file).ok();
+    result
+}
+
+/// A `ready.json` of a start that was killed would speak of processes that are gone.
+fn remove_stale(dir: &DataDir) -> Result<()> {
+    match std::fs::remove_file(dir.join(ready::FILE)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// The accounts of this installation: those of earlier starts and those that are asked for now.
+fn accounts(dir: &DataDir, asked: &[AccountId]) -> Result<Vec<AccountId>> {
+    let path = dir.join("accounts");
+    let known = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(error).context("cannot read the list of accounts"),
+    };
+    let known: Result<Vec<AccountId>, _> = known.lines().map(str::parse).collect();
+    let mut accounts = known.context("the file `accounts` in the data directory is damaged")?;
+    accounts.extend(asked);
+    accounts.sort();
+    accounts.dedup();
+    let text: String = accounts.iter().map(|account| format!("{account}\n")).collect();
+    write_durably(&path, text.as_bytes(), 0o644)?;
+    Ok(accounts)
+}
+
+fn listeners(config: &Config) -> Result<HashMap<Role, TcpListener>> {
+    let bind = |role: Role, name: &str, address: SocketAddr| -> Result<(Role, TcpListener)> {
+        let listener = TcpListener::bind(address).with_context(|| {
+            format!("cannot listen on `{address}`: choose another address with `{name}` in writ.toml")
+        })?;
+        Ok((role, listener))
+    };
+    [
+        bind(Role::Front, "listen", config.listen),
+        bind(Role::S3, "listen-s3", config.listen_s3),
+        bind(Role::Watch, "listen-watch", config.listen_watch),
+    ]
+    .into_iter()
+    .collect()
+}
+
+fn local(listeners: &HashMap<Role, TcpListener>, role: Role) -> Result<SocketAddr> {
+    Ok(listeners.get(&role).context("no listener")?.local_addr()?)
+}

@@ -1,0 +1,158 @@
+//! What each process of this installation starts with: files, user id, configuration.
+
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+
+use anyhow::Result;
+use writ_keyd_client::protocol::Role;
+use writ_model::AccountId;
+
+use super::config::Config;
+use super::data::{DataDir, open_private};
+use super::genesis::{HEAD_FILE, Opened, ROOT_FILE};
+use crate::role::{front, keyd, s3, trail, watch};
+
+/// The processes in the order in which they start.
+const ROLES: [Role; 5] = [Role::Watch, Role::Trail, Role::Keyd, Role::Front, Role::S3];
+
+/// Everything that the supervisor needs to start a process again and again.
+pub struct Plan {
+    dir: DataDir,
+    config: Config,
+    genesis: Opened,
+    accounts: Vec<AccountId>,
+    watch_address: String,
+    uids: HashMap<Role, u32>,
+}
+
+impl Plan {
+    /// The plan of one installation. Gives each process's folder to its user id where that works.
+    pub fn new(
+        dir: DataDir,
+        config: Config,
+        genesis: Opened,
+        accounts: Vec<AccountId>,
+        watch_address: String,
+    ) -> Result<Plan> {
+        let uids = uids(&dir, &config);
+        for role in ROLES {
+            dir.folder(role.name(), uids.get(&role).copied())?;
+        }
+        Ok(Plan { dir, config, genesis, accounts, watch_address, uids })
+    }
+
+    /// The processes.
+    pub fn roles(&self) -> [Role; 5] {
+        ROLES
+    }
+
+    /// The data directory.
+    pub fn dir(&self) -> &DataDir {
+        &self.dir
+    }
+
+    /// The genesis.
+    pub fn genesis(&self) -> &Opened {
+        &self.genesis
+    }
+
+    /// The user id that a process runs under; `None` for the supervisor's own.
+    pub fn uid(&self, role: Role) -> Option<u32> {
+        self.uids.get(&role).copied()
+    }
+
+    /// What the machine refuses of "each process has its own user id", for `writ status`.
+    pub fn own_uids(&self) -> String {
+        if !rustix::process::geteuid().is_root() {
+            return "refused: the supervisor is not root".to_owned();
+        }
+        match self.uids.len() {
+            n if n == ROLES.len() => "on".to_owned(),
+            _ => format!(
+                "keyd only: another user id cannot reach `{}`; move it below folders that others may pass",
+                self.dir.path().display()
+            ),
+        }
+    }
+
+    /// The first of the regions.
+    pub fn home_region(&self) -> &str {
+        self.config.regions.first().map_or("us-east-1", |region| region.as_str())
+    }
+
+    /// Named descriptors that a process gets beside its channels.
+    pub fn files(&self, role: Role) -> Result<Vec<(String, OwnedFd)>> {
+        let file = |folder: &str, name: &str| -> Result<OwnedFd> {
+            Ok(open_private(&self.dir.join(folder).join(name))?.into())
+        };
+        Ok(match role {
+            Role::Keyd => vec![
+                ("root".to_owned(), file("keyd", ROOT_FILE)?),
+                ("head".to_owned(), file("keyd", HEAD_FILE)?),
+            ],
+            Role::Front => vec![("credentials".to_owned(), self.credentials()?)],
+            _ => Vec::new(),
+        })
+    }
+
+    /// The configuration of a process, as JSON.
+    pub fn config(&self, role: Role) -> Result<Vec<u8>> {
+        let folder = self.dir.join(role.name());
+        let site = self.genesis.genesis.site.as_str().to_owned();
+        let mib = |n: u64| n.saturating_mul(1024 * 1024);
+        let json = match role {
+            Role::Front => serde_json::to_vec(&front::FrontConfig {
+                folder,
+                site,
+                regions: self.config.regions.clone(),
+                accounts: self.accounts.clone(),
+            }),
+            Role::Keyd => serde_json::to_vec(&keyd::KeydConfig { site }),
+            Role::S3 => serde_json::to_vec(&s3::S3Config {
+                folder,
+                site,
+                regions: self.config.regions.clone(),
+                floor_bytes: mib(self.config.objects_floor_mib),
+            }),
+            Role::Trail => serde_json::to_vec(&trail::TrailConfig {
+                folder,
+                genesis: hex::encode(&self.genesis.signed),
+                segment_bytes: mib(self.config.wal_segment_mib),
+                floor_bytes: mib(self.config.ledger_floor_mib),
+                watch: self.watch_address.clone(),
+                witnesses: self.config.witness.clone(),
+            }),
+            Role::Watch => serde_json::to_vec(&watch::WatchConfig {
+                folder,
+                genesis: hex::encode(&self.genesis.signed),
+            }),
+            Role::Supervisor => Ok(b"{}".to_vec()),
+        };
+        Ok(json?)
+    }
+
+    fn credentials(&self) -> Result<OwnedFd> {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let file = std::fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(self.dir.join("credentials"))?;
+        Ok(file.into())
+    }
+}
+
+/// A user id of its own for each process where the machine allows it. keyd needs no path, so it gets
+/// one even where others could not reach their folders.
+fn uids(dir: &DataDir, config: &Config) -> HashMap<Role, u32> {
+    if !rustix::process::geteuid().is_root() {
+        return HashMap::new();
+    }
+    let reachable = dir.is_reachable_by_others();
+    let own = ROLES.iter().zip(config.uid_base..);
+    own.filter(|(role, _)| reachable || **role == Role::Keyd)
+        .map(|(role, uid)| (*role, uid))
+        .collect()
+}
