@@ -21,7 +21,9 @@ pub mod index;
 pub mod keyd;
 pub mod kms_link;
 pub mod limits;
+pub mod process;
 mod task;
 pub mod wire;
 
 pub use error::S3Error;
+pub use process::{Process, S3Channels, S3Config};

@@ -229,7 +229,10 @@ const RECORDED_HEADERS: [&str; 7] = [
 
 /// The bucket's policy. One that cannot be read stands there as one that denies.
 fn bucket_policy(bucket: &Bucket) -> Option<Policy> {
-    bucket.policy.as_deref().map(|text| Policy::load(text, PolicyKind::Resource(ResourceKind::Bucket)))
+    bucket
+        .policy
+        .as_deref()
+        .map(|text| Policy::load(text, PolicyKind::Resource(ResourceKind::Bucket)))
 }
 
 /// What a call came to. Its reply leaves when its record is in the ledger.

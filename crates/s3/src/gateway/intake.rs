@@ -161,11 +161,6 @@ impl Intake {
         (std::mem::take(&mut self.seals), self.trailer_seal.take())
     }
 
-    /// Bytes of plaintext so far.
-    pub(crate) fn length(&self) -> u64 {
-        self.sink.length()
-    }
-
     /// Checks everything that the head and the trailer claim, and writes the last frame.
     pub(crate) fn finish(self) -> Result<Written, ApiError> {
         if let Some(decoder) = &self.decoder {

@@ -15,6 +15,7 @@ mod intake;
 mod ledger;
 mod object;
 mod operations;
+pub mod policies;
 pub mod ports;
 mod record;
 mod reply;

@@ -22,7 +22,8 @@ pub(super) async fn put(call: &Call, body: Incoming) -> Result<Outcome, ApiError
     if text.len() > BUCKET_POLICY_MAX_BYTES {
         return Err(malformed("Policy exceeds the maximum allowed document size of 20480 bytes"));
     }
-    Policy::parse(&text, PolicyKind::Resource(ResourceKind::Bucket)).map_err(|errors| malformed(&errors.to_string()))?;
+    Policy::parse(&text, PolicyKind::Resource(ResourceKind::Bucket))
+        .map_err(|errors| malformed(&errors.to_string()))?;
     if is_public(&text) {
         let reason = format!(
             "User: {} is not authorized to perform: s3:PutBucketPolicy on resource: \"{}\" because \
@@ -33,7 +34,10 @@ pub(super) async fn put(call: &Call, body: Incoming) -> Result<Outcome, ApiError
         return Err(s3("AccessDenied", &reason));
     }
     let change = Change::PutPolicy { bucket: bucket.id, policy: Some(text) };
-    Ok(Outcome::of(call, ()).touching(&bucket, None).changing(permit, change))
+    let mut outcome = Outcome::of(call, ());
+    // The model has no status for it; S3 answers without content.
+    outcome.reply.status = 204;
+    Ok(outcome.touching(&bucket, None).changing(permit, change))
 }
 
 pub(super) fn get(call: &Call) -> Result<Outcome, ApiError> {
