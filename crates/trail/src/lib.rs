@@ -7,11 +7,22 @@
 //! it is never tried again. The source of a record is the channel by which it came. trail holds no key
 //! and opens no state database.
 
+mod build;
 pub mod client;
+mod disk;
 pub mod error;
 pub mod limits;
+pub mod logs;
+pub mod lookup;
 pub mod protocol;
+pub mod push;
+pub mod reader;
 pub mod record;
+mod spool;
+pub mod wal;
+pub mod witness;
+pub mod writer;
 
 pub use client::TrailClient;
 pub use error::TrailError;
+pub use writer::{Trail, TrailConfig, run};

@@ -70,3 +70,13 @@ pub const WITNESS_ANSWER_MAX_BYTES: usize = 16 * 1024;
 
 /// How long a witness may take for one answer.
 pub const WITNESS_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Event ids that are remembered, so that a record sent again is not appended again. An outbox holds
+/// far fewer.
+pub const IDS_MAX: usize = 2_000_000;
+
+/// Positions of keyd's chain that are remembered. keyd stops at 2,048 unacknowledged ones.
+pub const USE_POSITIONS_MAX: usize = 65_536;
+
+/// Requests of one channel that are not answered yet; a peer with more does not read its answers.
+pub const OUTSTANDING_MAX: usize = 16_384;

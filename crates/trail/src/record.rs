@@ -211,7 +211,7 @@ impl Call<'_> {
                 client_provided_host_header: self.host.map(caps::text),
             }),
         };
-        let json = wire.to_json()?;
+        let json = wire.into_json()?;
         Ok(Record { event_id, log, use_position: self.use_position, json })
     }
 }
@@ -279,7 +279,7 @@ struct Wire<'a> {
 
 impl Wire<'_> {
     /// Each field is within its cap; their sum may still be above the cap of the whole event.
-    fn to_json(mut self) -> Result<Vec<u8>, TrailError> {
+    fn into_json(mut self) -> Result<Vec<u8>, TrailError> {
         let write = |wire: &Wire<'_>| {
             let mut json = Vec::with_capacity(2048);
             serde_json::to_writer(&mut json, wire).map_err(TrailError::RecordJson)?;

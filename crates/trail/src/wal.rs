@@ -105,12 +105,8 @@ impl Wal {
         if self.place.offset >= self.segment_bytes {
             self.roll().map_err(AppendFault::Undone)?;
         }
-        let frame = Frame {
-            epoch: self.epoch,
-            first_seq: self.end.next_seq,
-            prev: self.end.hash,
-            batch,
-        };
+        let frame =
+            Frame { epoch: self.epoch, first_seq: self.end.next_seq, prev: self.end.hash, batch };
         let bytes = frame.to_bytes().map_err(|e| AppendFault::Undone(e.into()))?;
         failpoint::hit("trail.before_write");
         if let Err(source) = self.file.write_all(&bytes) {
@@ -121,11 +117,8 @@ impl Wal {
         self.sync(bytes.len() as u64)?;
         failpoint::hit("trail.after_fsync");
         self.place.offset += bytes.len() as u64;
-        self.end = WalEnd {
-            epoch: self.epoch,
-            next_seq: frame.next_seq(),
-            hash: frame_hash(&bytes),
-        };
+        self.end =
+            WalEnd { epoch: self.epoch, next_seq: frame.next_seq(), hash: frame_hash(&bytes) };
         Ok(())
     }
 

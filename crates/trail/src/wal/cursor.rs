@@ -59,7 +59,8 @@ impl Cursor {
                 continue;
             };
             let at = self.place;
-            let frame = Frame::from_bytes(&bytes).map_err(|e| self.damaged(&e.fault.to_string()))?;
+            let frame =
+                Frame::from_bytes(&bytes).map_err(|e| self.damaged(&e.fault.to_string()))?;
             let end = at.offset + bytes.len() as u64;
             let hash = frame_hash(&bytes);
             self.place.offset = end;

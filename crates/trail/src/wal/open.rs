@@ -86,19 +86,19 @@ fn judge(rest: &[u8], path: PathBuf, place: Place, last: u64) -> Result<Cut, Tra
         _ => FrameFault::Corrupt { why: "it changed while it was read" },
     };
     match fault {
-        FrameFault::Torn if place.segment == last => {
-            Ok(Cut { place, bytes: rest.len() as u64 })
-        }
+        FrameFault::Torn if place.segment == last => Ok(Cut { place, bytes: rest.len() as u64 }),
         FrameFault::Torn => Err(TrailError::Damaged {
             path,
             offset: place.offset,
             why: "the frame is cut, and later segments exist".to_owned(),
         }),
-        FrameFault::Format(writ_proof::Error::Unsupported { value, .. }) => Err(TrailError::Newer {
-            path,
-            found: value.parse().unwrap_or(u64::MAX),
-            known: u64::from(FRAME_VERSION),
-        }),
+        FrameFault::Format(writ_proof::Error::Unsupported { value, .. }) => {
+            Err(TrailError::Newer {
+                path,
+                found: value.parse().unwrap_or(u64::MAX),
+                known: u64::from(FRAME_VERSION),
+            })
+        }
         fault => Err(TrailError::Damaged { path, offset: place.offset, why: fault.to_string() }),
     }
 }

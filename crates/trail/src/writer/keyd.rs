@@ -1,0 +1,86 @@
+//! trail's side of the channel to keyd: use records come in, acknowledgements and checkpoints go out.
+
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use writ_keyd_client::channel::Channel;
+use writ_keyd_client::client::{Client, OnPush};
+use writ_keyd_client::protocol::{Ack, Answer, Command, Hello, PROTOCOL, Push};
+use writ_proof::cbor;
+use writ_proof::use_record::{UseBatch, UsePosition};
+
+use super::queue::{Job, Queue};
+use crate::error::TrailError;
+
+/// The connection, which a restart of keyd renews.
+pub(crate) struct Keyd {
+    client: Mutex<Option<Client<Command, Answer>>>,
+    queue: Arc<Queue>,
+}
+
+impl Keyd {
+    pub(crate) fn new(queue: Arc<Queue>) -> Keyd {
+        Keyd { client: Mutex::new(None), queue }
+    }
+
+    /// Goes on over a new channel.
+    pub(crate) fn attach(&self, channel: Channel) -> Result<(), TrailError> {
+        let failed = |e| TrailError::Io { action: "start", path: "keyd-recv".into(), source: e };
+        let client = {
+            let mut slot = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+            match slot.as_ref() {
+                Some(client) => client.replace(channel).map_err(failed)?,
+                None => {
+                    let client = Client::with_pushes("keyd", channel, self.on_push());
+                    *slot = Some(client.map_err(failed)?);
+                }
+            }
+            slot.clone()
+        };
+        if let Some(client) = client {
+            client.call_blocking(&Command::Hello(Hello { protocol: PROTOCOL, x25519: None }))?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.client().is_some_and(|client| client.is_connected())
+    }
+
+    pub(crate) fn call(&self, command: &Command) -> Result<Answer, TrailError> {
+        let client = self.client();
+        let client = client.ok_or_else(|| TrailError::Keyd("it is not connected".to_owned()))?;
+        Ok(client.call_blocking(command)?)
+    }
+
+    /// Acknowledges what is durable, the newest position only, until the sequencer ends.
+    pub(crate) fn acknowledge(&self, positions: &Receiver<UsePosition>) {
+        while let Ok(mut position) = positions.recv() {
+            while let Ok(newer) = positions.try_recv() {
+                position = newer;
+            }
+            let ack = Command::Ack(Ack { boot: position.boot, seq: position.seq });
+            if let Err(error) = self.call(&ack) {
+                // A keyd that is being restarted begins a new chain; it needs no old acknowledgement.
+                tracing::warn!(%error, "keyd did not take an acknowledgement");
+            }
+        }
+    }
+
+    fn client(&self) -> Option<Client<Command, Answer>> {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn on_push(&self) -> OnPush {
+        let queue = Arc::clone(&self.queue);
+        Box::new(move |body| {
+            let batch = cbor::from_slice::<Push>(&body)
+                .and_then(|Push::UseRecords(bytes)| cbor::from_slice::<UseBatch>(&bytes));
+            match batch {
+                // A closed queue takes nothing: keyd hears nothing, and stops.
+                Ok(batch) => drop(queue.put(Job::Uses(batch))),
+                Err(error) => tracing::error!(%error, "keyd pushed what is no use batch"),
+            }
+        })
+    }
+}

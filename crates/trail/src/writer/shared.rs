@@ -1,0 +1,153 @@
+//! What the writer's threads tell each other.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use writ_model::Timestamp;
+use writ_proof::leaf::UseHead;
+use writ_proof::origin::LogName;
+
+use crate::protocol::Status;
+use crate::wal::Place;
+
+/// State that threads read and wait for.
+pub(crate) struct Shared {
+    dir: PathBuf,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    durable: Place,
+    next_seq: u64,
+    use_head: Option<UseHead>,
+    built_seq: u64,
+    sizes: BTreeMap<LogName, u64>,
+    checkpoint: Option<(u64, Timestamp)>,
+    cosignatures: u64,
+    watch_seq: Option<u64>,
+    free_bytes: u64,
+    suspended: Option<String>,
+    closed: Option<String>,
+    broken_chain: Option<String>,
+    stopping: bool,
+}
+
+/// What is durable.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Durable {
+    pub(crate) place: Place,
+    pub(crate) next_seq: u64,
+    pub(crate) use_head: Option<UseHead>,
+}
+
+impl Shared {
+    pub(crate) fn new(dir: &Path) -> Shared {
+        Shared { dir: dir.to_owned(), state: Mutex::default(), changed: Condvar::new() }
+    }
+
+    /// The ledger's directory.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(crate) fn advance(&self, place: Place, next_seq: u64, use_head: Option<UseHead>) {
+        let mut state = self.lock();
+        (state.durable, state.next_seq, state.use_head) = (place, next_seq, use_head);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn durable(&self) -> Durable {
+        let State { durable, next_seq, use_head, .. } = *self.lock();
+        Durable { place: durable, next_seq, use_head }
+    }
+
+    /// Waits `pause`, or until the writer stops.
+    pub(crate) fn pause(&self, pause: Duration) {
+        let state = self.lock();
+        drop(self.changed.wait_timeout_while(state, pause, |state| !state.stopping));
+    }
+
+    pub(crate) fn built(&self, seq: u64, sizes: BTreeMap<LogName, u64>) {
+        let mut state = self.lock();
+        (state.built_seq, state.sizes) = (seq, sizes);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Waits until the tiles hold everything below `seq`; false if that took too long.
+    pub(crate) fn wait_built(&self, seq: u64, patience: Duration) -> bool {
+        let state = self.lock();
+        let waited = self
+            .changed
+            .wait_timeout_while(state, patience, |state| state.built_seq < seq && !state.stopping);
+        waited.unwrap_or_else(PoisonError::into_inner).0.built_seq >= seq
+    }
+
+    pub(crate) fn signed(&self, size: u64, time: Timestamp, cosignatures: u64) {
+        let mut state = self.lock();
+        state.checkpoint = Some((size, time));
+        state.cosignatures = cosignatures;
+    }
+
+    pub(crate) fn watch_has(&self, seq: Option<u64>) {
+        self.lock().watch_seq = seq;
+    }
+
+    pub(crate) fn suspend(&self, why: &str, free: u64) {
+        let mut state = self.lock();
+        state.suspended = Some(why.to_owned());
+        state.free_bytes = free;
+    }
+
+    pub(crate) fn reopen(&self, free: u64) {
+        let mut state = self.lock();
+        state.suspended = None;
+        state.free_bytes = free;
+    }
+
+    pub(crate) fn close(&self, why: &str) {
+        self.lock().closed = Some(why.to_owned());
+    }
+
+    pub(crate) fn note_broken_chain(&self, why: &str) {
+        self.lock().broken_chain = Some(why.to_owned());
+    }
+
+    /// The last fault of keyd's chain, once.
+    pub(crate) fn take_broken_chain(&self) -> Option<String> {
+        self.lock().broken_chain.take()
+    }
+
+    /// Asks all threads to end.
+    pub(crate) fn stop(&self) {
+        self.lock().stopping = true;
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.lock().stopping
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        let state = self.lock();
+        Status {
+            next_seq: state.next_seq,
+            built_seq: state.built_seq,
+            logs: state.sizes.iter().map(|(log, size)| (log.to_string(), *size)).collect(),
+            checkpoint: state.checkpoint,
+            cosignatures: state.cosignatures,
+            watch_seq: state.watch_seq,
+            free_bytes: state.free_bytes,
+            closed: state.closed.clone().or_else(|| state.suspended.clone()),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
