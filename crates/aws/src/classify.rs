@@ -96,8 +96,8 @@ pub enum ClassifyError {
         version: String,
     },
     /// The parameters cannot be decoded.
-    #[error("{0}")]
-    Malformed(Box<ApiError>),
+    #[error("{1}")]
+    Malformed(Service, Box<ApiError>),
     /// The path cannot be decoded or names no bucket and key.
     #[error("the path is malformed")]
     InvalidUri,
@@ -161,7 +161,7 @@ impl ClassifyError {
             ClassifyError::UnknownOperation { service, name, version } => {
                 (*service, ApiError::unknown_operation(*service, name, version))
             }
-            ClassifyError::Malformed(error) => (Service::Sts, (**error).clone()),
+            ClassifyError::Malformed(service, error) => (*service, (**error).clone()),
             ClassifyError::InvalidUri => s3("InvalidURI", "Couldn't parse the specified URI."),
             ClassifyError::KeyTooLong => s3("KeyTooLongError", "Your key is too long"),
             ClassifyError::RepeatedParameter(name) => {
@@ -238,13 +238,12 @@ type Action = (Option<String>, Option<String>, Parameters);
 
 /// Reads `Action` from the body of a POST or the query string of a GET. A POST may name it in the
 /// query string when its body has none.
-fn action(request: &Request<'_>) -> Result<Action, ClassifyError> {
-    let malformed = |error| ClassifyError::Malformed(Box::new(error));
-    let in_query = query::list_action(request.query.as_bytes()).map_err(malformed)?;
+fn action(request: &Request<'_>) -> Result<Action, ApiError> {
+    let in_query = query::list_action(request.query.as_bytes())?;
     if request.method == "GET" {
         return Ok((in_query.0, in_query.1, Parameters::QueryString));
     }
-    let in_body = query::list_action(request.body).map_err(malformed)?;
+    let in_body = query::list_action(request.body)?;
     match (in_query.0.is_some(), in_body.0.is_some()) {
         (true, true) => Ok((None, None, Parameters::Body)),
         (true, false) if request.body.is_empty() => {
@@ -258,7 +257,9 @@ fn by_action(service: Service, request: &Request<'_>) -> Result<Classified, Clas
     if !matches!(request.method, "GET" | "POST") {
         return Err(ClassifyError::MissingOperation(service));
     }
-    let (name, version, parameters) = action(request)?;
+    let action = action(request);
+    let (name, version, parameters) =
+        action.map_err(|error| ClassifyError::Malformed(service, Box::new(error)))?;
     let Some(name) = name else {
         let both = |text: &[u8]| query::list_action(text).is_ok_and(|(name, _)| name.is_some());
         return Err(if both(request.query.as_bytes()) && both(request.body) {
@@ -312,8 +313,9 @@ fn by_path(request: &Request<'_>) -> Result<Classified, ClassifyError> {
         (None, None) => Level::Service,
     };
     let known = Service::S3.info().known;
-    let mut candidates =
-        known.iter().filter(|known| known.method == request.method && level_of(known) == level);
+    let mut candidates = known
+        .iter()
+        .filter(|known| known.method == request.method && level_of(known) == Some(level));
     let mut best: Option<(&'static Known, Fit)> = None;
     let mut any = false;
     for known in &mut candidates {
@@ -347,8 +349,10 @@ fn fit(known: &'static Known, target: &S3Target, request: &Request<'_>) -> Optio
         (None, Some(_)) => false,
     });
     let has_query = known.required_query.iter().all(|name| value(name).is_some());
-    // Presigned requests carry headers in the query string.
-    let has_headers = known.required_headers.iter().all(|name| {
+    // A header tells operations apart only where no sub-resource does; else its absence is for
+    // validation to report. Presigned requests carry headers in the query string.
+    let telling = if literals.is_empty() { known.required_headers } else { &[] };
+    let has_headers = telling.iter().all(|name| {
         request.headers.iter().any(|(have, _)| have.eq_ignore_ascii_case(name))
             || target.query.iter().any(|(have, _)| have.eq_ignore_ascii_case(name))
     });
@@ -361,7 +365,7 @@ fn fit(known: &'static Known, target: &S3Target, request: &Request<'_>) -> Optio
     if !(demanded && has_query && has_headers && allowed) {
         return None;
     }
-    let demands = literals.len() + known.required_query.len() + known.required_headers.len();
+    let demands = literals.len() + known.required_query.len() + telling.len();
     let implemented = operation::operation(Service::S3, known.name).is_some();
     Some((demands, implemented, !known.deprecated))
 }
@@ -373,16 +377,13 @@ fn is_neutral(name: &str) -> bool {
     name == "x-id" || prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case("x-amz-"))
 }
 
-fn level_of(known: &Known) -> Level {
-    match path_of(known) {
-        "/{Bucket}/{Key+}" => Level::Object,
-        "/{Bucket}" => Level::Bucket,
-        _ => Level::Service,
+fn level_of(known: &Known) -> Option<Level> {
+    match known.uri.split_once('?').map_or(known.uri, |(path, _)| path) {
+        "/{Bucket}/{Key+}" => Some(Level::Object),
+        "/{Bucket}" => Some(Level::Bucket),
+        "/" => Some(Level::Service),
+        _ => None,
     }
-}
-
-fn path_of(known: &Known) -> &'static str {
-    known.uri.split_once('?').map_or(known.uri, |(path, _)| path)
 }
 
 /// The parameters that the template of an operation fixes, with their values where it does.

@@ -87,7 +87,7 @@ pub fn to_json(shape: &Shape, value: &Value) -> Json {
 }
 
 fn seconds(ms: u64) -> Json {
-    if ms % 1000 == 0 {
+    if ms.is_multiple_of(1000) {
         return Json::from(ms / 1000);
     }
     #[expect(clippy::cast_precision_loss, reason = "moments before the year 9999 are exact")]

@@ -5,7 +5,7 @@
 //! `cargo xtask codegen` makes from botocore's service models (see `generated/NOTICE`).
 //!
 //! Way of a request: [`classify`] finds service and operation; [`query`], [`json`] or [`rest_xml`]
-//! decodes the parameters into a [`Value`], within the limits of [`limits`];
+//! ([`wire`] chooses) decodes the parameters into a [`Value`], within the limits of [`limits`];
 //! [`Input::from_value`] checks the model's constraints and builds the struct.
 //!
 //! [`sigv4`] canonicalises and checks signatures, [`chunked`] reads aws-chunked bodies, [`checksum`]
@@ -16,6 +16,8 @@
 pub mod checksum;
 pub mod chunked;
 pub mod classify;
+#[cfg(test)]
+mod codec_tests;
 pub mod error;
 mod form;
 #[expect(missing_docs, reason = "generated: AWS's pages, linked there, document the members")]
@@ -33,6 +35,7 @@ pub mod sigv4;
 mod typed;
 pub mod validate;
 pub mod value;
+pub mod wire;
 mod xml;
 
 pub use error::ApiError;

@@ -6,11 +6,44 @@
 use std::iter::Peekable;
 use std::str::Chars;
 
+/// IAM's `accountAliasType`, the one pattern in use with a lookahead.
+const ACCOUNT_ALIAS: &str = "^[a-z0-9]([a-z0-9]|-(?!-)){1,61}[a-z0-9]$";
+
+/// A pattern that can be matched.
+pub(crate) enum Compiled {
+    /// [`ACCOUNT_ALIAS`], matched by hand.
+    AccountAlias,
+    /// All others.
+    Regex(regex::Regex),
+}
+
 /// The compiled form of `pattern`, anchored at both ends; `None` when it uses what the `regex`
 /// crate lacks, such as lookahead.
-pub(crate) fn compile(pattern: &str) -> Option<regex::Regex> {
+pub(crate) fn compile(pattern: &str) -> Option<Compiled> {
+    if pattern == ACCOUNT_ALIAS {
+        return Some(Compiled::AccountAlias);
+    }
     let translated = translate(pattern)?;
-    regex::Regex::new(&format!(r"\A(?:{translated})\z")).ok()
+    regex::Regex::new(&format!(r"\A(?:{translated})\z")).ok().map(Compiled::Regex)
+}
+
+impl Compiled {
+    /// Whether the whole of `text` matches.
+    pub(crate) fn is_match(&self, text: &str) -> bool {
+        match self {
+            Compiled::AccountAlias => is_account_alias(text),
+            Compiled::Regex(regex) => regex.is_match(text),
+        }
+    }
+}
+
+fn is_account_alias(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    (3..=63).contains(&text.len())
+        && text.bytes().all(|b| plain(b) || b == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+        && !text.contains("--")
 }
 
 fn translate(pattern: &str) -> Option<String> {
@@ -96,6 +129,11 @@ mod tests {
             (r"[\uD800\uDC00-\uDBFF\uDFFF]", "\u{1F600}", true),
             (r"^[a-zA-Z0-9-_.]+$", "a-b_c", true),
             (r"^[a-zA-Z0-9:/_-]+$", "alias/x", true),
+            (ACCOUNT_ALIAS, "a-b", true),
+            (ACCOUNT_ALIAS, "a--b", false),
+            (ACCOUNT_ALIAS, "-ab", false),
+            (ACCOUNT_ALIAS, "ab-", false),
+            (ACCOUNT_ALIAS, "ab", false),
         ] {
             assert_eq!(compile(pattern).unwrap().is_match(text), expected, "{pattern} {text:?}");
         }

@@ -157,7 +157,7 @@ fn value(shape: &Shape, flattened: bool, node: &Node<'_>) -> Result<Value, ApiEr
             let text = node.text.filter(|_| node.children.is_empty());
             let text = text.ok_or_else(|| malformed("Unexpected complex element termination"))?;
             scalar::parse(shape, text, TimeFormat::Iso8601)
-                .map_err(|expected| malformed(format!("Expected {expected}, found `{text}`")))
+                .map_err(|expected| malformed(format!("Expected {expected} for {}", shape.name)))
         }
     }
 }

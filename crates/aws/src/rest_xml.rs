@@ -142,9 +142,8 @@ fn malformed_xml() -> ApiError {
 
 fn invalid(member: &Member, text: &str, expected: &str) -> ApiError {
     let message = format!("Argument {} must be {expected}", member.wire());
-    ApiError::new("InvalidArgument", message, 400)
-        .with("ArgumentName", member.wire())
-        .with("ArgumentValue", text)
+    let error = ApiError::new("InvalidArgument", message, 400).with("ArgumentName", member.wire());
+    if member.shape.sensitive { error } else { error.with("ArgumentValue", text) }
 }
 
 fn body(input: &Shape, body: &[u8]) -> Result<BTreeMap<String, Value>, ApiError> {
@@ -174,7 +173,7 @@ fn body(input: &Shape, body: &[u8]) -> Result<BTreeMap<String, Value>, ApiError>
         Kind::Blob(_) => Value::Blob(body.to_vec()),
         _ => {
             let root = xml::read(body).map_err(|_| malformed_xml())?;
-            let named = root.name == payload.wire() || payload.shape.xml_name == Some(&root.name);
+            let named = root.name == payload_root(payload);
             let value = xml::value(payload.shape, &root).ok().filter(|_| named);
             value.ok_or_else(malformed_xml)?
         }
@@ -219,6 +218,9 @@ fn header(member: &Member, parts: &HttpParts<'_>) -> Result<Option<Value>, ApiEr
 }
 
 fn header_list(member: &Member, list: &List, text: &str) -> Result<Value, ApiError> {
+    if text.is_empty() {
+        return Ok(Value::List(Vec::new()));
+    }
     let http_dates = match list.item.kind {
         Kind::Timestamp(format) => format.unwrap_or(TimeFormat::Http) == TimeFormat::Http,
         _ => false,
@@ -359,7 +361,7 @@ fn reply_body(operation: &Operation, value: &Value) -> (Vec<u8>, Option<&'static
             Some(Value::Text(text)) => (text.clone().into_bytes(), None),
             Some(Value::Blob(bytes)) => (bytes.clone(), None),
             Some(inner) => {
-                let root = payload.shape.xml_name.unwrap_or(payload.wire());
+                let root = payload_root(payload);
                 (document(root, namespace, payload.shape, inner), Some(CONTENT_TYPE))
             }
         };
@@ -370,6 +372,12 @@ fn reply_body(operation: &Operation, value: &Value) -> (Vec<u8>, Option<&'static
     let listed = ROOTS.iter().find(|(name, _)| *name == operation.name);
     let root = listed.map_or(shape.xml_name.unwrap_or(shape.name), |(_, root)| *root);
     (document(root, namespace, shape, value), Some(CONTENT_TYPE))
+}
+
+/// The root element of a payload: the member's wire name, else the shape's own name.
+fn payload_root(payload: &Member) -> &'static str {
+    let named = payload.wire_name.filter(|name| *name != payload.name);
+    named.or(payload.shape.xml_name).unwrap_or(payload.shape.name)
 }
 
 fn document(root: &str, namespace: &str, shape: &Shape, value: &Value) -> Vec<u8> {

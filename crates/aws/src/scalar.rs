@@ -58,9 +58,9 @@ pub(crate) fn write(shape: &Shape, value: &Value, default_format: TimeFormat) ->
 pub(crate) fn write_time(time: Timestamp, format: TimeFormat) -> String {
     match format {
         TimeFormat::Http => time.http(),
-        TimeFormat::Iso8601 if time.millis() % 1000 == 0 => time.iso(),
+        TimeFormat::Iso8601 if time.millis().is_multiple_of(1000) => time.iso(),
         TimeFormat::Iso8601 => time.iso_millis(),
-        TimeFormat::Unix if time.millis() % 1000 == 0 => time.secs().to_string(),
+        TimeFormat::Unix if time.millis().is_multiple_of(1000) => time.secs().to_string(),
         TimeFormat::Unix => format!("{}.{:03}", time.secs(), time.millis() % 1000),
     }
 }
@@ -79,8 +79,9 @@ pub(crate) fn parse_time(text: &str, format: TimeFormat) -> Option<Timestamp> {
 
 /// The moment this many seconds after 1970; `None` when there is no such moment.
 pub(crate) fn from_seconds(seconds: f64) -> Option<Timestamp> {
-    // The bound is the year 9999; below it every millisecond is exact in a double.
-    if !(0.0..253_402_300_800.0).contains(&seconds) {
+    // The bound is the end of the year 9999, less a day for time zones; below it every
+    // millisecond is exact in a double.
+    if !(0.0..253_402_207_200.0).contains(&seconds) {
         return None;
     }
     #[expect(
@@ -130,7 +131,7 @@ mod tests {
 
     #[test]
     fn times_read_back_in_every_format() {
-        for ms in [0, 1_000, 1_440_938_160_007, 253_402_300_799_000] {
+        for ms in [0, 1_000, 1_440_938_160_007, 253_402_207_199_000] {
             let time = Timestamp::from_millis(ms);
             for format in [TimeFormat::Iso8601, TimeFormat::Unix] {
                 assert_eq!(parse_time(&write_time(time, format), format), Some(time));

@@ -5,7 +5,7 @@
 
 use std::sync::OnceLock;
 
-use crate::pattern;
+use crate::pattern::{self, Compiled};
 
 /// A shape of a service model.
 pub struct Shape {
@@ -164,7 +164,7 @@ pub struct XmlNamespace {
 pub struct Pattern {
     /// The text in the model, which error messages show.
     pub text: &'static str,
-    compiled: OnceLock<Option<regex::Regex>>,
+    compiled: OnceLock<Option<Compiled>>,
 }
 
 /// The structure without members: the input or output of an operation that has none.
@@ -447,7 +447,7 @@ impl Pattern {
     /// Whether the whole of `text` matches. A pattern that cannot be compiled matches nothing;
     /// a test compiles all that are generated.
     pub fn matches(&self, text: &str) -> bool {
-        self.compiled().is_some_and(|regex| regex.is_match(text))
+        self.compiled().is_some_and(|compiled| compiled.is_match(text))
     }
 
     /// Whether this pattern can be compiled.
@@ -455,7 +455,7 @@ impl Pattern {
         self.compiled().is_some()
     }
 
-    fn compiled(&self) -> Option<&regex::Regex> {
+    fn compiled(&self) -> Option<&Compiled> {
         self.compiled.get_or_init(|| pattern::compile(self.text)).as_ref()
     }
 }

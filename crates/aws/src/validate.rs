@@ -91,7 +91,7 @@ impl Violations {
             (Kind::List(list), Value::List(items)) => {
                 self.one(shape, value, path);
                 if is_scalar(list.item) {
-                    self.items(list.item, items.iter(), value, path, "Member");
+                    self.items(list.item, items.iter(), (shape, value), path, "Member");
                 } else {
                     for (at, item) in items.iter().enumerate() {
                         let path = format!("{path}.{}.member", at + 1);
@@ -102,9 +102,9 @@ impl Violations {
             (Kind::Map(map), Value::Map(entries)) => {
                 self.one(shape, value, path);
                 let keys: Vec<Value> = entries.keys().cloned().map(Value::Text).collect();
-                self.items(map.key, keys.iter(), value, path, "Map keys");
+                self.items(map.key, keys.iter(), (shape, value), path, "Map keys");
                 if is_scalar(map.value) {
-                    self.items(map.value, entries.values(), value, path, "Map value");
+                    self.items(map.value, entries.values(), (shape, value), path, "Map value");
                 } else {
                     for (key, inner) in entries {
                         self.value(map.value, inner, &format!("{path}.{key}.member"));
@@ -127,7 +127,7 @@ impl Violations {
         &mut self,
         shape: &Shape,
         items: impl Iterator<Item = &'v Value>,
-        whole: &Value,
+        whole: (&Shape, &Value),
         path: &str,
         subject: &str,
     ) {
@@ -135,7 +135,7 @@ impl Violations {
         if any_broken {
             let constraints = constraints(shape).join(", ");
             let text = format!("{subject} must satisfy constraint: [{constraints}]");
-            self.add(path, &shown(shape, whole), &text);
+            self.add(path, &shown(whole.0, whole.1), &text);
         }
     }
 }
@@ -229,13 +229,10 @@ fn values_text(values: &[&str]) -> String {
     format!("Member must satisfy enum value set: [{}]", values.join(", "))
 }
 
-/// The value as AWS shows it; nothing of a sensitive one.
+/// The value as AWS shows it; nothing of a sensitive one, nor of one inside it.
 fn shown(shape: &Shape, value: &Value) -> String {
-    if shape.sensitive {
-        return "'***'".to_owned();
-    }
     let mut text = String::from("'");
-    show(value, &mut text);
+    show(shape, value, &mut text);
     if text.chars().count() > SHOWN_CHARS_MAX {
         text = text.chars().take(SHOWN_CHARS_MAX).collect();
         text.push_str("...");
@@ -244,35 +241,50 @@ fn shown(shape: &Shape, value: &Value) -> String {
     text
 }
 
-fn show(value: &Value, out: &mut String) {
-    match value {
-        Value::Null => out.push_str("null"),
-        Value::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
-        Value::Int(value) => out.push_str(&value.to_string()),
-        Value::Double(value) => out.push_str(&value.to_string()),
-        Value::Text(text) => out.push_str(text),
+fn show(shape: &Shape, value: &Value, out: &mut String) {
+    if shape.sensitive {
+        out.push_str("***");
+        return;
+    }
+    match (&shape.kind, value) {
+        (_, Value::Null) => out.push_str("null"),
+        (_, Value::Text(text)) => out.push_str(text),
+        (_, Value::Time(time)) => out.push_str(&time.iso()),
         // Java shows the buffer, not the bytes; and the bytes may be a plaintext.
-        Value::Blob(bytes) => {
-            out.push_str(&format!("java.nio.HeapByteBuffer[pos=0 lim={0} cap={0}]", bytes.len()))
+        (_, Value::Blob(bytes)) => {
+            let length = bytes.len();
+            out.push_str(&format!("java.nio.HeapByteBuffer[pos=0 lim={length} cap={length}]"));
         }
-        Value::Time(time) => out.push_str(&time.iso()),
-        Value::List(items) => {
+        (Kind::List(list), Value::List(items)) => {
             out.push('[');
             for (at, item) in items.iter().enumerate() {
                 out.push_str(if at == 0 { "" } else { ", " });
-                show(item, out);
+                show(list.item, item, out);
             }
             out.push(']');
         }
-        Value::Map(entries) => {
+        (Kind::Map(map), Value::Map(entries)) => {
             out.push('{');
             for (at, (key, item)) in entries.iter().enumerate() {
                 out.push_str(if at == 0 { "" } else { ", " });
-                out.push_str(key);
+                show(map.key, &Value::Text(key.clone()), out);
                 out.push('=');
-                show(item, out);
+                show(map.value, item, out);
             }
             out.push('}');
         }
+        (Kind::Structure(structure), Value::Map(members)) => {
+            out.push_str(shape.name);
+            out.push('(');
+            for member in structure.members {
+                let Some(item) = members.get(member.name) else { continue };
+                out.push_str(if out.ends_with('(') { "" } else { ", " });
+                out.push_str(member.name);
+                out.push('=');
+                show(member.shape, item, out);
+            }
+            out.push(')');
+        }
+        _ => out.push_str(&crate::scalar::write(shape, value, crate::shape::TimeFormat::Iso8601)),
     }
 }

@@ -150,7 +150,6 @@ impl Writer {
 
     fn list(&mut self, name: &str, flattened: bool, list: &List, items: &[Value]) {
         if flattened {
-            let name = list.item_name.unwrap_or(name);
             for item in items {
                 self.value(name, false, None, list.item, item);
             }
@@ -345,9 +344,8 @@ fn structure(shape: &Shape, element: &Element) -> Result<Value, XmlFault> {
         let found = if member.attribute {
             attribute(member, element)?
         } else {
-            let name = element_name(member);
-            let children: Vec<&Element> =
-                element.children.iter().filter(|child| child.name == name).collect();
+            let named = |child: &&Element| child.name == member.wire();
+            let children: Vec<&Element> = element.children.iter().filter(named).collect();
             used += children.len();
             self::member(member, &children)?
         };
@@ -363,16 +361,6 @@ fn attribute(member: &Member, element: &Element) -> Result<Option<Value>, XmlFau
     let found = element.attributes.iter().find(|(name, _)| name == member.wire());
     let parse = |text: &String| scalar::parse(member.shape, text, TimeFormat::Iso8601);
     found.map(|(_, text)| parse(text).map_err(|_| XmlFault)).transpose()
-}
-
-/// The name of a member's elements; a flattened list's item name goes first.
-fn element_name(member: &Member) -> &'static str {
-    match &member.shape.kind {
-        Kind::List(list) if member.flattened || list.flattened => {
-            list.item_name.unwrap_or(member.wire())
-        }
-        _ => member.wire(),
-    }
 }
 
 fn member(member: &Member, children: &[&Element]) -> Result<Option<Value>, XmlFault> {

@@ -115,6 +115,24 @@ impl<Req: Encode, Rep: Decode> Client<Req, Rep> {
         cbor::from_slice(&body).map_err(|_| CallError::Garbled(peer))
     }
 
+    /// Sends `body` as a push, which wants no answer. Whether it arrives is unknown.
+    ///
+    /// # Errors
+    /// [`CallError::Gone`] and [`CallError::Busy`]: nothing was sent.
+    pub fn push(&self, body: Vec<u8>) -> Result<(), CallError> {
+        let mut state = self.shared.lock();
+        if !state.connected {
+            return Err(CallError::Gone(self.shared.peer));
+        }
+        if state.queue.len() >= PENDING_MAX {
+            return Err(CallError::Busy(self.shared.peer));
+        }
+        state.queue.push(Message { kind: MessageKind::Push, id: 0, body });
+        drop(state);
+        self.shared.work.notify_one();
+        Ok(())
+    }
+
     /// True while the peer's end is open.
     pub fn is_connected(&self) -> bool {
         self.shared.lock().connected

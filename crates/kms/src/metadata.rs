@@ -1,6 +1,6 @@
 //! `KeyMetadata` and the audited resource of a key.
 
-use writ_aws::generated::kms::shapes::KeyMetadata;
+use writ_aws::generated::kms::KeyMetadata;
 use writ_keyd_client::descriptor::{KeyDescriptor, KeyState};
 use writ_model::Arn;
 use writ_store::state::Key;

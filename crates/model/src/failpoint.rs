@@ -36,7 +36,10 @@ mod on {
     fn points() -> &'static [Point] {
         static POINTS: OnceLock<Vec<Point>> = OnceLock::new();
         POINTS.get_or_init(|| {
-            #[expect(clippy::disallowed_methods, reason = "crash tests steer child processes by it")]
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "crash tests steer child processes by it"
+            )]
             let text = std::env::var("WRIT_FAILPOINT").unwrap_or_default();
             let named = text.split(',').filter(|point| !point.is_empty());
             named

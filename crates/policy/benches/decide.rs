@@ -147,7 +147,7 @@ impl World {
 }
 
 /// Identity policies alone.
-#[divan::bench(args = [1, 10, 100])]
+#[divan::bench(args = [1, 10, 100], sample_size = 64)]
 fn attached_policies(bencher: Bencher<'_, '_>, policies: usize) {
     let world = World::new(policies);
     let identity = world.identity();
@@ -158,13 +158,13 @@ fn attached_policies(bencher: Bencher<'_, '_>, policies: usize) {
 }
 
 /// Ten policies with fifty statements, and every other layer.
-#[divan::bench]
+#[divan::bench(sample_size = 64)]
 fn full_layers(bencher: Bencher<'_, '_>) {
     World::new(10).full(bencher);
 }
 
 /// The same in an account of 10,000 policies: finding those attached is part of the work.
-#[divan::bench]
+#[divan::bench(sample_size = 64)]
 fn full_layers_in_a_large_account(bencher: Bencher<'_, '_>) {
     let account: HashMap<usize, Policy> =
         (0..10_000).map(|n| (n, parse(&document(n, ""), PolicyKind::Identity))).collect();

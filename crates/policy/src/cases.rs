@@ -3,7 +3,8 @@
 //! Input: `{"id", "principal": ARN or null, "action", "resource", "resourceAccount", "context":
 //! {key: value or [values]}, "identity": [doc], "boundary": [doc], "session": doc, "resourcePolicy":
 //! doc, "scps": [[doc..] a level, root first], "rcps": [[doc..]..], "vpce": [doc]}`; all but
-//! `principal`, `action` and `resource` may be absent. A document is an object or its text.
+//! `principal`, `action` and `resource` may be absent. A document is an object or its text. An empty
+//! `boundary` or `vpce` counts as absent; an empty level of SCPs allows nothing.
 //!
 //! Output: `{"id", "decision": "Allowed" | "ImplicitlyDenied" | "ExplicitlyDenied" | "error",
 //! "reason", "matched": [{"policy", "statement"}], "errors"}`.
@@ -220,12 +221,12 @@ impl CaseReader {
             context,
             mode,
             identity: self.list(case, "identity", role).unwrap_or_default(),
-            boundary: self.list(case, "boundary", PolicyKind::Boundary),
+            boundary: self.some(case, "boundary", PolicyKind::Boundary),
             session: self.single(case, "session", PolicyKind::Session),
             resource_policy: self.single(case, "resourcePolicy", resource_kind(&action, mode)),
             scps: self.levels(case, "scps", PolicyKind::Scp),
             rcps: self.levels(case, "rcps", PolicyKind::Rcp),
-            vpce: self.list(case, "vpce", PolicyKind::VpcEndpoint),
+            vpce: self.some(case, "vpce", PolicyKind::VpcEndpoint),
             action,
             resource,
         })
@@ -335,6 +336,12 @@ impl CaseReader {
         Some(self.items(name, json, kind))
     }
 
+    /// As `list`; an empty list means that there is none, for a boundary or an endpoint without any
+    /// policy does not exist.
+    fn some(&mut self, case: &Json, name: &str, kind: PolicyKind) -> Option<Documents> {
+        self.list(case, name, kind).filter(|documents| !documents.is_empty())
+    }
+
     fn items(&mut self, name: &str, json: &Json, kind: PolicyKind) -> Documents {
         let Json::Array(items) = json else {
             self.fail(name, "expected a list of documents");
@@ -429,6 +436,8 @@ fn principal_of(text: &str, context: &Context) -> Option<Principal> {
                 .and_then(|id| id.split_once(':'))
                 .map_or_else(invented, |(id, _)| id.to_owned());
             let mut principal = Principal::role_session(role_arn, account, &id, session);
+            // IAM names service-linked roles so; the session's ARN lacks the path that shows it.
+            principal.service_linked |= role.starts_with("AWSServiceRoleFor");
             principal.arn = arn;
             Some(principal)
         }
@@ -468,6 +477,7 @@ fn fill(context: &mut Context, principal: Option<&Principal>) {
     let Some(p) = principal else {
         put(keys::PRINCIPAL_ACCOUNT, "anonymous");
         put(keys::PRINCIPAL_TYPE, "Anonymous");
+        put(keys::USER_ID, "anonymous");
         return;
     };
     put(keys::PRINCIPAL_TYPE, p.principal_type());

@@ -7,7 +7,7 @@ use crate::json::Json;
 use crate::limits;
 use crate::principal::Spec;
 use crate::read::Reader;
-use crate::statement::{ActionName, Effect, Statement};
+use crate::statement::{Effect, Statement};
 
 /// The service that a resource policy belongs to, because each checks its own rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -269,19 +269,18 @@ impl Policy {
         }
     }
 
-    /// The statements of one effect that may speak of the action.
+    /// The statements that may speak of the service's actions: those that deny, those that allow.
     pub(crate) fn candidates(
         &self,
-        effect: Effect,
-        action: &ActionName,
-    ) -> impl Iterator<Item = &Statement> {
-        let (statements, bucket): (&[Statement], &[u16]) = match &self.body {
-            Body::Statements { statements, dispatch } => {
-                (statements, dispatch.bucket(effect, action.service()))
-            }
-            Body::Unreadable(_) => (&[], &[]),
+        service: &str,
+    ) -> (impl Iterator<Item = &Statement>, impl Iterator<Item = &Statement>) {
+        static NONE: Buckets = Buckets { allow: Vec::new(), deny: Vec::new() };
+        let (statements, buckets): (&[Statement], &Buckets) = match &self.body {
+            Body::Statements { statements, dispatch } => (statements, dispatch.buckets(service)),
+            Body::Unreadable(_) => (&[], &NONE),
         };
-        bucket.iter().filter_map(|at| statements.get(usize::from(*at)))
+        let pick = |at: &u16| statements.get(usize::from(*at));
+        (buckets.deny.iter().filter_map(pick), buckets.allow.iter().filter_map(pick))
     }
 
     fn rules_mut(&mut self) -> impl Iterator<Item = (usize, &mut [Spec])> {
@@ -297,7 +296,7 @@ impl Policy {
 /// Which statements may speak of a service's actions.
 #[derive(Debug, Clone)]
 struct Dispatch {
-    /// Sorted by service; each has the statements that name it and those that name every service.
+    /// Each service with the statements that name it and those that name every service.
     services: Box<[(Box<str>, Buckets)]>,
     /// For services that no statement names.
     others: Buckets,
@@ -336,12 +335,9 @@ impl Dispatch {
         Dispatch { services, others: bucket(None) }
     }
 
-    fn bucket(&self, effect: Effect, service: &str) -> &[u16] {
-        let found = self.services.binary_search_by(|(name, _)| (**name).cmp(service)).ok();
-        let buckets = found.and_then(|at| self.services.get(at)).map_or(&self.others, |(_, b)| b);
-        match effect {
-            Effect::Allow => &buckets.allow,
-            Effect::Deny => &buckets.deny,
-        }
+    /// A document names few services, so that looking at each in turn is the fastest.
+    fn buckets(&self, service: &str) -> &Buckets {
+        let found = self.services.iter().find(|(name, _)| **name == *service);
+        found.map_or(&self.others, |(_, buckets)| buckets)
     }
 }

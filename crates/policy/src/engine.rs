@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::document::Policy;
 use crate::limits::RCP_SERVICES;
 use crate::principal::{Forms, Principal, PrincipalKind};
-use crate::statement::{ActionName, Effect, Subject};
+use crate::statement::{ActionName, Subject};
 
 /// What is asked: one action on one resource.
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +44,8 @@ pub enum Mode {
     /// KMS keys and roles: without their key or trust policy nothing is allowed; identity policies
     /// count only if it names the account.
     RootOfTrust,
-    /// `sts:GetCallerIdentity`, which no policy can deny.
+    /// `sts:GetCallerIdentity` and `sts:GetSessionToken`, which need no permission and which no
+    /// policy can deny ("You cannot use policies to control authentication operations").
     Unconditional,
 }
 
@@ -53,8 +54,8 @@ impl Mode {
     /// normal ones: the key policy has no say in them.
     pub fn of(action: &str, resource: &str) -> Mode {
         let Some(action) = ActionName::fold(action) else { return Mode::Normal };
-        match (action.service(), action.name()) {
-            ("sts", "getcalleridentity") => Mode::Unconditional,
+        match action.parts() {
+            ("sts", "getcalleridentity" | "getsessiontoken") => Mode::Unconditional,
             ("sts", "setcontext" | "setsourceidentity" | "tagsession") => Mode::RootOfTrust,
             ("sts", name) if name.starts_with("assumerole") => Mode::RootOfTrust,
             (
@@ -211,9 +212,10 @@ pub fn verdict(request: &Request<'_>, layers: &Layers<'_>) -> Verdict {
 /// What a resource's policy says by itself, for those who hold nothing but that policy. The caller's
 /// boundary is not known here, so a `NotPrincipal` deny spares whom it lists.
 pub fn evaluate_resource(request: &Request<'_>, policy: &Policy) -> ResourceOutcome {
-    let Some(mut scan) = Scan::new(request, false) else {
+    let Some(action) = ActionName::fold(request.action) else {
         return ResourceOutcome::NoMatch;
     };
+    let mut scan = Scan { subject: subject(request, &action, false), denied: None };
     let forms = scan.policy(Layer::Resource, policy);
     if scan.denied.is_some() {
         ResourceOutcome::ExplicitDeny
@@ -240,12 +242,13 @@ impl Applicable {
         let linked = request.principal.is_some_and(|p| p.service_linked);
         let owned = request.principal.is_some_and(Principal::has_account);
         let root = request.principal.is_some_and(|p| p.kind == PrincipalKind::Root);
-        let covered = |action: ActionName| RCP_SERVICES.contains(&action.service());
+        let service = request.action.split_once(':').map_or("", |(service, _)| service);
+        let covered = || RCP_SERVICES.iter().any(|known| known.eq_ignore_ascii_case(service));
         Applicable {
             identity: owned,
             boundary: owned && !linked && !root,
             scp: owned && !linked,
-            rcp: !linked && ActionName::fold(request.action).is_some_and(covered),
+            rcp: !linked && covered(),
         }
     }
 }
@@ -268,33 +271,26 @@ pub(crate) struct Facts {
 /// One pass over policies.
 struct Scan<'a> {
     subject: Subject<'a>,
-    action: ActionName,
     denied: Option<Layer>,
 }
 
-impl<'a> Scan<'a> {
-    fn new(request: &Request<'a>, bounded: bool) -> Option<Scan<'a>> {
-        let action = ActionName::fold(request.action)?;
-        Some(Scan { subject: subject(request, action, bounded), action, denied: None })
-    }
-
+impl Scan<'_> {
     /// How the policy's allows name the caller. A deny is noted and ends the matter.
     fn policy(&mut self, layer: Layer, policy: &Policy) -> Forms {
         if self.denied.is_some() {
             return Forms::NONE;
         }
-        let matches = |effect: Effect| {
-            let candidates = policy.candidates(effect, &self.action);
-            candidates.filter_map(|statement| statement.matches(&self.subject).ok())
-        };
-        if policy.unreadable().is_some() || matches(Effect::Deny).next().is_some() {
+        let subject = &self.subject;
+        let (mut denies, allows) = policy.candidates(subject.service);
+        if policy.unreadable().is_some() || denies.any(|s| s.matches(subject).is_ok()) {
             self.denied = Some(layer);
             return Forms::NONE;
         }
+        let mut matches = allows.filter_map(|s| s.matches(subject).ok());
         if layer == Layer::Resource {
-            matches(Effect::Allow).fold(Forms::NONE, Forms::with)
+            matches.fold(Forms::NONE, Forms::with)
         } else {
-            matches(Effect::Allow).next().unwrap_or_default()
+            matches.next().unwrap_or_default()
         }
     }
 
@@ -307,10 +303,16 @@ impl<'a> Scan<'a> {
     }
 }
 
-pub(crate) fn subject<'a>(request: &Request<'a>, action: ActionName, bounded: bool) -> Subject<'a> {
+pub(crate) fn subject<'a>(
+    request: &Request<'a>,
+    action: &'a ActionName,
+    bounded: bool,
+) -> Subject<'a> {
+    let (service, name) = action.parts();
     Subject {
         principal: request.principal,
-        action: Some(action),
+        service,
+        name,
         resource: request.resource,
         context: request.context,
         bounded,
@@ -321,7 +323,8 @@ fn gather(request: &Request<'_>, layers: &Layers<'_>) -> Facts {
     let applies = Applicable::new(request);
     let boundary = layers.boundary.filter(|_| applies.boundary);
     let mut facts = Facts { scp: true, ..Facts::default() };
-    let Some(mut scan) = Scan::new(request, boundary.is_some()) else { return facts };
+    let Some(action) = ActionName::fold(request.action) else { return facts };
+    let mut scan = Scan { subject: subject(request, &action, boundary.is_some()), denied: None };
     if applies.scp {
         for level in layers.scps {
             facts.scp &= scan.any(Layer::Scp, level);

@@ -88,7 +88,7 @@ pub fn explain(request: &Request<'_>, layers: &Layers<'_>) -> Explanation {
     let applies = Applicable::new(request);
     let boundary = layers.boundary.filter(|_| applies.boundary);
     let action = ActionName::fold(request.action);
-    let subject = action.map(|action| subject(request, action, boundary.is_some()));
+    let subject = action.as_ref().map(|action| subject(request, action, boundary.is_some()));
     let mut statements = Vec::new();
     let mut trace = |layer: Layer, level: usize, policies: &[Named<'_>]| {
         for named in policies {

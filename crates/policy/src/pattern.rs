@@ -59,7 +59,7 @@ impl Pattern {
             [Token::Literal(literal)] => **literal == *text,
             [Token::Many] => true,
             [] => text.is_empty(),
-            tokens => run(tokens, text, Some(context), str::strip_prefix::<&str>),
+            tokens => run(tokens, text, Some(context), |text, prefix| text.strip_prefix(prefix)),
         }
     }
 
@@ -69,7 +69,7 @@ impl Pattern {
             [Token::Literal(literal)] => **literal == *text,
             [Token::Literal(literal), Token::Many] => text.starts_with(&**literal),
             [Token::Many] => true,
-            tokens => run(tokens, text, None, str::strip_prefix::<&str>),
+            tokens => run(tokens, text, None, |text, prefix| text.strip_prefix(prefix)),
         }
     }
 
@@ -85,7 +85,7 @@ fn run<'t>(
     tokens: &'t [Token],
     text: &'t str,
     context: Option<&'t Context>,
-    strip: fn(&'t str, &'t str) -> Option<&'t str>,
+    strip: impl Fn(&'t str, &'t str) -> Option<&'t str>,
 ) -> bool {
     let mut left = tokens;
     let mut rest = text;
@@ -227,6 +227,9 @@ fn variable(inside: &str) -> Option<Token> {
 pub(crate) enum ArnPattern {
     /// `*`
     Everything,
+    /// The first five parts are plain text: they, with their colons and the plain beginning of the
+    /// resource part, are the prefix; the rest of the resource part follows.
+    Prefixed(Box<str>, Pattern),
     /// The six parts. In the first five neither wildcard nor variable reaches over a colon.
     Parts(Box<[Pattern; 6]>),
 }
@@ -260,13 +263,29 @@ impl ArnPattern {
             return Err(Problem::value(text, expected));
         }
         let parts = parts.map(|tokens| Pattern { tokens: tokens.into() });
-        Ok(ArnPattern::Parts(Box::new(parts)))
+        let [first @ .., resource] = &parts;
+        let literals: Option<String> =
+            first.iter().map(|part| part.literal().map(|text| format!("{text}:"))).collect();
+        Ok(match literals {
+            Some(mut prefix) => {
+                let rest = match &*resource.tokens {
+                    [Token::Literal(text), rest @ ..] => {
+                        prefix.push_str(text);
+                        rest
+                    }
+                    rest => rest,
+                };
+                ArnPattern::Prefixed(prefix.into(), Pattern { tokens: rest.into() })
+            }
+            None => ArnPattern::Parts(Box::new(parts)),
+        })
     }
 
     /// The service part, if it is a literal.
     pub(crate) fn service(&self) -> Option<&str> {
         match self {
             ArnPattern::Everything => None,
+            ArnPattern::Prefixed(prefix, _) => prefix.split(':').nth(2),
             ArnPattern::Parts(parts) => {
                 let [_, _, service, ..] = &**parts;
                 service.literal()
@@ -275,7 +294,14 @@ impl ArnPattern {
     }
 
     pub(crate) fn matches(&self, text: &str, context: &Context) -> bool {
-        let ArnPattern::Parts(parts) = self else { return true };
+        let parts = match self {
+            ArnPattern::Everything => return true,
+            ArnPattern::Prefixed(prefix, resource) => {
+                let rest = text.strip_prefix(&**prefix);
+                return rest.is_some_and(|rest| resource.matches(rest, context));
+            }
+            ArnPattern::Parts(parts) => parts,
+        };
         let mut rest = text;
         let [first @ .., resource] = &**parts;
         for part in first {

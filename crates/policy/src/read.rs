@@ -237,6 +237,9 @@ impl Reader {
     }
 
     fn actions(&mut self, path: &str, json: &Json) -> Option<Rule<ActionPattern>> {
+        if self.kind == PolicyKind::Rcp {
+            self.forbid(path, json, &["NotAction"]);
+        }
         let (path, not, value) = self.either(path, json, ("Action", "NotAction"), true)?;
         let mut items = Vec::new();
         for (path, text) in self.strings(&path, value, false) {
@@ -269,7 +272,13 @@ impl Reader {
             self.forbid(path, json, &["Resource", "NotResource"]);
             return Some(None);
         }
-        let (path, not, value) = self.either(path, json, ("Resource", "NotResource"), true)?;
+        // Queue and topic policies may leave the resource out: it is the one that they belong to.
+        let optional = self.kind == PolicyKind::Resource(ResourceKind::Generic);
+        let names = ("Resource", "NotResource");
+        if optional && json.get(names.0).is_none() && json.get(names.1).is_none() {
+            return Some(None);
+        }
+        let (path, not, value) = self.either(path, json, names, true)?;
         let mut items = Vec::new();
         for (path, text) in self.strings(&path, value, false) {
             match ArnPattern::parse(text, self.variables, true) {

@@ -35,12 +35,9 @@ impl ActionName {
         Some(ActionName { bytes, length: action.len(), colon })
     }
 
-    pub(crate) fn service(&self) -> &str {
-        self.slice(0, self.colon)
-    }
-
-    pub(crate) fn name(&self) -> &str {
-        self.slice(self.colon + 1, self.length)
+    /// Service and name.
+    pub(crate) fn parts(&self) -> (&str, &str) {
+        (self.slice(0, self.colon), self.slice(self.colon + 1, self.length))
     }
 
     fn slice(&self, from: usize, to: usize) -> &str {
@@ -76,9 +73,8 @@ impl ActionPattern {
         Ok(ActionPattern { service, name })
     }
 
-    fn matches(&self, action: &ActionName) -> bool {
-        let service = self.service.as_deref();
-        service.is_none_or(|s| s == action.service()) && self.name.matches_plain(action.name())
+    fn matches(&self, service: &str, name: &str) -> bool {
+        self.service.as_deref().is_none_or(|s| s == service) && self.name.matches_plain(name)
     }
 
     pub(crate) fn is_everything(&self) -> bool {
@@ -107,7 +103,7 @@ pub(crate) struct Statement {
     /// `None` in policies that have no such element.
     pub(crate) principals: Option<Rule<Spec>>,
     pub(crate) actions: Rule<ActionPattern>,
-    /// `None` in role trust policies, where the role is the resource.
+    /// `None` where the resource is what the policy belongs to, as in role trust policies.
     pub(crate) resources: Option<Rule<ArnPattern>>,
     pub(crate) conditions: Box<[Condition]>,
 }
@@ -115,7 +111,9 @@ pub(crate) struct Statement {
 /// What a statement is matched against.
 pub(crate) struct Subject<'a> {
     pub(crate) principal: Option<&'a Principal>,
-    pub(crate) action: Option<ActionName>,
+    /// The action's two parts in lower case.
+    pub(crate) service: &'a str,
+    pub(crate) name: &'a str,
     pub(crate) resource: &'a str,
     pub(crate) context: &'a Context,
     /// The caller has a permissions boundary: `NotPrincipal` with `Deny` then always denies.
@@ -135,11 +133,7 @@ impl Statement {
     /// How the statement names the caller if all of its elements match. Statements without a
     /// principal element speak of whomever they are attached to.
     pub(crate) fn matches(&self, subject: &Subject<'_>) -> Result<Forms, Miss<'_>> {
-        let action_fits = subject
-            .action
-            .as_ref()
-            .is_some_and(|action| self.actions.accepts(|p| p.matches(action)));
-        if !action_fits {
+        if !self.actions.accepts(|p| p.matches(subject.service, subject.name)) {
             return Err(Miss::Action);
         }
         let forms = self.forms(subject);

@@ -95,6 +95,9 @@ impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> StoreError {
         match error.sqlite_error_code() {
             Some(rusqlite::ErrorCode::DiskFull) => StoreError::Full { what: "the disk" },
+            Some(rusqlite::ErrorCode::DatabaseBusy) => StoreError::Unavailable {
+                what: "another process holds the database locked".to_owned(),
+            },
             _ => StoreError::Sqlite(Arc::new(error)),
         }
     }

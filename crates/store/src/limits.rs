@@ -62,8 +62,11 @@ pub const CLOCK_SKEW_MAX: Duration = Duration::from_millis(500);
 /// Events that a feed's subscriber may lag behind; one that lags more loads anew.
 pub const FEED_MAX_EVENTS: usize = 1024;
 
-/// Objects in one frame of a feed's load, so that a frame stays near a megabyte.
+/// Objects in one frame of a feed's load.
 pub const FEED_LOAD_OBJECTS: usize = 512;
+
+/// Bytes of bodies at which a frame of a feed's load is full; one body may go beyond.
+pub const FEED_LOAD_BYTES: usize = 1 << 20;
 
 /// Bytes of one compare-and-swap cell.
 pub const CELL_MAX_BYTES: usize = 64 * 1024;

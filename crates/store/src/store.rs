@@ -9,6 +9,7 @@
 mod writer;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -51,6 +52,8 @@ pub(crate) struct Shared {
     pub(crate) subscribers: Mutex<BTreeMap<u64, Seen>>,
     /// Counts changes of `subscribers`, for barriers.
     pub(crate) seen: watch::Sender<u64>,
+    /// Set when the writer has ended: nothing proves currency any more.
+    pub(crate) closed: AtomicBool,
 }
 
 /// How far a subscriber is.
@@ -244,10 +247,7 @@ impl Store {
     /// [`StoreError::Corrupt`] names the first request whose mutation is unrecorded.
     pub async fn check_recorded(&self, ledger: &dyn Ledger) -> Result<(), StoreError> {
         let published = self.snapshot().revision();
-        let mut after = match self.oldest_kept().await? {
-            Some(oldest) => oldest,
-            None => return Ok(()),
-        };
+        let Some(mut after) = self.oldest_kept().await? else { return Ok(()) };
         while after < published {
             let Changes::Batch(batch) = self.changes(after, limits::CHANGES_MAX).await? else {
                 return Err(StoreError::Unavailable { what: "changes are being compacted".into() });

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use writ_model::{AccountId, failpoint};
+use writ_proof::Hash;
 use writ_proof::frame::Frame;
 use writ_proof::leaf::{Kind, Leaf, leaf_hash};
 use writ_proof::merkle::Frontier;
@@ -32,6 +33,8 @@ pub(crate) struct Builder {
     site: SiteId,
     cursor: Cursor,
     next_seq: u64,
+    /// The hash of the last frame that is built.
+    hash: Hash,
     logs: BTreeMap<LogName, Frontier>,
     /// The size of each log at its last leaf in the checkpoint log.
     pub(crate) heads: BTreeMap<LogName, u64>,
@@ -40,13 +43,14 @@ pub(crate) struct Builder {
 }
 
 impl Builder {
-    /// Goes on where the state says, or from the start.
+    /// Goes on where `known` says, or from the start.
     pub(crate) fn open(
         ledger: &Path,
         site: &SiteId,
         shared: Arc<Shared>,
+        known: Option<BuildState>,
     ) -> Result<Builder, TrailError> {
-        let known = BuildState::load(ledger)?.filter(|state| state.fits(ledger, site));
+        let known = known.filter(|state| state.fits(ledger, site));
         let state = match known {
             Some(state) => state,
             None => BuildState::start_over(ledger)?,
@@ -56,6 +60,7 @@ impl Builder {
             site: site.clone(),
             cursor: Cursor::new(&ledger.join("wal"), state.place),
             next_seq: state.next_seq,
+            hash: state.hash,
             logs: state.logs.iter().map(|l| (l.log, l.frontier.clone())).collect(),
             heads: state.heads.iter().copied().collect(),
             lookup: Lookup::open(&ledger.join("lookup.sqlite"))?,
@@ -76,6 +81,7 @@ impl Builder {
                 let Some(placed) = self.cursor.next(Some(durable))? else { break };
                 round.bytes += placed.bytes.len();
                 self.next_seq = placed.located.frame.next_seq();
+                self.hash = placed.located.hash;
                 round.add(placed.located.frame)?;
             }
             if round.bytes == 0 {
@@ -132,9 +138,8 @@ impl Builder {
     /// Keeps the state. `settled`: everything built has reached the disk, so that a crash of the
     /// machine loses nothing.
     pub(crate) fn save(&self, settled: bool) -> Result<(), TrailError> {
-        let place = self.cursor.place();
-        BuildState::of(&self.site, place, self.next_seq, &self.logs, &self.heads, settled)
-            .save(&self.ledger)
+        let end = (self.cursor.place(), self.next_seq, self.hash);
+        BuildState::of(&self.site, end, &self.logs, &self.heads, settled).save(&self.ledger)
     }
 
     /// At an orderly end: flushes the disk once, so that the next start need not build anew.

@@ -347,7 +347,7 @@ impl<'m> Service<'m> {
         for (operation, _) in &self.operations {
             writeln!(text, "pub mod {};", names::snake(&operation.name))?;
         }
-        text.push_str("mod errors;\nmod known;\nmod shapes;\n\n");
+        text.push_str("mod errors;\nmod known;\npub mod shapes;\n\n");
         for (operation, _) in &self.operations {
             let mut types = vec![self.input_type(operation)];
             let output = operation.output.as_ref().map(|output| output.shape.as_str());

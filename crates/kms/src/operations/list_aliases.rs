@@ -2,7 +2,7 @@
 
 use writ_aws::Output as _;
 use writ_aws::generated::kms::list_aliases::{ListAliasesRequest, ListAliasesResponse};
-use writ_aws::generated::kms::shapes::AliasListEntry;
+use writ_aws::generated::kms::AliasListEntry;
 use writ_policy::Access;
 use writ_service::call::{Call, Outcome};
 use writ_store::Stored as _;

@@ -2,7 +2,7 @@
 
 use writ_aws::Output as _;
 use writ_aws::generated::kms::list_keys::{ListKeysRequest, ListKeysResponse};
-use writ_aws::generated::kms::shapes::KeyListEntry;
+use writ_aws::generated::kms::KeyListEntry;
 use writ_policy::Access;
 use writ_service::call::{Call, Outcome};
 use writ_store::state::Key;

@@ -4,7 +4,7 @@ use writ_aws::Output as _;
 use writ_aws::generated::kms::list_resource_tags::{
     ListResourceTagsRequest, ListResourceTagsResponse,
 };
-use writ_aws::generated::kms::shapes::Tag;
+use writ_aws::generated::kms::Tag;
 use writ_service::call::{Call, Outcome};
 
 use crate::Result;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use writ_aws::Value;
-use writ_aws::generated::kms::shapes::Tag;
+use writ_aws::generated::kms::Tag;
 use writ_aws::generated::kms::tag_resource::TagResourceRequest;
 use writ_service::call::{Call, Changes, Outcome};
 use writ_store::Object;

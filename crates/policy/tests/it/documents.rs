@@ -253,6 +253,9 @@ fn each_kind_takes_its_own_elements() {
         accepted(&with(json!({"NotPrincipal": {"AWS": "111111111111"}})), kind);
         assert!(Policy::parse(&with(json!({})).to_string(), kind).is_err(), "{kind:?}");
     }
+    let bare = json!({"Principal": "*", "Resource": null});
+    accepted(&with(bare.clone()), GENERIC);
+    bad(bare, BUCKET, &["$.Statement[0]: missing element `Resource`"]);
     let trust = json!({"Principal": "*", "Action": "sts:AssumeRole", "Resource": null});
     accepted(&with(trust), PolicyKind::Trust);
     bad(
@@ -278,6 +281,11 @@ fn each_kind_takes_its_own_elements() {
     accepted(&with(rcp(json!({}))), PolicyKind::Rcp);
     accepted(&with(rcp(json!({"Effect": "Allow", "Action": "*"}))), PolicyKind::Rcp);
     bad(rcp(json!({"Effect": "Allow"})), PolicyKind::Rcp, &["$.Statement[0].Effect: `Allow`"]);
+    bad(
+        rcp(json!({"Action": null, "NotAction": "s3:*"})),
+        PolicyKind::Rcp,
+        &["$.Statement[0].NotAction: `NotAction` is not supported in a resource control policy"],
+    );
     bad(
         rcp(json!({"Principal": {"AWS": "111111111111"}})),
         PolicyKind::Rcp,

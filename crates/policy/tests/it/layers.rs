@@ -154,6 +154,8 @@ fn every_level_of_scps_must_allow() {
     let deny_all = json!({"identity": [allow("*")], "scps": [[deny("*")]], "rcps":
         [[resource("Deny", &json!("*"))]], "context": {"aws:PrincipalArn": LINKED}});
     check(&get(SESSION, deny_all), "Allowed");
+    let linked = "arn:aws:sts::111111111111:assumed-role/AWSServiceRoleForSupport/s";
+    check(&get(linked, json!({"identity": [allow("*")], "scps": [[deny("*")]]})), "Allowed");
     let service = json!({"scps": [[deny("*")]], "resourcePolicy":
         resource("Allow", &json!({"Service": "s3.amazonaws.com"}))});
     check(&get("s3.amazonaws.com", service), "Allowed");
@@ -257,7 +259,7 @@ fn identity_boundary_and_session_intersect() {
     }
     // A boundary does not grant, and does not bound root or service-linked roles.
     check(&get(ALICE, json!({"boundary": some("*")})), "ImplicitlyDenied");
-    check(&get(ALICE, json!({"identity": some("*"), "boundary": []})), "ImplicitlyDenied");
+    check(&get(ALICE, json!({"identity": some("*"), "boundary": [], "vpce": []})), "Allowed");
     check(&get(ROOT, json!({"boundary": some("ec2:*")})), "Allowed");
     let linked = json!({"identity": some("*"), "boundary": some("ec2:*"), "context":
         {"aws:PrincipalArn": LINKED}});
@@ -428,7 +430,8 @@ fn trust_policy_decides_who_assumes_a_role() {
 #[test]
 fn get_caller_identity_cannot_be_denied() {
     let members = json!({"identity": [deny("*")], "scps": [[deny("*")]]});
-    check(&case(ALICE, "sts:GetCallerIdentity", "*", members), "Allowed");
+    check(&case(ALICE, "sts:GetCallerIdentity", "*", members.clone()), "Allowed");
+    check(&case(ALICE, "sts:GetSessionToken", "*", members), "Allowed");
 }
 
 /// "AWS JSON policy elements: NotPrincipal".

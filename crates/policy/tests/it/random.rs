@@ -210,7 +210,7 @@ impl Dice {
         let trust = kind == PolicyKind::Trust;
         let patterns: Vec<&str> =
             ACTION_PATTERNS.into_iter().filter(|p| !trust || p.starts_with(['*', 't'])).collect();
-        let not = if self.roll(6) == 0 { "NotAction" } else { "Action" };
+        let not = if kind != PolicyKind::Rcp && self.roll(6) == 0 { "NotAction" } else { "Action" };
         s.insert(not.into(), self.some(&patterns));
         if !trust {
             let not = if self.roll(6) == 0 { "NotResource" } else { "Resource" };

@@ -368,7 +368,9 @@ impl Evaluation<'_> {
 
 pub(crate) fn decide(q: &Question<'_>, caller: &Caller, keys: &Keys) -> &'static str {
     const DENIED: &str = "ImplicitlyDenied";
-    if q.action.eq_ignore_ascii_case("sts:GetCallerIdentity") {
+    if q.action.eq_ignore_ascii_case("sts:GetCallerIdentity")
+        || q.action.eq_ignore_ascii_case("sts:GetSessionToken")
+    {
         return "Allowed";
     }
     let owned = matches!(caller.kind, "root" | "user" | "role" | "federated");

@@ -147,7 +147,7 @@ fn sequence(accepted: &[&Transaction], revision: Revision, at: Timestamp) -> Out
                 event_id: record.event_id,
                 logs: record.logs.clone(),
                 record: record.record.clone(),
-                use_position: record.use_position.clone(),
+                use_position: record.use_position,
             });
         }
     }

@@ -116,7 +116,7 @@ impl Node {
 
     fn take(&self, frame: ToNode) -> Result<(), StoreError> {
         match frame {
-            ToNode::Load(load) => self.take_load(load),
+            ToNode::Load(load) => self.take_load(&load),
             ToNode::Changes(batch) => {
                 let current = self.current()?;
                 // A change may be in the load already: the feed begins a little before it.
@@ -149,7 +149,7 @@ impl Node {
         }
     }
 
-    fn take_load(&self, frame: LoadFrame) -> Result<(), StoreError> {
+    fn take_load(&self, frame: &LoadFrame) -> Result<(), StoreError> {
         let mut state = self.lock();
         if frame.first {
             let known = self.snapshot.load_full();

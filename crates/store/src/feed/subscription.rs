@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::sync::broadcast::{self, error::RecvError, error::TryRecvError};
 use writ_model::Nonce;
@@ -70,6 +71,9 @@ impl Subscription {
     /// Takes a frame of the node: queues the proof of currency that it asks for.
     pub fn polled(&mut self, frame: &[u8]) -> Result<(), StoreError> {
         let ToWriter::Poll(PollFrame { number, seen }) = decode(frame)?;
+        if self.shared.closed.load(Ordering::SeqCst) {
+            return Err(StoreError::Closed);
+        }
         self.shared.note(self.id, seen);
         // The revision is read first, and all that happened before goes first: with the proof the
         // node has every ending that is in force here now.
@@ -120,8 +124,14 @@ impl Subscription {
             let all = load.snapshot.objects().filter(|(object, _)| wanted(object));
             load.objects = all.map(|(o, at)| ObjectItem::new(&o, at)).collect::<Result<_, _>>()?;
         }
-        let part = load.objects.len().min(limits::FEED_LOAD_OBJECTS);
-        let objects: Vec<ObjectItem> = load.objects.drain(..part).collect();
+        let (mut objects, mut bytes) = (Vec::new(), 0);
+        while bytes < limits::FEED_LOAD_BYTES
+            && objects.len() < limits::FEED_LOAD_OBJECTS
+            && let Some(object) = load.objects.pop_front()
+        {
+            bytes += object.body.len();
+            objects.push(object);
+        }
         let frame = LoadFrame {
             v: Version,
             epoch: load.snapshot.epoch(),

@@ -1,6 +1,7 @@
 //! The one thread that drives the engine.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -16,12 +17,15 @@ use crate::{OutboxRow, Recorder, RecorderError, Snapshot, StoreError, Transactio
 
 type Reply = oneshot::Sender<Result<Committed, StoreError>>;
 
+/// A small read, or a cell.
+type Call = Box<dyn FnOnce(&mut dyn Engine) + Send>;
+
 /// What waits for the writer.
 pub(super) enum Job {
     /// A mutation, already checked.
     Commit { transaction: Box<Transaction>, reply: Reply },
     /// A small read or a cell.
-    Run(Box<dyn FnOnce(&mut dyn Engine) + Send>),
+    Run(Call),
 }
 
 pub(super) struct Writer {
@@ -53,6 +57,7 @@ impl Writer {
             order: Mutex::new(()),
             subscribers: Mutex::new(BTreeMap::new()),
             seen: watch::Sender::new(0),
+            closed: AtomicBool::new(false),
             env,
         });
         let mut writer = Writer {
@@ -122,7 +127,7 @@ impl Writer {
             Ok(outcome) => outcome,
             Err(error) => {
                 tracing::error!(%error, "a group commit failed");
-                self.broken = !matches!(error, StoreError::Full { .. });
+                self.broken = matches!(error, StoreError::Corrupt { .. } | StoreError::Sqlite(_));
                 return group.refuse(&error);
             }
         };
@@ -234,6 +239,13 @@ impl Writer {
             Ok(count) => tracing::debug!(count, "old changes compacted"),
             Err(error) => tracing::warn!(%error, "old changes could not be compacted"),
         }
+    }
+}
+
+impl Drop for Writer {
+    /// Also when a panic ends the thread: feeds then stop proving that nodes are current.
+    fn drop(&mut self) {
+        self.shared.closed.store(true, Ordering::SeqCst);
     }
 }
 

@@ -92,7 +92,7 @@ fn use_position_of_a_record_survives() {
     let boot = Uuid::random(&SystemEnv);
     let position =
         writ_proof::use_record::UsePosition { boot, seq: 7, hash: writ_proof::Hash([3; 32]) };
-    wanted.records[0].use_position = Some(position.clone());
+    wanted.records[0].use_position = Some(position);
     commit(&mut engine, wanted).unwrap();
     assert_eq!(engine.outbox().unwrap()[0].use_position, Some(position));
 }

@@ -6,7 +6,7 @@ use writ_model::SystemEnv;
 
 use crate::engine::SqliteEngine;
 
-fn check_refused(prepare: &str, expected: Expect) {
+fn check_refused(prepare: &str, expected: &Expect) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.db");
     Connection::open(&path).unwrap().execute_batch(prepare).unwrap();
@@ -18,7 +18,7 @@ fn check_refused(prepare: &str, expected: Expect) {
 fn database_of_another_program_is_refused() {
     check_refused(
         "CREATE TABLE t (x)",
-        expect![
+        &expect![
             "`DIR/store.db` cannot be opened: it is the database of another program; name another data directory"
         ],
     );
@@ -28,7 +28,7 @@ fn database_of_another_program_is_refused() {
 fn database_of_a_newer_program_is_refused() {
     check_refused(
         "PRAGMA application_id = 0x57726974; PRAGMA user_version = 99; CREATE TABLE t (x)",
-        expect![
+        &expect![
             "`DIR/store.db` cannot be opened: it has schema 99, this program knows up to 1; start the newer program that wrote it, or restore a backup made before the upgrade"
         ],
     );

@@ -13,7 +13,7 @@ fn revocation() -> Body {
     .into()
 }
 
-fn check_refused(kind: Kind, json: &str, shown: Shown) {
+fn check_refused(kind: Kind, json: &str, shown: &Shown) {
     shown.assert_eq(&Body::decode(kind, json).unwrap_err().to_string());
 }
 
@@ -47,7 +47,7 @@ fn body_of_another_version_or_with_an_unknown_field_is_refused() {
     check_refused(
         Kind::Revocation,
         newer,
-        expect![
+        &expect![
             "the store is damaged or not ours: a stored revocation has version 2, this program reads version 1; start the program that wrote it"
         ],
     );
@@ -55,7 +55,7 @@ fn body_of_another_version_or_with_an_unknown_field_is_refused() {
     check_refused(
         Kind::Revocation,
         field,
-        expect![
+        &expect![
             "the store is damaged or not ours: a stored revocation cannot be read: unknown field `hint`, expected `subject` or `before` at line 1 column 46"
         ],
     );

@@ -16,6 +16,9 @@ use writ_store::{OutboxRow, PortFuture, Recorder, RecorderError, Store};
 
 use crate::support::{account, env, revocation, transaction};
 
+/// The signal of `abort()`.
+const SIGABRT: i32 = 6;
+
 const FOLDER: &str = "WRIT_STORE_CRASH_FOLDER";
 
 /// A ledger of one line for each event, fsynced.
@@ -93,7 +96,8 @@ fn run_child(folder: &Path, failpoint: &str) {
         .stderr(std::process::Stdio::null())
         .status()
         .unwrap();
-    assert!(!status.success(), "the child must abort at {failpoint}");
+    let signal = std::os::unix::process::ExitStatusExt::signal(&status);
+    assert_eq!(signal, Some(SIGABRT), "the child must abort at {failpoint}: {status}");
 }
 
 async fn check(folder: &Path) {

@@ -3,16 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
 use writ_model::env::TestEnv;
 use writ_model::limits::STALENESS_MAX;
 use writ_model::{Env, Revision, Timestamp};
 use writ_store::engine::{MemoryDisk, MemoryEngine};
-use writ_store::{Kind, Node, Object, Stale, Store, Subscription, feed};
+use writ_store::{Kind, Node, Object, Stale, Store, Subscription};
 
-use crate::support::{
-    TestLedger, account, env, memory_store, revocation, spawn, transaction, until, user,
-};
+use crate::support::{TestLedger, account, env, memory_store, revocation, transaction, user};
 
 /// A store and a node over one clock that moves when told.
 struct Pair {
@@ -146,30 +143,52 @@ async fn node_gets_only_its_kinds_and_every_revision() {
     assert_eq!((seen.revision(), seen.object_count()), (Revision(602), 600));
 }
 
+/// Long enough for a barrier that need not wait, too short for one that waits for leases to end.
+const SOON: Duration = Duration::from_millis(400);
+
 #[tokio::test]
-async fn barrier_waits_for_a_node_that_still_decides_from_before() {
-    let (store, _disk) = memory_store(&TestLedger::new()).await;
-    let node = Arc::new(Node::new(env()));
-    let (to_node, mut at_node) = mpsc::channel(64);
-    let (to_store, mut at_store) = mpsc::channel(64);
-    let subscription = store.subscribe(Kind::ALL);
-    spawn(async move { feed::serve(subscription, &mut at_store, &to_node).await });
-    let follower = Arc::clone(&node);
-    let follow = spawn(async move { feed::follow(&follower, &mut at_node, &to_store).await });
-    until("the node has a lease", || node.lease().is_ok()).await;
-
-    let revision = store.commit(transaction().put(revocation("a", 1))).await.unwrap().revision;
-    tokio::time::timeout(STALENESS_MAX, store.barrier(revision)).await.unwrap();
-    assert!(node.lease().unwrap().revocation(account(1), "a").is_some());
-
-    let held = node.lease().unwrap();
-    let revision = store.commit(transaction().put(revocation("b", 1))).await.unwrap().revision;
-    // A decision holds the old snapshot: the barrier returns only when its lease must be over.
-    let early = tokio::time::timeout(STALENESS_MAX, store.barrier(revision)).await;
-    assert!(early.is_err());
+async fn barrier_waits_for_a_node_that_may_still_decide_from_before() {
+    let mut pair = pair().await;
+    pair.feed.polled(&pair.node.poll()).unwrap();
+    pair.deliver().await;
+    let held = pair.node.lease().unwrap();
+    let commit = transaction().put(revocation("a", 1));
+    let revision = pair.store.commit(commit).await.unwrap().revision;
+    let returns_soon =
+        async |store: &Store| tokio::time::timeout(SOON, store.barrier(revision)).await.is_ok();
+    assert!(!returns_soon(&pair.store).await, "the node has not said that it has the revision");
+    pair.deliver().await;
+    pair.feed.polled(&pair.node.poll()).unwrap();
+    assert!(!returns_soon(&pair.store).await, "a decision still holds the old snapshot");
     drop(held);
-    follow.abort();
-    // A node that is gone holds nobody up for longer than its lease.
-    let revision = store.commit(transaction().put(revocation("c", 1))).await.unwrap().revision;
-    tokio::time::timeout(STALENESS_MAX * 2, store.barrier(revision)).await.unwrap();
+    pair.feed.polled(&pair.node.poll()).unwrap();
+    assert!(returns_soon(&pair.store).await);
+}
+
+#[tokio::test]
+async fn barrier_waits_for_a_gone_node_only_while_its_lease_may_run() {
+    let mut pair = pair().await;
+    pair.feed.polled(&pair.node.poll()).unwrap();
+    pair.deliver().await;
+    drop(pair.feed);
+    let commit = transaction().put(revocation("a", 1));
+    let revision = pair.store.commit(commit).await.unwrap().revision;
+    assert!(tokio::time::timeout(SOON, pair.store.barrier(revision)).await.is_err());
+    pair.clock.advance(STALENESS_MAX * 2);
+    assert!(tokio::time::timeout(SOON, pair.store.barrier(revision)).await.is_ok());
+}
+
+#[tokio::test]
+async fn store_that_is_closed_proves_nothing() {
+    let mut pair = pair().await;
+    drop(pair.store);
+    let poll = pair.node.poll();
+    for _ in 0..1000 {
+        if let Err(error) = pair.feed.polled(&poll) {
+            assert!(matches!(error, writ_store::StoreError::Closed), "{error}");
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("the feed goes on without a store");
 }

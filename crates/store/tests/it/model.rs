@@ -95,7 +95,11 @@ fn object(number: u8, revision: Revision) -> Object {
     if number % 2 == 1 {
         return revocation(&format!("subject{number}"), revision.0);
     }
-    let name = if revision.0 % 2 == 0 { format!("User{number}") } else { format!("uSER{number}") };
+    let name = if revision.0.is_multiple_of(2) {
+        format!("User{number}")
+    } else {
+        format!("uSER{number}")
+    };
     Object::new(account(u64::from(number % 3)), user(&name))
 }
 

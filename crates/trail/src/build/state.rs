@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use writ_proof::Hash;
 use writ_proof::cbor::{self, Version};
 use writ_proof::cbor_map;
 use writ_proof::frame::LogFrontier;
@@ -34,20 +35,22 @@ pub(crate) struct BuildState {
     pub(crate) heads: Vec<(LogName, u64)>,
     /// The kernel's boot in which the files were written; absent once they have reached the disk.
     boot: Option<String>,
+    /// The hash of the frame before `place`: the log must still have it there.
+    pub(crate) hash: Hash,
 }
 cbor_map!(BuildState {
-    1: v, 2: site, 3: place, 4: next_seq, 5: logs, 6: heads, 7: opt boot,
+    1: v, 2: site, 3: place, 4: next_seq, 5: logs, 6: heads, 7: opt boot, 8: hash,
 });
 
 impl BuildState {
     pub(crate) fn of(
         site: &SiteId,
-        place: Place,
-        next_seq: u64,
+        end: (Place, u64, Hash),
         logs: &BTreeMap<LogName, Frontier>,
         heads: &BTreeMap<LogName, u64>,
         settled: bool,
     ) -> BuildState {
+        let (place, next_seq, hash) = end;
         BuildState {
             v: Version,
             site: site.clone(),
@@ -59,6 +62,7 @@ impl BuildState {
                 .collect(),
             heads: heads.iter().map(|(log, size)| (*log, *size)).collect(),
             boot: (!settled).then(boot_id),
+            hash,
         }
     }
 
@@ -100,6 +104,7 @@ impl BuildState {
             logs: Vec::new(),
             heads: Vec::new(),
             boot: None,
+            hash: Hash::ZERO,
         })
     }
 }

@@ -24,16 +24,16 @@ use super::queue::Queue;
 use super::sequencer::Sequencer;
 use super::shared::Shared;
 use super::{Trail, TrailConfig, spawn, spawn_joined};
-use crate::build::Builder;
 use crate::build::checkpoint::{Checkpointer, append_own, checkpoint_key};
 use crate::build::notes::{Notes, SignedCheckpoint};
+use crate::build::{BuildState, Builder};
 use crate::disk::{self, DirLock};
 use crate::error::TrailError;
 use crate::limits::{BUILD_EVERY, SEGMENT_MIN_BYTES};
 use crate::logs::LogFiles;
 use crate::lookup::Lookup;
 use crate::protocol::Reply;
-use crate::wal::{Cut, Replay, Wal, replay, segment_path};
+use crate::wal::{Cut, Place, Replay, Wal, replay, segment_path};
 use crate::{push, spool, witness};
 
 /// The version of the directory's layout.
@@ -48,7 +48,7 @@ pub(super) fn start(config: TrailConfig, env: Arc<dyn Env>) -> Result<Trail, Tra
 
     let notes = Arc::new(Notes::default());
     let shared = Arc::new(Shared::new(&config.dir));
-    let (ledger, found) = open(&config.dir, &genesis, &notes, &*env)?;
+    let (ledger, found, built) = open(&config.dir, &genesis, &notes, &*env)?;
     if let Some(cut) = &found.cut {
         cut_tail(&wal_dir, cut)?;
     }
@@ -77,7 +77,7 @@ pub(super) fn start(config: TrailConfig, env: Arc<dyn Env>) -> Result<Trail, Tra
         append_own(&queue, vec![genesis_item(&genesis_bytes, genesis_hash)])?;
     }
     append_own(&queue, vec![boot_item(&*env, found.cut.as_ref())])?;
-    let parts = Parts { env, shared, queue, notes, genesis, genesis_hash, sequencer };
+    let parts = Parts { env, shared, queue, notes, genesis, genesis_hash, sequencer, built };
     follow(config, parts, positions)
 }
 
@@ -90,6 +90,7 @@ struct Parts {
     genesis: Genesis,
     genesis_hash: Hash,
     sequencer: JoinHandle<Result<(), TrailError>>,
+    built: Option<BuildState>,
 }
 
 /// Starts everything that follows the log.
@@ -98,9 +99,9 @@ fn follow(
     parts: Parts,
     positions: Receiver<UsePosition>,
 ) -> Result<Trail, TrailError> {
-    let Parts { env, shared, queue, notes, genesis, genesis_hash, sequencer } = parts;
+    let Parts { env, shared, queue, notes, genesis, genesis_hash, sequencer, built } = parts;
     let keyd = Arc::new(Keyd::new(Arc::clone(&queue)));
-    let builder = Builder::open(&config.dir, &genesis.site, Arc::clone(&shared))?;
+    let builder = Builder::open(&config.dir, &genesis.site, Arc::clone(&shared), built)?;
     let checkpointer = Checkpointer {
         site: genesis.site.clone(),
         env: Arc::clone(&env),
@@ -201,7 +202,7 @@ fn open(
     genesis: &Genesis,
     notes: &Notes,
     env: &dyn Env,
-) -> Result<(Ledger, Replay), TrailError> {
+) -> Result<(Ledger, Replay, Option<BuildState>), TrailError> {
     let wal = dir.join("wal");
     let mut signed = BTreeMap::new();
     for log in [LogName::Checkpoint, LogName::Operator] {
@@ -216,7 +217,14 @@ fn open(
     }
     let mut ledger = Ledger::default();
     let mut roots = BTreeMap::new();
+    // What was built must have been built from this very log: its last frame has to be there still.
+    let built = BuildState::load(dir)?;
+    let mut is_there = built.as_ref().is_some_and(|built| built.hash == Hash::ZERO);
     let found = replay(&wal, &mut |placed| {
+        let after = Place { segment: placed.at.segment, offset: placed.located.end };
+        is_there |= built
+            .as_ref()
+            .is_some_and(|built| built.place == after && built.hash == placed.located.hash);
         let mut on_leaf = |log: LogName, frontier: &writ_proof::merkle::Frontier| {
             if signed.get(&log).is_some_and(|signed| signed.size == frontier.size()) {
                 roots.insert(log, frontier.root());
@@ -247,7 +255,7 @@ fn open(
     if found.end.next_seq > 0 && !genesis_is_first {
         return Err(foreign(dir, "its operator log does not begin with a genesis statement"));
     }
-    Ok((ledger, found))
+    Ok((ledger, found, built.filter(|_| is_there)))
 }
 
 fn cut_tail(wal: &Path, cut: &Cut) -> Result<(), TrailError> {

@@ -14,12 +14,15 @@ use writ_proof::origin::SiteId;
 use writ_service::call::KeydClient;
 use writ_service::pipeline::Pipeline;
 use writ_service::recorder::LedgerRecorder;
+use writ_store::engine::sqlite::SqliteEngine;
 use writ_store::{Snapshot, Store};
 use writ_trail::client::TrailClient;
 
 use super::{Inherited, Line, harden, start_log};
 use crate::front::{accounts, link, listener};
 
+/// The state database, in front's folder.
+const DATABASE: &str = "state.sqlite";
 /// Descriptors that one `Load` carries.
 const LOAD_BATCH: usize = 256;
 
@@ -62,7 +65,8 @@ async fn serve(
     let site: SiteId = config.site.parse()?;
 
     let recorder = Arc::new(LedgerRecorder::new(trail.clone()));
-    let store = Store::open(&config.folder, recorder, Arc::clone(&env))
+    let engine = SqliteEngine::open(&config.folder.join(DATABASE), &*env)?;
+    let store = Store::open(Box::new(engine), recorder, Arc::clone(&env))
         .await
         .context("the state database cannot be opened")?;
     load(&keyd, &store.snapshot()).await?;
@@ -74,7 +78,7 @@ async fn serve(
     let services = vec![
         Arc::new(writ_iam::Iam) as Arc<dyn writ_service::api::Api>,
         Arc::new(writ_iam::Sts),
-        Arc::new(writ_kms::Kms),
+        Arc::new(writ_kms::Kms::default()),
         Arc::new(crate::front::cloudtrail::CloudTrail),
     ];
     let pipeline = Arc::new(Pipeline::new(
@@ -136,7 +140,8 @@ async fn load(keyd: &KeydClient, snapshot: &Snapshot) -> Result<()> {
     let last = batches.pop().unwrap_or_default();
     let epoch = snapshot.epoch();
     for descriptors in batches {
-        ask(keyd, Command::Load(Load { descriptors, ended: Vec::new(), last: false, epoch })).await?;
+        ask(keyd, Command::Load(Load { descriptors, ended: Vec::new(), last: false, epoch }))
+            .await?;
     }
     ask(keyd, Command::Load(Load { descriptors: last, ended, last: true, epoch })).await
 }

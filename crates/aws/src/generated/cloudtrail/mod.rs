@@ -4,7 +4,7 @@
 mod errors;
 mod known;
 pub mod lookup_events;
-mod shapes;
+pub mod shapes;
 
 pub use lookup_events::{LookupEventsRequest, LookupEventsResponse};
 pub use shapes::{Event, LookupAttribute, Resource};

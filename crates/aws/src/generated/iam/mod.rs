@@ -61,7 +61,7 @@ pub mod put_user_permissions_boundary;
 pub mod put_user_policy;
 pub mod remove_user_from_group;
 pub mod set_default_policy_version;
-mod shapes;
+pub mod shapes;
 pub mod tag_role;
 pub mod tag_user;
 pub mod untag_role;

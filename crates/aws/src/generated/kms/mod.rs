@@ -23,7 +23,7 @@ pub mod list_resource_tags;
 pub mod put_key_policy;
 pub mod re_encrypt;
 pub mod schedule_key_deletion;
-mod shapes;
+pub mod shapes;
 pub mod tag_resource;
 pub mod untag_resource;
 pub mod update_alias;

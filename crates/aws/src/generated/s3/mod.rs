@@ -31,7 +31,7 @@ pub mod list_objects_v2;
 pub mod list_parts;
 pub mod put_bucket_policy;
 pub mod put_object;
-mod shapes;
+pub mod shapes;
 pub mod upload_part;
 pub mod upload_part_copy;
 

@@ -8,7 +8,7 @@ pub mod get_access_key_info;
 pub mod get_caller_identity;
 pub mod get_session_token;
 mod known;
-mod shapes;
+pub mod shapes;
 
 pub use assume_role::{AssumeRoleRequest, AssumeRoleResponse};
 pub use decode_authorization_message::{

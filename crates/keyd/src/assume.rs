@@ -1,0 +1,289 @@
+//! AssumeRole: the role's sealed trust policy decides, here; front's word counts only where the
+//! policy delegates to the account, or where the caller is of another account.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use writ_aws::generated::sts::AssumeRoleRequest;
+use writ_keyd_client::caller::{Caller, CallerKind, Session, SessionRole};
+use writ_keyd_client::descriptor::{Descriptor, RoleDescriptor};
+use writ_keyd_client::protocol::{Credential, IssueCredential, Refusal};
+use writ_model::{AccessKeyId, Arn};
+use writ_policy::{Context, PolicyKind};
+
+use crate::engine::Engine;
+use crate::handles::Admitted;
+use crate::issue::{delegated, duration, input, mfa_refused};
+use crate::policies::{Basis, Question, decide};
+use crate::refuse::{self, forbidden};
+use crate::{facts, limits, narrate};
+
+/// The tags and identity of the new session, after what it inherits.
+struct Carried {
+    tags: BTreeMap<String, String>,
+    transitive: Vec<String>,
+    source_identity: Option<String>,
+}
+
+impl Engine {
+    pub(crate) fn assume_role(
+        &self,
+        admitted: &Admitted,
+        issue: &IssueCredential,
+    ) -> Result<Credential, Refusal> {
+        let request: AssumeRoleRequest = input(&admitted.input)?;
+        let caller = &admitted.caller;
+        let denied =
+            || refuse::query_denied(facts::display(caller), "sts:AssumeRole", &request.role_arn);
+        if caller.kind == CallerKind::Root {
+            return Err(refuse::aws(
+                "AccessDenied",
+                "Roles may not be assumed by root accounts.",
+                403,
+            ));
+        }
+        if request.serial_number.is_some() || request.token_code.is_some() {
+            return Err(mfa_refused());
+        }
+        let sealed = issue.subject.as_ref().ok_or_else(denied)?;
+        let Descriptor::Role(role) = self.subject(sealed)?.descriptor else {
+            return Err(forbidden("the subject is not a role"));
+        };
+        let arn = Arn::iam(role.account, &format!("role{}{}", role.path, role.name));
+        if role.deleted || arn.as_str() != request.role_arn {
+            return Err(forbidden("the descriptor is not that of the role in the request"));
+        }
+        let carried = carried(&request, caller)?;
+        let basis = self.trusts(admitted, &request, &role, &arn, &carried, issue.delegated);
+        let basis = basis.ok_or_else(denied)?;
+        let crossing = caller.account != role.account;
+        let rests_on_front = basis == Basis::Delegated || crossing;
+        let packed = packed_size(&request, &carried)?;
+        let seconds = seconds(&request, &role, caller)?;
+        let session =
+            self.new_session(admitted, &request, &role, arn, carried, seconds, rests_on_front)?;
+        self.session(session, packed, delegated(narrate::of(admitted), rests_on_front))
+    }
+
+    /// Asks the trust policy for every action that the request needs; the weakest basis counts.
+    fn trusts(
+        &self,
+        admitted: &Admitted,
+        request: &AssumeRoleRequest,
+        role: &RoleDescriptor,
+        arn: &Arn,
+        carried: &Carried,
+        front_allows: bool,
+    ) -> Option<Basis> {
+        let policy = self.policies.load(&role.trust_policy, PolicyKind::Trust);
+        let principal = facts::principal(&admitted.caller);
+        let mut context = facts::context(admitted, self.env.now());
+        of_request(&mut context, request, role, carried);
+        let mut actions = vec!["sts:AssumeRole"];
+        if !carried.tags.is_empty() || !carried.transitive.is_empty() {
+            actions.push("sts:TagSession");
+        }
+        if carried.source_identity.is_some() {
+            actions.push("sts:SetSourceIdentity");
+        }
+        let mut weakest = Basis::Policy;
+        for action in actions {
+            let question = Question {
+                policy: &policy,
+                principal: &principal,
+                action,
+                resource: arn.as_str(),
+                same_account: admitted.caller.account == role.account,
+                front_allows,
+            };
+            if decide(&question, &mut context)? == Basis::Delegated {
+                weakest = Basis::Delegated;
+            }
+        }
+        Some(weakest)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of a session, each used once")]
+    fn new_session(
+        &self,
+        admitted: &Admitted,
+        request: &AssumeRoleRequest,
+        role: &RoleDescriptor,
+        arn: Arn,
+        carried: Carried,
+        seconds: u64,
+        rests_on_front: bool,
+    ) -> Result<Caller, Refusal> {
+        let now = self.env.now();
+        let mut policy_arns = Vec::new();
+        for described in request.policy_arns.iter().flatten() {
+            let text = described.arn.as_deref().unwrap_or_default();
+            policy_arns.push(text.parse().map_err(|_| invalid("PolicyArns must hold ARNs"))?);
+        }
+        let name = request.role_session_name.clone();
+        let old = admitted.caller.session.as_ref();
+        let session = Session {
+            role: Some(SessionRole {
+                arn,
+                unique_id: role.unique_id.clone(),
+                name: role.name.clone(),
+                session_name: name.clone(),
+            }),
+            issued: now,
+            expires: now.plus(Duration::from_secs(seconds)),
+            mfa_at: None,
+            source_identity: carried.source_identity,
+            tags: carried.tags.into_iter().collect(),
+            transitive_tag_keys: carried.transitive,
+            policy: request.policy.clone(),
+            policy_arns,
+            delegated: rests_on_front || admitted.credential_delegated,
+            chained: old.is_some_and(|session| session.role.is_some()),
+        };
+        Ok(Caller {
+            kind: CallerKind::AssumedRole,
+            account: role.account,
+            arn: facts::session_arn(role.account, &role.name, &name),
+            unique_id: format!("{}:{name}", role.unique_id),
+            user_name: None,
+            access_key_id: AccessKeyId::session(role.account, &*self.env),
+            session: Some(session),
+        })
+    }
+}
+
+fn of_request(
+    context: &mut Context,
+    request: &AssumeRoleRequest,
+    role: &RoleDescriptor,
+    carried: &Carried,
+) {
+    context
+        .insert("aws:ResourceAccount", role.account.to_string())
+        .insert("sts:RoleSessionName", request.role_session_name.as_str());
+    if let Some(id) = &request.external_id {
+        context.insert("sts:ExternalId", id.as_str());
+    }
+    if let Some(seconds) = request.duration_seconds {
+        context.insert("sts:DurationSeconds", seconds.to_string());
+    }
+    if let Some(identity) = &carried.source_identity {
+        context.insert("sts:SourceIdentity", identity.as_str());
+    }
+    context.insert_many("sts:TransitiveTagKeys", carried.transitive.iter().map(String::as_str));
+    context.insert_many("aws:TagKeys", carried.tags.keys().map(String::as_str));
+    for (key, value) in &carried.tags {
+        context.insert(&format!("aws:RequestTag/{key}"), value.as_str());
+    }
+}
+
+/// What the session gets from the request and, in a chain, from the session before it.
+fn carried(request: &AssumeRoleRequest, caller: &Caller) -> Result<Carried, Refusal> {
+    let old = caller.session.as_ref();
+    let mut tags = BTreeMap::new();
+    for tag in request.tags.iter().flatten() {
+        let repeated = tags.keys().any(|key: &String| key.eq_ignore_ascii_case(&tag.key));
+        if repeated {
+            return Err(invalid(
+                "Duplicate tag keys found. Please note that Tag keys are case insensitive.",
+            ));
+        }
+        tags.insert(tag.key.clone(), tag.value.clone());
+    }
+    let mut transitive: Vec<String> = request.transitive_tag_keys.clone().unwrap_or_default();
+    if transitive.iter().any(|key| !tags.contains_key(key)) {
+        return Err(invalid(
+            "The specified transitive tag key must be included in the requested tags.",
+        ));
+    }
+    for (key, value) in old.iter().flat_map(|session| &session.tags) {
+        let inherited = old.is_some_and(|s| s.transitive_tag_keys.contains(key));
+        if !inherited {
+            continue;
+        }
+        if tags.keys().any(|asked| asked.eq_ignore_ascii_case(key)) {
+            return Err(invalid(
+                "One of the specified transitive tag keys can't be set because it conflicts with a transitive tag key from the calling session.",
+            ));
+        }
+        tags.insert(key.clone(), value.clone());
+        transitive.push(key.clone());
+    }
+    if tags.len() > limits::SESSION_TAGS_MAX {
+        return Err(invalid("The number of session tags exceeds the maximum of 50."));
+    }
+    transitive.sort_unstable();
+    transitive.dedup();
+    let before = old.and_then(|session| session.source_identity.clone());
+    let source_identity = match (&request.source_identity, before) {
+        (Some(asked), Some(before)) if *asked != before => {
+            return Err(refuse::aws(
+                "AccessDenied",
+                "The source identity of the calling session cannot be changed.",
+                403,
+            ));
+        }
+        (asked, before) => before.or_else(|| asked.clone()),
+    };
+    Ok(Carried { tags, transitive, source_identity })
+}
+
+/// Per cent of the room for policies and tags that a session takes; absent when it takes none.
+fn packed_size(request: &AssumeRoleRequest, carried: &Carried) -> Result<Option<u64>, Refusal> {
+    let arns = request.policy_arns.iter().flatten();
+    let arns: usize = arns.map(|p| p.arn.as_ref().map_or(0, String::len)).sum();
+    let policy = request.policy.as_ref().map_or(0, String::len);
+    if request.policy_arns.iter().flatten().count() > limits::SESSION_POLICY_ARNS_MAX {
+        return Err(invalid("The number of managed session policies exceeds the maximum of 10."));
+    }
+    let plain = writ_policy::limits::SESSION_POLICY_MAX_CHARS;
+    if policy + arns > plain {
+        return Err(too_large(100 * (policy + arns) / plain));
+    }
+    let tags: usize = carried.tags.iter().map(|(key, value)| key.len() + value.len() + 2).sum();
+    let bytes = policy + arns + tags;
+    let percent = (100 * bytes).div_ceil(limits::PACKED_POLICY_MAX_BYTES);
+    if percent > 100 {
+        return Err(too_large(percent));
+    }
+    Ok((bytes > 0).then_some(percent as u64))
+}
+
+fn seconds(
+    request: &AssumeRoleRequest,
+    role: &RoleDescriptor,
+    caller: &Caller,
+) -> Result<u64, Refusal> {
+    let chained = caller.session.as_ref().is_some_and(|session| session.role.is_some());
+    let asked = duration(request.duration_seconds);
+    let seconds = asked.unwrap_or(limits::SESSION_DEFAULT.as_secs());
+    if chained && seconds > limits::CHAINED_SESSION_MAX.as_secs() {
+        return Err(refuse::aws(
+            "ValidationError",
+            "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.",
+            400,
+        ));
+    }
+    if seconds > role.max_session_secs {
+        return Err(refuse::aws(
+            "ValidationError",
+            "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
+            400,
+        ));
+    }
+    Ok(seconds)
+}
+
+fn too_large(percent: usize) -> Refusal {
+    refuse::aws(
+        "PackedPolicyTooLarge",
+        format!(
+            "Packed size of session policies and tags consumes {percent}% of the allotted space."
+        ),
+        400,
+    )
+}
+
+fn invalid(message: &str) -> Refusal {
+    refuse::aws("InvalidParameterValue", message, 400)
+}

@@ -1,0 +1,331 @@
+//! The engine: every command, its checks and its answer. It has no sockets; the server feeds it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+use writ_keyd_client::arena::Arena;
+use writ_keyd_client::protocol::{
+    Command, Hello, HelloReply, KeydStatus, Load, PROTOCOL, Refusal, Reply, Role,
+};
+use writ_model::limits::REVOCATION_FEED_AGE_MAX;
+use writ_model::{Env, Timestamp, Uuid};
+use writ_proof::origin::SiteId;
+use writ_proof::use_record::What;
+
+use crate::admissions::{Admissions, SigningKeyCache};
+use crate::budget::Budgets;
+use crate::catalogue::Catalogue;
+use crate::channels::Channels;
+use crate::checkpoint::Checkpoints;
+use crate::chunks::Uploads;
+use crate::domain::Domain;
+use crate::fas::FasKeys;
+use crate::handles::{Admitted, Handles};
+use crate::head::{Head, HeadLog};
+use crate::policies::Policies;
+use crate::records::{RecordSink, Records};
+use crate::refuse::{forbidden, unavailable};
+use crate::root::{Root, SigningKeys};
+use crate::table::{self, CommandKind};
+use crate::{Error, limits, seal};
+
+/// What an engine is made from.
+pub struct EngineParts {
+    /// Clock and randomness.
+    pub env: Arc<dyn Env>,
+    /// The opened root file.
+    pub root: Root,
+    /// What the head file says.
+    pub head: Head,
+    /// The head file.
+    pub head_log: Arc<dyn HeadLog>,
+    /// The channel to trail.
+    pub sink: Arc<dyn RecordSink>,
+    /// The installation; checkpoints of no other are signed.
+    pub site: SiteId,
+    /// The domain under which buckets have hosts of their own, if any: as s3 is configured.
+    pub s3_domain: Option<String>,
+}
+
+/// See the module.
+pub struct Engine {
+    pub(crate) env: Arc<dyn Env>,
+    pub(crate) domain: Domain,
+    pub(crate) signing: SigningKeys,
+    pub(crate) started: Timestamp,
+    pub(crate) records: Records,
+    pub(crate) signing_keys: Mutex<SigningKeyCache>,
+    pub(crate) policies: Policies,
+    pub(crate) fas: FasKeys,
+    pub(crate) head_log: Arc<dyn HeadLog>,
+    pub(crate) s3_domain: Option<String>,
+    pub(crate) boot: Uuid,
+    mode: String,
+    hardening: Mutex<Vec<(String, String)>>,
+    catalogue: RwLock<Catalogue>,
+    handles: Mutex<Handles>,
+    admissions: Mutex<Admissions>,
+    channels: Mutex<Channels>,
+    checkpoints: Checkpoints,
+    uploads: Mutex<Uploads>,
+    budgets: Mutex<Budgets>,
+    feed: Mutex<Feed>,
+}
+
+/// The revocation feed: how far front's view is, and when it last proved it.
+#[derive(Default, Clone, Copy)]
+struct Feed {
+    position: u64,
+    at: Option<Duration>,
+}
+
+impl Engine {
+    /// Opens the domain and begins a new boot of the use-record chain.
+    ///
+    /// # Errors
+    /// No locked memory at all, or the cryptographic library refuses a key.
+    pub fn new(parts: EngineParts) -> Result<Engine, Error> {
+        let EngineParts { env, root, head, head_log, sink, site, s3_domain } = parts;
+        let arena = Arena::new(limits::ARENA_SLOTS).map_err(Error::io("mapping the key arena"))?;
+        let domain = Domain::new(&root, arena)?;
+        let boot = Uuid::random(&*env);
+        let records = Records::begin(boot, &head, sink, Arc::clone(&head_log), Arc::clone(&env));
+        let mut catalogue = Catalogue::default();
+        head.accounts.iter().for_each(|account| catalogue.remember_account(*account));
+        let guard = domain.arena().guard();
+        let hardening = vec![
+            ("memfd_secret".to_owned(), guard.memfd_secret.clone()),
+            ("locked key memory".to_owned(), guard.locked.clone()),
+        ];
+        Ok(Engine {
+            started: env.now(),
+            fas: FasKeys::new(&*env),
+            domain,
+            signing: root.signing,
+            mode: root.mode,
+            records,
+            head_log,
+            s3_domain,
+            boot,
+            hardening: Mutex::new(hardening),
+            catalogue: RwLock::new(catalogue),
+            checkpoints: Checkpoints::new(site, head.signed),
+            signing_keys: Mutex::default(),
+            policies: Policies::default(),
+            handles: Mutex::default(),
+            admissions: Mutex::default(),
+            channels: Mutex::default(),
+            uploads: Mutex::default(),
+            budgets: Mutex::default(),
+            feed: Mutex::default(),
+            env,
+        })
+    }
+
+    /// Carries out one command of the peer at the end of `role`'s channel.
+    ///
+    /// # Errors
+    /// The refusal that goes to the peer.
+    pub fn handle(&self, role: Role, command: Command) -> Result<Reply, Refusal> {
+        let kind = CommandKind::of(&command);
+        if !table::allows(role, kind) {
+            self.record_forbidden(role, kind);
+            return Err(forbidden(format!("{} may not send {}", role.name(), kind.name())));
+        }
+        match command {
+            Command::Hello(hello) => self.hello(role, &hello),
+            Command::Status => Ok(Reply::Status(self.status())),
+            Command::Authenticate(request) => self.authenticate(role, &request),
+            Command::IssueCredential(issue) => self.issue(*issue),
+            Command::CreateAccount(create) => self.create_account(&create),
+            Command::Seal(seal) => self.seal(*seal),
+            Command::Present(present) => self.present(*present),
+            Command::Use(wanted) => self.use_keys(*wanted),
+            Command::End(end) => {
+                let kept = self.catalogue_mut().end(end);
+                if kept { Ok(Reply::Done) } else { Err(unavailable("too many things have ended")) }
+            }
+            Command::Chunks(chunks) => self.chunks(&chunks),
+            Command::Load(load) => self.load(load),
+            Command::Beat(beat) => self.beat(beat.feed),
+            Command::Tick => self.tick(),
+            Command::Checkpoint(asked) => {
+                let key = &self.signing.checkpoint;
+                let head = self.records.head();
+                self.checkpoints.sign(&asked, key, &*self.head_log, head).map(Reply::Note)
+            }
+            Command::Ack(ack) => self.records.acknowledge(ack.boot, ack.seq).map(|()| Reply::Done),
+        }
+    }
+
+    /// Work that is due now and then: a head record, forgetting what has expired.
+    ///
+    /// # Errors
+    /// The head file cannot be written.
+    pub fn maintain(&self) -> std::io::Result<()> {
+        let now = self.env.now();
+        self.admissions().sweep(now);
+        self.budgets().sweep(now);
+        self.uploads().sweep(now);
+        self.fas.rotate(&*self.env);
+        self.records.persist()
+    }
+
+    /// Adds what the sandbox reports to the lines of the status.
+    pub fn report_hardening(&self, lines: impl IntoIterator<Item = (String, String)>) {
+        lock(&self.hardening).extend(lines);
+    }
+
+    /// What keyd says of itself.
+    pub fn status(&self) -> KeydStatus {
+        let catalogue = self.catalogue();
+        KeydStatus {
+            mode: self.mode.clone(),
+            boot: self.boot,
+            hardening: lock(&self.hardening).clone(),
+            unacknowledged: self.records.unacknowledged(),
+            catalogue: catalogue.len() as u64,
+            loaded: catalogue.loaded,
+        }
+    }
+
+    pub(crate) fn catalogue(&self) -> RwLockReadGuard<'_, Catalogue> {
+        self.catalogue.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn catalogue_mut(&self) -> RwLockWriteGuard<'_, Catalogue> {
+        self.catalogue.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn handles(&self) -> MutexGuard<'_, Handles> {
+        lock(&self.handles)
+    }
+
+    pub(crate) fn admissions(&self) -> MutexGuard<'_, Admissions> {
+        lock(&self.admissions)
+    }
+
+    pub(crate) fn channels(&self) -> MutexGuard<'_, Channels> {
+        lock(&self.channels)
+    }
+
+    pub(crate) fn uploads(&self) -> MutexGuard<'_, Uploads> {
+        lock(&self.uploads)
+    }
+
+    pub(crate) fn budgets(&self) -> MutexGuard<'_, Budgets> {
+        lock(&self.budgets)
+    }
+
+    /// Position of the revocation feed.
+    pub(crate) fn feed_position(&self) -> u64 {
+        lock(&self.feed).position
+    }
+
+    /// Fails until front has loaded the catalogue.
+    pub(crate) fn check_loaded(&self) -> Result<(), Refusal> {
+        if self.catalogue().loaded {
+            Ok(())
+        } else {
+            Err(unavailable("the key module has just started"))
+        }
+    }
+
+    /// Fails unless uses may happen now: catalogue loaded, revocations current, records flowing.
+    pub(crate) fn check_ready(&self) -> Result<(), Refusal> {
+        self.check_loaded()?;
+        let feed = *lock(&self.feed);
+        let now = self.env.monotonic();
+        if feed.at.is_none_or(|at| now.saturating_sub(at) > REVOCATION_FEED_AGE_MAX) {
+            return Err(unavailable("the revocation feed is not current"));
+        }
+        self.records.check()
+    }
+
+    /// Spends a handle, if its signer is still good.
+    pub(crate) fn spend(
+        &self,
+        handle: &writ_keyd_client::protocol::Handle,
+    ) -> Result<Admitted, Refusal> {
+        self.check_ready()?;
+        let now = self.env.now();
+        let admitted = self.handles().spend(handle, now);
+        let admitted =
+            admitted.ok_or_else(|| forbidden("the handle is unknown, spent or expired"))?;
+        if self.catalogue().is_live(&admitted.caller, now) {
+            return Ok(admitted);
+        }
+        let refusal = crate::refuse::ended(admitted.service);
+        self.record_denied(&admitted, &refusal);
+        Err(refusal)
+    }
+
+    fn hello(&self, role: Role, hello: &Hello) -> Result<Reply, Refusal> {
+        if hello.protocol != PROTOCOL {
+            return Err(forbidden(format!(
+                "protocol {} is spoken here, not {}; start both from one build",
+                PROTOCOL, hello.protocol
+            )));
+        }
+        let agreed = hello.x25519.map(|peer| self.channels().agree(role, &peer, &*self.env));
+        let x25519 = match agreed {
+            Some(None) => return Err(forbidden("the X25519 key is not acceptable")),
+            Some(ours) => ours,
+            None => None,
+        };
+        if role == Role::Trail {
+            self.records.restart_stream(&self.signing.use_records);
+        }
+        let reply = HelloReply { protocol: PROTOCOL, role, boot: self.boot, x25519 };
+        Ok(Reply::Hello(reply))
+    }
+
+    /// An old descriptor is skipped, not an error: a restarted front may hold what it could not
+    /// replace any more, and uses of it are refused.
+    fn load(&self, load: Load) -> Result<Reply, Refusal> {
+        let mut catalogue = self.catalogue_mut();
+        for sealed in &load.descriptors {
+            let opened = seal::open(&self.domain, sealed);
+            let opened =
+                opened.ok_or_else(|| forbidden("a loaded descriptor is not sealed here"))?;
+            match catalogue.admit(&opened) {
+                Err(crate::catalogue::Stale::Full) => {
+                    return Err(unavailable("the catalogue is full"));
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
+        for end in load.ended {
+            catalogue.end(end);
+        }
+        catalogue.loaded |= load.last;
+        Ok(Reply::Done)
+    }
+
+    fn beat(&self, position: u64) -> Result<Reply, Refusal> {
+        let mut feed = lock(&self.feed);
+        if position < feed.position {
+            return Err(forbidden("the revocation feed went backwards"));
+        }
+        *feed = Feed { position, at: Some(self.env.monotonic()) };
+        Ok(Reply::Done)
+    }
+
+    fn record_forbidden(&self, role: Role, kind: CommandKind) {
+        if self.records.check().is_ok() {
+            let record = crate::narrate::forbidden(role, kind);
+            self.records.put(&self.signing.use_records, What::Use(Box::new(record)));
+        }
+    }
+
+    pub(crate) fn record_denied(&self, admitted: &Admitted, refusal: &Refusal) {
+        if self.records.check().is_ok() {
+            let record = crate::narrate::denied(admitted, refusal);
+            self.records.put(&self.signing.use_records, What::Use(Box::new(record)));
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,74 @@
+//! The MAC keys of forward access tickets: in memory only, fresh at each start, rotated daily.
+
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+
+use writ_keyd_client::caller::Caller;
+use writ_model::limits::FAS_ROOT_LIFETIME;
+use writ_model::{Env, Nonce};
+use writ_proof::cbor_map;
+use zeroize::Zeroizing;
+
+const ROTATE_AFTER: Duration = Duration::from_secs(24 * 3600);
+
+struct Key {
+    id: Nonce,
+    secret: Zeroizing<[u8; 32]>,
+    made: Duration,
+}
+
+struct Keys {
+    current: Key,
+    previous: Option<Key>,
+}
+
+/// See the module.
+pub(crate) struct FasKeys(RwLock<Keys>);
+
+/// What a ticket commits to by digest: the customer in full, and what the root has no room for.
+pub(crate) struct ContextDocument {
+    pub(crate) caller: Caller,
+    pub(crate) credential_delegated: bool,
+    pub(crate) user_agent: String,
+    pub(crate) referer: Option<String>,
+}
+cbor_map!(ContextDocument { 1: caller, 2: credential_delegated, 3: user_agent, 4: opt referer });
+
+impl FasKeys {
+    pub(crate) fn new(env: &dyn Env) -> FasKeys {
+        FasKeys(RwLock::new(Keys { current: Key::new(env), previous: None }))
+    }
+
+    /// The key that mints now.
+    pub(crate) fn current(&self) -> (Nonce, Zeroizing<[u8; 32]>) {
+        let keys = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        (keys.current.id, keys.current.secret.clone())
+    }
+
+    /// The key of this id, if it is still known.
+    pub(crate) fn get(&self, id: &Nonce) -> Option<[u8; 32]> {
+        let keys = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let found = [Some(&keys.current), keys.previous.as_ref()].into_iter().flatten();
+        found.into_iter().find(|key| key.id == *id).map(|key| *key.secret)
+    }
+
+    /// Makes a new key once a day; the old one stays until its last ticket is dead.
+    pub(crate) fn rotate(&self, env: &dyn Env) {
+        let now = env.monotonic();
+        let mut keys = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if now.saturating_sub(keys.current.made) >= ROTATE_AFTER {
+            let old = std::mem::replace(&mut keys.current, Key::new(env));
+            keys.previous = Some(old);
+        } else if now.saturating_sub(keys.current.made) > FAS_ROOT_LIFETIME * 2 {
+            keys.previous = None;
+        }
+    }
+}
+
+impl Key {
+    fn new(env: &dyn Env) -> Key {
+        let mut secret = Zeroizing::new([0u8; 32]);
+        env.fill(secret.as_mut_slice());
+        Key { id: env.nonce(), secret, made: env.monotonic() }
+    }
+}

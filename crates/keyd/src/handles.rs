@@ -1,0 +1,142 @@
+//! Handles: one-time rights to exactly what was signed.
+
+use std::collections::HashMap;
+
+use writ_aws::{Service, Value};
+use writ_keyd_client::caller::Caller;
+use writ_keyd_client::protocol::{Forwarded, Handle, Network, Role};
+use writ_model::{Arn, Env, Region, Timestamp, Uuid};
+use writ_proof::fas::{Holder, Refusal, TicketUse, VerifiedTicket};
+use writ_proof::hash::Hash;
+use writ_proof::leaf::Source;
+
+use crate::blob::EncryptionContext;
+use crate::budget::Spend;
+use crate::limits;
+
+/// A request whose signature (or ticket) was right, kept until its handle is spent.
+pub(crate) struct Admitted {
+    /// Who signed.
+    pub(crate) caller: Caller,
+    /// True if identity policies alone let the credential be issued.
+    pub(crate) credential_delegated: bool,
+    /// The service that was asked.
+    pub(crate) service: Service,
+    /// The operation, as the signed bytes name it.
+    pub(crate) operation: &'static str,
+    /// The signed parameters.
+    pub(crate) input: Value,
+    /// Of the listener.
+    pub(crate) region: Region,
+    /// Observed by the listener.
+    pub(crate) network: Network,
+    /// As sent.
+    pub(crate) user_agent: String,
+    /// As sent.
+    pub(crate) referer: Option<String>,
+    /// Of the reply.
+    pub(crate) request_id: Uuid,
+    /// Of the ledger.
+    pub(crate) event_id: Uuid,
+    /// SHA-256 of the string to sign.
+    pub(crate) request_digest: [u8; 32],
+    /// SHA-256 of the signature.
+    pub(crate) signature_digest: [u8; 32],
+    /// For a request through a service.
+    pub(crate) forwarded: Option<Forward>,
+    /// Bytes that this takes, roughly.
+    pub(crate) weight: usize,
+}
+
+/// The chain behind a forwarded request.
+pub(crate) struct Forward {
+    /// As the peer gets to know it.
+    pub(crate) told: Forwarded,
+    /// The service that presented the ticket; results are sealed to it.
+    pub(crate) holder: Role,
+    /// The ticket, which must still allow the use when the handle is spent.
+    pub(crate) ticket: VerifiedTicket,
+    /// What was presented.
+    pub(crate) presented: Presented,
+    /// What the budget counts this use under.
+    pub(crate) spend: Spend,
+}
+
+/// The use that a ticket was presented for.
+pub(crate) struct Presented {
+    /// For example `kms:Decrypt`.
+    pub(crate) action: String,
+    /// The key's ARN.
+    pub(crate) resource: Arn,
+    /// The encryption context.
+    pub(crate) context: EncryptionContext,
+    /// SHA-256 of the inner request's body.
+    pub(crate) body: Hash,
+}
+
+impl Forward {
+    /// Whether root and caveats allow the use now, with so many uses before it.
+    pub(crate) fn allows(
+        &self,
+        region: &Region,
+        spent: u32,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        let wanted = TicketUse {
+            holder: &Holder::Channel(Source::S3),
+            audience: "kms",
+            region,
+            action: &self.presented.action,
+            resource: self.presented.resource.as_str(),
+            context: &self.presented.context,
+            request: self.presented.body,
+            spent,
+        };
+        self.ticket.allows(&wanted, now)
+    }
+}
+
+/// All unspent handles.
+#[derive(Default)]
+pub(crate) struct Handles {
+    unspent: HashMap<Handle, (Timestamp, Admitted)>,
+    weight: usize,
+}
+
+impl Handles {
+    /// Keeps `admitted`; `None` when the table is full.
+    pub(crate) fn issue(&mut self, admitted: Admitted, env: &dyn Env) -> Option<Handle> {
+        let now = env.now();
+        if self.is_full(&admitted) {
+            self.sweep(now);
+        }
+        if self.is_full(&admitted) {
+            return None;
+        }
+        let mut expires = now.plus(limits::HANDLE_LIFETIME);
+        if let Some(forward) = &admitted.forwarded {
+            expires = expires.min(forward.ticket.expires());
+        }
+        let handle = env.nonce();
+        self.weight += admitted.weight;
+        self.unspent.insert(handle, (expires, admitted));
+        Some(handle)
+    }
+
+    /// Takes out what `handle` stands for, once, if it is still in time.
+    pub(crate) fn spend(&mut self, handle: &Handle, now: Timestamp) -> Option<Admitted> {
+        let (expires, admitted) = self.unspent.remove(handle)?;
+        self.weight -= admitted.weight;
+        (now <= expires).then_some(admitted)
+    }
+
+    fn is_full(&self, next: &Admitted) -> bool {
+        self.unspent.len() >= limits::HANDLES_MAX
+            || self.weight + next.weight > limits::HANDLES_MAX_BYTES
+    }
+
+    fn sweep(&mut self, now: Timestamp) {
+        self.unspent.retain(|_, (expires, _)| now <= *expires);
+        self.weight = self.unspent.values().map(|(_, a)| a.weight).sum();
+    }
+}

@@ -1,0 +1,94 @@
+//! Limits of the key module: each bounds what a hostile peer can make it hold or do.
+
+use std::time::Duration;
+
+/// Bytes of a plaintext for Encrypt, and of a random string or data key (AWS KMS API).
+pub const PLAINTEXT_MAX_BYTES: usize = 4096;
+/// Bytes of a ciphertext blob (AWS KMS API).
+pub const BLOB_MAX_BYTES: usize = 6144;
+/// Bytes of a data key or of GenerateRandom's answer (AWS KMS API, `NumberOfBytes`).
+pub const RANDOM_MAX_BYTES: usize = 1024;
+/// Bytes of an encryption context, keys and values together (AWS KMS, 8,192).
+pub const CONTEXT_MAX_BYTES: usize = 8192;
+/// Bytes of a key policy (AWS KMS documents 32 KB).
+pub const KEY_POLICY_MAX_BYTES: usize = 32 * 1024;
+/// Characters of a role's trust policy (IAM quota, at its raised maximum).
+pub const TRUST_POLICY_MAX_CHARS: usize = 8192;
+/// Bytes of one sealed descriptor.
+pub const DESCRIPTOR_MAX_BYTES: usize = 64 * 1024;
+/// Bytes of one wrapped credential or session token.
+pub const CREDENTIAL_MAX_BYTES: usize = 16 * 1024;
+/// Bytes of the root file and of each of its parts.
+pub const ROOT_FILE_MAX_BYTES: usize = 64 * 1024;
+/// Bytes of one record of the head file.
+pub const HEAD_RECORD_MAX_BYTES: usize = 1024;
+
+/// Secrets in locked memory: domain keys and the backing keys that are in use.
+pub const ARENA_SLOTS: usize = 4096;
+/// Backing keys that stay unwrapped; the least recently used one goes first.
+pub const BACKING_KEYS_CACHED: usize = ARENA_SLOTS - 64;
+/// Backing keys of one KMS key: the first, and 25 on-demand rotations a year for long.
+pub const BACKING_KEYS_PER_KEY_MAX: usize = 1024;
+/// Entries of the catalogue.
+pub const CATALOGUE_MAX: usize = 4_000_000;
+/// Things that have ended and are remembered.
+pub const ENDED_MAX: usize = 1_000_000;
+
+/// How long a handle can be spent.
+pub const HANDLE_LIFETIME: Duration = Duration::from_secs(60);
+/// Handles that are unspent at one time.
+pub const HANDLES_MAX: usize = 65_536;
+/// Bytes of signed parameters behind unspent handles, together.
+pub const HANDLES_MAX_BYTES: usize = 256 * 1024 * 1024;
+/// Bytes of signed parameters behind one handle; larger requests name nothing that keyd does.
+pub const INPUT_MAX_BYTES: usize = 512 * 1024;
+/// How long an upload's handle may wait for its next chunks.
+pub const CHUNKS_LIFETIME: Duration = Duration::from_secs(3600);
+/// Chunk signatures in one command.
+pub const CHUNKS_PER_COMMAND_MAX: usize = 1024;
+/// How often one signature is admitted: SDKs send a retry within a second with the same one.
+pub const ADMISSIONS_PER_SIGNATURE: u32 = 8;
+/// Signatures whose admissions are counted.
+pub const SIGNATURES_MAX: usize = 1_000_000;
+/// Signing keys kept, of (access key, day, region, service).
+pub const SIGNING_KEYS_MAX: usize = 16_384;
+/// Compiled policies kept.
+pub const POLICIES_CACHED: usize = 4096;
+
+/// Proofs of possession that are remembered so that none works twice.
+pub const REPLAY_SET_MAX: usize = 262_144;
+/// Budgets of transactions that are counted.
+pub const BUDGETS_MAX: usize = 262_144;
+/// How long a transaction's budget is remembered: longer than the signature that it came from is
+/// good for, which can be dated 15 minutes ahead and is good for 15 minutes after its date.
+pub const TRANSACTION_MEMORY: Duration = Duration::from_secs(31 * 60);
+/// Bytes of a ticket's context document.
+pub const FAS_CONTEXT_MAX_BYTES: usize = 32 * 1024;
+
+/// Role chaining ends after this, whatever was asked.
+pub const CHAINED_SESSION_MAX: Duration = Duration::from_secs(3600);
+/// The default and shortest lives of sessions (AWS STS API).
+pub const SESSION_DEFAULT: Duration = Duration::from_secs(3600);
+/// GetSessionToken's default, and its end for users.
+pub const SESSION_TOKEN_DEFAULT: Duration = Duration::from_secs(12 * 3600);
+/// What inline policy, managed policy ARNs and tags may take together, packed, in bytes.
+pub const PACKED_POLICY_MAX_BYTES: usize = 4096;
+/// Session tags (AWS STS API).
+pub const SESSION_TAGS_MAX: usize = 50;
+/// Managed session policies (AWS STS API).
+pub const SESSION_POLICY_ARNS_MAX: usize = 10;
+
+/// How often the head of the use-record chain is written to the head file, at most.
+pub const CHAIN_HEAD_INTERVAL: Duration = Duration::from_secs(5);
+/// How often expired things are forgotten and the chain's head is looked at.
+pub const MAINTENANCE_INTERVAL: Duration = Duration::from_millis(500);
+/// Packets of one peer that wait for its workers.
+pub const PACKETS_WAITING_MAX: usize = 1024;
+/// Bytes of a message that is handled before those that wait.
+pub const URGENT_MAX_BYTES: usize = 512;
+/// How long an answer may wait for its peer to read.
+pub const ANSWER_SEND_MAX: Duration = Duration::from_secs(5);
+/// How long a batch of use records may wait for trail to read.
+pub const RECORD_SEND_MAX: Duration = Duration::from_millis(500);
+/// Use records in one signed batch.
+pub const USE_BATCH_RECORDS_MAX: usize = 256;

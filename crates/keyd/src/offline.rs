@@ -1,0 +1,34 @@
+//! The backing keys of a root file, derived outside keyd.
+//!
+//! It exists for one purpose: the test of the claim that no plaintext key leaves keyd has to know the
+//! keys that it searches memory, disks and channels for. It needs the root file, which in mode `dev`
+//! lies on the disk; in no other mode is there a file that it could read.
+
+use writ_keyd_client::descriptor::{Descriptor, peek};
+use zeroize::Zeroizing;
+
+use crate::domain::{open_token, token_keys};
+use crate::root::Root;
+use crate::{Error, seal};
+
+/// The backing keys of one key: its sealed descriptor and its tokens, in the descriptor's order.
+/// Tokens that do not open give nothing.
+///
+/// # Errors
+/// The root file cannot be read.
+pub fn backing_keys(
+    root_file: &[u8],
+    sealed_descriptor: &[u8],
+    tokens: &[Vec<u8>],
+) -> Result<Vec<Zeroizing<[u8; 32]>>, Error> {
+    let keys = token_keys(&Root::parse(root_file)?)?;
+    let Ok(descriptor @ Descriptor::Key(_)) = peek(sealed_descriptor) else {
+        return Ok(Vec::new());
+    };
+    let digest = seal::digest(&descriptor);
+    let Descriptor::Key(key) = descriptor else { return Ok(Vec::new()) };
+    let open = |(id, token): (&[u8; 16], &Vec<u8>)| {
+        open_token(|dk| keys.get(&dk), &key, &digest, id, token)
+    };
+    Ok(key.backing_keys.iter().zip(tokens).filter_map(open).collect())
+}

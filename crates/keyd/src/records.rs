@@ -1,0 +1,272 @@
+//! The chain of use records: made, streamed to trail before the answer, kept until acknowledged.
+//!
+//! Several threads add records; whoever gets the sender's lock signs and sends all that wait, so one
+//! signature covers a batch. While trail owes too much (records or time), every use is refused.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use writ_keyd_client::protocol::{Refusal, UsePosition};
+use writ_model::limits::{USE_RECORD_UNACKNOWLEDGED_MAX, USE_RECORDS_UNACKNOWLEDGED_MAX};
+use writ_model::{Env, Uuid};
+use writ_proof::cbor;
+use writ_proof::ed25519::SoftKey;
+use writ_proof::hash::Hash;
+use writ_proof::leaf::LogHead;
+use writ_proof::origin::Origin;
+use writ_proof::use_record::{Boot, ChainEnd, UseBatch, What};
+
+use crate::head::{Head, HeadLog, HeadRecord, is_due};
+use crate::limits;
+use crate::refuse::unavailable;
+
+/// Where batches go: the channel to trail.
+pub trait RecordSink: Send + Sync {
+    /// Sends an encoded [`UseBatch`]. False if there is no channel now; it is then sent again
+    /// when trail says hello.
+    fn send(&self, batch: Vec<u8>) -> bool;
+}
+
+struct Waiting {
+    record: Vec<u8>,
+    position: UsePosition,
+    /// When it was made, on the monotonic clock.
+    at: Duration,
+}
+
+struct Chain {
+    end: ChainEnd,
+    /// Made and not acknowledged, oldest first.
+    waiting: VecDeque<Waiting>,
+    /// Number of the first record that is not sent yet.
+    unsent: u64,
+    acknowledged: Option<UsePosition>,
+    persisted_at: Duration,
+}
+
+/// See the module.
+pub(crate) struct Records {
+    chain: Mutex<Chain>,
+    /// Held while a batch is signed and sent, so that batches leave in order.
+    sender: Mutex<()>,
+    sink: Arc<dyn RecordSink>,
+    head: Arc<dyn HeadLog>,
+    env: Arc<dyn Env>,
+}
+
+impl Records {
+    /// A new boot, whose first record says where the one before ended.
+    pub(crate) fn begin(
+        boot: Uuid,
+        head: &Head,
+        sink: Arc<dyn RecordSink>,
+        log: Arc<dyn HeadLog>,
+        env: Arc<dyn Env>,
+    ) -> Records {
+        let chain = Chain {
+            end: ChainEnd::begin(boot),
+            waiting: VecDeque::new(),
+            unsent: 0,
+            acknowledged: None,
+            persisted_at: env.monotonic(),
+        };
+        let records =
+            Records { chain: Mutex::new(chain), sender: Mutex::new(()), sink, head: log, env };
+        let signed = head.signed.values().filter_map(|signed| {
+            let origin = signed.origin.parse::<Origin>().ok()?;
+            Some(LogHead { origin, size: signed.size, root: Hash(signed.root) })
+        });
+        let boot = Boot {
+            persisted: head.chain,
+            acknowledged: head.acknowledged,
+            signed: signed.collect(),
+        };
+        records.add(What::Boot(boot));
+        records
+    }
+
+    /// Fails while trail owes too much: nothing may then be used.
+    pub(crate) fn check(&self) -> Result<(), Refusal> {
+        let chain = self.lock();
+        if chain.waiting.len() >= USE_RECORDS_UNACKNOWLEDGED_MAX {
+            return Err(unavailable("too many use records are not yet in the ledger"));
+        }
+        let now = self.env.monotonic();
+        match chain.waiting.front() {
+            Some(first) if now.saturating_sub(first.at) > USE_RECORD_UNACKNOWLEDGED_MAX => {
+                Err(unavailable("the ledger does not acknowledge use records"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Adds a record to the chain; [`Records::stream`] sends it.
+    pub(crate) fn add(&self, what: What) -> UsePosition {
+        let mut chain = self.lock();
+        let (record, position) = chain.end.add(self.env.now(), what);
+        let at = self.env.monotonic();
+        chain.waiting.push_back(Waiting { record, position, at });
+        position
+    }
+
+    /// Adds a record and sends it, with whatever else waits, before the answer leaves.
+    pub(crate) fn put(&self, key: &SoftKey, what: What) -> UsePosition {
+        let position = self.add(what);
+        self.stream(key);
+        position
+    }
+
+    /// Signs and sends all records that are not sent yet.
+    pub(crate) fn stream(&self, key: &SoftKey) {
+        let _order = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some((records, first, last)) = self.next_batch() {
+            let batch = UseBatch::sign(records, first, last, key);
+            let Ok(batch) = batch else { return };
+            if !self.sink.send(cbor::to_vec(&batch)) {
+                return;
+            }
+            self.lock().unsent = last.seq + 1;
+        }
+    }
+
+    /// trail (again) has a channel: everything that it did not acknowledge is sent anew.
+    pub(crate) fn restart_stream(&self, key: &SoftKey) {
+        {
+            let mut chain = self.lock();
+            let next = chain.end.next_seq();
+            chain.unsent = chain.waiting.front().map_or(next, |w| w.position.seq);
+            // trail is owed its time again from now on.
+            let now = self.env.monotonic();
+            chain.waiting.iter_mut().for_each(|w| w.at = now);
+        }
+        self.stream(key);
+    }
+
+    /// trail has everything up to `seq` in its write-ahead log.
+    pub(crate) fn acknowledge(&self, boot: Uuid, seq: u64) -> Result<(), Refusal> {
+        let mut chain = self.lock();
+        if boot != chain.end.boot() || seq >= chain.end.next_seq() {
+            return Err(crate::refuse::forbidden("an acknowledgement of records never made"));
+        }
+        while chain.waiting.front().is_some_and(|w| w.position.seq <= seq) {
+            chain.acknowledged = chain.waiting.pop_front().map(|w| w.position);
+        }
+        chain.unsent = chain.unsent.max(seq + 1);
+        Ok(())
+    }
+
+    /// Writes the chain's head to the head file now and then.
+    ///
+    /// # Errors
+    /// The disk refused.
+    pub(crate) fn persist(&self) -> std::io::Result<()> {
+        let now = self.env.monotonic();
+        let (head, acknowledged) = {
+            let mut chain = self.lock();
+            if !is_due(now, chain.persisted_at) {
+                return Ok(());
+            }
+            chain.persisted_at = now;
+            (head_of(&chain), chain.acknowledged)
+        };
+        let records: Vec<_> = head
+            .map(HeadRecord::Chain)
+            .into_iter()
+            .chain(acknowledged.map(|p| HeadRecord::Acknowledged(p)))
+            .collect();
+        self.head.append(&records)
+    }
+
+    /// The chain's head now, for a head record that is written anyway.
+    pub(crate) fn head(&self) -> Option<HeadRecord> {
+        head_of(&self.lock()).map(HeadRecord::Chain)
+    }
+
+    /// How many records trail has not acknowledged.
+    pub(crate) fn unacknowledged(&self) -> u64 {
+        self.lock().waiting.len() as u64
+    }
+
+    fn next_batch(&self) -> Option<(Vec<Vec<u8>>, u64, UsePosition)> {
+        let chain = self.lock();
+        let unsent = chain.unsent;
+        let batch: Vec<&Waiting> = chain
+            .waiting
+            .iter()
+            .filter(|w| w.position.seq >= unsent)
+            .take(limits::USE_BATCH_RECORDS_MAX)
+            .collect();
+        let (first, last) = (batch.first()?.position.seq, batch.last()?.position);
+        Some((batch.iter().map(|w| w.record.clone()).collect(), first, last))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Chain> {
+        self.chain.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn head_of(chain: &Chain) -> Option<UsePosition> {
+    let seq = chain.end.next_seq().checked_sub(1)?;
+    Some(UsePosition { boot: chain.end.boot(), seq, hash: chain.end.hash() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::head::MemoryHead;
+    use writ_model::Timestamp;
+    use writ_model::env::TestEnv;
+    use writ_proof::ed25519::Signer;
+
+    struct Collect(Mutex<Vec<UseBatch>>, std::sync::atomic::AtomicBool);
+
+    impl RecordSink for Collect {
+        fn send(&self, batch: Vec<u8>) -> bool {
+            if self.1.load(std::sync::atomic::Ordering::SeqCst) {
+                self.0.lock().unwrap().push(cbor::from_slice(&batch).unwrap());
+                return true;
+            }
+            false
+        }
+    }
+
+    fn boot_record() -> What {
+        // Any content will do for the chain; only record 0 is checked to be a boot record.
+        What::Boot(Boot { persisted: None, acknowledged: None, signed: vec![] })
+    }
+
+    #[test]
+    fn records_are_refused_when_trail_owes_too_much_and_sent_again_when_it_returns() {
+        let env = Arc::new(TestEnv::new(Timestamp::from_secs(100), 1));
+        let sink = Arc::new(Collect(Mutex::default(), false.into()));
+        let key = SoftKey::from_seed(&[1; 32]).unwrap();
+        let log = Arc::new(MemoryHead::default());
+        let boot = Uuid::from_bytes([1; 16]);
+        let records =
+            Records::begin(boot, &Head::default(), sink.clone(), log.clone(), env.clone());
+        records.stream(&key);
+        assert!(records.check().is_ok());
+        env.advance(Duration::from_millis(1001));
+        assert!(matches!(records.check(), Err(Refusal::Unavailable(_))), "a second unacknowledged");
+
+        sink.1.store(true, std::sync::atomic::Ordering::SeqCst);
+        records.restart_stream(&key);
+        assert!(records.check().is_ok());
+        let sent = sink.0.lock().unwrap().clone();
+        assert_eq!((sent.len(), sent[0].first_seq, sent[0].records.len()), (1, 0, 1));
+        assert!(sent[0].is_signed_by(&key.public_key()));
+
+        records.acknowledge(boot, 0).unwrap();
+        assert_eq!(records.unacknowledged(), 0);
+        assert!(records.acknowledge(boot, 1).is_err(), "never made");
+        assert!(records.acknowledge(Uuid::from_bytes([2; 16]), 0).is_err(), "another boot");
+        for _ in 0..USE_RECORDS_UNACKNOWLEDGED_MAX {
+            records.add(boot_record());
+        }
+        assert!(records.check().is_err(), "too many");
+        env.advance(Duration::from_secs(6));
+        records.persist().unwrap();
+        assert_eq!(Head::parse(&log.bytes()).unwrap().chain.unwrap().seq, 2048);
+    }
+}

@@ -1,0 +1,294 @@
+//! KMS keys: each change is allowed by the key's own sealed policy, and seals every token anew.
+
+use std::time::Duration;
+
+use writ_aws::Value;
+use writ_aws::generated::kms::{CreateKeyRequest, PutKeyPolicyRequest};
+use writ_keyd_client::descriptor::{Descriptor, KeyDescriptor, KeyState};
+use writ_keyd_client::key_policy::{default_key_policy, managed_key_policy};
+use writ_keyd_client::protocol::{Refusal, Seal};
+use writ_model::{Arn, KeyId};
+use writ_policy::{Policy, PolicyKind, ResourceKind};
+use writ_proof::hash::Hash;
+use writ_proof::use_record;
+
+use super::Change;
+use crate::crypto::sha256;
+use crate::engine::Engine;
+use crate::handles::Admitted;
+use crate::issue::input;
+use crate::policies::{Basis, Question, decide};
+use crate::refuse::{self, client, forbidden, internal, validation};
+use crate::using::{key_facts, not_found, pending_deletion};
+use crate::{facts, kms, limits, narrate, seal};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+impl Engine {
+    pub(super) fn change_key(&self, admitted: &Admitted, seal: &Seal) -> Result<Change, Refusal> {
+        match (admitted.operation, &admitted.forwarded) {
+            ("CreateKey", None) => self.create_key(admitted, seal),
+            (_, None) => self.update_key(admitted, seal),
+            _ => Err(forbidden("a ticket is no proof for this change")),
+        }
+    }
+
+    fn create_key(&self, admitted: &Admitted, seal: &Seal) -> Result<Change, Refusal> {
+        let request: CreateKeyRequest = input(&admitted.input)?;
+        check_supported(&request)?;
+        let account = admitted.caller.account;
+        let policy = match (&request.policy, &seal.default_policy) {
+            (Some(policy), _) => policy.clone(),
+            (None, given) => {
+                let policy = default_key_policy(account);
+                if given.as_ref().is_some_and(|given| *given != policy) {
+                    return Err(forbidden("the default policy is another"));
+                }
+                policy
+            }
+        };
+        let key = self.new_key(admitted, seal, &policy, None)?;
+        let bypass = request.bypass_policy_lockout_safety_check == Some(true);
+        self.check_policy(admitted, &key, &policy, bypass)?;
+        self.make_key(admitted, key)
+    }
+
+    /// The managed key of a service for the account of the customer on whose behalf it asks.
+    pub(super) fn managed_key(&self, admitted: &Admitted, seal: &Seal) -> Result<Change, Refusal> {
+        let region = &admitted.region;
+        let policy = managed_key_policy("s3", admitted.caller.account, region);
+        if seal.default_policy.as_ref().is_some_and(|given| *given != policy) {
+            return Err(forbidden("the managed key's policy is another"));
+        }
+        let key = self.new_key(admitted, seal, &policy, Some("s3".to_owned()))?;
+        self.make_key(admitted, key)
+    }
+
+    fn new_key(
+        &self,
+        admitted: &Admitted,
+        seal: &Seal,
+        policy: &str,
+        managed_by: Option<String>,
+    ) -> Result<KeyDescriptor, Refusal> {
+        let id = seal.new_id.as_deref().unwrap_or_default().parse::<KeyId>();
+        let key_id = id.map_err(|_| forbidden("the new key id is not a key id"))?;
+        let (account, region) = (admitted.caller.account, admitted.region.clone());
+        let resource = format!("key/{key_id}");
+        let arn = Arn::build("kms", region.as_str(), Some(account), &resource);
+        if self.catalogue().key(&arn).is_some() {
+            return Err(forbidden("the new key id is not new"));
+        }
+        Ok(KeyDescriptor {
+            arn,
+            account,
+            region,
+            key_id,
+            spec: "SYMMETRIC_DEFAULT".to_owned(),
+            usage: "ENCRYPT_DECRYPT".to_owned(),
+            origin: "AWS_KMS".to_owned(),
+            created: self.env.now(),
+            multi_region: 0,
+            state: KeyState::Enabled,
+            policy_digest: sha256(&[policy.as_bytes()]),
+            grants_root: [0; 32],
+            rotation_days: None,
+            deletion_date: None,
+            material_expiry: None,
+            backing_keys: Vec::new(),
+            managed_by,
+            revision: 1,
+        })
+    }
+
+    fn make_key(&self, admitted: &Admitted, mut key: KeyDescriptor) -> Result<Change, Refusal> {
+        let made = self.domain.generate(&*self.env);
+        let (id, secret) = made.ok_or_else(|| refuse::unavailable("the key arena is full"))?;
+        key.backing_keys = vec![id];
+        let descriptor = Descriptor::Key(Box::new(key.clone()));
+        let digest = seal::digest(&descriptor);
+        let token = self.domain.wrap(&key, &digest, &id, &secret, &*self.env);
+        let token = token.ok_or_else(|| internal("the backing key cannot be wrapped"))?;
+        let record = use_record::Use {
+            key: Some(key.arn.clone()),
+            backing_key: Some(id),
+            policy: Some(Hash(key.policy_digest)),
+            basis: use_record::Basis::Delegated,
+            ..narrate::of(admitted)
+        };
+        Ok(Change { descriptor, tokens: vec![token], record })
+    }
+
+    fn update_key(&self, admitted: &Admitted, seal: &Seal) -> Result<Change, Refusal> {
+        let Descriptor::Key(old) = self.current(seal, admitted.caller.account)? else {
+            return Err(forbidden("the current descriptor is not a key's"));
+        };
+        let named = admitted.input.member("KeyId").and_then(Value::text).unwrap_or_default();
+        let name = kms::KeyName::Given(named.to_owned());
+        let arn = self.named_key(&name, admitted.caller.account, &admitted.region);
+        if arn.ok_or_else(|| not_found(&name))? != old.arn {
+            return Err(forbidden("the descriptor is not that of the key in the request"));
+        }
+        let basis = self.key_allows(admitted, &old, seal.key_policy.as_deref(), &old.arn)?;
+        let mut new = KeyDescriptor { revision: old.revision + 1, ..(*old).clone() };
+        match admitted.operation {
+            "EnableKey" => new.state = switched(&old, KeyState::Enabled)?,
+            "DisableKey" => new.state = switched(&old, KeyState::Disabled)?,
+            "ScheduleKeyDeletion" => self.schedule(admitted, &mut new)?,
+            "CancelKeyDeletion" => {
+                if old.state != KeyState::PendingDeletion {
+                    let text = format!("{} is not pending deletion.", old.arn);
+                    return Err(client("KMSInvalidStateException", text));
+                }
+                (new.state, new.deletion_date) = (KeyState::Disabled, None);
+            }
+            "PutKeyPolicy" => {
+                let request: PutKeyPolicyRequest = input(&admitted.input)?;
+                if request.policy_name.is_some_and(|name| name != "default") {
+                    return Err(client("NotFoundException", "No such policy exists"));
+                }
+                let bypass = request.bypass_policy_lockout_safety_check == Some(true);
+                self.check_policy(admitted, &new, &request.policy, bypass)?;
+                new.policy_digest = sha256(&[request.policy.as_bytes()]);
+            }
+            _ => return Err(forbidden("this operation seals nothing")),
+        }
+        self.reseal(admitted, &old, new, &seal.tokens, basis)
+    }
+
+    /// Seals every token beside the new descriptor.
+    fn reseal(
+        &self,
+        admitted: &Admitted,
+        old: &KeyDescriptor,
+        new: KeyDescriptor,
+        tokens: &[Vec<u8>],
+        basis: Basis,
+    ) -> Result<Change, Refusal> {
+        if tokens.len() != old.backing_keys.len() {
+            return Err(forbidden("the tokens of all backing keys must come"));
+        }
+        let before = seal::digest(&Descriptor::Key(Box::new(old.clone())));
+        let descriptor = Descriptor::Key(Box::new(new.clone()));
+        let after = seal::digest(&descriptor);
+        let mut resealed = Vec::with_capacity(tokens.len());
+        for (id, token) in old.backing_keys.iter().zip(tokens) {
+            let secret = self.domain.unwrap(old, &before, id, token);
+            let secret = secret.ok_or_else(|| forbidden("a token does not belong to the key"))?;
+            let token = self.domain.wrap(&new, &after, id, &secret, &*self.env);
+            resealed.push(token.ok_or_else(|| internal("a token cannot be sealed"))?);
+        }
+        let record = use_record::Use {
+            key: Some(new.arn.clone()),
+            policy: Some(Hash(old.policy_digest)),
+            basis: match basis {
+                Basis::Policy => use_record::Basis::Policy,
+                Basis::Delegated => use_record::Basis::Delegated,
+            },
+            ..narrate::of(admitted)
+        };
+        Ok(Change { descriptor, tokens: resealed, record })
+    }
+
+    /// The key's sealed policy allows the operation on `resource`. That front asks for a seal is its
+    /// word that identity policies allow it, where the policy delegates to them.
+    fn key_allows(
+        &self,
+        admitted: &Admitted,
+        key: &KeyDescriptor,
+        policy: Option<&str>,
+        resource: &Arn,
+    ) -> Result<Basis, Refusal> {
+        let text = policy.ok_or_else(|| forbidden("the text of the key policy is missing"))?;
+        let policy = self.key_policy(&key.policy_digest, text)?;
+        let mut context = facts::context(admitted, self.env.now());
+        key_facts(&mut context, key, admitted);
+        bypass_fact(&mut context, &admitted.input);
+        let action = format!("kms:{}", admitted.operation);
+        let question = Question {
+            policy: &policy,
+            principal: &facts::principal(&admitted.caller),
+            action: &action,
+            resource: resource.as_str(),
+            same_account: key.account == admitted.caller.account,
+            front_allows: true,
+        };
+        decide(&question, &mut context).ok_or_else(|| {
+            refuse::kms_denied(facts::display(&admitted.caller), &action, Some(resource))
+        })
+    }
+
+    /// The new policy can be read, and lets its author change it again.
+    fn check_policy(
+        &self,
+        admitted: &Admitted,
+        key: &KeyDescriptor,
+        text: &str,
+        bypass: bool,
+    ) -> Result<(), Refusal> {
+        let malformed = |why: String| client("MalformedPolicyDocumentException", why);
+        if text.len() > limits::KEY_POLICY_MAX_BYTES {
+            return Err(client("LimitExceededException", "The key policy exceeds 32 KB."));
+        }
+        let policy = Policy::parse(text, PolicyKind::Resource(ResourceKind::Key))
+            .map_err(|errors| malformed(errors.to_string()))?;
+        if bypass {
+            return Ok(());
+        }
+        let mut context = facts::context(admitted, self.env.now());
+        key_facts(&mut context, key, admitted);
+        let question = Question {
+            policy: &policy,
+            principal: &facts::principal(&admitted.caller),
+            action: "kms:PutKeyPolicy",
+            resource: key.arn.as_str(),
+            same_account: true,
+            front_allows: true,
+        };
+        let why = "The new key policy will not allow you to update the key policy in the future.";
+        decide(&question, &mut context).map(|_| ()).ok_or_else(|| malformed(why.to_owned()))
+    }
+
+    fn schedule(&self, admitted: &Admitted, key: &mut KeyDescriptor) -> Result<(), Refusal> {
+        if matches!(key.state, KeyState::PendingDeletion | KeyState::Destroyed) {
+            return Err(pending_deletion(&key.arn));
+        }
+        let days = match admitted.input.member("PendingWindowInDays") {
+            None => 30,
+            Some(Value::Int(days)) if (7..=30).contains(days) => u32::try_from(*days).unwrap_or(30),
+            Some(_) => return Err(validation("PendingWindowInDays must be between 7 and 30")),
+        };
+        key.state = KeyState::PendingDeletion;
+        key.deletion_date = Some(self.env.now().plus(DAY * days));
+        Ok(())
+    }
+}
+
+fn bypass_fact(context: &mut writ_policy::Context, input: &Value) {
+    let bypass = input.member("BypassPolicyLockoutSafetyCheck") == Some(&Value::Bool(true));
+    let text = if bypass { "true" } else { "false" };
+    context.insert("kms:BypassPolicyLockoutSafetyCheck", text);
+}
+
+fn switched(key: &KeyDescriptor, to: KeyState) -> Result<KeyState, Refusal> {
+    match key.state {
+        KeyState::Enabled | KeyState::Disabled => Ok(to),
+        KeyState::PendingDeletion | KeyState::Destroyed => Err(pending_deletion(&key.arn)),
+    }
+}
+
+fn check_supported(request: &CreateKeyRequest) -> Result<(), Refusal> {
+    let spec = request.key_spec.as_ref().or(request.customer_master_key_spec.as_ref());
+    let is = |given: Option<&String>, only: &str| given.is_none_or(|given| given == only);
+    let supported = is(spec, "SYMMETRIC_DEFAULT")
+        && is(request.key_usage.as_ref(), "ENCRYPT_DECRYPT")
+        && is(request.origin.as_ref(), "AWS_KMS")
+        && request.multi_region != Some(true)
+        && request.custom_key_store_id.is_none()
+        && request.xks_key_id.is_none();
+    if supported {
+        return Ok(());
+    }
+    let text = "Writ makes symmetric, single-Region keys with origin AWS_KMS only.";
+    Err(client("UnsupportedOperationException", text))
+}

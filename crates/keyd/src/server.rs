@@ -1,0 +1,310 @@
+//! The server: one reader and its own workers for each peer, so that a peer that does not read its
+//! answers blocks nobody else.
+//!
+//! All threads exist before the system-call filter closes; none is started later. A new end of a
+//! channel, after a peer was restarted, comes over the supervisor's channel alone.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use writ_keyd_client::channel::{Channel, Message, MessageKind, Packet, pack, unpack};
+use writ_keyd_client::control::{Control, Fact, Notice};
+use writ_keyd_client::protocol::{Answer, Command, Push, Reply, Role};
+use writ_model::Env;
+use writ_proof::cbor;
+use writ_proof::origin::SiteId;
+use zeroize::Zeroizing;
+
+use crate::engine::{Engine, EngineParts};
+use crate::head::{Head, HeadFile};
+use crate::records::RecordSink;
+use crate::refuse::forbidden;
+use crate::root::Root;
+use crate::{Error, limits, sandbox};
+
+/// The peers, each with its workers. keyd's own line to the supervisor is apart.
+const PEERS: [(Role, usize); 3] = [(Role::Front, 3), (Role::S3, 2), (Role::Trail, 1)];
+
+/// Everything that keyd opens, all of it before its sandbox closes.
+pub struct KeydConfig {
+    /// The installation; checkpoints of no other are signed.
+    pub site: SiteId,
+    /// The domain under which buckets have hosts of their own, if any: as s3 is configured.
+    pub s3_domain: Option<String>,
+    /// The root file, readable.
+    pub root: File,
+    /// The head file, readable and writable.
+    pub head: File,
+    /// The channels to the peers, by what they are for.
+    pub channels: Vec<(Role, Channel)>,
+    /// The line to the supervisor.
+    pub control: Arc<Channel>,
+}
+
+/// Serves until the supervisor says stop, or is gone. It sends `Ready` when all of it serves, with
+/// each measure of the sandbox as a fact.
+///
+/// # Errors
+/// The root or head file cannot be used, or the system refuses a thread.
+pub fn run(config: KeydConfig, env: Arc<dyn Env>) -> Result<(), Error> {
+    abort_on_panic();
+    let peers: Peers = Arc::new(PEERS.map(|(role, _)| Peer::new(role)));
+    let sink = Arc::new(TrailSink { channel: Mutex::new(None) });
+    let KeydConfig { site, s3_domain, root, head, channels, control } = config;
+    let root = read_root(root)?;
+    let (head, log) = read_head(head)?;
+    let engine = Arc::new(Engine::new(EngineParts {
+        env,
+        root,
+        head,
+        head_log: Arc::new(log),
+        sink: Arc::clone(&sink) as Arc<dyn RecordSink>,
+        site,
+        s3_domain,
+    })?);
+    engine.report_hardening(sandbox::before_threads());
+    for (role, channel) in channels {
+        attach(&peers, role, channel);
+    }
+    start_threads(&engine, &peers, &sink)?;
+    engine.report_hardening([sandbox::after_threads()]);
+    let facts = engine.status().hardening.into_iter().map(|(name, value)| Fact { name, value });
+    let ready = cbor::to_vec(&Notice::Ready(facts.collect()));
+    control.send(&ready).map_err(Error::io("telling the supervisor"))?;
+    listen(&control, &peers);
+    Ok(())
+}
+
+fn read_root(mut file: File) -> Result<Root, Error> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(limits::ROOT_FILE_MAX_BYTES));
+    let limit = limits::ROOT_FILE_MAX_BYTES as u64 + 1;
+    (&mut file).take(limit).read_to_end(&mut bytes).map_err(Error::io("reading the root file"))?;
+    Root::parse(&bytes)
+}
+
+fn read_head(mut file: File) -> Result<(Head, HeadFile), Error> {
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(Error::io("reading the head file"))?;
+    let head = Head::parse(&bytes)?;
+    let log = HeadFile::open(file, head.length)?;
+    Ok((head, log))
+}
+
+type Peers = Arc<[Peer; PEERS.len()]>;
+
+/// A peer: its channel now, and the packets that wait for its workers.
+struct Peer {
+    role: Role,
+    state: Mutex<PeerState>,
+    /// Woken for a new channel and for a new packet.
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct PeerState {
+    channel: Option<Arc<Channel>>,
+    /// Counts channels, so that a reader knows an old one from a new one.
+    generation: u64,
+    packets: VecDeque<(Arc<Channel>, Packet)>,
+}
+
+impl Peer {
+    fn new(role: Role) -> Peer {
+        Peer { role, state: Mutex::default(), changed: Condvar::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, PeerState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for a channel that is newer than `seen`.
+    fn next_channel(&self, seen: u64) -> (Arc<Channel>, u64) {
+        let mut state = self.lock();
+        loop {
+            if let Some(channel) = state.channel.as_ref().filter(|_| state.generation > seen) {
+                return (Arc::clone(channel), state.generation);
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Hands a packet to the workers; waits while too many wait, which slows the peer alone.
+    fn push(&self, channel: &Arc<Channel>, packet: Packet) {
+        let mut state = self.lock();
+        while state.packets.len() >= limits::PACKETS_WAITING_MAX {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.packets.push_back((Arc::clone(channel), packet));
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    fn pop(&self) -> (Arc<Channel>, Packet) {
+        let mut state = self.lock();
+        loop {
+            if let Some(next) = state.packets.pop_front() {
+                drop(state);
+                self.changed.notify_all();
+                return next;
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// The channel to trail, once trail has said hello on it.
+struct TrailSink {
+    channel: Mutex<Option<Arc<Channel>>>,
+}
+
+impl RecordSink for TrailSink {
+    fn send(&self, batch: Vec<u8>) -> bool {
+        let channel = self.channel.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(channel) = channel else { return false };
+        let body = cbor::to_vec(&Push::UseRecords(batch));
+        channel.send(&pack(&[Message { kind: MessageKind::Push, id: 0, body }])).is_ok()
+    }
+}
+
+fn attach(peers: &Peers, role: Role, channel: Channel) {
+    let Some(peer) = peers.iter().find(|peer| peer.role == role) else { return };
+    // A peer that does not read must not hold a worker, or the record stream, for long. Where the
+    // system refuses the limit, it holds its own workers only.
+    let limit = if role == Role::Trail { limits::RECORD_SEND_MAX } else { limits::ANSWER_SEND_MAX };
+    set_socket_timeout(&channel, Timeout::Send, Some(limit)).ok();
+    let mut state = peer.lock();
+    state.channel = Some(Arc::new(channel));
+    state.generation += 1;
+    drop(state);
+    peer.changed.notify_all();
+}
+
+fn start_threads(engine: &Arc<Engine>, peers: &Peers, sink: &Arc<TrailSink>) -> Result<(), Error> {
+    for (at, (role, workers)) in PEERS.into_iter().enumerate() {
+        let (all, shared) = (Arc::clone(peers), Arc::clone(engine));
+        spawn(format!("read-{}", role.name()), move || {
+            if let Some(peer) = all.get(at) {
+                read(peer, &shared);
+            }
+        })?;
+        for n in 0..workers {
+            let (all, engine) = (Arc::clone(peers), Arc::clone(engine));
+            let sink = Arc::clone(sink);
+            spawn(format!("work-{}-{n}", role.name()), move || {
+                if let Some(peer) = all.get(at) {
+                    work(peer, &engine, &sink);
+                }
+            })?;
+        }
+    }
+    let engine = Arc::clone(engine);
+    spawn("maintain".to_owned(), move || {
+        loop {
+            std::thread::sleep(limits::MAINTENANCE_INTERVAL);
+            // A head file that cannot be written stops checkpoints, which say so to trail.
+            engine.maintain().ok();
+        }
+    })
+}
+
+fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+    let started = std::thread::Builder::new().name(name).spawn(body);
+    started.map(|_| ()).map_err(Error::io("starting a thread"))
+}
+
+/// Reads the peer's packets. Acknowledgements and beats are handled at once: workers may be busy
+/// with what waits for them.
+fn read(peer: &Peer, engine: &Engine) {
+    let mut seen = 0;
+    loop {
+        let (channel, generation) = peer.next_channel(seen);
+        seen = generation;
+        while let Ok(Some(packet)) = channel.recv() {
+            match urgent(&packet) {
+                Some(messages) => answer(peer.role, engine, &channel, messages),
+                None => peer.push(&channel, packet),
+            }
+        }
+    }
+}
+
+/// The messages of a packet that holds nothing but acknowledgements and beats.
+fn urgent(packet: &Packet) -> Option<Vec<Message>> {
+    let messages = unpack(&packet.bytes).ok()?;
+    let quick = |message: &Message| {
+        message.kind == MessageKind::Request
+            && message.body.len() <= limits::URGENT_MAX_BYTES
+            && matches!(
+                cbor::from_slice::<Command>(&message.body),
+                Ok(Command::Ack(_) | Command::Beat(_) | Command::End(_))
+            )
+    };
+    messages.iter().all(quick).then_some(messages)
+}
+
+fn work(peer: &Peer, engine: &Engine, sink: &TrailSink) {
+    loop {
+        let (channel, packet) = peer.pop();
+        // A packet that no honest peer sends is not answered; the peer's own deadline tells it.
+        let Ok(messages) = unpack(&packet.bytes) else { continue };
+        if peer.role == Role::Trail && messages.iter().any(is_hello) {
+            let mut current = sink.channel.lock().unwrap_or_else(PoisonError::into_inner);
+            *current = Some(Arc::clone(&channel));
+        }
+        answer(peer.role, engine, &channel, messages);
+    }
+}
+
+fn is_hello(message: &Message) -> bool {
+    matches!(cbor::from_slice::<Command>(&message.body), Ok(Command::Hello(_)))
+}
+
+/// Carries out the requests of one packet and answers in one packet.
+fn answer(role: Role, engine: &Engine, channel: &Channel, messages: Vec<Message>) {
+    let answer = |message: Message| {
+        let answer = match cbor::from_slice::<Command>(&message.body) {
+            Ok(command) => match engine.handle(role, command) {
+                Ok(reply) => Answer::Carried(reply),
+                Err(refusal) => Answer::Refused(refusal),
+            },
+            Err(_) => Answer::Refused(forbidden("the command is not of this protocol")),
+        };
+        let silent = matches!(answer, Answer::Carried(Reply::Done)) && message.id == 0;
+        let body = cbor::to_vec(&answer);
+        (!silent).then_some(Message { kind: MessageKind::Reply, id: message.id, body })
+    };
+    let requests = messages.into_iter().filter(|m| m.kind == MessageKind::Request);
+    let answers: Vec<Message> = requests.filter_map(answer).collect();
+    if answers.is_empty() {
+        return;
+    }
+    let packet = Zeroizing::new(pack(&answers));
+    answers.into_iter().for_each(|message| drop(Zeroizing::new(message.body)));
+    // A peer that is gone needs no answer; its successor asks again.
+    channel.send(&packet).ok();
+}
+
+fn listen(control: &Channel, peers: &Peers) {
+    while let Ok(Some(mut packet)) = control.recv() {
+        match (cbor::from_slice(&packet.bytes), packet.fds.pop()) {
+            (Ok(Control::Peer(role)), Some(fd)) => attach(peers, role, Channel::from(fd)),
+            (Ok(Control::Stop), _) => return,
+            _ => {}
+        }
+    }
+}
+
+/// A panic in keyd ends keyd: half-done state must not decide anything.
+fn abort_on_panic() {
+    std::panic::set_hook(Box::new(|info| {
+        let place = info.location().map(ToString::to_string).unwrap_or_default();
+        let line = format!("keyd panicked at {place} and stops\n");
+        // Nothing is left to do if standard error is gone.
+        let written: io::Result<()> = io::stderr().write_all(line.as_bytes());
+        drop(written);
+        std::process::abort();
+    }));
+}

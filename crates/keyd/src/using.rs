@@ -1,0 +1,441 @@
+//! `use`: spends a handle on exactly the use that was signed, if the sealed key policy allows it.
+
+use std::sync::Arc;
+
+use writ_aws::Value;
+use writ_keyd_client::arena::Slot;
+use writ_keyd_client::descriptor::{Descriptor, KeyDescriptor, KeyState};
+use writ_keyd_client::protocol::{Handle, Refusal, Reply, Use, UsePosition, Used, UsedKey};
+use writ_keyd_client::secret::SecretBytes;
+use writ_model::Arn;
+use writ_policy::{PolicyKind, ResourceKind};
+use writ_proof::fas::context_digest;
+use writ_proof::hash::Hash;
+use writ_proof::use_record::{self, UseResult};
+use zeroize::Zeroizing;
+
+use crate::blob::{self, EncryptionContext, Header};
+use crate::domain::material_id;
+use crate::engine::Engine;
+use crate::handles::Admitted;
+use crate::kms::{self, KeyName, Wanted};
+use crate::operations::{Part, part};
+use crate::policies::{Basis, Question, decide};
+use crate::refuse::{self, client, forbidden, invalid_ciphertext, validation};
+use crate::{facts, limits, narrate, present};
+
+const SYMMETRIC: &str = "SYMMETRIC_DEFAULT";
+
+/// A key that the caller may use as wanted.
+struct Allowed {
+    key: Box<KeyDescriptor>,
+    digest: [u8; 32],
+    tokens: Vec<Vec<u8>>,
+    context: EncryptionContext,
+    basis: Basis,
+    action: &'static str,
+}
+
+/// What an operation made.
+#[derive(Default)]
+struct Made {
+    plaintext: Option<Zeroizing<Vec<u8>>>,
+    ciphertext: Option<Vec<u8>>,
+    /// The backing key that was used, for each key.
+    backing_keys: Vec<[u8; 16]>,
+}
+
+impl Engine {
+    pub(crate) fn use_keys(&self, wanted: Use) -> Result<Reply, Refusal> {
+        let admitted = self.spend(&wanted.handle)?;
+        let mut record = narrate::of(&admitted);
+        let used = self.try_use(&admitted, wanted, &mut record);
+        used.map(|used| Reply::Used(Box::new(used))).inspect_err(|refusal| {
+            record.result = UseResult::Denied(refuse::code(refusal));
+            self.record(record);
+        })
+    }
+
+    fn try_use(
+        &self,
+        admitted: &Admitted,
+        mut asked: Use,
+        record: &mut use_record::Use,
+    ) -> Result<Used, Refusal> {
+        if part(admitted.service, admitted.operation) != Some(Part::Use) {
+            return Err(forbidden("the handle is for no operation that uses a key"));
+        }
+        self.spend_budget(admitted)?;
+        refuse_unsupported(&admitted.input)?;
+        if admitted.operation == "GenerateRandom" {
+            return self.random(admitted, &asked, record);
+        }
+        let wanted = kms::wanted(admitted.operation, &admitted.input);
+        let wanted = wanted.ok_or_else(|| forbidden("the request names no key"))?;
+        if wanted.len() != asked.keys.len() {
+            return Err(forbidden("as many keys must come as the operation names"));
+        }
+        let given: Vec<UsedKey> = asked.keys.drain(..).collect();
+        let mut allowed: Vec<Allowed> = Vec::new();
+        for (wanted, given) in wanted.into_iter().zip(given) {
+            allowed.push(self.allow(admitted, wanted, given, asked.delegated, record)?);
+        }
+        for one in &allowed {
+            check_usable(&one.key)?;
+        }
+        if admitted.input.member("DryRun") == Some(&Value::Bool(true)) {
+            return Err(client(
+                "DryRunOperationException",
+                "The request would have succeeded, but the DryRun option is set.",
+            ));
+        }
+        let made = self.make(admitted, &allowed)?;
+        self.answer(admitted, &asked.handle, allowed, made, record)
+    }
+
+    /// The ticket's budget and revocation, again: the handle may have waited.
+    pub(crate) fn spend_budget(&self, admitted: &Admitted) -> Result<(), Refusal> {
+        let Some(forward) = &admitted.forwarded else { return Ok(()) };
+        let mut budgets = self.budgets();
+        let spent = budgets.spent(&forward.spend);
+        forward.allows(&admitted.region, spent, self.env.now()).map_err(present::say)?;
+        if budgets.spend(&forward.spend) {
+            Ok(())
+        } else {
+            Err(present::say(writ_proof::fas::Refusal::Budget))
+        }
+    }
+
+    /// The key is the one that was signed for, its descriptor and policy are the newest, and the policy
+    /// allows the caller.
+    fn allow(
+        &self,
+        admitted: &Admitted,
+        wanted: Wanted,
+        given: UsedKey,
+        front_allows: bool,
+        record: &mut use_record::Use,
+    ) -> Result<Allowed, Refusal> {
+        let account = admitted.caller.account;
+        let arn = self.named_key(&wanted.key, account, &admitted.region);
+        let arn = arn.ok_or_else(|| not_found(&wanted.key))?;
+        record.key = Some(arn.clone());
+        record.context = Some(context_digest(&wanted.context));
+        let opened = self.subject(&given.descriptor)?;
+        let Descriptor::Key(key) = opened.descriptor else {
+            return Err(forbidden("the descriptor is not a key's"));
+        };
+        if key.arn != arn {
+            return Err(forbidden("the descriptor is not that of the key in the request"));
+        }
+        let policy = self.key_policy(&key.policy_digest, &given.policy)?;
+        record.policy = Some(Hash(key.policy_digest));
+        let mut context = facts::context(admitted, self.env.now());
+        key_facts(&mut context, &key, admitted);
+        context_facts(&mut context, &wanted.context);
+        let principal = facts::principal(&admitted.caller);
+        let question = Question {
+            policy: &policy,
+            principal: &principal,
+            action: wanted.action,
+            resource: key.arn.as_str(),
+            same_account: key.account == account,
+            front_allows,
+        };
+        let basis = decide(&question, &mut context).ok_or_else(|| {
+            refuse::kms_denied(facts::display(&admitted.caller), wanted.action, Some(&key.arn))
+        })?;
+        let digest = opened.digest;
+        let (tokens, context, action) = (given.tokens, wanted.context, wanted.action);
+        Ok(Allowed { key, digest, tokens, context, basis, action })
+    }
+
+    /// The policy of this text, if it is the one whose digest is sealed.
+    pub(crate) fn key_policy(
+        &self,
+        sealed: &[u8; 32],
+        text: &str,
+    ) -> Result<Arc<writ_policy::Policy>, Refusal> {
+        if crate::crypto::sha256(&[text.as_bytes()]) != *sealed {
+            return Err(forbidden("the policy is not the one that is sealed to the key"));
+        }
+        Ok(self.policies.load(text, PolicyKind::Resource(ResourceKind::Key)))
+    }
+
+    fn make(&self, admitted: &Admitted, allowed: &[Allowed]) -> Result<Made, Refusal> {
+        let input = &admitted.input;
+        let [first, rest @ ..] = allowed else { return Err(forbidden("no key was given")) };
+        match admitted.operation {
+            "Encrypt" => {
+                let plain = kms::bytes(input, "Plaintext").unwrap_or_default();
+                self.encrypt(first, plain)
+            }
+            "Decrypt" => {
+                let (plaintext, id) = self.decrypt(first, input)?;
+                Ok(Made { plaintext: Some(plaintext), backing_keys: vec![id], ..Made::default() })
+            }
+            "ReEncrypt" => {
+                let destination = rest.first().ok_or_else(|| forbidden("no destination key"))?;
+                let (plaintext, id) = self.decrypt(first, input)?;
+                let mut made = self.encrypt(destination, &plaintext)?;
+                made.backing_keys.insert(0, id);
+                Ok(made)
+            }
+            operation => {
+                let mut data_key = Zeroizing::new(vec![0; data_key_bytes(input)?]);
+                self.env.fill(&mut data_key);
+                let made = self.encrypt(first, &data_key)?;
+                let shown = operation == "GenerateDataKey";
+                Ok(Made { plaintext: shown.then_some(data_key), ..made })
+            }
+        }
+    }
+
+    fn encrypt(&self, allowed: &Allowed, plain: &[u8]) -> Result<Made, Refusal> {
+        if plain.is_empty() || plain.len() > limits::PLAINTEXT_MAX_BYTES {
+            return Err(validation("Plaintext must have between 1 and 4096 bytes"));
+        }
+        let id = allowed.key.backing_keys.last();
+        let id = *id.ok_or_else(|| forbidden("the key has no backing key"))?;
+        let secret = self.backing_key(allowed, &id)?;
+        let domain = &self.domain.id;
+        let context = &allowed.context;
+        let blob = blob::encrypt(domain, &id, secret.expose(), context, plain, &*self.env);
+        let ciphertext = blob.map_err(|_| refuse::internal("the plaintext cannot be encrypted"))?;
+        Ok(Made { ciphertext: Some(ciphertext), backing_keys: vec![id], plaintext: None })
+    }
+
+    fn decrypt(
+        &self,
+        allowed: &Allowed,
+        input: &Value,
+    ) -> Result<(Zeroizing<Vec<u8>>, [u8; 16]), Refusal> {
+        let blob = kms::ciphertext(input).ok_or_else(invalid_ciphertext)?;
+        let header: Header = blob::header(blob).ok_or_else(invalid_ciphertext)?;
+        if header.domain != self.domain.id {
+            return Err(invalid_ciphertext());
+        }
+        let id = header.backing_key;
+        if !allowed.key.backing_keys.contains(&id) {
+            return Err(match self.catalogue().key_of(&id) {
+                Some(_) => client(
+                    "IncorrectKeyException",
+                    "The key ID in the request does not identify a CMK that can perform this operation.",
+                ),
+                None => invalid_ciphertext(),
+            });
+        }
+        let secret = self.backing_key(allowed, &id)?;
+        let plain = blob::decrypt(&header, secret.expose(), &allowed.context, blob);
+        Ok((plain.ok_or_else(invalid_ciphertext)?, id))
+    }
+
+    fn backing_key(&self, allowed: &Allowed, id: &[u8; 16]) -> Result<Arc<Slot>, Refusal> {
+        let at = allowed.key.backing_keys.iter().position(|known| known == id);
+        let token = at.and_then(|at| allowed.tokens.get(at));
+        let token = token.ok_or_else(|| forbidden("the token of the backing key is missing"))?;
+        let secret = self.domain.unwrap(&allowed.key, &allowed.digest, id, token);
+        secret.ok_or_else(|| forbidden("the token does not belong to the key"))
+    }
+
+    fn answer(
+        &self,
+        admitted: &Admitted,
+        handle: &Handle,
+        allowed: Vec<Allowed>,
+        made: Made,
+        record: &use_record::Use,
+    ) -> Result<Used, Refusal> {
+        let (plaintext, sealed) = self.deliver(admitted, handle, made.plaintext)?;
+        let mut position = None;
+        for (one, id) in allowed.iter().zip(&made.backing_keys) {
+            position = Some(self.record(use_record::Use {
+                op: one.action.to_owned(),
+                key: Some(one.key.arn.clone()),
+                backing_key: Some(*id),
+                context: Some(context_digest(&one.context)),
+                policy: Some(Hash(one.key.policy_digest)),
+                basis: basis(one.basis),
+                ..record.clone()
+            }));
+        }
+        Ok(Used {
+            plaintext,
+            ciphertext: made.ciphertext,
+            material_ids: made.backing_keys.iter().map(material_id).collect(),
+            basis: allowed.iter().map(|one| one.basis.name().to_owned()).collect(),
+            keys: allowed.into_iter().map(|one| one.key.arn).collect(),
+            sealed,
+            handle: *handle,
+            position: position.ok_or_else(|| refuse::internal("a use without a key"))?,
+        })
+    }
+
+    /// A direct caller's plaintext goes through front; a holder's is sealed to its channel.
+    fn deliver(
+        &self,
+        admitted: &Admitted,
+        handle: &Handle,
+        plaintext: Option<Zeroizing<Vec<u8>>>,
+    ) -> Result<(Option<SecretBytes>, Option<Vec<u8>>), Refusal> {
+        let Some(plaintext) = plaintext else { return Ok((None, None)) };
+        let Some(forward) = &admitted.forwarded else {
+            return Ok((Some(SecretBytes::new(plaintext.to_vec())), None));
+        };
+        let channels = self.channels();
+        let keys = channels.get(forward.holder);
+        let sealed = keys.and_then(|keys| keys.seal(handle, &plaintext, &*self.env));
+        let sealed = sealed.ok_or_else(|| refuse::unavailable("the holder has no channel now"))?;
+        Ok((None, Some(sealed)))
+    }
+
+    /// No key is used; identity policies alone decide, in front.
+    fn random(
+        &self,
+        admitted: &Admitted,
+        asked: &Use,
+        record: &use_record::Use,
+    ) -> Result<Used, Refusal> {
+        if !asked.delegated || !asked.keys.is_empty() {
+            let who = facts::display(&admitted.caller);
+            return Err(refuse::kms_denied(who, "kms:GenerateRandom", None));
+        }
+        if admitted.input.member("CustomKeyStoreId").is_some() {
+            return Err(unsupported("custom key stores"));
+        }
+        let bytes = byte_count(&admitted.input)?;
+        let bytes = bytes.ok_or_else(|| validation("NumberOfBytes must be given"))?;
+        let mut random = Zeroizing::new(vec![0; bytes]);
+        self.env.fill(&mut random);
+        let (plaintext, sealed) = self.deliver(admitted, &asked.handle, Some(random))?;
+        let basis = use_record::Basis::Delegated;
+        let position: UsePosition = self.record(use_record::Use { basis, ..record.clone() });
+        Ok(Used {
+            plaintext,
+            ciphertext: None,
+            keys: Vec::new(),
+            material_ids: Vec::new(),
+            sealed,
+            handle: asked.handle,
+            basis: Vec::new(),
+            position,
+        })
+    }
+}
+
+/// The key does not exist. Front answers for foreign accounts' keys before it asks keyd.
+pub(crate) fn not_found(name: &KeyName) -> Refusal {
+    match name {
+        KeyName::Given(text) if text.contains("alias/") => {
+            client("NotFoundException", format!("Alias {text} is not found."))
+        }
+        KeyName::Given(text) => client("NotFoundException", format!("Invalid keyId '{text}'")),
+        KeyName::OfBlob(_) => invalid_ciphertext(),
+    }
+}
+
+/// The state allows uses (AWS KMS, "Key states"), and the key is one that encrypts.
+fn check_usable(key: &KeyDescriptor) -> Result<(), Refusal> {
+    let arn = &key.arn;
+    match key.state {
+        KeyState::Enabled => {}
+        KeyState::Disabled => {
+            return Err(client("DisabledException", format!("{arn} is disabled.")));
+        }
+        KeyState::PendingDeletion | KeyState::Destroyed => return Err(pending_deletion(arn)),
+    }
+    if key.usage != "ENCRYPT_DECRYPT" || key.spec != SYMMETRIC {
+        let text =
+            format!("{arn} key usage is {} which is not valid for this operation.", key.usage);
+        return Err(client("InvalidKeyUsageException", text));
+    }
+    Ok(())
+}
+
+/// The answer for a key that is to be deleted.
+pub(crate) fn pending_deletion(arn: &Arn) -> Refusal {
+    client("KMSInvalidStateException", format!("{arn} is pending deletion."))
+}
+
+fn refuse_unsupported(input: &Value) -> Result<(), Refusal> {
+    if input.member("Recipient").is_some() {
+        return Err(unsupported("recipients with attestation documents"));
+    }
+    let algorithms =
+        ["EncryptionAlgorithm", "SourceEncryptionAlgorithm", "DestinationEncryptionAlgorithm"];
+    for name in algorithms {
+        let given = input.member(name).and_then(Value::text);
+        if given.is_some_and(|given| given != SYMMETRIC) {
+            let text = "The encryption algorithm is not valid for a symmetric encryption KMS key.";
+            return Err(client("InvalidKeyUsageException", text));
+        }
+    }
+    for name in ["EncryptionContext", "SourceEncryptionContext", "DestinationEncryptionContext"] {
+        let Some(Value::Map(pairs)) = input.member(name) else { continue };
+        let size = |value: &Value| value.text().map_or(0, str::len);
+        let bytes: usize = pairs.iter().map(|(key, value)| key.len() + size(value)).sum();
+        if bytes > limits::CONTEXT_MAX_BYTES {
+            return Err(validation(format!("{name} must have at most 8192 bytes")));
+        }
+    }
+    Ok(())
+}
+
+/// The length of a data key: exactly one of KeySpec and NumberOfBytes says it.
+fn data_key_bytes(input: &Value) -> Result<usize, Refusal> {
+    match (input.member("KeySpec").and_then(Value::text), byte_count(input)?) {
+        (Some("AES_256"), None) => Ok(32),
+        (Some("AES_128"), None) => Ok(16),
+        (None, Some(bytes)) => Ok(bytes),
+        _ => Err(validation("Please specify either number of bytes or key spec.")),
+    }
+}
+
+fn byte_count(input: &Value) -> Result<Option<usize>, Refusal> {
+    match input.member("NumberOfBytes") {
+        None => Ok(None),
+        Some(Value::Int(bytes)) => match usize::try_from(*bytes) {
+            Ok(bytes) if (1..=limits::RANDOM_MAX_BYTES).contains(&bytes) => Ok(Some(bytes)),
+            _ => Err(validation("NumberOfBytes must be between 1 and 1024")),
+        },
+        Some(_) => Err(validation("NumberOfBytes must be a number")),
+    }
+}
+
+/// Condition keys of the key itself.
+pub(crate) fn key_facts(
+    context: &mut writ_policy::Context,
+    key: &KeyDescriptor,
+    admitted: &Admitted,
+) {
+    context
+        .insert("aws:ResourceAccount", key.account.to_string())
+        .insert("kms:CallerAccount", admitted.caller.account.to_string())
+        .insert("kms:KeyOrigin", key.origin.as_str())
+        .insert("kms:KeySpec", key.spec.as_str())
+        .insert("kms:KeyUsage", key.usage.as_str())
+        .insert("kms:EncryptionAlgorithm", SYMMETRIC)
+        .insert("kms:MultiRegion", if key.multi_region == 0 { "false" } else { "true" });
+    let named = admitted.input.member("KeyId").and_then(Value::text);
+    if let Some(alias) = named.and_then(|name| name.find("alias/").and_then(|at| name.get(at..))) {
+        context.insert("kms:RequestAlias", alias);
+    }
+}
+
+fn context_facts(facts: &mut writ_policy::Context, context: &EncryptionContext) {
+    for (key, value) in context {
+        facts.insert(&format!("kms:EncryptionContext:{key}"), value.as_str());
+    }
+    facts.insert_many("kms:EncryptionContextKeys", context.keys().map(String::as_str));
+}
+
+fn unsupported(what: &str) -> Refusal {
+    client("UnsupportedOperationException", format!("Writ does not support {what} yet."))
+}
+
+fn basis(basis: Basis) -> use_record::Basis {
+    match basis {
+        Basis::Policy => use_record::Basis::Policy,
+        Basis::Delegated => use_record::Basis::Delegated,
+    }
+}

@@ -1,0 +1,86 @@
+//! Group commit: durable records a second at 1, 16 and 64 clients, beside a raw loop of write and
+//! fdatasync on the same disk in the same run. The ratio is what a machine's noise leaves standing.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use writ_keyd_client::channel::Channel;
+use writ_keyd_client::protocol::Role;
+use writ_model::{Env as _, SystemEnv};
+use writ_trail::{Trail, TrailClient};
+
+#[path = "../tests/it/world.rs"]
+#[expect(dead_code, reason = "the bench needs a part of what the tests share")]
+mod world;
+
+const RUN: Duration = Duration::from_secs(3);
+
+fn main() {
+    let dir = tempfile::tempdir_in(".").expect("a directory on this disk");
+    let raw = raw(dir.path());
+    print(&format!("raw write and fdatasync of 1,433 bytes: {raw:.0}/s"));
+    for clients in [1, 16, 64] {
+        let (rate, p50, p99) = appends(dir.path(), clients);
+        print(&format!(
+            "{clients:>3} clients: {rate:>8.0} records/s, p50 {p50:?}, p99 {p99:?}, ratio {:.1}",
+            rate / raw
+        ));
+    }
+}
+
+fn print(line: &str) {
+    std::io::stdout().write_all(format!("{line}\n").as_bytes()).expect("standard output");
+}
+
+fn raw(dir: &Path) -> f64 {
+    let mut file = std::fs::File::create(dir.join("raw")).expect("a file");
+    let record = [7u8; 1433];
+    let begin = SystemEnv.monotonic();
+    let mut count = 0u32;
+    while SystemEnv.monotonic() - begin < RUN {
+        file.write_all(&record).expect("a write");
+        file.sync_data().expect("an fsync");
+        count += 1;
+    }
+    f64::from(count) / (SystemEnv.monotonic() - begin).as_secs_f64()
+}
+
+fn appends(dir: &Path, clients: u64) -> (f64, Duration, Duration) {
+    let mut config = world::config(&dir.join(format!("clients-{clients}")));
+    config.checkpoint_every = Duration::from_secs(1);
+    let trail = Trail::start(config, Arc::new(SystemEnv)).expect("a ledger");
+    let (ours, theirs) = Channel::pair().expect("a channel");
+    trail.attach(Role::Front, theirs).expect("the channel is served");
+    let client = TrailClient::new(ours).expect("a client");
+    let (running, count) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicU64::new(0)));
+    let begin = SystemEnv.monotonic();
+    let threads: Vec<_> = (0..clients)
+        .map(|n| {
+            let (client, running, count) = (client.clone(), running.clone(), count.clone());
+            std::thread::spawn(move || {
+                let mut times = Vec::new();
+                while running.load(Ordering::Relaxed) {
+                    let item = world::item(world::account(n), "Encrypt", None);
+                    let sent = SystemEnv.monotonic();
+                    world::append(&client, item).expect("an answer");
+                    times.push(SystemEnv.monotonic() - sent);
+                    count.fetch_add(1, Ordering::Relaxed);
+                }
+                times
+            })
+        })
+        .collect();
+    std::thread::sleep(RUN);
+    running.store(false, Ordering::Relaxed);
+    let mut times: Vec<Duration> =
+        threads.into_iter().flat_map(|thread| thread.join().expect("a client")).collect();
+    let elapsed = SystemEnv.monotonic() - begin;
+    world::end(&trail);
+    times.sort();
+    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
+    let rate = count.load(Ordering::Relaxed) as f64 / elapsed.as_secs_f64();
+    (rate, at(0.5), at(0.99))
+}

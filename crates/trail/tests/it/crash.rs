@@ -1,0 +1,129 @@
+//! A process that dies at each step: what it had answered is there, once, and the ledger goes on.
+//!
+//! The test starts itself as a child with a failpoint set; the child writes down each answer that it got.
+
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::path::Path;
+
+use writ_keyd_client::protocol::Role;
+use writ_proof::leaf::{leaf_hash, rec};
+use writ_proof::merkle::Frontier;
+use writ_proof::origin::LogName;
+use writ_trail::reader::Reader;
+use writ_trail::wal::{replay, segment_path};
+
+use super::world::{Keyd, account, append, client, end, item, start, wal_dir};
+
+const DIR: &str = "WRIT_TRAIL_TEST_DIR";
+
+fn directory() -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "a test's child is told its directory")]
+    std::env::var(DIR).ok()
+}
+
+/// Not a test of its own: what the child does.
+#[test]
+fn child_appends_until_it_dies() {
+    let Some(dir) = directory() else { return };
+    let dir = Path::new(&dir);
+    let keyd = Keyd::new();
+    let trail = start(dir);
+    keyd.attach(&trail);
+    let front = client(&trail, Role::Front);
+    let mut answered =
+        std::fs::File::options().create(true).append(true).open(dir.join("answered")).unwrap();
+    for n in 0..60 {
+        let item = item(account(n % 2), "Encrypt", None);
+        let id = item.event_id;
+        append(&front, item).unwrap();
+        writeln!(answered, "{id}").unwrap();
+    }
+    trail.wait_built(super::world::PATIENCE);
+    std::thread::sleep(std::time::Duration::from_millis(400));
+    end(&trail);
+}
+
+fn run_child(dir: &Path, points: &str) -> std::process::ExitStatus {
+    #[expect(clippy::disallowed_methods, reason = "the test starts itself as the child")]
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    child
+        .args(["crash::child_appends_until_it_dies", "--exact"])
+        .env(DIR, dir)
+        .env("WRIT_FAILPOINT", points)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null());
+    child.status().unwrap()
+}
+
+fn check(dir: &Path, point: &str) {
+    let answered = std::fs::read_to_string(dir.join("answered")).unwrap_or_default();
+    let trail = start(dir);
+    assert!(trail.wait_built(super::world::PATIENCE), "{point}");
+    end(&trail);
+    let reader = Reader::open(&dir.join("trail")).unwrap();
+    let mut found = BTreeSet::new();
+    for log in reader.logs().unwrap() {
+        let size = reader.size(log).unwrap();
+        let mut naive = Frontier::new();
+        for line in reader.lines(log, size) {
+            let line = line.unwrap();
+            assert_eq!(rec(line.leaf.kind, &line.record).unwrap(), line.leaf.rec, "{point}");
+            naive.append(leaf_hash(&line.bytes));
+            if matches!(log, LogName::Account(_)) {
+                assert!(found.insert(line.leaf.event_id.to_string()), "{point}: twice");
+            }
+        }
+        assert_eq!(Frontier::at(&reader.log(log), size).unwrap(), naive, "{point}: {log}");
+    }
+    let lost: Vec<&str> = answered.lines().filter(|id| !found.contains(*id)).collect();
+    let mut logged = BTreeSet::new();
+    replay(&wal_dir(dir), &mut |placed| {
+        for entry in &placed.located.frame.batch.entries {
+            logged.extend(entry.decoded_leaves().unwrap().iter().map(|l| l.event_id.to_string()));
+        }
+        Ok(())
+    })
+    .unwrap();
+    let lost_in_log = lost.iter().filter(|id| !logged.contains(**id)).count();
+    assert!(
+        lost.is_empty(),
+        "{point}: {} of {} answered are lost, {lost_in_log} of them in the log too",
+        lost.len(),
+        answered.lines().count(),
+    );
+}
+
+#[test]
+fn process_that_dies_at_any_step_has_lost_no_answer() {
+    let points = [
+        "trail.before_write:9",
+        "trail.after_write:9",
+        "trail.after_fsync:9",
+        "trail.before_ack:9",
+        "trail.before_tiles:3",
+        "trail.before_checkpoint:3",
+    ];
+    for point in points {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(!run_child(dir.path(), point).success(), "{point}: the child lived");
+        check(dir.path(), point);
+        assert!(run_child(dir.path(), "none").success(), "{point}: the ledger does not go on");
+        check(dir.path(), point);
+    }
+}
+
+/// A power failure: everything after the last fsync is gone. An answer before its fsync would show here.
+#[test]
+fn what_was_never_synced_was_never_answered() {
+    let dir = tempfile::tempdir().unwrap();
+    let status = run_child(dir.path(), "trail.fsync_off,trail.before_ack:20");
+    assert!(!status.success());
+    let synced = std::fs::read_to_string(wal_dir(dir.path()).join("synced")).unwrap();
+    let (segment, length) = synced.split_once(' ').unwrap();
+    let path = segment_path(&wal_dir(dir.path()), segment.parse().unwrap());
+    let file = std::fs::File::options().write(true).open(&path).unwrap();
+    file.set_len(length.parse().unwrap()).unwrap();
+    replay(&wal_dir(dir.path()), &mut |_| Ok(())).unwrap();
+    check(dir.path(), "fsync_off");
+}

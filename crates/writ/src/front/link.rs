@@ -1,0 +1,142 @@
+//! front's end of the channel to the gateway: KMS on customers' behalf, and the state feed.
+//!
+//! Requests are KMS calls with their tickets; each is answered in a task of its own. Pushes carry the
+//! feed: polls come in, state goes out. The peer is s3 because the channel is s3's.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Result;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, mpsc};
+use writ_keyd_client::channel::{Channel, Message, MessageKind, pack, unpack};
+use writ_proof::cbor;
+use writ_s3::kms_link::{KmsReply, KmsRequest, SealedKey};
+use writ_service::pipeline::Pipeline;
+use writ_store::{Kind, feed};
+
+/// KMS calls of the gateway that are in work at once; further ones wait in the channel.
+const IN_FLIGHT_MAX: usize = 512;
+/// Frames of the feed that wait for the gateway; when full the subscription waits too.
+const FRAMES_MAX: usize = 64;
+
+/// What the gateway needs of the state: who may sign, and what they may do. Keys and aliases stay here.
+const KINDS: [Kind; 7] = [
+    Kind::Account,
+    Kind::AccessKey,
+    Kind::Group,
+    Kind::ManagedPolicy,
+    Kind::Revocation,
+    Kind::Role,
+    Kind::User,
+];
+
+/// Serves the gateway over the newest channel to it.
+pub struct Gateway {
+    pipeline: Arc<Pipeline>,
+    runtime: Handle,
+}
+
+impl Gateway {
+    /// Begins to serve `channel`.
+    pub fn new(pipeline: Arc<Pipeline>, channel: Channel) -> Result<Gateway> {
+        let gateway = Gateway { pipeline, runtime: Handle::current() };
+        gateway.replace(channel)?;
+        Ok(gateway)
+    }
+
+    /// Serves a new channel after the gateway's restart; the old one ends by itself.
+    pub fn replace(&self, channel: Channel) -> std::io::Result<()> {
+        let channel = Arc::new(channel);
+        let (polls, incoming) = mpsc::channel(FRAMES_MAX);
+        let sender = Sender { channel: Arc::clone(&channel), order: Arc::default() };
+        self.serve_feed(incoming, sender.clone());
+        let (pipeline, runtime) = (Arc::clone(&self.pipeline), self.runtime.clone());
+        std::thread::Builder::new().name("s3-link".to_owned()).spawn(move || {
+            let slots = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
+            while let Ok(Some(packet)) = channel.recv() {
+                let Ok(messages) = unpack(&packet.bytes) else { break };
+                for message in messages {
+                    match message.kind {
+                        MessageKind::Push => {
+                            // A full queue loses a poll; the node asks again in 250 ms.
+                            polls.try_send(message.body).ok();
+                        }
+                        MessageKind::Request => {
+                            let Ok(slot) = runtime.block_on(Arc::clone(&slots).acquire_owned())
+                            else {
+                                return;
+                            };
+                            let (pipeline, sender) = (Arc::clone(&pipeline), sender.clone());
+                            let _runtime = runtime.enter();
+                            writ_service::task::spawn("forwarded", async move {
+                                answer(message, &pipeline, &sender).await;
+                                drop(slot);
+                            });
+                        }
+                        MessageKind::Reply => return,
+                    }
+                }
+            }
+        })?;
+        Ok(())
+    }
+
+    fn serve_feed(&self, mut incoming: mpsc::Receiver<Vec<u8>>, sender: Sender) {
+        let subscription = self.pipeline.store.subscribe(&KINDS);
+        let (outgoing, mut frames) = mpsc::channel::<Vec<u8>>(FRAMES_MAX);
+        let _runtime = self.runtime.enter();
+        writ_service::task::spawn("feed", async move {
+            if let Err(error) = feed::serve(subscription, &mut incoming, &outgoing).await {
+                tracing::warn!(%error, "the gateway's feed ended");
+            }
+        });
+        let send = move || {
+            while let Some(frame) = frames.blocking_recv() {
+                let push = Message { kind: MessageKind::Push, id: 0, body: frame };
+                if !sender.send(push) {
+                    return;
+                }
+            }
+        };
+        if let Err(error) = std::thread::Builder::new().name("s3-feed".to_owned()).spawn(send) {
+            tracing::error!(%error, "the gateway's feed has no thread");
+        }
+    }
+}
+
+/// Sends whole packets, one at a time.
+#[derive(Clone)]
+struct Sender {
+    channel: Arc<Channel>,
+    order: Arc<Mutex<()>>,
+}
+
+impl Sender {
+    /// False when the gateway is gone.
+    fn send(&self, message: Message) -> bool {
+        let _turn = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+        self.channel.send(&pack(&[message])).is_ok()
+    }
+}
+
+async fn answer(message: Message, pipeline: &Pipeline, sender: &Sender) {
+    let reply = match cbor::from_slice::<KmsRequest>(&message.body) {
+        Ok(request) => {
+            let (request_id, event_id) = writ_service::forward::new_ids(pipeline);
+            let forwarded = pipeline.forward(request.into_present(request_id, event_id)).await;
+            KmsReply {
+                status: forwarded.reply.status,
+                body: forwarded.reply.body,
+                sealed: forwarded.sealed.map(|(handle, sealed)| SealedKey { handle, sealed }),
+            }
+        }
+        Err(error) => {
+            tracing::error!(%error, "the gateway sent something that is no request");
+            KmsReply { status: 400, body: Vec::new(), sealed: None }
+        }
+    };
+    let (sender, body) = (sender.clone(), cbor::to_vec(&reply));
+    let message = Message { kind: MessageKind::Reply, id: message.id, body };
+    // Sending may block on a slow peer; a lost reply is the peer's timeout.
+    tokio::task::spawn_blocking(move || sender.send(message)).await.ok();
+}
