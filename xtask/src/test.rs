@@ -44,7 +44,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let named: Vec<&str> =
         arguments.iter().map(String::as_str).filter(|a| !a.starts_with("--")).collect();
     if named == ["list"] {
-        STAGES.iter().for_each(|s| println!("{}{}", s.name, if s.long { "  (--long)" } else { "" }));
+        STAGES
+            .iter()
+            .for_each(|s| println!("{}{}", s.name, if s.long { "  (--long)" } else { "" }));
         return Ok(());
     }
     if let Some(unknown) = named.iter().find(|n| !STAGES.iter().any(|s| s.name == **n)) {
@@ -91,7 +93,13 @@ fn codegen_check() -> Result<()> {
 
 fn lints() -> Result<()> {
     check(&mut cargo(&[
-        "clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings",
+        "clippy",
+        "--quiet",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
     ]))
 }
 
@@ -100,7 +108,9 @@ fn unit() -> Result<()> {
 }
 
 fn doc() -> Result<()> {
-    check(cargo(&["doc", "--quiet", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
+    check(
+        cargo(&["doc", "--quiet", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"),
+    )?;
     check(&mut cargo(&["test", "--quiet", "--doc", "-p", "writ-proof", "-p", "writ-policy"]))
 }
 

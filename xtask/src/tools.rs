@@ -55,8 +55,11 @@ pub(crate) fn path() -> std::ffi::OsString {
 }
 
 fn debian() -> Result<()> {
-    let missing: Vec<&str> =
-        DEBIAN.iter().filter(|(_, program)| !exists(program)).map(|(package, _)| *package).collect();
+    let missing: Vec<&str> = DEBIAN
+        .iter()
+        .filter(|(_, program)| !exists(program))
+        .map(|(package, _)| *package)
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }
