@@ -1,0 +1,46 @@
+//! `keyd`: the key module. Everything that it opens it is given here; then its sandbox closes.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+use writ_keyd_client::protocol::Role;
+use writ_model::SystemEnv;
+
+use super::{Inherited, start_log};
+
+/// What the supervisor tells keyd.
+#[derive(Serialize, Deserialize)]
+pub struct KeydConfig {
+    /// The installation's name in the ledger.
+    pub site: String,
+}
+
+/// Runs until the supervisor says stop.
+pub fn run(mut inherited: Inherited) -> Result<()> {
+    start_log("keyd");
+    let line = inherited.control()?;
+    let result = serve(&mut inherited, &line);
+    if let Err(error) = &result {
+        line.failed(&format!("{error:#}"));
+    }
+    result
+}
+
+fn serve(inherited: &mut Inherited, line: &super::Line) -> Result<()> {
+    let config: KeydConfig = inherited.config()?;
+    let mut channels = Vec::new();
+    for role in [Role::Front, Role::S3, Role::Trail] {
+        channels.push((role, inherited.channel(role)?));
+    }
+    let config = writ_keyd::KeydConfig {
+        site: config.site.parse()?,
+        s3_domain: None,
+        root: File::from(inherited.fd("root")?),
+        head: File::from(inherited.fd("head")?),
+        channels,
+        control: line.channel(),
+    };
+    Ok(writ_keyd::run(config, Arc::new(SystemEnv))?)
+}
