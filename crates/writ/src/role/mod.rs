@@ -6,6 +6,7 @@ pub mod keyd;
 pub mod s3;
 pub mod trail;
 pub mod watch;
+mod watch_link;
 
 use std::collections::HashMap;
 use std::fs::File;

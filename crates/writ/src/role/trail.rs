@@ -54,11 +54,13 @@ fn serve(inherited: &mut Inherited, line: &Line, hardening: Vec<(String, String)
         .map(|witness| Ok(WitnessConfig { url: witness.url.clone(), key: witness.key.parse()? }))
         .collect();
 
+    let watch = super::watch_link::connector(&config.watch, &config.link, &genesis)?;
     let mut writer = WriterConfig::new(config.folder.clone(), Some(genesis));
     writer.segment_bytes = config.segment_bytes;
     writer.reserve_bytes = config.floor_bytes;
     writer.spool = Some(config.link.join(spool::FILE));
     writer.witnesses = witnesses?;
+    writer.watch = Some(watch);
 
     let trail = Arc::new(Trail::start(writer, Arc::new(SystemEnv))?);
     for role in [Role::Keyd, Role::Front, Role::S3] {
