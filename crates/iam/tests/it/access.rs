@@ -169,15 +169,10 @@ async fn policies_of_another_account_are_out_of_reach() {
         let error = w.err(&me, operation, &format!("PolicyArn={theirs}")).await;
         assert!(error.starts_with("AccessDenied"), "{operation}: {error}");
     }
-    for operation in ["AttachUserPolicy", "PutUserPermissionsBoundary"] {
-        let form = format!("UserName=ann&PolicyArn={theirs}&PermissionsBoundary={theirs}");
-        let error = w
-            .err(
-                &me,
-                operation,
-                &form.replacen("&P", if operation.starts_with('A') { "&P" } else { "&X" }, 1),
-            )
-            .await;
+    for (operation, name) in
+        [("AttachUserPolicy", "PolicyArn"), ("PutUserPermissionsBoundary", "PermissionsBoundary")]
+    {
+        let error = w.err(&me, operation, &format!("UserName=ann&{name}={theirs}")).await;
         assert!(error.starts_with("NoSuchEntity"), "{operation}: {error}");
     }
 }

@@ -120,7 +120,10 @@ async fn principal_that_was_deleted_stands_there_with_its_unique_id() {
     );
     let shown = |reply| at(&reply, "Role.AssumeRolePolicyDocument");
     assert_eq!(shown(w.ok(&me, "GetRole", "RoleName=R").await), enc(&trust(bob, ASSUME, "")));
-    w.ok(&root(AWAY), "DeleteUser", "UserName=bob").await;
+    w.ok(&root(AWAY), "UpdateUser", "UserName=bob&NewUserName=rob").await;
+    let rob = "arn:aws:iam::444455556666:user/p/rob";
+    assert_eq!(shown(w.ok(&me, "GetRole", "RoleName=R").await), enc(&trust(rob, ASSUME, "")));
+    w.ok(&root(AWAY), "DeleteUser", "UserName=rob").await;
     assert_eq!(shown(w.ok(&me, "GetRole", "RoleName=R").await), enc(&trust(&id, ASSUME, "")));
     // The name alone does not bring the right back.
     w.ok(&root(AWAY), "CreateUser", "UserName=bob&Path=/p/").await;
