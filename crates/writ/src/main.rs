@@ -29,8 +29,7 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Up { data, listen, account, region } => {
-            let overrides =
-                up::config::Overrides { listen, regions: region, accounts: account };
+            let overrides = up::config::Overrides { listen, regions: region, accounts: account };
             role::start_log("supervisor");
             up::run(&data, &overrides, |ready| eprintln!("{}", status::banner(ready, &data)))?;
         }

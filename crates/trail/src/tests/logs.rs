@@ -68,6 +68,7 @@ fn only_the_widest_partial_tile_is_kept() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the test damages a file")]
 fn changed_record_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let files = files(dir.path());

@@ -140,7 +140,8 @@ async fn load(keyd: &KeydClient, snapshot: &Snapshot) -> Result<()> {
     let last = batches.pop().unwrap_or_default();
     let epoch = snapshot.epoch();
     for descriptors in batches {
-        ask(keyd, Command::Load(Load { descriptors, ended: Vec::new(), last: false, epoch })).await?;
+        ask(keyd, Command::Load(Load { descriptors, ended: Vec::new(), last: false, epoch }))
+            .await?;
     }
     ask(keyd, Command::Load(Load { descriptors: last, ended, last: true, epoch })).await
 }

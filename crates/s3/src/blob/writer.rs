@@ -1,0 +1,82 @@
+//! A file that does not exist until it is complete and durable.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::{Blobs, make_folder, sync_folder};
+use crate::S3Error;
+
+/// A file in `tmp`. Dropped without [`FileWriter::seal`], it is unlinked.
+pub struct FileWriter {
+    blobs: Arc<Blobs>,
+    path: PathBuf,
+    file: File,
+    sealed: bool,
+}
+
+impl FileWriter {
+    pub(super) fn create(
+        blobs: Arc<Blobs>,
+        path: PathBuf,
+        expected_bytes: Option<u64>,
+    ) -> Result<FileWriter, S3Error> {
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(blobs.fail("creating a file"))?;
+        let writer = FileWriter { blobs, path, file, sealed: false };
+        if let Some(bytes) = expected_bytes.filter(|b| *b > 0) {
+            writer.reserve(bytes)?;
+        }
+        Ok(writer)
+    }
+
+    /// Takes the space at once, where the file system can, so that a full disk refuses early.
+    fn reserve(&self, bytes: u64) -> Result<(), S3Error> {
+        use rustix::fs::{FallocateFlags, fallocate};
+        match fallocate(&self.file, FallocateFlags::KEEP_SIZE, 0, bytes) {
+            Err(rustix::io::Errno::NOSPC) => Err(S3Error::Full { reason: "the disk is full" }),
+            // Not every file system has it; then the write itself tells.
+            _ => Ok(()),
+        }
+    }
+
+    /// Appends bytes.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), S3Error> {
+        self.file.write_all(bytes).map_err(|source| {
+            // A full disk is a state, not a fault: the volume serves again when there is room.
+            if source.kind() == std::io::ErrorKind::StorageFull {
+                return S3Error::Full { reason: "the disk is full" };
+            }
+            self.blobs.fail("writing a file")(source)
+        })
+    }
+
+    /// Makes the file durable under its name.
+    pub fn seal(mut self, name: &str) -> Result<(), S3Error> {
+        let blobs = Arc::clone(&self.blobs);
+        let path = blobs.path(name);
+        self.file.sync_all().map_err(blobs.fail("syncing a file"))?;
+        let folder = path.parent().unwrap_or(&blobs.root);
+        if let Some(parent) = folder.parent() {
+            make_folder(parent)?;
+        }
+        make_folder(folder)?;
+        fs::rename(&self.path, &path).map_err(blobs.fail("renaming a file"))?;
+        self.sealed = true;
+        sync_folder(folder).map_err(blobs.fail("syncing a folder"))
+    }
+}
+
+impl Drop for FileWriter {
+    fn drop(&mut self) {
+        if !self.sealed && fs::remove_file(&self.path).is_err() {
+            tracing::warn!("a temporary file stays until the next start");
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Verified plaintext on its way out, a step at a time.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use writ_aws::ApiError;
+
+use super::fault::{internal, storage};
+use super::reply::ReplyBody;
+use super::streams::{Admission, Guard, Streams};
+use crate::S3Error;
+use crate::blob::Blobs;
+use crate::format::{DataKey, Manifest, RangeCursor, SegmentReader};
+use crate::limits::STREAM_CHECK;
+use crate::task;
+
+/// A range of an object, opened in order.
+pub(crate) struct Source {
+    blobs: Arc<Blobs>,
+    key: DataKey,
+    /// Segments and ranges within them, last one first.
+    rest: Vec<(crate::format::SegmentRef, Range<u64>)>,
+    footer: u64,
+    current: Option<(File, RangeCursor)>,
+}
+
+impl Source {
+    /// The bytes `range` of the object that a verified manifest describes. `footer` is the length of
+    /// a whole object's footer.
+    pub(crate) fn new(
+        blobs: &Arc<Blobs>,
+        key: DataKey,
+        manifest: &Manifest,
+        range: &Range<u64>,
+        footer: u64,
+    ) -> Source {
+        let mut rest = Vec::new();
+        let mut at = 0;
+        for segment in &manifest.segments {
+            let end = at + segment.length;
+            let part = range.start.max(at)..range.end.min(end);
+            if part.start < part.end || (segment.length == 0 && manifest.segments.len() == 1) {
+                rest.push((segment.clone(), part.start - at..part.end.max(at) - at));
+            }
+            at = end;
+        }
+        rest.reverse();
+        Source { blobs: Arc::clone(blobs), key, rest, footer, current: None }
+    }
+
+    /// The next bytes, at most `frames` frames; none at the end. Blocks.
+    pub(crate) fn next(&mut self, frames: u64) -> Result<Option<Vec<u8>>, S3Error> {
+        loop {
+            if let Some((file, cursor)) = &mut self.current {
+                if let Some(bytes) = cursor.next(file, frames)? {
+                    return Ok(Some(bytes));
+                }
+                self.current = None;
+            }
+            let Some((segment, range)) = self.rest.pop() else { return Ok(None) };
+            let file = self.blobs.segment(segment.segment, segment.part)?;
+            let name = crate::index::segment_file(segment.segment, segment.part);
+            let footer = if segment.part == 0 { self.footer } else { 0 };
+            let reader = SegmentReader::open(
+                &file,
+                &name,
+                &self.key,
+                &segment.header_digest,
+                segment.length,
+                footer,
+            )?;
+            self.current = Some((file, reader.range(range)));
+        }
+    }
+}
+
+/// A download whose first bytes have been verified, so that its head may be sent.
+pub(crate) struct Download {
+    source: Source,
+    first: Option<Vec<u8>>,
+    length: u64,
+    streams: Arc<Streams>,
+    admission: Admission,
+    guard: Guard,
+}
+
+impl Download {
+    /// Prepares `length` bytes from `source`.
+    pub(crate) fn new(
+        source: Source,
+        length: u64,
+        streams: &Arc<Streams>,
+        admission: Admission,
+        guard: Guard,
+    ) -> Download {
+        Download { source, first: None, length, streams: Arc::clone(streams), admission, guard }
+    }
+
+    /// Opens the first step. A failure here is still an answer, not a broken connection.
+    pub(crate) async fn open(mut self) -> Result<Download, ApiError> {
+        let frames = self.streams.frames_a_step();
+        let step = task::blocking(move || {
+            let first = self.source.next(frames);
+            (self, first)
+        });
+        let (mut download, first) = step.await.ok_or_else(internal)?;
+        download.first = first.map_err(|e| storage(&e))?;
+        Ok(download)
+    }
+
+    /// The body. It breaks off when a frame does not open or the stream is ended.
+    pub(crate) fn into_body(self) -> ReplyBody {
+        let (pieces, receiver) = mpsc::channel(1);
+        let left = self.length;
+        task::spawn("download", self.run(pieces));
+        ReplyBody::Stream { pieces: receiver, left }
+    }
+
+    async fn run(self, pieces: mpsc::Sender<io::Result<Bytes>>) {
+        let Download { mut source, mut first, streams, admission, mut guard, .. } = self;
+        loop {
+            let piece = match first.take() {
+                Some(bytes) => Ok(Some(bytes)),
+                None => {
+                    let frames = streams.frames_a_step();
+                    let step = task::blocking(move || {
+                        let next = source.next(frames);
+                        (source, next)
+                    });
+                    let Some((back, next)) = step.await else { return };
+                    source = back;
+                    next
+                }
+            };
+            match piece {
+                Ok(Some(bytes)) => {
+                    if !send(&pieces, Bytes::from(bytes), &mut guard).await {
+                        break;
+                    }
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::error!(%error, "a download broke off; `writ s3 fsck` names the file");
+                    pieces.send(Err(io::ErrorKind::InvalidData.into())).await.ok();
+                    break;
+                }
+            }
+        }
+        drop(admission);
+    }
+}
+
+/// Sends a piece while the stream may go on; false if it is over. Dropping the sender before the last
+/// byte resets the connection.
+async fn send(pieces: &mpsc::Sender<io::Result<Bytes>>, bytes: Bytes, guard: &mut Guard) -> bool {
+    loop {
+        if !guard.holds() {
+            tracing::info!("a download was ended: its caller's access is over");
+            return false;
+        }
+        match tokio::time::timeout(STREAM_CHECK, pieces.reserve()).await {
+            Ok(Ok(place)) => {
+                place.send(Ok(bytes));
+                return true;
+            }
+            Ok(Err(_)) => return false,
+            Err(_) => {}
+        }
+    }
+}

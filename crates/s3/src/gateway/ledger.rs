@@ -1,0 +1,131 @@
+//! Records: made before the effect, durable before the reply.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use writ_model::Env;
+use writ_proof::append::AppendItem;
+use writ_proof::cbor;
+use writ_proof::leaf::Commit;
+use writ_trail::client::TrailClient;
+use writ_trail::record::{Record, mark_reply_lost};
+
+use crate::S3Error;
+use crate::index::{Change, CommitError, Index, OutboxRow};
+
+/// The ledger and the outbox.
+pub(crate) struct Ledger {
+    trail: TrailClient,
+    /// Set when an append failed: no mutation is taken until the outbox has been drained.
+    behind: AtomicBool,
+}
+
+/// Why a call could not be recorded.
+pub(crate) enum Unrecorded {
+    /// The change was not made.
+    Commit(CommitError),
+    /// The ledger did not acknowledge.
+    Ledger,
+}
+
+impl Ledger {
+    pub(crate) fn new(trail: TrailClient) -> Ledger {
+        Ledger { trail, behind: AtomicBool::new(false) }
+    }
+
+    /// Records a call that changed nothing.
+    pub(crate) async fn append(&self, records: Vec<Record>) -> Result<u64, Unrecorded> {
+        let items = records.into_iter().map(|record| record.into_item(None)).collect();
+        self.send(items).await
+    }
+
+    /// Commits with records in the outbox, has them acknowledged, and waits until all is visible.
+    pub(crate) async fn commit(
+        &self,
+        index: &Index,
+        change: Change,
+        records: Vec<Record>,
+    ) -> Result<u64, Unrecorded> {
+        if self.behind.load(Ordering::Acquire) {
+            return Err(Unrecorded::Ledger);
+        }
+        let items: Vec<AppendItem> =
+            records.into_iter().map(|record| record.into_item(None)).collect();
+        let stored = items.iter().map(cbor::to_vec).collect();
+        let rev = index.commit(change, stored).await.map_err(Unrecorded::Commit)?;
+        let count = u32::try_from(items.len()).unwrap_or(u32::MAX);
+        let placed = (0u32..).zip(items).map(|(ordinal, mut item)| {
+            item.commit = Some(place(index, rev, ordinal, count));
+            item
+        });
+        let sent = self.send(placed.collect()).await;
+        if sent.is_err() {
+            self.behind.store(true, Ordering::Release);
+            return sent;
+        }
+        index.acknowledge(rev);
+        index.published(rev).await;
+        sent
+    }
+
+    /// Sends what the outbox holds, in order. At start, before the listener opens, each record says
+    /// that its reply was lost.
+    pub(crate) async fn drain(&self, index: &Index, at_start: bool) -> Result<u64, S3Error> {
+        let rows = index.outbox()?;
+        let mut sent = 0;
+        for commit in rows.chunk_by(|a, b| a.rev == b.rev) {
+            let items = commit.iter().map(|row| item(index, row, at_start));
+            let items = items.collect::<Result<_, _>>()?;
+            let refused = |_| S3Error::Stopped { what: "the ledger" };
+            self.send(items).await.map_err(refused)?;
+            if let Some(row) = commit.first() {
+                index.acknowledge(row.rev);
+            }
+            sent += 1;
+        }
+        self.behind.store(false, Ordering::Release);
+        Ok(sent)
+    }
+
+    /// True while the outbox waits for the ledger.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.behind.load(Ordering::Acquire)
+    }
+
+    /// Answers where the first record lies in the write-ahead log.
+    async fn send(&self, items: Vec<AppendItem>) -> Result<u64, Unrecorded> {
+        match self.trail.append(items).await {
+            Ok(positions) => Ok(positions.first().map_or(0, |position| position.wal)),
+            Err(error) => {
+                tracing::warn!(%error, "the ledger did not take a record");
+                Err(Unrecorded::Ledger)
+            }
+        }
+    }
+}
+
+fn place(index: &Index, rev: u64, ordinal: u32, count: u32) -> Commit {
+    Commit { epoch: index.epoch(), rev, ordinal, count, replaces: None }
+}
+
+fn item(index: &Index, row: &OutboxRow, at_start: bool) -> Result<AppendItem, S3Error> {
+    let mut item: AppendItem = cbor::from_slice(&row.item)
+        .map_err(|source| S3Error::Decode { what: "a record in the outbox", source })?;
+    item.commit = Some(place(index, row.rev, row.ordinal, row.count));
+    if at_start {
+        match mark_reply_lost(&item.record) {
+            Ok(record) => item.record = record,
+            Err(error) => tracing::warn!(%error, "a record cannot say that its reply was lost"),
+        }
+    }
+    Ok(item)
+}
+
+/// How long a drain waits before it tries again.
+pub(crate) const DRAIN_PAUSE: std::time::Duration = std::time::Duration::from_millis(250);
+
+/// Draws `N` random bytes.
+pub(crate) fn random<const N: usize>(env: &dyn Env) -> [u8; N] {
+    let mut bytes = [0; N];
+    env.fill(&mut bytes);
+    bytes
+}

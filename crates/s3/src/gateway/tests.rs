@@ -1,0 +1,323 @@
+//! The gateway over a real socket, with a key module, a KMS and a ledger that play their parts over
+//! real channels: what a client sees, what the ledger was told, what lies on the disk.
+
+mod client;
+mod peers;
+
+use client::{Answer, Client};
+use peers::World;
+
+const MIB: usize = 1024 * 1024;
+
+fn bytes(n: usize) -> Vec<u8> {
+    (0..n).map(|i| u8::try_from((i * 31 + i / 251) % 251).unwrap()).collect()
+}
+
+async fn bucket() -> (World, Client) {
+    let world = World::start().await;
+    let client = world.client();
+    client.ask("PUT", "/photos", &[], b"").await.expect(200);
+    (world, client)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn object_comes_back_and_lies_encrypted() {
+    let (world, client) = bucket().await;
+    let marked = b"a window of plaintext that must not be on the disk".repeat(4_000);
+    let put = client.ask("PUT", "/photos/a%20b", &[("x-amz-meta-who", "me")], &marked).await;
+    put.expect(200);
+    assert_eq!(put.header("x-amz-server-side-encryption"), Some("aws:kms"));
+    assert!(put.header("x-amz-checksum-crc64nvme").is_some());
+    let get = client.ask("GET", "/photos/a%20b", &[], b"").await;
+    get.expect(200);
+    assert_eq!(get.body, marked);
+    assert_eq!(get.header("x-amz-meta-who"), Some("me"));
+    assert_eq!(get.header("etag"), put.header("etag"));
+    assert!(world.disk_files() > 2);
+    assert!(!world.disk_holds(&marked[..16]), "plaintext on the disk");
+    let names = world.recorded();
+    assert_eq!(names, ["CreateBucket", "PutObject", "GetObject"]);
+    assert_eq!(world.kms_calls(), ["GenerateDataKey", "Decrypt"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ranges_and_conditions_answer_as_s3() {
+    let (_world, client) = bucket().await;
+    let data = bytes(3 * 65_536 + 7);
+    let put = client.ask("PUT", "/photos/k", &[], &data).await;
+    let etag = put.header("etag").unwrap().to_owned();
+    for (range, from, to) in [
+        ("bytes=0-0", 0, 1),
+        ("bytes=65535-65536", 65_535, 65_537),
+        ("bytes=131072-", 131_072, data.len()),
+        ("bytes=-5", data.len() - 5, data.len()),
+    ] {
+        let get = client.ask("GET", "/photos/k", &[("range", range)], b"").await;
+        get.expect(206);
+        assert_eq!(get.body, data[from..to], "{range}");
+        let expected = format!("bytes {from}-{}/{}", to - 1, data.len());
+        assert_eq!(get.header("content-range"), Some(expected.as_str()));
+    }
+    let beyond = client.ask("GET", "/photos/k", &[("range", "bytes=999999-")], b"").await;
+    beyond.refused(416, "InvalidRange");
+    assert_eq!(beyond.header("content-range"), Some(&*format!("bytes */{}", data.len())));
+    let same = client.ask("GET", "/photos/k", &[("if-none-match", &etag)], b"").await;
+    same.expect(304);
+    assert_eq!((same.body.len(), same.header("etag")), (0, Some(etag.as_str())));
+    let other = client.ask("GET", "/photos/k", &[("if-match", "\"x\"")], b"").await;
+    other.refused(412, "PreconditionFailed");
+    let again = client.ask("PUT", "/photos/k", &[("if-none-match", "*")], b"x").await;
+    again.refused(412, "PreconditionFailed");
+    let head = client.ask("HEAD", "/photos/k", &[], b"").await;
+    head.expect(200);
+    assert_eq!(head.header("content-length"), Some(&*data.len().to_string()));
+    client.ask("HEAD", "/photos/none", &[], b"").await.expect(404);
+    client.ask("GET", "/photos/none", &[], b"").await.refused(404, "NoSuchKey");
+    client.ask("GET", "/nothing/none", &[], b"").await.refused(404, "NoSuchBucket");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_bodies_leave_nothing() {
+    let (world, client) = bucket().await;
+    let wrong_md5 = [("content-md5", "1B2M2Y8AsgTpgAmY7PhCfg==")];
+    client.ask("PUT", "/photos/k", &wrong_md5, b"x").await.refused(400, "BadDigest");
+    client
+        .ask("PUT", "/photos/k", &[("content-md5", "junk")], b"x")
+        .await
+        .refused(400, "InvalidDigest");
+    let crc = [("x-amz-checksum-crc32", "AAAAAA==")];
+    client.ask("PUT", "/photos/k", &crc, b"x").await.refused(400, "BadDigest");
+    let two = [
+        ("x-amz-checksum-crc32", "AAAAAA=="),
+        ("x-amz-checksum-sha1", "2jmj7l5rSw0yVb/vlWAYkK/YBwk="),
+    ];
+    client.ask("PUT", "/photos/k", &two, b"x").await.refused(400, "InvalidRequest");
+    let hash = "00".repeat(32);
+    let lie = [("x-amz-content-sha256", hash.as_str())];
+    client.ask("PUT", "/photos/k", &lie, b"x").await.refused(400, "XAmzContentSHA256Mismatch");
+    client.ask("GET", "/photos/k", &[], b"").await.refused(404, "NoSuchKey");
+    assert_eq!(world.segments(), 0);
+    let acl = [("x-amz-acl", "public-read")];
+    client.ask("PUT", "/photos/k", &acl, b"x").await.refused(400, "AccessControlListNotSupported");
+    client.ask("PUT", "/photos?cors", &[], b"").await.refused(501, "NotImplemented");
+    client.ask("PUT", "/photos/k?tagging", &[], b"").await.refused(501, "NotImplemented");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chunked_body_with_trailer_is_checked() {
+    let (_world, client) = bucket().await;
+    let crc =
+        writ_aws::checksum::Checksum::of(writ_aws::checksum::Algorithm::Crc32, b"hello world");
+    let body = |crc: &str| {
+        format!("5\r\nhello\r\n6\r\n world\r\n0\r\nx-amz-checksum-crc32:{crc}\r\n\r\n").into_bytes()
+    };
+    let headers = [
+        ("x-amz-content-sha256", "STREAMING-UNSIGNED-PAYLOAD-TRAILER"),
+        ("x-amz-decoded-content-length", "11"),
+        ("x-amz-trailer", "x-amz-checksum-crc32"),
+        ("content-encoding", "aws-chunked"),
+    ];
+    let put = client.ask("PUT", "/photos/k", &headers, &body(&crc.base64())).await;
+    put.expect(200);
+    assert_eq!(put.header("x-amz-checksum-crc32"), Some(crc.base64().as_str()));
+    let checked = [("x-amz-checksum-mode", "ENABLED")];
+    let get = client.ask("GET", "/photos/k", &checked, b"").await;
+    assert_eq!(get.body, b"hello world");
+    assert_eq!(get.header("x-amz-checksum-crc32"), Some(crc.base64().as_str()));
+    assert_eq!(get.header("content-encoding"), None);
+    client.ask("PUT", "/photos/k", &headers, &body("AAAAAA==")).await.refused(400, "BadDigest");
+    let short = [headers[0], ("x-amz-decoded-content-length", "12"), headers[2]];
+    client
+        .ask("PUT", "/photos/k", &short, &body(&crc.base64()))
+        .await
+        .refused(400, "IncompleteBody");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn multipart_is_assembled_without_moving_bytes() {
+    let (world, client) = bucket().await;
+    let create = client.ask("POST", "/photos/big?uploads", &[], b"").await;
+    create.expect(200);
+    let id = create.element("UploadId").to_owned();
+    let data = bytes(5 * MIB + 1000);
+    let (one, two) = data.split_at(5 * MIB);
+    let second =
+        client.ask("PUT", &format!("/photos/big?partNumber=4&uploadId={id}"), &[], two).await;
+    let first =
+        client.ask("PUT", &format!("/photos/big?partNumber=2&uploadId={id}"), &[], one).await;
+    let list = client.ask("GET", &format!("/photos/big?uploadId={id}"), &[], b"").await;
+    assert_eq!(list.text().matches("<Part>").count(), 2);
+    let uploads = client.ask("GET", "/photos?uploads", &[], b"").await;
+    assert_eq!(uploads.element("UploadId"), id);
+    let part = |n: u32, part: &Answer| {
+        let etag = part.header("etag").unwrap();
+        format!("<Part><PartNumber>{n}</PartNumber><ETag>{etag}</ETag></Part>")
+    };
+    let body = |parts: &[String]| {
+        let xmlns = "http://s3.amazonaws.com/doc/2006-03-01/";
+        let parts = parts.concat();
+        format!("<CompleteMultipartUpload xmlns=\"{xmlns}\">{parts}</CompleteMultipartUpload>")
+    };
+    let path = format!("/photos/big?uploadId={id}");
+    let swapped = body(&[part(4, &second), part(2, &first)]);
+    client.ask("POST", &path, &[], swapped.as_bytes()).await.refused(400, "InvalidPartOrder");
+    let wrong = body(&[part(2, &second)]);
+    client.ask("POST", &path, &[], wrong.as_bytes()).await.refused(400, "InvalidPart");
+    let right = body(&[part(2, &first), part(4, &second)]);
+    let done = client.ask("POST", &path, &[], right.as_bytes()).await;
+    done.expect(200);
+    assert!(done.element("ETag").ends_with("-2&quot;") || done.element("ETag").ends_with("-2\""));
+    let sum = writ_aws::checksum::Checksum::of(writ_aws::checksum::Algorithm::Crc64Nvme, &data);
+    assert_eq!(done.element("ChecksumCRC64NVME"), sum.base64());
+    let again = client.ask("POST", &path, &[], right.as_bytes()).await;
+    again.expect(200);
+    assert_eq!(again.element("ETag"), done.element("ETag"));
+    assert_eq!(client.ask("GET", "/photos/big", &[], b"").await.body, data);
+    let across = client.ask("GET", "/photos/big", &[("range", "bytes=5242878-5242881")], b"").await;
+    assert_eq!(across.body, data[5_242_878..5_242_882]);
+    let second = client.ask("GET", "/photos/big?partNumber=2", &[], b"").await;
+    second.expect(206);
+    assert_eq!((second.body.as_slice(), second.header("x-amz-mp-parts-count")), (two, Some("2")));
+    assert_eq!(world.segments(), 3, "two parts and a manifest");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_are_sealed_anew() {
+    let (world, client) = bucket().await;
+    let data = bytes(200_000);
+    client.ask("PUT", "/photos/k", &[("x-amz-meta-a", "1")], &data).await.expect(200);
+    let copy = client.ask("PUT", "/photos/copy", &[("x-amz-copy-source", "photos/k")], b"").await;
+    copy.expect(200);
+    let get = client.ask("GET", "/photos/copy", &[], b"").await;
+    assert_eq!((get.body.as_slice(), get.header("x-amz-meta-a")), (data.as_slice(), Some("1")));
+    let itself = client.ask("PUT", "/photos/k", &[("x-amz-copy-source", "/photos/k")], b"").await;
+    itself.refused(400, "InvalidRequest");
+    let create = client.ask("POST", "/photos/parts?uploads", &[], b"").await;
+    let id = create.element("UploadId").to_owned();
+    let headers = [("x-amz-copy-source", "photos/k"), ("x-amz-copy-source-range", "bytes=10-99")];
+    let path = format!("/photos/parts?partNumber=1&uploadId={id}");
+    client.ask("PUT", &path, &headers, b"").await.expect(200);
+    client.ask("DELETE", &format!("/photos/parts?uploadId={id}"), &[], b"").await.expect(204);
+    client
+        .ask("DELETE", &format!("/photos/parts?uploadId={id}"), &[], b"")
+        .await
+        .refused(404, "NoSuchUpload");
+    assert!(world.recorded().contains(&"UploadPartCopy".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_and_deletes_follow_the_keys() {
+    let (world, client) = bucket().await;
+    for key in ["a/1", "a/2", "b", "c%2Bd"] {
+        client.ask("PUT", &format!("/photos/{key}"), &[], b"x").await.expect(200);
+    }
+    let list =
+        client.ask("GET", "/photos?list-type=2&delimiter=%2F&encoding-type=url", &[], b"").await;
+    assert_eq!(list.element("KeyCount"), "3");
+    assert!(list.text().contains("<Key>c%2Bd</Key>"), "{}", list.text());
+    assert!(list.text().contains("<CommonPrefixes><Prefix>a/</Prefix>"), "{}", list.text());
+    let page = client.ask("GET", "/photos?list-type=2&max-keys=2", &[], b"").await;
+    let token = page.element("NextContinuationToken").to_owned();
+    let rest = client
+        .ask("GET", &format!("/photos?list-type=2&continuation-token={token}"), &[], b"")
+        .await;
+    assert_eq!(rest.element("KeyCount"), "2");
+    client
+        .ask("GET", "/photos?list-type=2&continuation-token=x", &[], b"")
+        .await
+        .refused(400, "InvalidArgument");
+    client.ask("GET", "/photos?max-keys=1", &[], b"").await.expect(200);
+    client.ask("DELETE", "/photos", &[], b"").await.refused(409, "BucketNotEmpty");
+    let body = b"<Delete><Object><Key>a/1</Key></Object><Object><Key>a/2</Key></Object><Object><Key>b</Key></Object></Delete>";
+    client.ask("POST", "/photos?delete", &[], body).await.refused(400, "InvalidRequest");
+    let crc = writ_aws::checksum::Checksum::of(writ_aws::checksum::Algorithm::Crc32, body).base64();
+    let deleted =
+        client.ask("POST", "/photos?delete", &[("x-amz-checksum-crc32", &crc)], body).await;
+    assert_eq!(deleted.text().matches("<Deleted>").count(), 3);
+    client.ask("DELETE", "/photos/c%2Bd", &[], b"").await.expect(204);
+    client.ask("DELETE", "/photos/c%2Bd", &[], b"").await.expect(204);
+    client.ask("DELETE", "/photos", &[], b"").await.expect(204);
+    let names = world.recorded();
+    assert_eq!(names.iter().filter(|n| *n == "DeleteObject").count(), 5);
+    let buckets = client.ask("GET", "/", &[], b"").await;
+    buckets.expect(200);
+    assert!(!buckets.text().contains("photos"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_answer_for_every_bucket() {
+    let (_world, client) = bucket().await;
+    for (query, expected) in [
+        ("location", "LocationConstraint"),
+        ("versioning", "VersioningConfiguration"),
+        ("encryption", "aws:kms"),
+        ("ownershipControls", "BucketOwnerEnforced"),
+        ("publicAccessBlock", "<BlockPublicPolicy>true</BlockPublicPolicy>"),
+        ("acl", "FULL_CONTROL"),
+    ] {
+        let answer = client.ask("GET", &format!("/photos?{query}"), &[], b"").await;
+        answer.expect(200);
+        assert!(answer.text().contains(expected), "{query}: {}", answer.text());
+    }
+    client.ask("GET", "/photos?policy", &[], b"").await.refused(404, "NoSuchBucketPolicy");
+    let public = br#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::photos/*"}]}"#;
+    client.ask("PUT", "/photos?policy", &[], public).await.refused(403, "AccessDenied");
+    let service = br#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"cloudtrail.amazonaws.com"},"Action":"s3:PutObject","Resource":"arn:aws:s3:::photos/*"}]}"#;
+    client.ask("PUT", "/photos?policy", &[], service).await.expect(204);
+    assert_eq!(client.ask("GET", "/photos?policy", &[], b"").await.body, service);
+    client.ask("DELETE", "/photos?policy", &[], b"").await.expect(204);
+    let head = client.ask("HEAD", "/photos", &[], b"").await;
+    assert_eq!(head.header("x-amz-bucket-region"), Some("us-east-1"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_answered_that_cannot_be_recorded() {
+    let (world, client) = bucket().await;
+    client.ask("PUT", "/photos/k", &[], b"one").await.expect(200);
+    world.close_ledger(true);
+    client.ask("GET", "/photos/k", &[], b"").await.refused(503, "ServiceUnavailable");
+    client.ask("GET", "/photos?list-type=2", &[], b"").await.refused(503, "ServiceUnavailable");
+    client.ask("PUT", "/photos/k", &[], b"two").await.refused(503, "ServiceUnavailable");
+    world.close_ledger(false);
+    for _ in 0..100 {
+        let get = client.ask("GET", "/photos/k", &[], b"").await;
+        if get.body == b"two" {
+            return;
+        }
+        assert!(get.status == 200 && get.body == b"one", "{}", get.status);
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("what was committed did not become visible");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c02_request_without_a_signature_reads_nothing() {
+    let (world, client) = bucket().await;
+    client.ask("PUT", "/photos/k", &[], b"secret").await.expect(200);
+    let before = world.kms_calls().len();
+    client.unsigned("GET", "/photos/k").await.refused(403, "AccessDenied");
+    client.unsigned("PUT", "/photos/k").await.refused(403, "AccessDenied");
+    assert_eq!(world.kms_calls().len(), before);
+    assert_eq!(world.recorded().len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c08_running_download_ends_when_its_key_is_deleted() {
+    let (world, client) = bucket().await;
+    let data = bytes(24 * MIB);
+    client.ask("PUT", "/photos/k", &[], &data).await.expect(200);
+    let mut stream = client.open("GET", "/photos/k").await;
+    stream.read_some(MIB).await;
+    world.end_access();
+    tokio::time::sleep(std::time::Duration::from_millis(600)).await;
+    let rest = stream.read_to_end().await;
+    assert!(rest < data.len() - 4 * MIB, "{rest} bytes still came");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damaged_object_is_an_error_and_never_a_short_answer() {
+    let (world, client) = bucket().await;
+    client.ask("PUT", "/photos/k", &[], &bytes(100_000)).await.expect(200);
+    world.damage_segments();
+    client.ask("GET", "/photos/k", &[], b"").await.refused(500, "InternalError");
+}

@@ -1,0 +1,338 @@
+//! The other processes, played: a key module that takes any signature, a KMS with one key, a ledger
+//! in memory. They speak the real protocols over real channels.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce as AeadNonce, UnboundKey};
+use aws_lc_rs::agreement::{EphemeralPrivateKey, UnparsedPublicKey, X25519, agree_ephemeral};
+use aws_lc_rs::{hkdf, rand};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use writ_aws::classify::{Request, classify};
+use writ_keyd_client::arena::Arena;
+use writ_keyd_client::caller::{Caller, CallerKind};
+use writ_keyd_client::channel::{Channel, Message, MessageKind, pack, unpack};
+use writ_keyd_client::client::Client as ChannelClient;
+use writ_keyd_client::protocol::{
+    Answer, Authenticate, Authenticated, Command, HelloReply, PROTOCOL, Reply, Role, Ticket,
+};
+use writ_keyd_client::secret::SecretBytes;
+use writ_model::{AccessKeyId, AccountId, Arn, Env, Nonce, Revision, SystemEnv, Timestamp, Uuid};
+use writ_proof::append::{AppendRefusal, AppendReply, Position};
+use writ_proof::cbor::{self, Decode, Encode, Writer};
+use writ_store::state::AccessKey;
+use writ_store::{Blob, Object, Snapshot};
+use writ_trail::client::TrailClient;
+use writ_trail::protocol::{Reply as TrailReply, Request as TrailRequest};
+
+use super::super::policies::SnapshotPolicies;
+use super::super::ports::State;
+use super::super::{Gateway, GatewayParts, serve};
+use super::client::Client;
+use crate::blob::Blobs;
+use crate::index::Index;
+use crate::keyd::Keyd;
+use crate::kms_link::{KmsReply, KmsRequest, SealedKey};
+
+const KEY_ARN: &str = "arn:aws:kms:us-east-1:123456789012:key/00000000-0000-4000-8000-000000000000";
+
+/// A gateway and its peers.
+pub(super) struct World {
+    address: SocketAddr,
+    access_key: AccessKeyId,
+    dir: tempfile::TempDir,
+    state: Arc<TestState>,
+    ledger: Arc<Mutex<Vec<Value>>>,
+    closed: Arc<AtomicBool>,
+    kms: Arc<Mutex<Vec<String>>>,
+}
+
+struct TestState(Mutex<Option<Arc<Snapshot>>>);
+
+impl State for TestState {
+    fn lease(&self) -> Option<Arc<Snapshot>> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+impl World {
+    pub(super) async fn start() -> World {
+        let env: Arc<dyn Env> = Arc::new(SystemEnv);
+        let account = AccountId::from_number(123_456_789_012).unwrap();
+        let access_key = AccessKeyId::long_term(account, &*env);
+        let key = AccessKey {
+            id: access_key.clone(),
+            user: None,
+            active: true,
+            created: Timestamp::from_secs(1),
+            wrapped: Blob::from(vec![1]),
+            descriptor: Blob::from(vec![1]),
+        };
+        let objects = [(Object::new(account, key), Revision(1))];
+        let snapshot = Snapshot::build(Uuid::random(&*env), Revision(1), objects);
+        let state = Arc::new(TestState(Mutex::new(Some(Arc::new(snapshot)))));
+
+        let seal_key = Arc::new(Mutex::new([0u8; 32]));
+        let keyd = keyd(access_key.clone(), account, Arc::clone(&seal_key));
+        let (ledger, closed) = (Arc::<Mutex<Vec<Value>>>::default(), Arc::<AtomicBool>::default());
+        let trail = trail(Arc::clone(&ledger), Arc::clone(&closed));
+        let kms = Arc::<Mutex<Vec<String>>>::default();
+        let front = front(seal_key, Arc::clone(&kms));
+
+        let dir = tempfile::tempdir().unwrap();
+        let region: writ_model::Region = "us-east-1".parse().unwrap();
+        let blobs = Arc::new(Blobs::open(dir.path(), &region, 0).unwrap());
+        let path = dir.path().join("index.sqlite");
+        let index = Arc::new(Index::open(&path, &region, Arc::clone(&env)).unwrap());
+        let arena = Arena::new(256).unwrap();
+        let keyd = Keyd::new(ChannelClient::new("keyd", keyd).unwrap(), arena);
+        keyd.hello().await.unwrap();
+        let gateway = Gateway::new(GatewayParts {
+            env,
+            region,
+            site: "test".parse().unwrap(),
+            index,
+            blobs,
+            keyd,
+            kms: ChannelClient::new("front", front).unwrap(),
+            trail: TrailClient::new(trail).unwrap(),
+            state: Arc::clone(&state) as Arc<dyn State>,
+            decide: Arc::new(SnapshotPolicies),
+        });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        crate::task::spawn("serve", serve(gateway, listener));
+        World { address, access_key, dir, state, ledger, closed, kms }
+    }
+
+    pub(super) fn client(&self) -> Client {
+        Client { address: self.address, access_key: self.access_key.to_string() }
+    }
+
+    /// Names of the recorded events, in order.
+    pub(super) fn recorded(&self) -> Vec<String> {
+        let events = self.ledger.lock().unwrap();
+        events.iter().map(|event| event["eventName"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Operations that KMS was asked for.
+    pub(super) fn kms_calls(&self) -> Vec<String> {
+        self.kms.lock().unwrap().clone()
+    }
+
+    pub(super) fn close_ledger(&self, closed: bool) {
+        self.closed.store(closed, Ordering::SeqCst);
+    }
+
+    /// Deletes the caller's access key.
+    pub(super) fn end_access(&self) {
+        let empty = Snapshot::empty(Uuid::random(&SystemEnv));
+        *self.state.0.lock().unwrap() = Some(Arc::new(empty));
+    }
+
+    fn files(&self) -> Vec<std::path::PathBuf> {
+        fn walk(folder: &Path, out: &mut Vec<std::path::PathBuf>) {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() { walk(&path, out) } else { out.push(path) }
+            }
+        }
+        let mut out = Vec::new();
+        walk(self.dir.path(), &mut out);
+        out
+    }
+
+    pub(super) fn disk_files(&self) -> usize {
+        self.files().len()
+    }
+
+    pub(super) fn disk_holds(&self, window: &[u8]) -> bool {
+        self.files().iter().any(|path| {
+            let bytes = std::fs::read(path).unwrap();
+            bytes.windows(window.len()).any(|w| w == window)
+        })
+    }
+
+    fn sealed(&self) -> Vec<std::path::PathBuf> {
+        let below = |path: &std::path::PathBuf| {
+            ["seg", "man"].iter().any(|tree| path.starts_with(self.dir.path().join(tree)))
+        };
+        self.files().into_iter().filter(below).collect()
+    }
+
+    /// Segment and manifest files.
+    pub(super) fn segments(&self) -> usize {
+        self.sealed().len()
+    }
+
+    /// Flips a bit in the first frame of every segment.
+    pub(super) fn damage_segments(&self) {
+        for path in self.sealed() {
+            let mut bytes = std::fs::read(&path).unwrap();
+            let header = usize::from(bytes[10]) * 256 + usize::from(bytes[11]);
+            bytes[12 + header + 5] ^= 1;
+            let mut file = std::fs::File::create(&path).unwrap();
+            std::io::Write::write_all(&mut file, &bytes).unwrap();
+        }
+    }
+}
+
+/// Serves one end of a new channel on a thread of its own; answers the other end.
+fn peer<Req: Decode, Rep: Encode>(mut answer: impl FnMut(Req) -> Rep + Send + 'static) -> Channel {
+    let (ours, theirs) = Channel::pair().unwrap();
+    std::thread::spawn(move || {
+        while let Ok(Some(packet)) = ours.recv() {
+            for message in unpack(&packet.bytes).unwrap() {
+                let request = cbor::from_slice(&message.body).unwrap();
+                let body = cbor::to_vec(&answer(request));
+                let reply = Message { kind: MessageKind::Reply, id: message.id, body };
+                if ours.send(&pack(&[reply])).is_err() {
+                    return;
+                }
+            }
+        }
+    });
+    theirs
+}
+
+fn keyd(access_key: AccessKeyId, account: AccountId, seal: Arc<Mutex<[u8; 32]>>) -> Channel {
+    peer(move |command: Command| {
+        Answer::Carried(match command {
+            Command::Hello(hello) => {
+                let (public, key) = agree(hello.x25519.unwrap());
+                *seal.lock().unwrap() = key;
+                Reply::Hello(HelloReply {
+                    protocol: PROTOCOL,
+                    role: Role::S3,
+                    boot: Uuid::random(&SystemEnv),
+                    x25519: Some(public),
+                })
+            }
+            Command::Authenticate(ask) => {
+                Reply::Authenticated(Box::new(authenticated(&ask, &access_key, account)))
+            }
+            Command::Chunks(_) => Reply::ChunksVerified,
+            _ => Reply::Done,
+        })
+    })
+}
+
+fn authenticated(ask: &Authenticate, key: &AccessKeyId, account: AccountId) -> Authenticated {
+    let request = Request {
+        method: &ask.method,
+        host: "",
+        path: &ask.path,
+        query: &ask.query,
+        headers: &ask.headers,
+        body: &[],
+        scope_service: Some("s3"),
+        s3_domain: None,
+    };
+    let operation = classify(&request).map_or("Unknown", |found| found.name);
+    let mut ticket = Writer::default();
+    ticket.array(4);
+    ticket.uint(1);
+    ticket.bytes(b"root");
+    ticket.array(0);
+    ticket.bytes(&[7; 32]);
+    Authenticated {
+        caller: Caller {
+            kind: CallerKind::Root,
+            account,
+            arn: Arn::root(account),
+            unique_id: account.to_string(),
+            user_name: None,
+            access_key_id: key.clone(),
+            session: None,
+        },
+        handle: Nonce([3; 16]),
+        service: "s3".to_owned(),
+        operation: operation.to_owned(),
+        request_digest: [1; 32],
+        signature_digest: [2; 32],
+        presigned: false,
+        ticket: Some(Ticket { ticket: SecretBytes::new(ticket.into_bytes()), context: Vec::new() }),
+        forwarded: None,
+        position: None,
+    }
+}
+
+/// keyd's side of the key agreement: its public key, and the key that seals results.
+fn agree(peer: [u8; 32]) -> ([u8; 32], [u8; 32]) {
+    let private = EphemeralPrivateKey::generate(&X25519, &rand::SystemRandom::new()).unwrap();
+    let public = <[u8; 32]>::try_from(private.compute_public_key().unwrap().as_ref()).unwrap();
+    let salt = [peer, public].concat();
+    let key = agree_ephemeral(private, UnparsedPublicKey::new(&X25519, peer), (), |shared| {
+        let mut key = [0; 32];
+        hkdf::Salt::new(hkdf::HKDF_SHA256, &salt)
+            .extract(shared)
+            .expand(&[b"writ-channel-seal-v1"], hkdf::HKDF_SHA256)
+            .unwrap()
+            .fill(&mut key)
+            .unwrap();
+        Ok(key)
+    });
+    (public, key.unwrap())
+}
+
+/// front with a KMS of one key. A data key opens only with the context that it was made with.
+fn front(seal: Arc<Mutex<[u8; 32]>>, calls: Arc<Mutex<Vec<String>>>) -> Channel {
+    let mut keys: HashMap<String, ([u8; 32], Value)> = HashMap::new();
+    peer(move |request: KmsRequest| {
+        let operation = request.target.strip_prefix("TrentService.").unwrap().to_owned();
+        calls.lock().unwrap().push(operation.clone());
+        let body: Value = serde_json::from_slice(&request.body).unwrap();
+        let context = body["EncryptionContext"].clone();
+        let mut data_key = [0u8; 32];
+        let reply = match operation.as_str() {
+            "GenerateDataKey" => {
+                SystemEnv.fill(&mut data_key);
+                let blob = STANDARD.encode(SystemEnv.nonce().0);
+                keys.insert(blob.clone(), (data_key, context));
+                json!({"CiphertextBlob": blob, "KeyId": KEY_ARN})
+            }
+            "Decrypt" => {
+                let (key, made_with) = keys.get(body["CiphertextBlob"].as_str().unwrap()).unwrap();
+                assert_eq!((made_with, &body["KeyId"]), (&context, &json!(KEY_ARN)));
+                data_key = *key;
+                json!({"KeyId": KEY_ARN})
+            }
+            other => panic!("KMS was asked for {other}"),
+        };
+        let handle = SystemEnv.nonce();
+        let cipher = UnboundKey::new(&AES_256_GCM, &*seal.lock().unwrap()).unwrap();
+        let mut sealed = data_key.to_vec();
+        let nonce = AeadNonce::assume_unique_for_key([9; 12]);
+        LessSafeKey::new(cipher)
+            .seal_in_place_append_tag(nonce, Aad::from(handle.0), &mut sealed)
+            .unwrap();
+        let sealed = [[9; 12].as_slice(), &sealed].concat();
+        let body = reply.to_string().into_bytes();
+        KmsReply { status: 200, body, sealed: Some(SealedKey { handle, sealed }) }
+    })
+}
+
+fn trail(ledger: Arc<Mutex<Vec<Value>>>, closed: Arc<AtomicBool>) -> Channel {
+    let mut seen = std::collections::HashSet::new();
+    peer(move |request: TrailRequest| {
+        let TrailRequest::Append(append) = request else { panic!("the ledger was asked") };
+        if closed.load(Ordering::SeqCst) {
+            return TrailReply::Append(AppendReply::Refused(AppendRefusal::Closed));
+        }
+        let mut positions = Vec::new();
+        for item in append.items {
+            let repeated = !seen.insert(item.event_id);
+            if !repeated {
+                ledger.lock().unwrap().push(serde_json::from_slice(&item.record).unwrap());
+            }
+            let wal = seen.len() as u64;
+            positions.push(Position { wal, leaves: Vec::new(), repeated });
+        }
+        TrailReply::Append(AppendReply::Done(positions))
+    })
+}
