@@ -31,7 +31,11 @@ const TABLE: &[Row] = &[
     row("store", &["model", "policy", "proof"]),
     row("trail", &["model", "proof", "keyd-client"]),
     row("service", &["model", "policy", "aws", "proof", "keyd-client", "store", "trail"]),
-    row("iam", &["model", "policy", "aws", "keyd-client", "store", "trail", "service"]),
+    Row {
+        name: "iam",
+        normal: &["model", "policy", "aws", "keyd-client", "store", "trail", "service"],
+        dev: &["proof"],
+    },
     row("kms", &["model", "policy", "aws", "keyd-client", "store", "trail", "service"]),
     row("s3", &["model", "policy", "aws", "proof", "keyd-client", "store", "trail", "service"]),
     row("watch", &["model", "proof", "keyd-client"]),

@@ -1,3 +1,5 @@
+//! Tests of a log's files.
+
 use proptest::prelude::*;
 use writ_proof::merkle::{Frontier, root_at};
 use writ_proof::origin::LogName;

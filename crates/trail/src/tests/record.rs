@@ -1,3 +1,5 @@
+//! Tests of the CloudTrail record.
+
 use expect_test::expect;
 use serde_json::json;
 use writ_keyd_client::caller::{Caller, CallerKind, Session, SessionRole};

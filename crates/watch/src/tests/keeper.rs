@@ -1,3 +1,5 @@
+//! Tests of the keeper.
+
 use writ_model::Timestamp;
 use writ_model::env::TestEnv;
 use writ_proof::stream::StreamPosition;

@@ -1,3 +1,5 @@
+//! Tests of watch's copy of the log.
+
 use super::*;
 use crate::world::Log;
 

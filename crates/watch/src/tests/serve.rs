@@ -1,3 +1,5 @@
+//! Tests of the listener for the stream.
+
 use std::net::SocketAddr;
 use std::thread::JoinHandle;
 

@@ -1,3 +1,5 @@
+//! Tests of cosigning.
+
 use super::*;
 use crate::world::{Log, WATCH_SEED, key};
 
