@@ -42,10 +42,11 @@ fn ledger(harm: &Harm) -> Ledger {
     if harm.unanswered.is_some() {
         chain.used(4, 99, None);
     }
-    ledger.frame(
-        vec![],
-        vec![harm.uses_signed_by.map_or_else(|| chain.signed(), |s| chain.batch(s))],
-    );
+    let batch = match harm.uses_signed_by {
+        Some(seed) => chain.batch(seed),
+        None => chain.signed(),
+    };
+    ledger.frame(vec![], vec![batch]);
     let mut items = vec![
         commit(event(10, None), 1, 0, 2),
         commit(event(11, None), 1, 1, 2),
