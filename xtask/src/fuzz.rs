@@ -5,6 +5,9 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Mutex;
+use std::thread;
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
@@ -27,19 +30,37 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     match arguments.first() {
         None => all(seconds),
         Some(name) => {
+            let known = names()?;
+            if !known.contains(name) {
+                bail!("there is no target `{name}`; there are: {}", known.join(", "));
+            }
             build()?;
             one(name, seconds)
         }
     }
 }
 
-/// Runs every target for `seconds`, and the planted one until it is found.
+/// Runs every target for `seconds`, and the planted one until it is found: one target a processor.
+///
+/// All targets run, whatever one of them finds; the error names every failure.
 pub(crate) fn all(seconds: u64) -> Result<()> {
     build()?;
-    for name in names()? {
-        one(&name, if name == PLANTED { PLANTED_SECONDS } else { seconds })?;
-    }
-    Ok(())
+    let waiting = Mutex::new(names()?);
+    let workers = thread::available_parallelism().map_or(1, usize::from);
+    let failures: Vec<String> = thread::scope(|scope| {
+        let work = || {
+            let mut failures = Vec::new();
+            // A lock of its own line: it is not held while the target runs.
+            while let Some(name) = { waiting.lock().unwrap().pop() } {
+                let seconds = if name == PLANTED { PLANTED_SECONDS } else { seconds };
+                failures.extend(one(&name, seconds).err().map(|error| format!("{error:#}")));
+            }
+            failures
+        };
+        let started: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        started.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
+    });
+    if failures.is_empty() { Ok(()) } else { bail!("{}", failures.join("\n")) }
 }
 
 fn folder() -> PathBuf {
@@ -79,10 +100,14 @@ fn one(name: &str, seconds: u64) -> Result<()> {
     command.arg(format!("-max_total_time={seconds}")).arg("-rss_limit_mb=2048").arg("-timeout=10");
     command.arg(format!("-artifact_prefix={}/", artifacts.display()));
     command.arg("-verbosity=0").arg("-print_final_stats=1");
+    let started = Instant::now();
     let output = command.output().with_context(|| format!("cannot start the target `{name}`"))?;
+    let took = started.elapsed().as_secs();
     let log = String::from_utf8_lossy(&output.stderr);
     let runs = log.lines().find_map(|l| l.strip_prefix("stat::number_of_executed_units: "));
-    println!("{name:20} {:>12} runs in {seconds} s", runs.unwrap_or("?").trim());
+    // After a crash libFuzzer does not print its statistics.
+    let end = if output.status.success() { "nothing found" } else { "stopped at an input" };
+    println!("{name:16} {:>10} runs in {took:>3} s: {end}", runs.unwrap_or("-").trim());
     match (name == PLANTED, output.status.success()) {
         (false, true) | (true, false) => Ok(()),
         (true, true) => bail!("the planted bug was not found: the coverage flags do not work"),

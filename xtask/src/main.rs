@@ -17,6 +17,8 @@ mod test;
 mod tidy;
 mod tools;
 
+use std::process::ExitCode;
+
 const USAGE: &str = "\
 usage: cargo xtask TASK
 
@@ -27,7 +29,17 @@ usage: cargo xtask TASK
   fuzz [NAME [SECONDS]]    one fuzz target (or all), 20 s each unless told
 ";
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
+    match task() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn task() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let rest = arguments.get(1..).unwrap_or_default();
     match arguments.first().map(String::as_str) {

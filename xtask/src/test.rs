@@ -1,9 +1,10 @@
 //! `cargo xtask test`: everything that CI runs, stage by stage, each with its time.
 
-use std::process::Command;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use crate::run::{cargo, check, root, target};
 use crate::{codegen, fuzz, tidy, tools};
@@ -13,30 +14,44 @@ const FUZZ_LONG_SECONDS: u64 = 60;
 /// How long each fuzz target runs otherwise, in seconds.
 const FUZZ_SHORT_SECONDS: u64 = 5;
 
+/// Crash rounds in `--long`.
+const CRASH_ROUNDS_LONG: &str = "200";
+
 struct Stage {
     name: &'static str,
     long: bool,
-    run: fn() -> Result<()>,
+    run: fn() -> Result<Tally>,
+}
+
+/// How many checks a stage made: a stage of tests counts its tests, any other counts as one.
+#[derive(Clone, Copy, Default)]
+struct Tally {
+    passed: usize,
+    failed: usize,
+}
+
+impl Tally {
+    const ONE: Tally = Tally { passed: 1, failed: 0 };
 }
 
 /// All stages in their order. Cheap refusals come first.
 const STAGES: &[Stage] = &[
-    Stage { name: "tools", long: false, run: tools::provide },
-    Stage { name: "format", long: false, run: format },
-    Stage { name: "tidy", long: false, run: tidy::run },
-    Stage { name: "codegen", long: false, run: codegen_check },
-    Stage { name: "lints", long: false, run: lints },
+    Stage { name: "tools", long: false, run: || one(tools::provide()) },
+    Stage { name: "format", long: false, run: || one(format()) },
+    Stage { name: "tidy", long: false, run: || one(tidy::run()) },
+    Stage { name: "codegen", long: false, run: || one(codegen_check()) },
+    Stage { name: "lints", long: false, run: || one(lints()) },
     Stage { name: "unit", long: false, run: unit },
-    Stage { name: "doc", long: false, run: doc },
+    Stage { name: "doc", long: false, run: || one(doc()) },
     Stage { name: "system", long: false, run: system },
-    Stage { name: "tour", long: false, run: tour },
-    Stage { name: "fuzz", long: false, run: || fuzz::all(FUZZ_SHORT_SECONDS) },
-    Stage { name: "tools-long", long: true, run: tools::provide_long },
-    Stage { name: "deny", long: true, run: deny },
-    Stage { name: "fuzz-long", long: true, run: || fuzz::all(FUZZ_LONG_SECONDS) },
+    Stage { name: "tour", long: false, run: || one(tour()) },
+    Stage { name: "fuzz", long: false, run: || one(fuzz::all(FUZZ_SHORT_SECONDS)) },
+    Stage { name: "tools-long", long: true, run: || one(tools::provide_long()) },
+    Stage { name: "deny", long: true, run: || one(deny()) },
+    Stage { name: "fuzz-long", long: true, run: || one(fuzz::all(FUZZ_LONG_SECONDS)) },
     Stage { name: "crash-long", long: true, run: crash_long },
-    Stage { name: "mutants", long: true, run: mutants },
-    Stage { name: "tour-release", long: true, run: tour_release },
+    Stage { name: "mutants", long: true, run: || one(mutants()) },
+    Stage { name: "tour-release", long: true, run: || one(tour_release()) },
 ];
 
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
@@ -44,7 +59,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let named: Vec<&str> =
         arguments.iter().map(String::as_str).filter(|a| !a.starts_with("--")).collect();
     if named == ["list"] {
-        STAGES.iter().for_each(|s| println!("{}{}", s.name, if s.long { "  (--long)" } else { "" }));
+        STAGES
+            .iter()
+            .for_each(|s| println!("{}{}", s.name, if s.long { "  (--long)" } else { "" }));
         return Ok(());
     }
     if let Some(unknown) = named.iter().find(|n| !STAGES.iter().any(|s| s.name == **n)) {
@@ -54,31 +71,39 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         true => long || !stage.long,
         false => named.contains(&stage.name),
     });
-    let mut times = Vec::new();
+    let mut done = Vec::new();
     for stage in chosen {
         println!("\n=== {} ===", stage.name);
         let started = Instant::now();
-        let result = (stage.run)();
-        let took = started.elapsed().as_secs_f32();
-        times.push((stage.name, took, result.is_ok()));
-        if let Err(error) = result {
-            summary(&times);
-            return Err(error.context(format!("stage `{}` failed", stage.name)));
+        let tally = (stage.run)().unwrap_or_else(|error| {
+            println!("error: {error:#}");
+            Tally { passed: 0, failed: 1 }
+        });
+        done.push((stage.name, started.elapsed().as_secs_f32(), tally));
+        if tally.failed > 0 {
+            summary(&done);
+            // The count is the last line, whatever reads it.
+            std::process::exit(1);
         }
     }
-    summary(&times);
+    summary(&done);
     Ok(())
 }
 
-fn summary(times: &[(&str, f32, bool)]) {
+fn summary(done: &[(&str, f32, Tally)]) {
     println!("\n=== stages ===");
-    for (name, took, passed) in times {
-        println!("{name:14} {took:8.1} s  {}", if *passed { "passed" } else { "FAILED" });
+    let mut total = Tally::default();
+    for (name, took, Tally { passed, failed }) in done {
+        println!("{name:14} {took:8.1} s  {passed:5} passed {failed:3} failed");
+        total.passed += passed;
+        total.failed += failed;
     }
-    let total: f32 = times.iter().map(|(_, took, _)| took).sum();
-    let failed = times.iter().filter(|(_, _, passed)| !passed).count();
-    println!("{:14} {total:8.1} s", "total");
-    println!("{} passed, {failed} failed", times.len() - failed);
+    println!("{:14} {:8.1} s", "total", done.iter().map(|(_, took, _)| took).sum::<f32>());
+    println!("{} passed, {} failed", total.passed, total.failed);
+}
+
+fn one(result: Result<()>) -> Result<Tally> {
+    result.map(|()| Tally::ONE)
 }
 
 fn format() -> Result<()> {
@@ -91,21 +116,29 @@ fn codegen_check() -> Result<()> {
 
 fn lints() -> Result<()> {
     check(&mut cargo(&[
-        "clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings",
+        "clippy",
+        "--quiet",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
     ]))
 }
 
-fn unit() -> Result<()> {
+fn unit() -> Result<Tally> {
     nextest(&["--workspace", "--exclude", "writ-tests"])
 }
 
 fn doc() -> Result<()> {
-    check(cargo(&["doc", "--quiet", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
+    check(
+        cargo(&["doc", "--quiet", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"),
+    )?;
     check(&mut cargo(&["test", "--quiet", "--doc", "-p", "writ-proof", "-p", "writ-policy"]))
 }
 
 /// The real binary, with failpoints, driven by the real clients.
-fn system() -> Result<()> {
+fn system() -> Result<Tally> {
     check(&mut cargo(&["build", "--quiet", "-p", "writ", "--features", "failpoints"]))?;
     nextest(&["-p", "writ-tests"])
 }
@@ -122,11 +155,9 @@ fn deny() -> Result<()> {
     check(cargo(&["deny", "check", "bans", "licenses", "sources"]).env("PATH", tools::path()))
 }
 
-fn crash_long() -> Result<()> {
-    check(
-        nextest_command(&["-p", "writ-tests", "-E", "test(crash_rounds)"])
-            .env("WRIT_TEST_CRASH_ROUNDS", "200"),
-    )
+fn crash_long() -> Result<Tally> {
+    let mut command = nextest_command(&["-p", "writ-tests", "-E", "test(crash_rounds)"]);
+    counted(command.env("WRIT_TEST_CRASH_ROUNDS", CRASH_ROUNDS_LONG))
 }
 
 /// A seeded sample of mutations over what must not be wrong, for twenty minutes.
@@ -144,8 +175,40 @@ fn mutants() -> Result<()> {
     }
 }
 
-fn nextest(arguments: &[&str]) -> Result<()> {
-    check(&mut nextest_command(arguments))
+fn nextest(arguments: &[&str]) -> Result<Tally> {
+    counted(&mut nextest_command(arguments))
+}
+
+/// Runs nextest, shows what it says, and reads the counts from its summary.
+fn counted(command: &mut Command) -> Result<Tally> {
+    let mut child = command.stderr(Stdio::piped()).spawn().context("cannot start nextest")?;
+    let said = child.stderr.take().context("nextest has no standard error")?;
+    let mut tally = None;
+    for line in BufReader::new(said).lines() {
+        let line = line?;
+        eprintln!("{line}");
+        tally = counts(&line).or(tally);
+    }
+    let status = child.wait()?;
+    match tally {
+        Some(tally) if status.success() == (tally.failed == 0) => Ok(tally),
+        _ => bail!("nextest failed before its summary: {status}"),
+    }
+}
+
+/// Reads `Summary [   1.2s] 15 tests run: 12 passed (1 slow), 2 failed, 1 timed out, 3 skipped`.
+fn counts(line: &str) -> Option<Tally> {
+    let (_, counts) = line.trim_start().strip_prefix("Summary [")?.split_once(": ")?;
+    let mut tally = Tally::default();
+    for part in counts.split(", ") {
+        let (number, what) = part.split_once(' ')?;
+        match what.split(' ').next()? {
+            "passed" => tally.passed += number.parse::<usize>().ok()?,
+            "skipped" => {}
+            _ => tally.failed += number.parse::<usize>().ok()?,
+        }
+    }
+    Some(tally)
 }
 
 fn nextest_command(arguments: &[&str]) -> Command {
@@ -153,4 +216,20 @@ fn nextest_command(arguments: &[&str]) -> Command {
     command.args(arguments).env("PATH", tools::path()).env("WRIT_TOOLS", tools::folder());
     command.env("WRIT_BIN", target().join("debug/writ"));
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::counts;
+
+    #[test]
+    fn counts_of_a_summary_are_read() {
+        let read = |line| counts(line).map(|tally| (tally.passed, tally.failed));
+        let line = "     Summary [   0.079s] 15 tests run: 15 passed, 0 skipped";
+        assert_eq!(read(line), Some((15, 0)));
+        let line =
+            " Summary [  1.0s] 9 tests run: 6 passed (1 slow), 2 failed, 1 timed out, 3 skipped";
+        assert_eq!(read(line), Some((6, 3)));
+        assert_eq!(read("        PASS [   0.012s] a::b"), None);
+    }
 }

@@ -1,7 +1,7 @@
 //! What the tests need beside Rust and gcc: installed into `target/tools` where that is possible.
 
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail};
 
@@ -14,8 +14,13 @@ const NEXTEST: &str = "0.9.143";
 const DENY: &str = "0.20.2";
 const MUTANTS: &str = "27.1.0";
 
-/// Debian packages, each with a program that shows it is there.
-const DEBIAN: [(&str, &str); 2] = [("openssh-client", "ssh-keygen"), ("python3-venv", "python3")];
+/// Debian packages, each with a command that succeeds when it is there.
+const DEBIAN: [(&str, &[&str]); 4] = [
+    ("g++", &["c++", "--version"]), // libFuzzer
+    ("git", &["git", "--version"]), // tidy asks it for the list of files
+    ("openssh-client", &["ssh-keygen", "-l", "-f", "/dev/null"]),
+    ("python3-venv", &["python3", "-c", "import ensurepip"]),
+];
 
 /// Where tools are installed.
 pub(crate) fn folder() -> PathBuf {
@@ -31,18 +36,13 @@ pub(crate) fn venv() -> PathBuf {
 pub(crate) fn provide() -> Result<()> {
     debian()?;
     python()?;
-    if !exists("cargo-nextest") {
-        install("cargo-nextest", NEXTEST)?;
-    }
-    Ok(())
+    install("cargo-nextest", NEXTEST)
 }
 
 /// Installs what the long tests need besides.
 pub(crate) fn provide_long() -> Result<()> {
     for (name, version) in [("cargo-deny", DENY), ("cargo-mutants", MUTANTS)] {
-        if !exists(name) {
-            install(name, version)?;
-        }
+        install(name, version)?;
     }
     Ok(())
 }
@@ -56,7 +56,7 @@ pub(crate) fn path() -> std::ffi::OsString {
 
 fn debian() -> Result<()> {
     let missing: Vec<&str> =
-        DEBIAN.iter().filter(|(_, program)| !exists(program)).map(|(package, _)| *package).collect();
+        DEBIAN.iter().filter(|(_, probe)| !answers(probe)).map(|(package, _)| *package).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -64,8 +64,21 @@ fn debian() -> Result<()> {
     if output(Command::new("id").arg("-u"))?.trim() != "0" {
         bail!("these packages are missing; install them as root:\n  {line}");
     }
-    check(Command::new("apt-get").arg("update").arg("-q"))?;
+    check(Command::new("apt-get").args(["update", "-q"]))?;
     check(Command::new("apt-get").args(["install", "-y", "-q"]).args(missing))
+}
+
+/// True if the program starts; ssh-keygen has no command that changes nothing and succeeds, so any
+/// exit code will do, but for Python, which tells by it whether a module is there.
+fn answers(probe: &[&str]) -> bool {
+    let Some((program, arguments)) = probe.split_first() else { return false };
+    let quiet = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    quiet.is_ok_and(|status| status.success() || *program != "python3")
 }
 
 fn python() -> Result<()> {
@@ -94,7 +107,11 @@ fn bootstrap_uv() -> Result<PathBuf> {
     Ok(folder.join("bin/uv"))
 }
 
+/// Installs a cargo subcommand, unless one is there already.
 fn install(name: &str, version: &str) -> Result<()> {
+    if exists(name) || folder().join("bin").join(name).is_file() {
+        return Ok(());
+    }
     println!("installing {name} {version} into target/tools (a few minutes, once)");
     check(
         cargo(&["install", "--locked", "--quiet", name, "--version", version, "--root"])

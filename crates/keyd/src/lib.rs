@@ -14,6 +14,8 @@
 mod admissions;
 mod assume;
 mod authenticate;
+#[doc(hidden)]
+pub mod bench;
 mod blob;
 mod budget;
 mod catalogue;
@@ -56,3 +58,6 @@ pub use engine::{Engine, EngineParts};
 pub use error::Error;
 pub use records::RecordSink;
 pub use server::{KeydConfig, run};
+
+#[cfg(test)]
+mod tests;

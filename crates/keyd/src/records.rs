@@ -261,7 +261,9 @@ mod tests {
         assert_eq!(records.unacknowledged(), 0);
         assert!(records.acknowledge(boot, 1).is_err(), "never made");
         assert!(records.acknowledge(Uuid::from_bytes([2; 16]), 0).is_err(), "another boot");
-        (0..USE_RECORDS_UNACKNOWLEDGED_MAX).for_each(|_| drop(records.add(boot_record())));
+        for _ in 0..USE_RECORDS_UNACKNOWLEDGED_MAX {
+            records.add(boot_record());
+        }
         assert!(records.check().is_err(), "too many");
         env.advance(Duration::from_secs(6));
         records.persist().unwrap();

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Barrier, Condvar, Mutex, MutexGuard, PoisonError};
 
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use writ_keyd_client::channel::{Channel, Message, MessageKind, Packet, pack, unpack};
@@ -182,37 +182,50 @@ fn attach(peers: &Peers, role: Role, channel: Channel) {
     peer.changed.notify_all();
 }
 
+/// Starts all threads, and waits until each runs its own code: what the runtime does to start one
+/// is not among the allowed system calls.
 fn start_threads(engine: &Arc<Engine>, peers: &Peers, sink: &Arc<TrailSink>) -> Result<(), Error> {
+    let count = PEERS.iter().map(|(_, workers)| workers + 1).sum::<usize>() + 1;
+    let started = Arc::new(Barrier::new(count + 1));
+    let spawn = |name: String, body: Box<dyn FnOnce() + Send>| {
+        let started = Arc::clone(&started);
+        let run = move || {
+            started.wait();
+            body();
+        };
+        let thread = std::thread::Builder::new().name(name).spawn(run);
+        thread.map(|_| ()).map_err(Error::io("starting a thread"))
+    };
     for (at, (role, workers)) in PEERS.into_iter().enumerate() {
         let (all, shared) = (Arc::clone(peers), Arc::clone(engine));
-        spawn(format!("read-{}", role.name()), move || {
+        let reader = move || {
             if let Some(peer) = all.get(at) {
                 read(peer, &shared);
             }
-        })?;
+        };
+        spawn(format!("read-{}", role.name()), Box::new(reader))?;
         for n in 0..workers {
             let (all, engine) = (Arc::clone(peers), Arc::clone(engine));
             let sink = Arc::clone(sink);
-            spawn(format!("work-{}-{n}", role.name()), move || {
+            let worker = move || {
                 if let Some(peer) = all.get(at) {
                     work(peer, &engine, &sink);
                 }
-            })?;
+            };
+            spawn(format!("work-{}-{n}", role.name()), Box::new(worker))?;
         }
     }
     let engine = Arc::clone(engine);
-    spawn("maintain".to_owned(), move || {
+    let maintain = move || {
         loop {
             std::thread::sleep(limits::MAINTENANCE_INTERVAL);
             // A head file that cannot be written stops checkpoints, which say so to trail.
             engine.maintain().ok();
         }
-    })
-}
-
-fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> Result<(), Error> {
-    let started = std::thread::Builder::new().name(name).spawn(body);
-    started.map(|_| ()).map_err(Error::io("starting a thread"))
+    };
+    spawn("maintain".to_owned(), Box::new(maintain))?;
+    started.wait();
+    Ok(())
 }
 
 /// Reads the peer's packets. Acknowledgements and beats are handled at once: workers may be busy

@@ -75,7 +75,9 @@ mod tests {
     use super::*;
 
     fn map(members: &[(&str, Value)]) -> Value {
-        Value::Map(members.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect::<BTreeMap<_, _>>())
+        Value::Map(
+            members.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect::<BTreeMap<_, _>>(),
+        )
     }
 
     #[test]
@@ -87,7 +89,10 @@ mod tests {
             ("EncryptionContext", map(&[("Order", Value::Text("7".to_owned()))])),
         ]);
         let shown = serde_json::Value::Object(request_parameters(operation, &input).unwrap());
-        assert_eq!(shown, serde_json::json!({"keyId": "alias/a", "encryptionContext": {"Order": "7"}}));
+        assert_eq!(
+            shown,
+            serde_json::json!({"keyId": "alias/a", "encryptionContext": {"Order": "7"}})
+        );
     }
 
     #[test]
@@ -98,7 +103,9 @@ mod tests {
 
     #[test]
     fn names_are_written_as_cloudtrail_writes_them() {
-        for (name, written) in [("UserName", "userName"), ("ARN", "arn"), ("MFAToken", "MFAToken"), ("key", "key")] {
+        for (name, written) in
+            [("UserName", "userName"), ("ARN", "arn"), ("MFAToken", "MFAToken"), ("key", "key")]
+        {
             assert_eq!(lower_first(name), written);
         }
     }

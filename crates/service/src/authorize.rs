@@ -8,8 +8,8 @@ use writ_keyd_client::caller::{Caller, CallerKind, Session};
 use writ_keyd_client::protocol::{Forwarded, Network};
 use writ_model::{AccountId, Arn, Region, Timestamp};
 use writ_policy::{
-    Authorizer, Context, Denied, Layers, Named, Permit, Policy, PolicyKind, Principal,
-    Request, authorize, keys,
+    Authorizer, Context, Denied, Layers, Named, Permit, Policy, PolicyKind, Principal, Request,
+    authorize, keys,
 };
 use writ_store::Snapshot;
 use writ_store::derived::InlinePolicies;
@@ -251,8 +251,7 @@ impl Authorizer for SnapshotAuthorizer<'_> {
 fn managed(arn: &Arn, snapshot: &Snapshot) -> Owned {
     let policy = crate::managed::compiled(arn)
         .or_else(|| snapshot.managed_policy(arn).map(|entry| Arc::clone(&entry.derived)));
-    let policy =
-        policy.unwrap_or_else(|| Arc::new(Policy::load("missing", PolicyKind::Identity)));
+    let policy = policy.unwrap_or_else(|| Arc::new(Policy::load("missing", PolicyKind::Identity)));
     Owned { name: arn.to_string(), policy }
 }
 

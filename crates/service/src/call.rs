@@ -8,9 +8,9 @@ use writ_keyd_client::caller::Caller;
 use writ_keyd_client::client::Client;
 use writ_keyd_client::protocol::{
     Answer, Command, Credential, End, Forwarded, Handle, IssueCredential, Network, Reply, Seal,
-    Sealed, Use, Used, UsePosition,
+    Sealed, Use, UsePosition, Used,
 };
-use writ_model::{AccountId, Env, Region, Revision, Timestamp, Uuid};
+use writ_model::{AccountId, Arn, Env, Region, Revision, Timestamp, Uuid};
 use writ_policy::{Access, Authorizer, Basis, Context, Permit};
 use writ_store::{Expect, Object, ObjectId, Snapshot};
 use writ_trail::client::TrailClient;
@@ -82,18 +82,17 @@ impl Call {
     ///
     /// # Errors
     /// The protocol's access-denied error with AWS's text for the first access that is refused.
-    pub fn authorize(&self, context: &Context, accesses: &[Access<'_>]) -> Result<Permit, ApiError> {
+    pub fn authorize(
+        &self,
+        context: &Context,
+        accesses: &[Access<'_>],
+    ) -> Result<Permit, ApiError> {
         let authorizer = SnapshotAuthorizer::new(&self.caller, &self.snapshot);
-        let call = writ_policy::Call {
-            principal: None,
-            context,
-            session: None,
-            vpce: None,
-            accesses,
-        };
-        authorizer.authorize(&call).map_err(|denied| {
-            ApiError::access_denied(self.operation.service, denied.message())
-        })
+        let call =
+            writ_policy::Call { principal: None, context, session: None, vpce: None, accesses };
+        authorizer
+            .authorize(&call)
+            .map_err(|denied| ApiError::access_denied(self.operation.service, denied.message()))
     }
 
     /// Has keyd seal what this mutation changes.
@@ -112,7 +111,16 @@ impl Call {
         subject: Option<Vec<u8>>,
         managed_policies: Vec<String>,
     ) -> Result<Credential, ApiError> {
-        let delegated = permit.basis() != Some(Basis::Resource);
+        // Across accounts the caller's identity policies have to allow as well, whomever the trust
+        // policy names.
+        let elsewhere = |resource: &str| {
+            let owner = resource.parse::<Arn>().ok().and_then(|arn| arn.account());
+            owner.is_some_and(|owner| owner != self.caller.account)
+        };
+        let delegated = permit
+            .pairs()
+            .iter()
+            .any(|pair| pair.basis != Basis::Resource || elsewhere(&pair.resource));
         let issue = IssueCredential { handle: self.handle, subject, delegated, managed_policies };
         match self.ask(Command::IssueCredential(Box::new(issue))).await? {
             Reply::Credential(credential) => Ok(*credential),
@@ -241,6 +249,11 @@ impl Changes {
     pub fn require(mut self, id: ObjectId, expect: Expect) -> Changes {
         self.preconditions.push((id, expect));
         self
+    }
+
+    /// What is written, what is removed and what ends: for tests of services.
+    pub fn parts(&self) -> (&[Object], &[ObjectId], &[End]) {
+        (&self.puts, &self.deletes, &self.ends)
     }
 
     /// Ends something in keyd as well, at once and before the ledger has acknowledged.

@@ -5,14 +5,11 @@
 //! the service's own channel, so this process relays it unread.
 
 use writ_aws::{ApiError, Service, json};
-use writ_keyd_client::protocol::{
-    Answer, Command, Handle, Network, Present, Refusal, Reply as KeydReply,
-};
+use writ_keyd_client::protocol::{Command, Handle, Network, Present};
 use writ_model::Uuid;
 
-use crate::error::{refused, unanswered};
 use crate::http::Reply;
-use crate::pipeline::{Admitted, Pipeline};
+use crate::pipeline::{Admitted, Pipeline, admission};
 use crate::record::Refused;
 
 /// The answer to a forwarded request.
@@ -35,24 +32,13 @@ impl Pipeline {
         let plain = |reply| ForwardedReply { reply, sealed: None };
         let operation = writ_aws::operation(service, &name);
         let answer = self.keyd.call(&Command::Present(Box::new(present))).await;
-        let authenticated = match answer {
-            Ok(Answer::Carried(KeydReply::Authenticated(authenticated))) => *authenticated,
-            other => {
-                let (error, caller) = match other {
-                    Ok(Answer::Refused(refusal)) => {
-                        let caller = match &refusal {
-                            Refusal::Aws(refusal) => refusal.caller.clone(),
-                            _ => None,
-                        };
-                        (refused(service, &refusal), caller)
-                    }
-                    Ok(_) => (ApiError::internal(service), None),
-                    Err(error) => (unanswered(service, &error), None),
-                };
+        let authenticated = match admission(service, answer) {
+            Ok(authenticated) => authenticated,
+            Err(unproven) => {
                 let network = unknown_network();
                 let refused = Refused {
                     site: &self.site,
-                    caller: caller.as_ref(),
+                    caller: unproven.caller.as_ref(),
                     access_key_id: None,
                     event_source: service.event_source(),
                     event_name: operation.map_or("Unknown", |operation| operation.name),
@@ -60,7 +46,7 @@ impl Pipeline {
                     region: &region,
                     network: &network,
                     user_agent: None,
-                    error: &error,
+                    error: &unproven.error,
                     request_id,
                     event_id,
                     forwarded: None,

@@ -75,9 +75,8 @@ pub fn find(arn: &Arn) -> Option<&'static AwsPolicy> {
 /// The same, compiled.
 pub fn compiled(arn: &Arn) -> Option<Arc<Policy>> {
     static COMPILED: OnceLock<Vec<Arc<Policy>>> = OnceLock::new();
-    let compile = || {
-        ALL.iter().map(|p| Arc::new(Policy::load(p.document, PolicyKind::Identity))).collect()
-    };
+    let compile =
+        || ALL.iter().map(|p| Arc::new(Policy::load(p.document, PolicyKind::Identity))).collect();
     let at = ALL.iter().position(|policy| policy.arn() == arn.as_str())?;
     COMPILED.get_or_init(compile).get(at).cloned()
 }

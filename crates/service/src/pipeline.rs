@@ -10,10 +10,12 @@ use tokio::sync::{Mutex, Semaphore};
 use writ_aws::classify::{self, Classified};
 use writ_aws::sigv4::{self, RawRequest};
 use writ_aws::{ApiError, Operation, Service, Value};
+use writ_keyd_client::caller::Caller;
+use writ_keyd_client::client::CallError;
 use writ_keyd_client::protocol::{
     Answer, Authenticate, Authenticated, Command, Payload, Refusal, Reply as KeydReply,
 };
-use writ_model::{AccessKeyId, AccountId, Env, Region, Uuid};
+use writ_model::{AccessKeyId, AccountId, Env, Region, Revision, Uuid};
 use writ_proof::origin::SiteId;
 use writ_store::{OutboxRecord, Store, StoreError, Transaction};
 use writ_trail::client::TrailClient;
@@ -24,11 +26,14 @@ use crate::call::{Call, Changes, KeydClient, Outcome};
 use crate::error::{refused, unanswered};
 use crate::http::{Reply, Request};
 use crate::limits::{IN_FLIGHT_MAX, REQUEST_TIMEOUT};
-use crate::record::{Refused, StrangerLimit, of_call};
 use crate::protocol;
+use crate::record::{Refused, StrangerLimit, of_call};
 
 /// Mutations of accounts that share a lock wait for each other; enough that few do.
 const LOCKS: usize = 256;
+
+/// The header by which a client says, and a reply tells, which revision has been seen.
+const REVISION_HEADER: &str = "x-writ-revision";
 
 /// Everything that the request path needs.
 pub struct Pipeline {
@@ -62,9 +67,6 @@ pub(crate) struct Admitted {
     pub(crate) referer: Option<String>,
     pub(crate) input: Result<Value, ApiError>,
 }
-
-/// The answer to a request that names no operation of ours, in the form of this service.
-type Unclassified = (Service, ApiError);
 
 /// What came of an admitted request, durable in the ledger.
 pub(crate) type Finished = Result<Outcome, ApiError>;
@@ -112,145 +114,86 @@ impl Pipeline {
     }
 
     async fn answer(&self, request: Request, request_id: Uuid) -> Reply {
-        let event_id = Uuid::random(&*self.env);
-        let raw = RawRequest {
-            method: &request.method,
-            path: &request.path,
-            query: &request.query,
-            headers: &request.headers,
-        };
-        let claim = sigv4::parse(&raw).ok().flatten();
-        let scope = claim.as_ref().map(|claim| claim.scope.clone());
-        let region = scope
-            .as_ref()
-            .map(|scope| scope.region.clone())
-            .filter(|region| self.regions.contains(region))
-            .or_else(|| self.regions.first().cloned());
-        let Some(region) = region else {
+        let Some(home) = self.regions.first() else {
             let error = ApiError::internal(Service::Sts);
             return protocol::encode_error(None, &error, request_id);
         };
-        let service = scope.as_ref().map(|scope| scope.service.as_str());
-        let found = classify_request(&request, service);
-        let access_key_id = claim.as_ref().and_then(|claim| claim.access_key_id.parse().ok());
-        let credential = claim.as_ref().and_then(|claim| self.credential(claim));
+        let event_id = Uuid::random(&*self.env);
+        let arrived = Arrived::read(request, &self.regions, home, request_id, event_id);
+        let authenticated = match self.authenticate(&arrived).await {
+            Ok(authenticated) => authenticated,
+            Err(unproven) => {
+                let refused =
+                    arrived.refused(&self.site, unproven.caller.as_ref(), &unproven.error);
+                return self.refuse(Some(arrived.service), refused).await;
+            }
+        };
+        let operation = match &arrived.found {
+            Ok(Classified { operation: Some(operation), .. }) => *operation,
+            other => {
+                let error = match other {
+                    Ok(found) => ApiError::not_implemented(arrived.service, found.name),
+                    Err(error) => error.clone(),
+                };
+                let refused = arrived.refused(&self.site, Some(&authenticated.caller), &error);
+                return self.refuse(Some(arrived.service), refused).await;
+            }
+        };
+        let service = arrived.service;
+        let request = &arrived.request;
+        let admitted = Admitted {
+            operation,
+            authenticated,
+            request_id,
+            event_id,
+            user_agent: request.header("user-agent").map(str::to_owned),
+            referer: request.header("referer").map(str::to_owned),
+            input: self.decode(operation, request).await,
+            region: arrived.region,
+            network: arrived.request.network,
+        };
+        let reply = match self.finish(admitted).await {
+            Ok(outcome) => protocol::encode(operation, &outcome.reply, request_id),
+            Err(error) => protocol::encode_error(Some(service), &error, request_id),
+        };
+        reply.with(REVISION_HEADER, self.store.snapshot().revision().to_string())
+    }
+
+    /// The parameters, once this node has reached the revision that the client has seen elsewhere.
+    async fn decode(
+        &self,
+        operation: &'static Operation,
+        request: &Request,
+    ) -> Result<Value, ApiError> {
+        if let Some(seen) = request.header(REVISION_HEADER) {
+            let seen = seen.parse().map(Revision).map_err(|_| {
+                ApiError::validation(operation.service, "x-writ-revision is not a revision")
+            })?;
+            let reached = self.store.wait_for(seen).await;
+            reached.map_err(|_| ApiError::service_unavailable(operation.service))?;
+        }
+        protocol::decode(operation, request)
+    }
+
+    /// **Here a signature is checked**: by keyd, over the bytes as they came.
+    async fn authenticate(&self, arrived: &Arrived) -> Result<Authenticated, Box<Unproven>> {
+        let request = &arrived.request;
         let authenticate = Authenticate {
             method: request.method.clone(),
             path: request.path.clone(),
             query: request.query.clone(),
             headers: request.headers.clone(),
             payload: Payload::Body(request.body.clone()),
-            credential,
+            credential: arrived.claim.as_ref().and_then(|claim| self.credential(claim)),
             network: request.network.clone(),
-            request_id,
-            event_id,
-            region: region.clone(),
+            request_id: arrived.request_id,
+            event_id: arrived.event_id,
+            region: arrived.region.clone(),
         };
-        let service = Some(match &found {
-            Ok(found) => found.service,
-            Err((service, _)) => *service,
-        });
-        let answer = self.keyd.call(&Command::Authenticate(Box::new(authenticate))).await;
-        let authenticated = match answer {
-            Ok(Answer::Carried(KeydReply::Authenticated(authenticated))) => *authenticated,
-            other => {
-                let (error, caller) = match other {
-                    Ok(Answer::Refused(refusal)) => {
-                        let caller = match &refusal {
-                            Refusal::Aws(refusal) => refusal.caller.clone(),
-                            _ => None,
-                        };
-                        (refused(service.unwrap_or(Service::Sts), &refusal), caller)
-                    }
-                    Ok(_) => (ApiError::internal(service.unwrap_or(Service::Sts)), None),
-                    Err(error) => (unanswered(service.unwrap_or(Service::Sts), &error), None),
-                };
-                let refused = Refused {
-                    site: &self.site,
-                    caller: caller.as_ref(),
-                    access_key_id: access_key_id.as_ref(),
-                    event_source: service.map_or("writ", Service::event_source),
-                    event_name: found.as_ref().map_or("Unknown", |found| found.name),
-                    operation: found.as_ref().ok().and_then(|found| found.operation),
-                    region: &region,
-                    network: &request.network,
-                    user_agent: request.header("user-agent"),
-                    error: &error,
-                    request_id,
-                    event_id,
-                    forwarded: None,
-                };
-                return self.refuse(service, refused).await;
-            }
-        };
-        let found = match found {
-            Ok(found) => found,
-            Err((_, error)) => {
-                let refused = Refused {
-                    site: &self.site,
-                    caller: Some(&authenticated.caller),
-                    access_key_id: None,
-                    event_source: "writ",
-                    event_name: "Unknown",
-                    operation: None,
-                    region: &region,
-                    network: &request.network,
-                    user_agent: request.header("user-agent"),
-                    error: &error,
-                    request_id,
-                    event_id,
-                    forwarded: None,
-                };
-                return self.refuse(service, refused).await;
-            }
-        };
-        self.carry_out(request, found, authenticated, region, request_id, event_id).await
-    }
-
-    async fn carry_out(
-        &self,
-        request: Request,
-        found: Classified,
-        authenticated: Authenticated,
-        region: Region,
-        request_id: Uuid,
-        event_id: Uuid,
-    ) -> Reply {
-        let service = found.service;
-        let Some(operation) = found.operation else {
-            let error = ApiError::not_implemented(service, found.name);
-            let refused = Refused {
-                site: &self.site,
-                caller: Some(&authenticated.caller),
-                access_key_id: None,
-                event_source: service.event_source(),
-                event_name: found.name,
-                operation: None,
-                region: &region,
-                network: &request.network,
-                user_agent: request.header("user-agent"),
-                error: &error,
-                request_id,
-                event_id,
-                forwarded: None,
-            };
-            return self.refuse(Some(service), refused).await;
-        };
-        let admitted = Admitted {
-            operation,
-            authenticated,
-            request_id,
-            event_id,
-            region,
-            user_agent: request.header("user-agent").map(str::to_owned),
-            referer: request.header("referer").map(str::to_owned),
-            input: protocol::decode(operation, &request),
-            network: request.network,
-        };
-        match self.finish(admitted).await {
-            Ok(outcome) => protocol::encode(operation, &outcome.reply, request_id),
-            Err(error) => protocol::encode_error(Some(service), &error, request_id),
-        }
+        admission(
+            arrived.service,
+            self.keyd.call(&Command::Authenticate(Box::new(authenticate))).await,
+        )
     }
 
     /// Carries out an admitted request and waits until its record is in the ledger.
@@ -263,7 +206,7 @@ impl Pipeline {
             true => None,
             false => Some(self.lock(authenticated.caller.account)?.lock().await),
         };
-        let position = authenticated.position.clone();
+        let position = authenticated.position;
         let network = match &authenticated.forwarded {
             Some(forwarded) => forwarded.network.clone(),
             None => admitted.network,
@@ -337,7 +280,11 @@ impl Pipeline {
             request_id: call.request_id,
             records: records.into_iter().map(outbox).collect(),
         };
-        self.store.commit(transaction).await.map(|_| ()).map_err(|error| store_error(service, &error))
+        self.store
+            .commit(transaction)
+            .await
+            .map(|_| ())
+            .map_err(|error| store_error(service, &error))
     }
 
     async fn append(&self, service: Service, records: Vec<Record>) -> Result<(), ApiError> {
@@ -388,18 +335,109 @@ impl Pipeline {
     }
 }
 
-fn classify_request(request: &Request, service: Option<&str>) -> Result<Classified, Unclassified> {
-    let asked = classify::Request {
-        method: &request.method,
-        host: request.header("host").unwrap_or_default(),
-        path: &request.path,
-        query: &request.query,
-        headers: &request.headers,
-        body: &request.body,
-        scope_service: service,
-        s3_domain: None,
-    };
-    classify::classify(&asked).map_err(|error| error.to_api_error())
+/// A request that nobody has vouched for yet, with what its bytes say.
+struct Arrived {
+    request: Request,
+    claim: Option<sigv4::Claim>,
+    region: Region,
+    service: Service,
+    found: Result<Classified, ApiError>,
+    request_id: Uuid,
+    event_id: Uuid,
+}
+
+impl Arrived {
+    fn read(
+        request: Request,
+        regions: &[Region],
+        home: &Region,
+        request_id: Uuid,
+        event_id: Uuid,
+    ) -> Arrived {
+        let raw = RawRequest {
+            method: &request.method,
+            path: &request.path,
+            query: &request.query,
+            headers: &request.headers,
+        };
+        // A signature that cannot be read is keyd's to refuse, in AWS's words.
+        let claim = sigv4::parse(&raw).ok().flatten();
+        let scope = claim.as_ref().map(|claim| &claim.scope);
+        let region = scope.map(|scope| &scope.region).filter(|region| regions.contains(region));
+        let region = region.unwrap_or(home).clone();
+        let asked = classify::Request {
+            method: &request.method,
+            host: request.header("host").unwrap_or_default(),
+            path: &request.path,
+            query: &request.query,
+            headers: &request.headers,
+            body: &request.body,
+            scope_service: scope.map(|scope| scope.service.as_str()),
+            s3_domain: None,
+        };
+        let (service, found) = match classify::classify(&asked) {
+            Ok(found) => (found.service, Ok(found)),
+            Err(error) => {
+                let (service, error) = error.to_api_error();
+                (service, Err(error))
+            }
+        };
+        Arrived { request, claim, region, service, found, request_id, event_id }
+    }
+
+    /// The record of its refusal.
+    fn refused<'a>(
+        &'a self,
+        site: &'a SiteId,
+        caller: Option<&'a Caller>,
+        error: &'a ApiError,
+    ) -> Refused<'a> {
+        let found = self.found.as_ref().ok();
+        Refused {
+            site,
+            caller,
+            access_key_id: self.claim.as_ref().and_then(|claim| claim.access_key_id.parse().ok()),
+            event_source: self.service.event_source(),
+            event_name: found.map_or("Unknown", |found| found.name),
+            operation: found.and_then(|found| found.operation),
+            region: &self.region,
+            network: &self.request.network,
+            user_agent: self.request.header("user-agent"),
+            error,
+            request_id: self.request_id,
+            event_id: self.event_id,
+            forwarded: None,
+        }
+    }
+}
+
+/// Why keyd did not vouch for a request.
+pub(crate) struct Unproven {
+    /// The answer.
+    pub(crate) error: ApiError,
+    /// Who it was, where the signature itself was right.
+    pub(crate) caller: Option<Caller>,
+}
+
+/// keyd's answer to `Authenticate` or `Present`.
+pub(crate) fn admission(
+    service: Service,
+    answer: Result<Answer, CallError>,
+) -> Result<Authenticated, Box<Unproven>> {
+    match answer {
+        Ok(Answer::Carried(KeydReply::Authenticated(authenticated))) => Ok(*authenticated),
+        Ok(Answer::Carried(_)) => {
+            Err(Box::new(Unproven { error: ApiError::internal(service), caller: None }))
+        }
+        Ok(Answer::Refused(refusal)) => {
+            let caller = match &refusal {
+                Refusal::Aws(refusal) => refusal.caller.clone(),
+                _ => None,
+            };
+            Err(Box::new(Unproven { error: refused(service, &refusal), caller }))
+        }
+        Err(error) => Err(Box::new(Unproven { error: unanswered(service, &error), caller: None })),
+    }
 }
 
 fn outbox(record: Record) -> OutboxRecord {

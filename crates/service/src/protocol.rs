@@ -23,9 +23,7 @@ pub fn decode(operation: &'static Operation, request: &Request) -> Result<Value,
 pub fn encode(operation: &'static Operation, reply: &Value, request_id: Uuid) -> Reply {
     let id = request_id.to_string();
     let reply = match operation.service.protocol() {
-        Protocol::Json => {
-            Reply::new(200, json::CONTENT_TYPE, json::encode_reply(operation, reply))
-        }
+        Protocol::Json => Reply::new(200, json::CONTENT_TYPE, json::encode_reply(operation, reply)),
         Protocol::Query | Protocol::RestXml => {
             Reply::new(200, query::CONTENT_TYPE, query::encode_reply(operation, reply, &id))
         }

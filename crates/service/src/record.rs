@@ -56,7 +56,7 @@ pub fn of_call(
             Audit::Management => Category::Management,
         },
         forwarded: call.forwarded.as_ref(),
-        use_position: facts.use_position.clone().or_else(|| admitted.cloned()),
+        use_position: facts.use_position.or(admitted.copied()),
     }
     .records(&*call.env)
 }
@@ -69,7 +69,7 @@ pub struct Refused<'a> {
     /// Who it was, where that is proven.
     pub caller: Option<&'a Caller>,
     /// The access key id that the request named.
-    pub access_key_id: Option<&'a AccessKeyId>,
+    pub access_key_id: Option<AccessKeyId>,
     /// `kms.amazonaws.com`, or the installation's own name where no service is known.
     pub event_source: &'a str,
     /// The operation, or `Unknown`.
@@ -97,7 +97,7 @@ impl Refused<'_> {
     pub fn records(&self, env: &dyn Env) -> Result<Vec<Record>, TrailError> {
         let identity = match self.caller {
             Some(caller) => Identity::Caller(caller),
-            None => Identity::Unknown { access_key_id: self.access_key_id },
+            None => Identity::Unknown { access_key_id: self.access_key_id.as_ref() },
         };
         RecordCall {
             site: self.site,
@@ -174,7 +174,8 @@ mod tests {
     fn strangers_are_bounded_by_the_second_and_counted() {
         let limit = StrangerLimit::default();
         let now = Timestamp::from_secs(9);
-        let admitted = (0..UNAUTHENTICATED_RECORDS_PER_SECOND + 5).filter(|_| limit.admit(now)).count();
+        let admitted =
+            (0..UNAUTHENTICATED_RECORDS_PER_SECOND + 5).filter(|_| limit.admit(now)).count();
         assert_eq!(u64::try_from(admitted).unwrap(), UNAUTHENTICATED_RECORDS_PER_SECOND);
         assert_eq!(limit.dropped(), 5);
         assert!(limit.admit(Timestamp::from_secs(10)));

@@ -1,6 +1,13 @@
 //! Group commit: durable records a second at 1, 16 and 64 clients, beside a raw loop of write and
 //! fdatasync on the same disk in the same run. The ratio is what a machine's noise leaves standing.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a bench may fail loudly"
+)]
+
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;

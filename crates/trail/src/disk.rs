@@ -9,13 +9,12 @@ use writ_model::failpoint;
 
 use crate::error::TrailError;
 
-/// Creates `path` and its parents, durably.
+/// Creates `path` and those of its parents that are missing, durably. What is there already is not
+/// touched: it may belong to somebody else.
 pub(crate) fn create_dir(path: &Path) -> Result<(), TrailError> {
-    if path.is_dir() {
-        return Ok(());
-    }
+    let missing: Vec<&Path> = path.ancestors().take_while(|p| !p.is_dir()).collect();
     std::fs::create_dir_all(path).map_err(TrailError::io("create", path))?;
-    path.ancestors().take(3).skip(1).filter(|p| p.is_dir()).try_for_each(sync_dir)
+    missing.iter().filter_map(|created| created.parent()).try_for_each(sync_dir)
 }
 
 /// Makes the names in a folder durable.

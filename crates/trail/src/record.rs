@@ -366,3 +366,7 @@ struct TlsDetails<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     client_provided_host_header: Option<std::borrow::Cow<'a, str>>,
 }
+
+#[cfg(test)]
+#[path = "tests/record.rs"]
+mod tests;

@@ -14,6 +14,7 @@ pub(crate) mod shared;
 mod start;
 
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -122,9 +123,20 @@ impl Trail {
         let ended = join(&self.sequencer);
         self.shared.stop();
         let built = join(&self.builder);
+        // Whoever waits is told before the process ends; a peer that does not read holds up nobody long.
+        for _ in 0..ANSWER_TURNS {
+            if self.peers.unanswered.load(Ordering::SeqCst) == 0 {
+                break;
+            }
+            std::thread::sleep(ANSWER_TURN);
+        }
         ended.and(built)
     }
 }
+
+/// How long the end waits for answers to leave: turns of this length, so many.
+const ANSWER_TURN: Duration = Duration::from_millis(10);
+const ANSWER_TURNS: u32 = 100;
 
 /// Runs the writer over `channels` until it is stopped or has to close the ledger.
 ///

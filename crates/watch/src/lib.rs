@@ -1,1 +1,43 @@
-//! placeholder
+//! watch: the security organisation's second copy of the ledger, and its first witness.
+//!
+//! trail pushes every frame of its write-ahead log over mutually authenticated TLS. watch checks each
+//! with [`writ_proof::replay`], writes it into a mirror of its own, fsyncs, and only then acknowledges.
+//! It cosigns the checkpoint log (C2SP tlog-witness), and never two trees of one size. What looks like
+//! a fork, a rollback or silence becomes a line in `alarms.jsonl`.
+//!
+//! Not here: host events and detectors. watch opens nothing of the control side but what trail pushes,
+//! and depends on no service. It can refuse and raise alarms; it can grant nothing.
+//!
+//! `writ witness` and both ends of the connection share [`witness`], [`tls`] and [`wire`].
+
+mod alarm;
+pub mod client;
+mod disk;
+mod error;
+mod keeper;
+pub mod limits;
+mod mirror;
+mod serve;
+pub mod tls;
+pub mod wire;
+pub mod witness;
+
+pub use error::WatchError;
+pub use mirror::{Mirror, segment_path};
+pub use serve::{WatchConfig, run};
+
+/// The file of watch's Ed25519 seed, 32 bytes, in its folder.
+pub const SEED_FILE: &str = "signing.seed";
+
+/// The folder of the mirror in watch's folder: segments of frames as trail writes them.
+pub const MIRROR_FOLDER: &str = "mirror";
+
+/// The folder of what watch has cosigned, in watch's folder.
+pub const WITNESS_FOLDER: &str = "witness";
+
+/// The file of alarms in watch's folder, one JSON object a line.
+pub const ALARMS_FILE: &str = "alarms.jsonl";
+
+#[cfg(test)]
+#[path = "tests/world.rs"]
+mod world;

@@ -28,9 +28,11 @@ Examples:
 #[derive(Subcommand)]
 pub enum Command {
     /// Run everything in the foreground, as separate processes under one supervisor.
-    #[command(after_help = "Example:\n  writ up --data ./writ-data --account 123456789012 --listen 127.0.0.1:8440\n\n\
+    #[command(
+        after_help = "Example:\n  writ up --data ./writ-data --account 123456789012 --listen 127.0.0.1:8440\n\n\
         DIR/ready.json appears when everything serves; DIR/config and DIR/credentials are for the AWS CLI.\n\
-        Ctrl-C or SIGTERM stops all processes in order.")]
+        Ctrl-C or SIGTERM stops all processes in order."
+    )]
     Up {
         /// The data directory; it is made if it does not exist, and used again by later starts.
         #[arg(long, value_name = "DIR", default_value = "writ-data")]
@@ -56,8 +58,10 @@ pub enum Command {
     #[command(after_help = VERIFY_HELP)]
     Verify(crate::verify::VerifyArgs),
     /// Run a witness: it cosigns checkpoints that extend the last one it saw.
-    #[command(after_help = "Example:\n  writ witness --data ./my-witness --name example.org/witness --listen 127.0.0.1:8450\n\n\
-        It prints the verifier key to put under [[witness]] in writ.toml.")]
+    #[command(
+        after_help = "Example:\n  writ witness --data ./my-witness --name example.org/witness --listen 127.0.0.1:8450\n\n\
+        It prints the verifier key to put under [[witness]] in writ.toml."
+    )]
     Witness(crate::witness::WitnessArgs),
     /// Work with policies offline.
     Policy {
@@ -88,10 +92,12 @@ pub enum Command {
 #[derive(Subcommand)]
 pub enum PolicyCommand {
     /// Decide cases: one JSON case a line on standard input, one decision a line on standard output.
-    #[command(after_help = "Example:\n  echo '{\"id\":1,\"principal\":\"arn:aws:iam::123456789012:user/ann\",\
+    #[command(
+        after_help = "Example:\n  echo '{\"id\":1,\"principal\":\"arn:aws:iam::123456789012:user/ann\",\
         \"action\":\"s3:GetObject\",\"resource\":\"arn:aws:s3:::b/k\",\
         \"identity\":[{\"Version\":\"2012-10-17\",\"Statement\":{\"Effect\":\"Allow\",\"Action\":\"s3:*\",\"Resource\":\"*\"}}]}' \
-        | writ policy eval")]
+        | writ policy eval"
+    )]
     Eval,
 }
 

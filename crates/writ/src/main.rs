@@ -1,5 +1,10 @@
 //! The `writ` binary: reads the command line and calls what does the work.
 
+#![expect(
+    unreachable_pub,
+    reason = "a binary has no outside: here `pub` says what a module offers to the others"
+)]
+
 mod cli;
 mod front;
 mod policy;
@@ -29,8 +34,7 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Up { data, listen, account, region } => {
-            let overrides =
-                up::config::Overrides { listen, regions: region, accounts: account };
+            let overrides = up::config::Overrides { listen, regions: region, accounts: account };
             role::start_log("supervisor");
             up::run(&data, &overrides, |ready| eprintln!("{}", status::banner(ready, &data)))?;
         }

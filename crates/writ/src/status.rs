@@ -38,7 +38,10 @@ pub fn banner(ready: &Ready, data: &Path) -> String {
 pub fn show(data: &Path) -> Result<()> {
     let path = data.join(FILE);
     let text = std::fs::read(&path).with_context(|| {
-        format!("`{}` is not there: nothing serves this directory; start it with `writ up`", path.display())
+        format!(
+            "`{}` is not there: nothing serves this directory; start it with `writ up`",
+            path.display()
+        )
     })?;
     let ready: Ready = serde_json::from_slice(&text)?;
     print!("{}", describe(&ready));

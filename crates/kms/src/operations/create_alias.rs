@@ -57,8 +57,7 @@ pub(crate) fn alias_arn(call: &Call, name: &str) -> Result<Arn> {
                        https://docs.aws.amazon.com/kms/latest/developerguide/kms-alias.html";
         return Err(error("ValidationException", message));
     };
-    // The name `alias/aws/…` belongs to services; they come with a ticket.
-    if rest.starts_with("aws/") && call.forwarded.is_none() {
+    if rest.starts_with("aws/") {
         let message = "Alias names that begin with alias/aws/ are reserved.";
         return Err(error("NotAuthorizedException", message));
     }

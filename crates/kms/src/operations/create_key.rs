@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use writ_aws::Output as _;
 use writ_aws::generated::kms::create_key::{CreateKeyRequest, CreateKeyResponse};
 use writ_keyd_client::descriptor::{Descriptor, peek};
+use writ_keyd_client::key_policy::default_key_policy;
 use writ_keyd_client::protocol::Seal;
-use writ_model::{Arn, KeyId, Nonce};
+use writ_model::{KeyId, Nonce};
 use writ_policy::{Access, Context};
 use writ_service::call::{Call, Changes, Outcome};
 use writ_store::state::Key;
 use writ_store::{Blob, Object};
 
+use super::managed_key;
 use super::put_key_policy::{accept_policy, lock_out_check};
 use super::tag_resource::checked_tags;
 use crate::limits::KEYS_MAX;
@@ -20,9 +22,12 @@ use crate::resolve::key_arn;
 use crate::{Result, error};
 
 pub(crate) async fn run(call: &Call, input: CreateKeyRequest) -> Result {
+    if call.forwarded.is_some() {
+        return managed_key::run(call, input).await;
+    }
     supported(&input)?;
     let tags = checked_tags(input.tags.as_deref().unwrap_or_default(), &BTreeMap::new())?;
-    let policy = input.policy.clone().unwrap_or_else(|| default_policy(call));
+    let policy = input.policy.clone().unwrap_or_else(|| default_key_policy(call.account()));
     let id = KeyId::random(&*call.env);
     let arn = key_arn(call, &id);
     let principals = accept_policy(call, &policy)?;
@@ -75,27 +80,6 @@ pub(crate) async fn run(call: &Call, input: CreateKeyRequest) -> Result {
     Ok(Outcome::changed(reply.into_value(), changes)
         .touching(resource(&arn))
         .recorded_at(sealed.position))
-}
-
-/// The key policy that AWS gives a key which is created without one: the account decides.
-fn default_policy(call: &Call) -> String {
-    if call.forwarded.is_some() {
-        return managed_policy(call);
-    }
-    let root = Arn::root(call.account());
-    format!(
-        r#"{{"Version":"2012-10-17","Id":"key-default-1","Statement":[{{"Sid":"Enable IAM User Permissions","Effect":"Allow","Principal":{{"AWS":"{root}"}},"Action":"kms:*","Resource":"*"}}]}}"#
-    )
-}
-
-/// The policy of the key that a service manages for the account, as AWS fixes it for `aws/s3`: anybody
-/// in the account whom the service serves may use it through the service alone.
-fn managed_policy(call: &Call) -> String {
-    let (account, root) = (call.account(), Arn::root(call.account()));
-    let via = format!("s3.{}.amazonaws.com", call.region);
-    format!(
-        r#"{{"Version":"2012-10-17","Id":"auto-s3-2","Statement":[{{"Sid":"Allow access through S3 for all principals in the account that are authorized to use S3","Effect":"Allow","Principal":{{"AWS":"*"}},"Action":["kms:Encrypt","kms:Decrypt","kms:ReEncrypt*","kms:GenerateDataKey*","kms:DescribeKey"],"Resource":"*","Condition":{{"StringEquals":{{"kms:ViaService":"{via}","kms:CallerAccount":"{account}"}}}}}},{{"Sid":"Allow direct access to key metadata to the account","Effect":"Allow","Principal":{{"AWS":"{root}"}},"Action":["kms:Describe*","kms:Get*","kms:List*"],"Resource":"*"}}]}}"#
-    )
 }
 
 fn supported(input: &CreateKeyRequest) -> Result<()> {

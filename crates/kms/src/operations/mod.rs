@@ -17,6 +17,7 @@ mod list_aliases;
 mod list_key_policies;
 mod list_keys;
 mod list_resource_tags;
+mod managed_key;
 mod put_key_policy;
 mod re_encrypt;
 mod reseal;

@@ -1,3 +1,5 @@
+//! Tests of the commitments to members of a record.
+
 use expect_test::expect;
 use proptest::prelude::*;
 use serde_json::json;

@@ -1,3 +1,5 @@
+//! Tests of forward access tickets: what narrows, and what must not widen.
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! Tests of the frames of the write-ahead log.
+
 use expect_test::expect;
 use proptest::prelude::*;
 use writ_model::{AccountId, Timestamp, Uuid};

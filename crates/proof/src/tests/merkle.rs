@@ -1,3 +1,5 @@
+//! Tests of trees and their proofs.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

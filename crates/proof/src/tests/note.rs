@@ -1,3 +1,5 @@
+//! Tests of signed notes.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Tests of witness policies.
+
 use super::*;
 use crate::ed25519::{Signer as _, SoftKey};
 use crate::hash::Hash;

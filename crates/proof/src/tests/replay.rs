@@ -1,3 +1,5 @@
+//! Tests of reading a whole log.
+
 use writ_model::{Timestamp, Uuid};
 
 use super::*;

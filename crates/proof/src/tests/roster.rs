@@ -1,3 +1,5 @@
+//! Tests of the chain of roster statements.
+
 use expect_test::expect;
 
 use super::*;

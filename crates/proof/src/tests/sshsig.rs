@@ -1,3 +1,5 @@
+//! Tests of the SSHSIG parser.
+
 use expect_test::expect;
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! Tests of statements and their signatures.
+
 use expect_test::expect;
 
 use super::*;

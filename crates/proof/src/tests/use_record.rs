@@ -1,3 +1,5 @@
+//! Tests of the chain of keyd's use records.
+
 use expect_test::expect;
 use writ_model::{AccountId, Timestamp};
 

@@ -1,3 +1,5 @@
+//! Tests of cosignatures and add-checkpoint requests.
+
 use super::*;
 use crate::ed25519::{Signer as _, SoftKey};
 use crate::merkle::tests::{MemoryTiles, leaves};

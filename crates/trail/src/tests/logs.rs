@@ -1,3 +1,5 @@
+//! Tests of a log's files.
+
 use proptest::prelude::*;
 use writ_proof::merkle::{Frontier, root_at};
 use writ_proof::origin::LogName;
@@ -68,6 +70,7 @@ fn only_the_widest_partial_tile_is_kept() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the test damages a file")]
 fn changed_record_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let files = files(dir.path());

@@ -1,3 +1,5 @@
+//! Tests of the index behind LookupEvents.
+
 use proptest::prelude::*;
 use serde_json::json;
 

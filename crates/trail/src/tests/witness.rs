@@ -1,3 +1,5 @@
+//! Tests of the client to witnesses.
+
 use super::*;
 
 #[test]

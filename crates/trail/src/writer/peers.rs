@@ -31,6 +31,8 @@ pub(crate) struct Peers {
     pub(crate) queue: Arc<Queue>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) lookups: SyncSender<Question>,
+    /// Requests of all channels whose answers have not left yet.
+    pub(crate) unanswered: Arc<AtomicUsize>,
 }
 
 impl Peers {
@@ -40,8 +42,9 @@ impl Peers {
         let (sender, answers) = self::channel();
         let outstanding = Arc::new(AtomicUsize::new(0));
         spawn(role, "send", {
-            let (channel, outstanding) = (Arc::clone(&channel), Arc::clone(&outstanding));
-            move || send_loop(&channel, &answers, &outstanding)
+            let counts = [Arc::clone(&outstanding), Arc::clone(&self.unanswered)];
+            let channel = Arc::clone(&channel);
+            move || send_loop(&channel, &answers, &counts)
         })?;
         let peer = Peer { peers: self.clone(), role, sender, outstanding };
         spawn(role, "recv", move || peer.recv_loop(&channel))
@@ -74,6 +77,7 @@ impl Peer {
             let Ok(messages) = unpack(&packet.bytes) else { break };
             for message in messages {
                 let waiting = self.outstanding.fetch_add(1, Ordering::SeqCst);
+                self.peers.unanswered.fetch_add(1, Ordering::SeqCst);
                 let request = cbor::from_slice::<Request>(&message.body);
                 let (MessageKind::Request, Ok(request)) = (message.kind, request) else {
                     tracing::error!(peer = self.role.name(), "a message is no request; hanging up");
@@ -135,7 +139,7 @@ impl Peer {
     }
 }
 
-fn send_loop(channel: &Channel, answers: &Receiver<(u64, Reply)>, outstanding: &AtomicUsize) {
+fn send_loop(channel: &Channel, answers: &Receiver<(u64, Reply)>, counts: &[Arc<AtomicUsize>]) {
     while let Ok(first) = answers.recv() {
         let mut bytes = 0;
         let mut messages = Vec::new();
@@ -148,8 +152,11 @@ fn send_loop(channel: &Channel, answers: &Receiver<(u64, Reply)>, outstanding: &
                 next = answers.try_recv().ok();
             }
         }
-        outstanding.fetch_sub(messages.len(), Ordering::SeqCst);
-        if channel.send(&pack(&messages)).is_err() {
+        let sent = channel.send(&pack(&messages));
+        for count in counts {
+            count.fetch_sub(messages.len(), Ordering::SeqCst);
+        }
+        if sent.is_err() {
             return;
         }
     }

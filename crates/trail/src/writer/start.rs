@@ -41,7 +41,7 @@ const LAYOUT_VERSION: u64 = 1;
 
 pub(super) fn start(config: TrailConfig, env: Arc<dyn Env>) -> Result<Trail, TrailError> {
     disk::create_dir(&config.dir)?;
-    let lock = DirLock::take(&config.dir)?;
+    let lock = Arc::new(DirLock::take(&config.dir)?);
     let (genesis_bytes, genesis_hash, genesis) = genesis(&config)?;
     let wal_dir = config.dir.join("wal");
     disk::create_dir(&wal_dir)?;
@@ -69,15 +69,20 @@ pub(super) fn start(config: TrailConfig, env: Arc<dyn Env>) -> Result<Trail, Tra
         config.reserve_bytes,
         acks,
     );
-    let sequencer = spawn_joined("sequencer", move || {
-        let _lock = lock;
-        sequencer.run()
+    // Held by both threads that write, until the last of them ends.
+    let sequencer = spawn_joined("sequencer", {
+        let lock = Arc::clone(&lock);
+        move || {
+            let result = sequencer.run();
+            drop(lock);
+            result
+        }
     })?;
     if is_new {
         append_own(&queue, vec![genesis_item(&genesis_bytes, genesis_hash)])?;
     }
     append_own(&queue, vec![boot_item(&*env, found.cut.as_ref())])?;
-    let parts = Parts { env, shared, queue, notes, genesis, genesis_hash, sequencer, built };
+    let parts = Parts { env, shared, queue, notes, genesis, genesis_hash, sequencer, built, lock };
     follow(config, parts, positions)
 }
 
@@ -91,6 +96,7 @@ struct Parts {
     genesis_hash: Hash,
     sequencer: JoinHandle<Result<(), TrailError>>,
     built: Option<BuildState>,
+    lock: Arc<DirLock>,
 }
 
 /// Starts everything that follows the log.
@@ -99,7 +105,7 @@ fn follow(
     parts: Parts,
     positions: Receiver<UsePosition>,
 ) -> Result<Trail, TrailError> {
-    let Parts { env, shared, queue, notes, genesis, genesis_hash, sequencer, built } = parts;
+    let Parts { env, shared, queue, notes, genesis, genesis_hash, sequencer, built, lock } = parts;
     let keyd = Arc::new(Keyd::new(Arc::clone(&queue)));
     let builder = Builder::open(&config.dir, &genesis.site, Arc::clone(&shared), built)?;
     let checkpointer = Checkpointer {
@@ -113,7 +119,11 @@ fn follow(
         last_uses: None,
     };
     let every = config.checkpoint_every;
-    let builder = spawn_joined("builder", move || build(builder, checkpointer, every))?;
+    let builder = spawn_joined("builder", move || {
+        let result = build(builder, checkpointer, every);
+        drop(lock);
+        result
+    })?;
     spawn("keyd-acks", {
         let keyd = Arc::clone(&keyd);
         move || keyd.acknowledge(&positions)
@@ -125,7 +135,9 @@ fn follow(
         let shared = Arc::clone(&shared);
         move || answer_lookups(&index, &place, &questions, &shared)
     })?;
-    let peers = Peers { queue: Arc::clone(&queue), shared: Arc::clone(&shared), lookups };
+    let unanswered = Arc::default();
+    let (peer_queue, peer_shared) = (Arc::clone(&queue), Arc::clone(&shared));
+    let peers = Peers { queue: peer_queue, shared: peer_shared, lookups, unanswered };
     spool::start(config.spool, &queue, &shared)?;
     let origin = Origin::new(genesis.site.clone(), LogName::Checkpoint);
     let files = LogFiles::new(&config.dir, &origin);

@@ -24,7 +24,6 @@ fn below_the_reserve_nothing_is_accepted_until_there_is_room() {
 fn full_disk_loses_nothing_that_was_answered() {
     let dir = tempfile::tempdir().unwrap();
     let mount = |arguments: &[&str]| {
-        #[expect(clippy::disallowed_methods, reason = "a test starts mount(8)")]
         let output = std::process::Command::new(arguments[0]).args(&arguments[1..]).output();
         output.is_ok_and(|output| output.status.success())
     };

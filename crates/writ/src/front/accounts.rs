@@ -67,8 +67,12 @@ impl Platform {
         }
         .records(&env)?;
         let record = records.into_iter().next().context("the platform's act has no record")?;
-        let logs = vec![record.log];
-        Ok(OutboxRecord { event_id: record.event_id, logs, record: record.json })
+        Ok(OutboxRecord {
+            event_id: record.event_id,
+            logs: vec![record.log],
+            use_position: record.use_position,
+            record: record.json,
+        })
     }
 }
 

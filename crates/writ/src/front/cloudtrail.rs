@@ -22,7 +22,9 @@ impl Api for CloudTrail {
     fn execute<'a>(&'a self, call: &'a Call, input: Value) -> CallFuture<'a> {
         Box::pin(async move {
             match call.operation.name {
-                "LookupEvents" => lookup_events(call, LookupEventsRequest::from_value(input)?).await,
+                "LookupEvents" => {
+                    lookup_events(call, LookupEventsRequest::from_value(input)?).await
+                }
                 other => Err(ApiError::not_implemented(Service::CloudTrail, other)),
             }
         })
@@ -81,10 +83,10 @@ async fn lookup_events(call: &Call, input: LookupEventsRequest) -> Result<Outcom
 }
 
 fn event(found: LookupEvent) -> Event {
-    let resources = found.resources.into_iter().map(|(kind, name)| Resource {
-        resource_type: Some(kind),
-        resource_name: Some(name),
-    });
+    let resources = found
+        .resources
+        .into_iter()
+        .map(|(kind, name)| Resource { resource_type: Some(kind), resource_name: Some(name) });
     Event {
         event_id: Some(found.event_id.to_string()),
         event_name: Some(found.event_name),

@@ -105,11 +105,11 @@ async fn answer(
         return Ok(response(Reply::new(200, "application/json", body)));
     }
     let reply = match read(request, peer).await {
-        Ok(request) => writ_service::task::guarded("request", async move {
-            pipeline.handle(request).await
-        })
-        .await
-        .unwrap_or_else(|| Reply::new(500, "text/plain", b"internal error\n".to_vec())),
+        Ok(request) => {
+            writ_service::task::guarded("request", async move { pipeline.handle(request).await })
+                .await
+                .unwrap_or_else(|| Reply::new(500, "text/plain", b"internal error\n".to_vec()))
+        }
         Err(reply) => reply,
     };
     Ok(response(reply))
@@ -122,12 +122,15 @@ async fn read(request: hyper::Request<Incoming>, peer: SocketAddr) -> Result<Req
         .iter()
         .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
         .collect();
-    let collected = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, BODY_MAX_BYTES).collect());
+    let collected =
+        tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, BODY_MAX_BYTES).collect());
     let body = match collected.await {
         Ok(Ok(body)) => body.to_bytes().to_vec(),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
             let text = format!("the request body is larger than {BODY_MAX_BYTES} bytes\n");
-            return Err(Reply::new(413, "text/plain", text.into_bytes()).with("connection", "close"));
+            return Err(
+                Reply::new(413, "text/plain", text.into_bytes()).with("connection", "close")
+            );
         }
         Ok(Err(_)) => return Err(closing(400, "the request body ends early\n")),
         Err(_) => return Err(closing(408, "the request body came too slowly\n")),

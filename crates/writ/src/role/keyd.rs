@@ -34,7 +34,7 @@ fn serve(inherited: &mut Inherited, line: &super::Line) -> Result<()> {
     for role in [Role::Front, Role::S3, Role::Trail] {
         channels.push((role, inherited.channel(role)?));
     }
-    let config = writ_keyd::server::KeydConfig {
+    let config = writ_keyd::KeydConfig {
         site: config.site.parse()?,
         s3_domain: None,
         root: File::from(inherited.fd("root")?),
@@ -42,5 +42,5 @@ fn serve(inherited: &mut Inherited, line: &super::Line) -> Result<()> {
         channels,
         control: line.channel(),
     };
-    Ok(writ_keyd::server::run(config, Arc::new(SystemEnv))?)
+    Ok(writ_keyd::run(config, Arc::new(SystemEnv))?)
 }

@@ -1,11 +1,12 @@
 //! The processes: what each does between its start by the supervisor and its end.
 
-mod front;
+pub mod front;
 mod init;
-mod keyd;
-mod s3;
-mod trail;
-mod watch;
+pub mod keyd;
+pub mod s3;
+pub mod trail;
+pub mod watch;
+mod watch_link;
 
 use std::collections::HashMap;
 use std::fs::File;

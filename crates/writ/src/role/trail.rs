@@ -19,6 +19,8 @@ use crate::up::spool;
 pub struct TrailConfig {
     /// The ledger's folder.
     pub folder: PathBuf,
+    /// The folder of its TLS identity and of the supervisor's spool.
+    pub link: PathBuf,
     /// The signed genesis statement, in hexadecimal.
     pub genesis: String,
     /// A segment of the write-ahead log is closed at this size.
@@ -51,13 +53,15 @@ fn serve(inherited: &mut Inherited, line: &Line, hardening: Vec<(String, String)
         .iter()
         .map(|witness| Ok(WitnessConfig { url: witness.url.clone(), key: witness.key.parse()? }))
         .collect();
-    let watch = super::watch_link::connector(&config.watch, &config.folder, &genesis)?;
+
+    let watch = super::watch_link::connector(&config.watch, &config.link, &genesis)?;
     let mut writer = WriterConfig::new(config.folder.clone(), Some(genesis));
     writer.segment_bytes = config.segment_bytes;
     writer.reserve_bytes = config.floor_bytes;
-    writer.spool = Some(config.folder.join(spool::FILE));
+    writer.spool = Some(config.link.join(spool::FILE));
     writer.witnesses = witnesses?;
     writer.watch = Some(watch);
+
     let trail = Arc::new(Trail::start(writer, Arc::new(SystemEnv))?);
     for role in [Role::Keyd, Role::Front, Role::S3] {
         trail.attach(role, inherited.channel(role)?)?;

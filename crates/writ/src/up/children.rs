@@ -46,7 +46,10 @@ pub fn start(mut start: Start) -> Result<Child> {
     child.with_context(|| format!("cannot start the process `{}`", start.role))
 }
 
-#[expect(clippy::disallowed_methods, reason = "the supervisor is the one place that starts processes")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the supervisor is the one place that starts processes"
+)]
 fn command(role: &str) -> Command {
     // The binary may lie where another user id cannot reach it; this link always works.
     let mut command = Command::new("/proc/self/exe");

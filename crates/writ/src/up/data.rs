@@ -2,7 +2,9 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
@@ -16,8 +18,6 @@ const MARKER_START: &str = "writ data directory, format ";
 pub struct DataDir {
     path: PathBuf,
     _lock: File,
-    /// True if this start made it.
-    pub fresh: bool,
 }
 
 impl DataDir {
@@ -44,7 +44,7 @@ impl DataDir {
         } else {
             check_marker(&marker, &path)?;
         }
-        Ok(DataDir { path, _lock: lock, fresh })
+        Ok(DataDir { path, _lock: lock })
     }
 
     /// The absolute path.
@@ -69,9 +69,9 @@ impl DataDir {
 
     /// True if a process of another user id can reach the folders: each parent lets others pass.
     pub fn is_reachable_by_others(&self) -> bool {
-        self.path.ancestors().all(|dir| {
-            fs::metadata(dir).is_ok_and(|meta| meta.permissions().mode() & 0o001 != 0)
-        })
+        self.path
+            .ancestors()
+            .all(|dir| fs::metadata(dir).is_ok_and(|meta| meta.permissions().mode() & 0o001 != 0))
     }
 }
 
@@ -82,8 +82,12 @@ pub fn write_durably(path: &Path, content: &[u8], mode: u32) -> Result<()> {
     let name = path.file_name().and_then(|n| n.to_str()).context("the file has no name")?;
     let temporary = folder.join(format!(".{name}.tmp"));
     let write = || -> std::io::Result<()> {
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&temporary)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(mode)
+            .open(&temporary)?;
         file.set_permissions(fs::Permissions::from_mode(mode))?;
         file.write_all(content)?;
         file.sync_all()?;
@@ -108,7 +112,9 @@ fn make_dir(path: &Path, mode: u32) -> Result<()> {
     match fs::DirBuilder::new().mode(mode).create(path) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
             let shown = path.display();
-            Err(error).with_context(|| format!("cannot make the folder `{shown}`; does its parent exist?"))
+            Err(error).with_context(|| {
+                format!("cannot make the folder `{shown}`; does its parent exist?")
+            })
         }
         _ if path.is_dir() => Ok(()),
         _ => bail!("`{}` is not a folder", path.display()),
@@ -172,10 +178,9 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("data");
         let first = DataDir::open(&path).unwrap();
-        assert!(first.fresh);
         assert!(refusal(&path).contains("in use by another"));
         drop(first);
-        assert!(!DataDir::open(&path).unwrap().fresh);
+        assert!(DataDir::open(&path).is_ok());
     }
 
     #[test]

@@ -11,10 +11,11 @@ use anyhow::{Context as _, Result, bail};
 use writ_keyd_client::channel::Channel;
 use writ_model::{Env, Nonce};
 use writ_proof::cbor;
-use writ_proof::ed25519::{PublicKey, Signer as _, SoftKey};
+use writ_proof::ed25519::{Signer as _, SoftKey};
 use writ_proof::hash::{Hash, sha256};
 use writ_proof::note::{KeyKind, VerifierKey};
 use writ_proof::roster::{ChannelPins, Genesis, KeydKeys, Mode, PersonKey, Rule};
+use writ_proof::sshsig::SshPublicKey;
 use writ_proof::statement::{Namespace, Signed};
 use zeroize::Zeroizing;
 
@@ -30,7 +31,10 @@ pub const ROOT_FILE: &str = "root";
 pub const HEAD_FILE: &str = "head";
 /// watch's Ed25519 seed, in watch's folder.
 pub const WATCH_SEED_FILE: &str = "signing.seed";
-/// A TLS key, in the folder of trail and of watch.
+/// The folder of what trail shares with others: its TLS identity towards watch, and the supervisor's
+/// spool. The ledger itself has a folder of its own.
+pub const LINK_FOLDER: &str = "trail-link";
+/// A TLS key, in the folder of trail's link and of watch.
 pub const TLS_KEY_FILE: &str = "tls.key";
 /// Its self-signed certificate.
 pub const TLS_CERT_FILE: &str = "tls.crt";
@@ -59,8 +63,9 @@ pub fn open(dir: &DataDir, config: &Config, env: &dyn Env) -> Result<Opened> {
         .with_context(|| format!("cannot read `{}`", path.display()))?;
     let statement = Signed::from_bytes(&signed)
         .with_context(|| format!("`{}` is damaged: restore it from a backup", path.display()))?;
-    let genesis = Genesis::verify(&statement, None)
-        .with_context(|| format!("`{}` does not verify: restore it from a backup", path.display()))?;
+    let genesis = Genesis::verify(&statement, None).with_context(|| {
+        format!("`{}` does not verify: restore it from a backup", path.display())
+    })?;
     Ok(Opened { genesis, digest: statement.digest(), signed })
 }
 
@@ -71,11 +76,11 @@ fn make(dir: &DataDir, config: &Config, env: &dyn Env) -> Result<()> {
     write_durably(&watch_folder.join(WATCH_SEED_FILE), &*watch_seed, 0o600)?;
     let watch = SoftKey::from_seed(&watch_seed)?.public_key();
     let channel = ChannelPins {
-        trail: tls_identity(&dir.folder("trail", None)?, "trail")?,
+        trail: tls_identity(&dir.folder(LINK_FOLDER, None)?, "trail")?,
         watch: tls_identity(&watch_folder, "watch")?,
     };
     let site = format!("site-{}", short(env.nonce()));
-    let own = VerifierKey::new(&format!("{site}/watch"), KeyKind::TimestampedEd25519, watch)?;
+    let own = VerifierKey::new(&format!("{site}/watch"), KeyKind::Cosignature, watch)?;
     let mut witnesses = vec![own.to_string()];
     witnesses.extend(config.witness.iter().map(|witness| witness.key.clone()));
     let founders = founders(dir, env)?;
@@ -90,7 +95,7 @@ fn make(dir: &DataDir, config: &Config, env: &dyn Env) -> Result<()> {
             .enumerate()
             .map(|(n, key)| PersonKey {
                 person: format!("founder-{}", n + 1),
-                key: key.ssh_public_key(),
+                key: SshPublicKey::Ed25519(key.public_key().0),
             })
             .collect(),
         rules: [Namespace::Roster, Namespace::Approval].into_iter().map(rule).collect(),
@@ -143,9 +148,11 @@ fn founders(dir: &DataDir, env: &dyn Env) -> Result<Vec<SoftKey>> {
 
 /// A TLS key with a certificate of its own; the other end pins the key, so no authority is needed.
 fn tls_identity(folder: &Path, name: &str) -> Result<Hash> {
+    use rcgen::PublicKeyData as _;
+
     let key = rcgen::KeyPair::generate()?;
-    let certificate = rcgen::CertificateParams::new(vec![format!("{name}.writ.internal")])?
-        .self_signed(&key)?;
+    let certificate =
+        rcgen::CertificateParams::new(vec![format!("{name}.writ.internal")])?.self_signed(&key)?;
     write_durably(&folder.join(TLS_KEY_FILE), key.serialize_pem().as_bytes(), 0o600)?;
     write_durably(&folder.join(TLS_CERT_FILE), certificate.pem().as_bytes(), 0o644)?;
     Ok(sha256(&key.subject_public_key_info()))
@@ -159,9 +166,4 @@ fn seed(env: &dyn Env) -> Zeroizing<[u8; 32]> {
 
 fn short(nonce: Nonce) -> String {
     nonce.to_string().chars().take(16).collect()
-}
-
-/// keyd's checkpoint key, as verifiers name it in the note of a log.
-pub fn checkpoint_key(origin: &str, key: PublicKey) -> Result<VerifierKey> {
-    Ok(VerifierKey::new(origin, KeyKind::Ed25519, key)?)
 }

@@ -36,8 +36,9 @@ pub fn run(path: &Path, overrides: &Overrides, on_ready: impl FnOnce(&ready::Rea
     let listeners = listeners(&config)?;
     let watch = local(&listeners, Role::Watch)?.to_string();
     let genesis = genesis::open(&dir, &config, &SystemEnv)?;
+    // Made before the plan gives the folder to trail, so that trail may read it.
+    let mut spool = Spool::open(&dir.folder(genesis::LINK_FOLDER, None)?)?;
     let plan = Plan::new(dir, config, genesis, accounts.clone(), watch)?;
-    let mut spool = Spool::open(&plan.dir().join(Role::Trail.name()))?;
     let version = env!("CARGO_PKG_VERSION").to_owned();
     spool.record(&SystemEnv, "SupervisorStarted", &[("version", version)])?;
     let ready_file = plan.dir().join(ready::FILE);
@@ -84,7 +85,9 @@ fn accounts(dir: &DataDir, asked: &[AccountId]) -> Result<Vec<AccountId>> {
 fn listeners(config: &Config) -> Result<HashMap<Role, TcpListener>> {
     let bind = |role: Role, name: &str, address: SocketAddr| -> Result<(Role, TcpListener)> {
         let listener = TcpListener::bind(address).with_context(|| {
-            format!("cannot listen on `{address}`: choose another address with `{name}` in writ.toml")
+            format!(
+                "cannot listen on `{address}`: choose another address with `{name}` in writ.toml"
+            )
         })?;
         Ok((role, listener))
     };

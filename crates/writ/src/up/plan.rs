@@ -9,7 +9,7 @@ use writ_model::AccountId;
 
 use super::config::Config;
 use super::data::{DataDir, open_private};
-use super::genesis::{HEAD_FILE, Opened, ROOT_FILE};
+use super::genesis::{HEAD_FILE, LINK_FOLDER, Opened, ROOT_FILE};
 use crate::role::{front, keyd, s3, trail, watch};
 
 /// The processes in the order in which they start.
@@ -38,6 +38,7 @@ impl Plan {
         for role in ROLES {
             dir.folder(role.name(), uids.get(&role).copied())?;
         }
+        dir.folder(LINK_FOLDER, uids.get(&Role::Trail).copied())?;
         Ok(Plan { dir, config, genesis, accounts, watch_address, uids })
     }
 
@@ -116,6 +117,7 @@ impl Plan {
             }),
             Role::Trail => serde_json::to_vec(&trail::TrailConfig {
                 folder,
+                link: self.dir.join(LINK_FOLDER),
                 genesis: hex::encode(&self.genesis.signed),
                 segment_bytes: mib(self.config.wal_segment_mib),
                 floor_bytes: mib(self.config.ledger_floor_mib),

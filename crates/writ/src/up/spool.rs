@@ -13,7 +13,7 @@ use writ_model::{Env, Uuid};
 
 use super::data::open_private;
 
-/// The file's name in trail's folder.
+/// The file's name in the folder of trail's link.
 pub const FILE: &str = "supervisor.spool";
 
 /// The open spool.
@@ -22,9 +22,9 @@ pub struct Spool {
 }
 
 impl Spool {
-    /// Opens the spool in trail's folder.
-    pub fn open(trail_folder: &Path) -> Result<Spool> {
-        Ok(Spool { file: open_private(&trail_folder.join(FILE))? })
+    /// Opens the spool in the folder of trail's link.
+    pub fn open(folder: &Path) -> Result<Spool> {
+        Ok(Spool { file: open_private(&folder.join(FILE))? })
     }
 
     /// Records that something happened to a process. Durable when this returns.

@@ -152,7 +152,8 @@ impl Supervisor {
     fn start(&mut self, role: Role) -> Result<()> {
         let (control, theirs) = Channel::pair()?;
         let mut fds = vec![("control".to_owned(), OwnedFd::from(theirs))];
-        for peer in peers(role).filter(|peer| self.plan.roles().contains(peer)) {
+        let roles = self.plan.roles();
+        for peer in peers(role).filter(|peer| roles.contains(peer)) {
             let end = self.end_for(role, peer)?;
             fds.push((peer.name().to_owned(), end));
         }
@@ -161,7 +162,8 @@ impl Supervisor {
         }
         fds.extend(self.plan.files(role)?);
         let uid = self.plan.uid(role);
-        let mut process = start(Start { role: role.name(), uid, fds, config: self.plan.config(role)? })?;
+        let mut process =
+            start(Start { role: role.name(), uid, fds, config: self.plan.config(role)? })?;
         let pid = process.id();
         let control = Arc::new(control);
         self.children.insert(
@@ -234,7 +236,10 @@ impl Supervisor {
         self.record("ProcessRestarted", role, &facts);
         if !self.announced && failures >= FIRST_START_FAILURES_MAX {
             self.stop_all().await;
-            bail!("{} ended {failures} times before it served ({status}); see its log above", role.name());
+            bail!(
+                "{} ended {failures} times before it served ({status}); see its log above",
+                role.name()
+            );
         }
         let sender = self.sender.clone();
         thread(role, "pause", move || {
@@ -253,7 +258,9 @@ impl Supervisor {
 
     async fn stop_all(&mut self) {
         for role in STOP_ORDER {
-            let Some(child) = self.children.get(&role).filter(|child| !child.exited) else { continue };
+            let Some(child) = self.children.get(&role).filter(|child| !child.exited) else {
+                continue;
+            };
             let pid = child.pid;
             // A child that cannot be told is killed below.
             child.control.send(&cbor::to_vec(&Control::Stop)).ok();

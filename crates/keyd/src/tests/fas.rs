@@ -1,0 +1,544 @@
+//! Forward access sessions: s3 and front cheat with tickets.
+
+use super::*;
+use aws_lc_rs::agreement::{PrivateKey, X25519};
+use writ_keyd_client::key_policy::{inner_path, managed_key_policy};
+use writ_keyd_client::secret::SecretBytes;
+use writ_proof::fas::{Caveat, Proof, ProvenRequest};
+use writ_proof::hash::sha256;
+
+use crate::channels::peer_keys;
+use crate::crypto::Aead;
+
+const OWNER: u64 = 111_122_223_333;
+
+/// s3's side of its channel to keyd.
+struct Gateway {
+    seal: Zeroizing<[u8; 32]>,
+    proof: Zeroizing<[u8; 32]>,
+}
+
+fn gateway(site: &Site) -> Gateway {
+    let mut seed = [0u8; 32];
+    site.env.fill(&mut seed);
+    let private = PrivateKey::from_private_key(&X25519, &seed).unwrap();
+    let public: [u8; 32] = private.compute_public_key().unwrap().as_ref().try_into().unwrap();
+    let reply = site.engine.handle(Role::S3, Command::Hello(hello(Some(public))));
+    let Ok(Reply::Hello(reply)) = reply else { panic!("no hello") };
+    let (seal, proof) = peer_keys(&private, &public, &reply.x25519.unwrap());
+    Gateway { seal, proof }
+}
+
+/// One account with a key whose use through s3 is delegated, and a gateway.
+fn setup() -> (Site, Signing, StoredKey, Gateway) {
+    let site = Site::new();
+    let root = site.create_account(OWNER);
+    let key = site.create_key(&root, None);
+    let gateway = gateway(&site);
+    (site, root, key, gateway)
+}
+
+/// A request of s3 to KMS, before front passes it on.
+struct Inner {
+    ticket: writ_proof::fas::Ticket,
+    context: Vec<u8>,
+    target: String,
+    body: Vec<u8>,
+    nonce: Nonce,
+    time: Timestamp,
+}
+
+impl Site {
+    fn ticket(&self, request: Authenticate) -> Option<Ticket> {
+        self.authenticate_as(Role::S3, request).unwrap().ticket
+    }
+
+    fn put(&self, signer: &Signing, path: &str, headers: &[(&str, &str)]) -> Ticket {
+        self.ticket(self.s3(signer, "PUT", path, headers)).unwrap()
+    }
+
+    fn get(&self, signer: &Signing, path: &str) -> Ticket {
+        self.ticket(self.s3(signer, "GET", path, &[])).unwrap()
+    }
+
+    fn inner(&self, ticket: &Ticket, operation: &str, body: &Json) -> Inner {
+        Inner {
+            ticket: writ_proof::fas::Ticket::from_bytes(ticket.ticket.expose()).unwrap(),
+            context: ticket.context.clone(),
+            target: format!("TrentService.{operation}"),
+            body: body.to_string().into_bytes(),
+            nonce: self.env.nonce(),
+            time: self.env.now(),
+        }
+    }
+
+    /// The command that an honest front makes of it.
+    fn presented(&self, gateway: &Gateway, inner: &Inner) -> Present {
+        let path = inner_path(&inner.target);
+        let request = ProvenRequest {
+            method: "POST",
+            path: &path,
+            query: "",
+            body: sha256(&inner.body),
+            ticket: inner.ticket.digest(),
+        };
+        let proof = Proof::make(&gateway.proof, &request, inner.time, inner.nonce);
+        Present {
+            ticket: SecretBytes::new(inner.ticket.to_bytes()),
+            context: inner.context.clone(),
+            proof: proof.mac,
+            proof_time: proof.time,
+            proof_nonce: proof.nonce,
+            holder: Role::S3,
+            method: "POST".to_owned(),
+            path,
+            query: String::new(),
+            target: inner.target.clone(),
+            body: inner.body.clone(),
+            request_id: Uuid::random(&*self.env),
+            event_id: Uuid::random(&*self.env),
+            region: region(),
+        }
+    }
+
+    fn present(&self, present: Present) -> Result<Authenticated, Refusal> {
+        match self.engine.handle(Role::Front, Command::Present(Box::new(present)))? {
+            Reply::Authenticated(answer) => Ok(*answer),
+            _ => panic!("not an answer to present"),
+        }
+    }
+
+    /// Presents and uses, as honest peers do.
+    fn through(&self, gateway: &Gateway, inner: &Inner, key: &StoredKey) -> Result<Used, Refusal> {
+        let handle = self.present(self.presented(gateway, inner))?.handle;
+        self.spend(handle, &[key], true)
+    }
+}
+
+impl Gateway {
+    fn open(&self, used: &Used) -> Option<Vec<u8>> {
+        let (nonce, sealed) = used.sealed.as_ref()?.split_first_chunk::<12>()?;
+        let key = Aead::new(&self.seal).unwrap();
+        key.open(*nonce, &used.handle.0, sealed).map(|plain| plain.to_vec())
+    }
+}
+
+fn object(path: &str) -> Json {
+    json!({ "aws:s3:arn": format!("arn:aws:s3:::{path}") })
+}
+
+fn data_key(key: &StoredKey, path: &str) -> Json {
+    json!({ "KeyId": key.id, "KeySpec": "AES_256", "EncryptionContext": object(path) })
+}
+
+#[test]
+fn object_is_written_and_read_on_the_customers_behalf() {
+    let (site, root, key, s3) = setup();
+    let ticket = site.put(&root, "/b/k", &[]);
+    let inner = site.inner(&ticket, "GenerateDataKey", &data_key(&key, "b/k"));
+    let answer = site.present(site.presented(&s3, &inner)).unwrap();
+    assert_eq!(answer.caller.arn.as_str(), format!("arn:aws:iam::{OWNER}:root"));
+    assert_eq!(answer.forwarded.as_ref().unwrap().via, ["s3.amazonaws.com"]);
+    assert_eq!(answer.forwarded.as_ref().unwrap().network.source_ip, "192.0.2.7");
+    let made = site.spend(answer.handle, &[&key], true).unwrap();
+    assert!(made.plaintext.is_none(), "front sees no data key");
+    let plain = s3.open(&made).unwrap();
+    assert_eq!(plain.len(), 32);
+    let blob = made.ciphertext.clone().unwrap();
+
+    let ticket = site.get(&root, "/b/k");
+    let body = json!({ "CiphertextBlob": b64(&blob), "EncryptionContext": object("b/k") });
+    let used = site.through(&s3, &site.inner(&ticket, "Decrypt", &body), &key).unwrap();
+    assert_eq!(s3.open(&used).unwrap(), plain);
+    let records = site.records();
+    let What::Use(last) = &records.last().unwrap().what else { panic!("no use") };
+    assert_eq!(last.via, ["s3.amazonaws.com"]);
+    assert!(matches!(last.proof, writ_proof::use_record::UseProof::Ticket(_)));
+
+    // Neither front nor another service can open what it relays.
+    assert!(gateway(&site).open(&made).is_none());
+}
+
+#[test]
+fn ticket_allows_nothing_but_its_own_use() {
+    let (site, root, key, s3) = setup();
+    let other = site.create_key(&root, None);
+    let ticket = site.put(&root, "/b/k", &[]);
+    let made = site.inner(&ticket, "GenerateDataKey", &data_key(&key, "b/k"));
+    let blob = site.through(&s3, &made, &key).unwrap().ciphertext.unwrap();
+    let open =
+        |path: &str| json!({ "CiphertextBlob": b64(&blob), "EncryptionContext": object(path) });
+    let more = json!({ "KeyId": key.id, "KeySpec": "AES_256",
+        "EncryptionContext": { "aws:s3:arn": "arn:aws:s3:::b/k", "more": "1" } });
+    let get = || site.get(&root, "/b/k");
+    let put = || site.put(&root, "/b/k", &[]);
+    let key_header = format!("arn:aws:kms:us-east-1:{OWNER}:key/{}", key.id);
+    let named = || {
+        site.put(
+            &root,
+            "/b/k",
+            &[
+                ("x-amz-server-side-encryption", "aws:kms"),
+                ("x-amz-server-side-encryption-aws-kms-key-id", &key_header),
+            ],
+        )
+    };
+    let table: [(&str, Ticket, &str, Json, &str); 10] = [
+        ("read with a read's ticket", get(), "Decrypt", open("b/k"), "ok"),
+        ("another object's context", get(), "Decrypt", open("b/other"), "AccessDeniedException"),
+        (
+            "no context",
+            get(),
+            "Decrypt",
+            json!({ "CiphertextBlob": b64(&blob) }),
+            "AccessDeniedException",
+        ),
+        (
+            "write with a read's ticket",
+            get(),
+            "GenerateDataKey",
+            data_key(&key, "b/k"),
+            "AccessDeniedException",
+        ),
+        (
+            "encrypt with a write's ticket",
+            put(),
+            "Encrypt",
+            json!({ "KeyId": key.id, "Plaintext": "AAAA", "EncryptionContext": object("b/k") }),
+            "AccessDeniedException",
+        ),
+        ("read with a write's ticket", put(), "Decrypt", open("b/k"), "AccessDeniedException"),
+        ("context that was not signed", put(), "GenerateDataKey", more, "AccessDeniedException"),
+        ("the named key", named(), "GenerateDataKey", data_key(&key, "b/k"), "ok"),
+        (
+            "another key than the named",
+            named(),
+            "GenerateDataKey",
+            data_key(&other, "b/k"),
+            "AccessDeniedException",
+        ),
+        (
+            "no use of a key",
+            get(),
+            "DescribeKey",
+            json!({ "KeyId": key.id }),
+            "AccessDeniedException",
+        ),
+    ];
+    for (name, ticket, operation, body, expected) in table {
+        let result = site.through(&s3, &site.inner(&ticket, operation, &body), &key);
+        assert_eq!(code(result), expected, "{name}");
+    }
+}
+
+#[test]
+fn front_that_changes_what_s3_asked_is_refused() {
+    type Cheat = fn(&Site, &mut Present);
+    let (site, root, key, s3) = setup();
+    let cheats: [(&str, Cheat, &str); 12] = [
+        ("as presented", |_, _| {}, "ok"),
+        ("another body", |_, p| p.body.push(b' '), "AccessDeniedException"),
+        (
+            "another target",
+            |_, p| p.target = "TrentService.GenerateDataKeyWithoutPlaintext".to_owned(),
+            "AccessDeniedException",
+        ),
+        ("another path", |_, p| p.path = "/".to_owned(), "AccessDeniedException"),
+        ("another method", |_, p| p.method = "GET".to_owned(), "AccessDeniedException"),
+        ("another query", |_, p| p.query = "a".to_owned(), "AccessDeniedException"),
+        ("another context document", |_, p| p.context.push(0), "AccessDeniedException"),
+        ("another region", |_, p| p.region = "eu-west-1".parse().unwrap(), "AccessDeniedException"),
+        ("another holder", |_, p| p.holder = Role::Front, "AccessDeniedException"),
+        ("an own proof", |_, p| p.proof = [7; 32], "AccessDeniedException"),
+        (
+            "an old proof",
+            |s, p| p.proof_time = Timestamp::from_secs(s.env.now().secs() - 1),
+            "AccessDeniedException",
+        ),
+        (
+            "half a ticket",
+            |_, p| p.ticket = SecretBytes::new(p.ticket.expose()[1..].to_vec()),
+            "AccessDeniedException",
+        ),
+    ];
+    for (name, cheat, expected) in cheats {
+        let ticket = site.put(&root, "/b/k", &[]);
+        let inner = site.inner(&ticket, "GenerateDataKey", &data_key(&key, "b/k"));
+        let mut present = site.presented(&s3, &inner);
+        cheat(&site, &mut present);
+        let before = site.records().len();
+        assert_eq!(code(site.present(present)), expected, "{name}");
+        assert_eq!(
+            site.records().len(),
+            before + usize::from(expected != "ok"),
+            "{name}: recorded"
+        );
+    }
+}
+
+#[test]
+fn caveats_only_take_away_and_cannot_be_cut_or_reordered() {
+    let (site, root, key, s3) = setup();
+    let fresh =
+        || site.inner(&site.put(&root, "/b/k", &[]), "GenerateDataKey", &data_key(&key, "b/k"));
+    let action = |action: &str| Caveat::Action(action.to_owned());
+    let table = [
+        ("the same action", vec![action("kms:GenerateDataKey")], "ok"),
+        ("another action", vec![action("kms:Decrypt")], "AccessDeniedException"),
+        (
+            "a wider one after a narrow one",
+            vec![action("kms:Decrypt"), action("kms:GenerateDataKey")],
+            "AccessDeniedException",
+        ),
+        ("another audience", vec![Caveat::Audience("s3".to_owned())], "AccessDeniedException"),
+        ("a larger budget", vec![Caveat::Budget(100)], "ok"),
+        ("no budget", vec![Caveat::Budget(0)], "AccessDeniedException"),
+        ("a later end", vec![Caveat::Expires(Timestamp::from_millis(u64::MAX / 2))], "ok"),
+        ("an end before now", vec![Caveat::Expires(NOON)], "AccessDeniedException"),
+        (
+            "another resource",
+            vec![Caveat::Resource("arn:aws:kms:us-east-1:1:key/x".to_owned())],
+            "AccessDeniedException",
+        ),
+        ("another request", vec![Caveat::RequestDigest(sha256(b"other"))], "AccessDeniedException"),
+    ];
+    for (name, caveats, expected) in table {
+        let mut inner = fresh();
+        for caveat in &caveats {
+            inner.ticket = inner.ticket.append(caveat).unwrap();
+        }
+        assert_eq!(code(site.through(&s3, &inner, &key)), expected, "{name}");
+    }
+    let mut inner = fresh();
+    let narrow =
+        inner.ticket.append(&action("kms:Decrypt")).unwrap().append(&Caveat::Budget(1)).unwrap();
+    // Cutting and reordering by hand: the same tag under other caveats.
+    let parts = Parts::of(&narrow.to_bytes());
+    let [first, second] = &parts.caveats[..] else { panic!("two caveats") };
+    let table = [
+        ("both cut", vec![]),
+        ("the last cut", vec![first.clone()]),
+        ("the first cut", vec![second.clone()]),
+        ("reordered", vec![second.clone(), first.clone()]),
+        ("one twice", vec![first.clone(), second.clone(), second.clone()]),
+    ];
+    for (name, caveats) in table {
+        let bytes = Parts { caveats, ..parts.clone() }.to_bytes();
+        inner.ticket = writ_proof::fas::Ticket::from_bytes(&bytes).unwrap();
+        inner.nonce = site.env.nonce();
+        assert_eq!(code(site.through(&s3, &inner, &key)), "AccessDeniedException", "{name}");
+    }
+}
+
+/// A ticket taken apart.
+#[derive(Clone)]
+struct Parts {
+    root: Vec<u8>,
+    caveats: Vec<Vec<u8>>,
+    tag: [u8; 32],
+}
+
+impl Parts {
+    fn of(ticket: &[u8]) -> Parts {
+        use cbor::Decode as _;
+        let mut reader = cbor::Reader::new(ticket);
+        assert_eq!((reader.array().unwrap(), reader.uint().unwrap()), (4, 1));
+        Parts {
+            root: Vec::decode(&mut reader).unwrap(),
+            caveats: Vec::decode(&mut reader).unwrap(),
+            tag: <[u8; 32]>::decode(&mut reader).unwrap(),
+        }
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        use cbor::Encode as _;
+        let mut writer = cbor::Writer::default();
+        writer.array(4);
+        writer.uint(1);
+        self.root.encode(&mut writer);
+        self.caveats.encode(&mut writer);
+        self.tag.encode(&mut writer);
+        writer.into_bytes()
+    }
+}
+
+#[test]
+fn ticket_dies_with_time_replay_budget_and_signer() {
+    let (site, root, key, s3) = setup();
+    let (_, ann) = site.create_user(&root, "ann");
+    let body = data_key(&key, "b/k");
+    let fresh = |who: &Signing| site.inner(&site.put(who, "/b/k", &[]), "GenerateDataKey", &body);
+
+    let inner = fresh(&root);
+    assert_eq!(code(site.present(site.presented(&s3, &inner))), "ok");
+    assert_eq!(
+        code(site.present(site.presented(&s3, &inner))),
+        "AccessDeniedException",
+        "the same proof"
+    );
+
+    let mut inner = fresh(&root);
+    assert_eq!(code(site.through(&s3, &inner, &key)), "ok");
+    let longer =
+        json!({ "KeyId": key.id, "NumberOfBytes": 64, "EncryptionContext": object("b/k") });
+    let second = Inner { body: longer.to_string().into_bytes(), nonce: site.env.nonce(), ..inner };
+    assert_eq!(code(site.through(&s3, &second, &key)), "AccessDeniedException", "over its budget");
+
+    inner = fresh(&root);
+    let handle = site.present(site.presented(&s3, &inner)).unwrap().handle;
+    site.advance(Duration::from_secs(301));
+    assert_eq!(code(site.spend(handle, &[&key], true)), "Forbidden", "its handle died with it");
+    inner.time = site.env.now();
+    assert_eq!(code(site.through(&s3, &inner, &key)), "AccessDeniedException", "expired");
+
+    let (first, second) = (fresh(&ann), fresh(&ann));
+    let handle = site.present(site.presented(&s3, &first)).unwrap().handle;
+    let end = End::AccessKey(ann.credentials.access_key_id.parse().unwrap());
+    site.engine.handle(Role::Front, Command::End(end)).unwrap();
+    assert_eq!(
+        code(site.spend(handle, &[&key], true)),
+        "UnrecognizedClientException",
+        "between the two"
+    );
+    assert_eq!(code(site.through(&s3, &second, &key)), "UnrecognizedClientException");
+
+    let inner = fresh(&root);
+    let again =
+        Site::start(site.env.clone(), site.root.clone(), site.keys.clone(), site.head.clone());
+    again.load(vec![root.descriptor.clone().unwrap(), key.descriptor.clone()]);
+    let after = gateway(&again);
+    let result = again.present(again.presented(&after, &inner));
+    assert_eq!(code(result), "ServiceUnavailable", "a ticket from before the restart");
+}
+
+#[test]
+fn one_signature_is_one_transaction_and_one_budget() {
+    let (site, root, key, s3) = setup();
+    let once = site.s3(&root, "PUT", "/b/k", &[]);
+    let again = || Authenticate {
+        method: once.method.clone(),
+        path: once.path.clone(),
+        query: once.query.clone(),
+        headers: once.headers.clone(),
+        payload: Payload::Declared("UNSIGNED-PAYLOAD".to_owned()),
+        credential: once.credential.clone(),
+        network: once.network.clone(),
+        request_id: once.request_id,
+        event_id: once.event_id,
+        region: region(),
+    };
+    let first =
+        site.inner(&site.ticket(again()).unwrap(), "GenerateDataKey", &data_key(&key, "b/k"));
+    assert_eq!(code(site.through(&s3, &first, &key)), "ok");
+    let longer =
+        json!({ "KeyId": key.id, "NumberOfBytes": 64, "EncryptionContext": object("b/k") });
+    let second = site.inner(&site.ticket(again()).unwrap(), "GenerateDataKey", &longer);
+    assert_eq!(
+        code(site.through(&s3, &second, &key)),
+        "AccessDeniedException",
+        "a new ticket, the same budget"
+    );
+    let repeat =
+        site.inner(&site.ticket(again()).unwrap(), "GenerateDataKey", &data_key(&key, "b/k"));
+    assert_eq!(code(site.through(&s3, &repeat, &key)), "ok", "the client's retry of the same use");
+    for _ in 3..8 {
+        site.ticket(again()).unwrap();
+    }
+    let ninth = site.authenticate_as(Role::S3, again());
+    assert_eq!(code(ninth), "ServiceUnavailable");
+}
+
+#[test]
+fn request_that_needs_no_other_service_gets_no_ticket() {
+    let (site, root, _, _) = setup();
+    for (method, path) in [("GET", "/b"), ("DELETE", "/b/k"), ("HEAD", "/b/k"), ("GET", "/")] {
+        assert!(site.ticket(site.s3(&root, method, path, &[])).is_none(), "{method} {path}");
+    }
+    let front = site.authenticate(site.kms(&root, "ListKeys", &json!({}))).unwrap();
+    assert!(front.ticket.is_none(), "front never gets one");
+}
+
+#[test]
+fn managed_key_is_made_at_first_use_and_serves_its_service_alone() {
+    let (site, root, _, s3) = setup();
+    let ticket = site.put(&root, "/b/k", &[]);
+    let create = site.inner(&ticket, "CreateKey", &json!({}));
+    let handle = site.present(site.presented(&s3, &create)).unwrap().handle;
+    let id = Uuid::random(&*site.env).to_string();
+    let seal = Seal {
+        handle,
+        current: None,
+        new_id: Some(id.clone()),
+        key_policy: None,
+        tokens: vec![],
+        default_policy: None,
+    };
+    let sealed = site.engine.handle(Role::Front, Command::Seal(Box::new(seal)));
+    let Ok(Reply::Sealed(sealed)) = sealed else { panic!("not sealed") };
+    assert_eq!(sealed.descriptors.len(), 2, "the key and its alias");
+    let policy = managed_key_policy("s3", account(OWNER), &region());
+    let key =
+        StoredKey { id, descriptor: sealed.descriptors[0].clone(), tokens: sealed.tokens, policy };
+
+    let body = json!({ "KeyId": "alias/aws/s3", "KeySpec": "AES_256", "EncryptionContext": object("b/k") });
+    let used = site.through(&s3, &site.inner(&ticket, "GenerateDataKey", &body), &key).unwrap();
+    assert_eq!(used.basis, ["policy"], "no right of the caller's is needed");
+    assert!(s3.open(&used).is_some());
+    let direct = site.use_keys(site.kms(&root, "GenerateDataKey", &body), &[&key], true);
+    assert_eq!(code(direct), "AccessDeniedException", "directly, by the account's own root");
+    let other = site.create_account(444_455_556_666);
+    let foreign = site.put(&other, "/b/k", &[]);
+    let arn = format!("arn:aws:kms:us-east-1:{OWNER}:key/{}", key.id);
+    let body = json!({ "KeyId": arn, "KeySpec": "AES_256", "EncryptionContext": object("b/k") });
+    let result = site.through(&s3, &site.inner(&foreign, "GenerateDataKey", &body), &key);
+    assert_eq!(code(result), "AccessDeniedException", "another account through s3");
+    let again = site.inner(&site.put(&root, "/b/k2", &[]), "CreateKey", &json!({}));
+    let handle = site.present(site.presented(&s3, &again)).unwrap().handle;
+    let seal = Seal {
+        handle,
+        current: None,
+        new_id: Some(Uuid::random(&*site.env).to_string()),
+        key_policy: None,
+        tokens: vec![],
+        default_policy: None,
+    };
+    assert_eq!(
+        code(site.engine.handle(Role::Front, Command::Seal(Box::new(seal)))),
+        "AlreadyExistsException"
+    );
+}
+
+#[test]
+fn policies_decide_on_the_customers_own_network_and_services() {
+    let site = Site::new();
+    let root = site.create_account(OWNER);
+    let s3 = gateway(&site);
+    let admin = r#"{"Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":["kms:Put*","kms:GenerateDataKey"],"Resource":"*"}"#;
+    let deny = |condition: &str| {
+        format!(
+            r#"{{"Version":"2012-10-17","Statement":[{admin},{{"Effect":"Deny","Principal":"*","Action":"kms:GenerateDataKey","Resource":"*","Condition":{condition}}}]}}"#
+        )
+    };
+    let table = [
+        (r#"{"NotIpAddress":{"aws:SourceIp":"192.0.2.0/24"}}"#, "ok"),
+        (r#"{"IpAddress":{"aws:SourceIp":"192.0.2.0/24"}}"#, "AccessDeniedException"),
+        (r#"{"Bool":{"aws:ViaAWSService":"true"}}"#, "AccessDeniedException"),
+        (r#"{"Bool":{"aws:ViaAWSService":"false"}}"#, "ok"),
+        (
+            r#"{"StringEquals":{"kms:ViaService":"s3.us-east-1.amazonaws.com"}}"#,
+            "AccessDeniedException",
+        ),
+        (
+            r#"{"ForAnyValue:StringEquals":{"aws:CalledVia":"s3.amazonaws.com"}}"#,
+            "AccessDeniedException",
+        ),
+        (r#"{"StringEquals":{"aws:CalledViaFirst":"athena.amazonaws.com"}}"#, "ok"),
+        (r#"{"StringNotEquals":{"kms:EncryptionContext:aws:s3:arn":"arn:aws:s3:::b/k"}}"#, "ok"),
+    ];
+    for (condition, expected) in table {
+        let key = site.create_key(&root, Some(&deny(condition)));
+        let ticket = site.put(&root, "/b/k", &[("x-amz-meta-n", condition)]);
+        let inner = site.inner(&ticket, "GenerateDataKey", &data_key(&key, "b/k"));
+        assert_eq!(code(site.through(&s3, &inner, &key)), expected, "{condition}");
+    }
+}

@@ -1,0 +1,438 @@
+//! Keys: only as signed, only as the sealed policy says, only with the newest descriptor.
+
+use super::*;
+use writ_keyd_client::descriptor::{Descriptor, peek};
+
+const OWNER: u64 = 111_122_223_333;
+
+/// One account with a key of the default policy.
+fn setup() -> (Site, Signing, StoredKey) {
+    let site = Site::new();
+    let root = site.create_account(OWNER);
+    let key = site.create_key(&root, None);
+    (site, root, key)
+}
+
+fn decrypt(site: &Site, signer: &Signing, key: &StoredKey, body: &Json) -> Result<Used, Refusal> {
+    site.use_keys(site.kms(signer, "Decrypt", body), &[key], true)
+}
+
+fn policy(statements: &str) -> String {
+    format!(r#"{{"Version":"2012-10-17","Statement":[{statements}]}}"#)
+}
+
+/// The account may administer, and `more` says who may use.
+fn with_admin(more: &str) -> String {
+    policy(&format!(
+        r#"{{"Effect":"Allow","Principal":{{"AWS":"111122223333"}},"Action":["kms:Put*","kms:Enable*","kms:Disable*","kms:Schedule*"],"Resource":"*"}},{more}"#
+    ))
+}
+
+#[test]
+fn decrypt_gives_back_what_encrypt_took_and_both_are_recorded() {
+    let (site, root, key) = setup();
+    let context = json!({ "tenant": "a" });
+    let body = json!({ "KeyId": key.id, "Plaintext": b64(b"attack at dawn"), "EncryptionContext": context });
+    let used = site.use_keys(site.kms(&root, "Encrypt", &body), &[&key], true).unwrap();
+    assert_eq!(used.basis, ["delegated"]);
+    let blob = used.ciphertext.unwrap();
+    let body = json!({ "CiphertextBlob": b64(&blob), "EncryptionContext": context });
+    let back = decrypt(&site, &root, &key, &body).unwrap();
+    assert_eq!(back.plaintext.unwrap().expose(), b"attack at dawn");
+    assert_eq!(site.last_record(), ("kms:Decrypt".to_owned(), "ok".to_owned()));
+    let records = site.records();
+    let What::Use(last) = &records.last().unwrap().what else { panic!("no use") };
+    assert_eq!(back.position.seq, records.last().unwrap().seq);
+    let named = last.key.as_ref().unwrap().to_string();
+    assert_eq!(named, format!("arn:aws:kms:us-east-1:{OWNER}:key/{}", key.id));
+}
+
+#[test]
+fn decrypt_with_another_context_or_blob_says_nothing() {
+    let (site, root, key) = setup();
+    let body = json!({ "KeyId": key.id, "Plaintext": "AAAA", "EncryptionContext": { "k": "v" } });
+    let used = site.use_keys(site.kms(&root, "Encrypt", &body), &[&key], true).unwrap();
+    let blob = used.ciphertext.unwrap();
+    let mut flipped = blob.clone();
+    *flipped.last_mut().unwrap() ^= 1;
+    let mut foreign = blob.clone();
+    foreign[4] ^= 1;
+    let table: [(&str, &[u8], Json); 5] = [
+        ("no context", &blob, json!({})),
+        ("another value", &blob, json!({ "k": "w" })),
+        ("another case", &blob, json!({ "K": "v" })),
+        ("flipped bit", &flipped, json!({ "k": "v" })),
+        ("another domain", &foreign, json!({ "k": "v" })),
+    ];
+    for (name, blob, context) in table {
+        let body =
+            json!({ "KeyId": key.id, "CiphertextBlob": b64(blob), "EncryptionContext": context });
+        match decrypt(&site, &root, &key, &body) {
+            Err(Refusal::Aws(refusal)) => {
+                assert_eq!(refusal.code, "InvalidCiphertextException", "{name}");
+                assert_eq!(refusal.message, "", "{name}");
+            }
+            _ => panic!("{name}: opened"),
+        }
+    }
+}
+
+#[test]
+fn blob_of_one_key_never_opens_under_another() {
+    let (site, root, key) = setup();
+    let other = site.create_key(&root, None);
+    let blob = site.encrypt(&root, &key, b"x");
+    let body = json!({ "KeyId": other.id, "CiphertextBlob": b64(&blob) });
+    assert_eq!(code(decrypt(&site, &root, &other, &body)), "IncorrectKeyException");
+    let body = json!({ "CiphertextBlob": b64(&blob) });
+    assert_eq!(code(decrypt(&site, &root, &other, &body)), "Forbidden", "front gives another key");
+    assert_eq!(code(decrypt(&site, &root, &key, &body)), "ok");
+}
+
+#[test]
+fn front_that_swaps_key_token_policy_or_count_gains_nothing() {
+    let (site, root, key) = setup();
+    let other = site.create_key(&root, None);
+    let body = json!({ "KeyId": key.id, "Plaintext": "AAAA" });
+    let cheat = |keys: &[&StoredKey]| {
+        let result = site.use_keys(site.kms(&root, "Encrypt", &body), keys, true);
+        let record = site.last_record();
+        let refused = code(result);
+        assert_eq!(record, ("kms:Encrypt".to_owned(), refused.clone()), "recorded");
+        refused
+    };
+    assert_eq!(cheat(&[&other]), "Forbidden", "another key");
+    assert_eq!(cheat(&[]), "Forbidden", "no key");
+    assert_eq!(cheat(&[&key, &key]), "Forbidden", "two keys");
+    let with_token = StoredKey { tokens: other.tokens.clone(), ..key.clone() };
+    let open = policy(r#"{"Effect":"Allow","Principal":"*","Action":"kms:*","Resource":"*"}"#);
+    let with_policy = StoredKey { policy: open, ..key.clone() };
+    assert_eq!(cheat(&[&with_policy]), "Forbidden", "another policy");
+    let mut forged = key.clone();
+    forged.descriptor[20] ^= 1;
+    assert_eq!(cheat(&[&forged]), "Forbidden", "a forged descriptor");
+    // The unwrapped key is cached, so a wrong token shows only after a change of the descriptor.
+    let disabled = site.change_key(&root, &key, "DisableKey", &json!({ "KeyId": key.id })).unwrap();
+    let swapped = StoredKey { tokens: with_token.tokens, ..disabled };
+    let enabled = site.change_key(&root, &swapped, "EnableKey", &json!({ "KeyId": key.id }));
+    assert!(enabled.is_ok(), "cached tokens need no opening");
+}
+
+#[test]
+fn old_descriptor_or_policy_put_back_is_refused() {
+    let (site, root, key) = setup();
+    let blob = site.encrypt(&root, &key, b"x");
+    let body = json!({ "CiphertextBlob": b64(&blob) });
+    let off = site.change_key(&root, &key, "DisableKey", &json!({ "KeyId": key.id })).unwrap();
+    assert_eq!(code(decrypt(&site, &root, &off, &body)), "DisabledException");
+    assert_eq!(code(decrypt(&site, &root, &key, &body)), "Forbidden", "the enabled descriptor");
+    let on = site.change_key(&root, &off, "EnableKey", &json!({ "KeyId": key.id })).unwrap();
+    assert_eq!(code(decrypt(&site, &root, &on, &body)), "ok");
+    let nobody =
+        with_admin(r#"{"Effect":"Deny","Principal":"*","Action":"kms:Decrypt","Resource":"*"}"#);
+    let put = json!({ "KeyId": key.id, "Policy": nobody, "BypassPolicyLockoutSafetyCheck": true });
+    let narrow = site.change_key(&root, &on, "PutKeyPolicy", &put).unwrap();
+    assert_eq!(code(decrypt(&site, &root, &narrow, &body)), "AccessDeniedException");
+    assert_eq!(code(decrypt(&site, &root, &on, &body)), "Forbidden", "the wider policy put back");
+    let mixed = StoredKey { policy: on.policy.clone(), ..narrow.clone() };
+    assert_eq!(code(decrypt(&site, &root, &mixed, &body)), "Forbidden", "its text alone");
+    // A restart of front that loads the old one changes nothing while keyd runs.
+    site.load(vec![on.descriptor.clone()]);
+    assert_eq!(code(decrypt(&site, &root, &on, &body)), "Forbidden");
+}
+
+#[test]
+fn key_policy_decides_whatever_front_says() {
+    let site = Site::new();
+    let root = site.create_account(OWNER);
+    let (_, ann) = site.create_user(&root, "ann");
+    let (_, bob) = site.create_user(&root, "bob");
+    let foreign = site.create_account(444_455_556_666);
+    let ann_only = with_admin(
+        r#"{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:user/ann"},"Action":"kms:Encrypt","Resource":"*"}"#,
+    );
+    let account = with_admin(
+        r#"{"Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":"kms:Encrypt","Resource":"*"}"#,
+    );
+    let undelegated = with_admin(
+        r#"{"Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":"kms:Encrypt","Resource":"*"},
+           {"Effect":"Deny","Principal":"*","Action":"kms:Encrypt","Resource":"*","Condition":{"Bool":{"writ:Delegated":"true"}}}"#,
+    );
+    let elsewhere = with_admin(
+        r#"{"Effect":"Allow","Principal":"*","Action":"kms:Encrypt","Resource":"*","Condition":{"IpAddress":{"aws:SourceIp":"10.0.0.0/8"}}}"#,
+    );
+    let by_context = with_admin(
+        r#"{"Effect":"Allow","Principal":"*","Action":"kms:Encrypt","Resource":"*","Condition":{"StringEquals":{"kms:EncryptionContext:tenant":"a"}}}"#,
+    );
+    let table: [(&str, &str, &Signing, bool, &str, &str); 12] = [
+        ("named", &ann_only, &ann, false, "", "ok"),
+        ("not named, forged delegation", &ann_only, &bob, true, "", "AccessDeniedException"),
+        ("account, front silent", &account, &ann, false, "", "AccessDeniedException"),
+        ("account, front allows", &account, &ann, true, "", "ok"),
+        ("account, a foreign caller", &account, &foreign, true, "", "AccessDeniedException"),
+        ("delegation refused by policy", &undelegated, &ann, true, "", "AccessDeniedException"),
+        ("another network", &elsewhere, &ann, true, "", "AccessDeniedException"),
+        ("right context", &by_context, &ann, false, "a", "ok"),
+        ("wrong context", &by_context, &ann, true, "b", "AccessDeniedException"),
+        ("no context", &by_context, &ann, true, "", "AccessDeniedException"),
+        (
+            "open to all, foreign, own side silent",
+            &by_context,
+            &foreign,
+            false,
+            "a",
+            "AccessDeniedException",
+        ),
+        ("open to all, foreign, both sides", &by_context, &foreign, true, "a", "ok"),
+    ];
+    for (name, policy, who, delegated, tenant, expected) in table {
+        let key = site.create_key(&root, Some(policy));
+        let arn = format!("arn:aws:kms:us-east-1:{OWNER}:key/{}", key.id);
+        let mut body = json!({ "KeyId": arn, "Plaintext": "AAAA" });
+        if !tenant.is_empty() {
+            body["EncryptionContext"] = json!({ "tenant": tenant });
+        }
+        let result = site.use_keys(site.kms(who, "Encrypt", &body), &[&key], delegated);
+        assert_eq!(code(result), expected, "{name}");
+    }
+}
+
+#[test]
+fn alias_means_what_the_catalogue_says() {
+    let (site, root, key) = setup();
+    let other = site.create_key(&root, None);
+    let alias = |operation: &str, body: &Json, key: &StoredKey| {
+        site.seal(site.kms(&root, operation, body), |s| s.key_policy = Some(key.policy.clone()))
+    };
+    let to = |key: &StoredKey| json!({ "AliasName": "alias/prod", "TargetKeyId": key.id });
+    alias("CreateAlias", &to(&key), &key).unwrap();
+    assert_eq!(code(alias("CreateAlias", &to(&key), &key)), "AlreadyExistsException");
+    let body = json!({ "KeyId": "alias/prod", "Plaintext": "AAAA" });
+    let encrypt =
+        |key: &StoredKey| code(site.use_keys(site.kms(&root, "Encrypt", &body), &[key], true));
+    assert_eq!(encrypt(&key), "ok");
+    assert_eq!(encrypt(&other), "Forbidden", "front swaps what the alias means");
+    let old = alias("UpdateAlias", &to(&other), &other).unwrap();
+    assert!(matches!(peek(&old.descriptors[0]), Ok(Descriptor::Alias(a)) if a.revision == 2));
+    assert_eq!((encrypt(&key), encrypt(&other)), ("Forbidden".to_owned(), "ok".to_owned()));
+    alias("DeleteAlias", &json!({ "AliasName": "alias/prod" }), &other).unwrap();
+    assert_eq!(encrypt(&other), "NotFoundException");
+    let reserved = json!({ "AliasName": "alias/aws/s3", "TargetKeyId": key.id });
+    assert_eq!(code(alias("CreateAlias", &reserved, &key)), "NotAuthorizedException");
+    let victim = site.create_account(444_455_556_666);
+    let foreign = site.kms(&victim, "CreateAlias", &json!({
+        "AliasName": "alias/x", "TargetKeyId": format!("arn:aws:kms:us-east-1:{OWNER}:key/{}", key.id)
+    }));
+    let stolen = site.seal(foreign, |s| s.key_policy = Some(key.policy.clone()));
+    assert_eq!(code(stolen), "NotFoundException");
+}
+
+#[test]
+fn states_and_deletion_follow_the_sealed_schedule() {
+    let (site, root, key) = setup();
+    let blob = site.encrypt(&root, &key, b"x");
+    let id = json!({ "KeyId": key.id });
+    let body = json!({ "CiphertextBlob": b64(&blob) });
+    assert_eq!(
+        code(site.change_key(&root, &key, "CancelKeyDeletion", &id)),
+        "KMSInvalidStateException"
+    );
+    let days = |n: u64| json!({ "KeyId": key.id, "PendingWindowInDays": n });
+    assert_eq!(
+        code(site.change_key(&root, &key, "ScheduleKeyDeletion", &days(6))),
+        "ValidationException"
+    );
+    let pending = site.change_key(&root, &key, "ScheduleKeyDeletion", &days(7)).unwrap();
+    assert_eq!(code(decrypt(&site, &root, &pending, &body)), "KMSInvalidStateException");
+    for operation in ["EnableKey", "DisableKey", "ScheduleKeyDeletion"] {
+        let result = site.change_key(&root, &pending, operation, &id);
+        assert_eq!(code(result), "KMSInvalidStateException", "{operation}");
+    }
+    let off = site.change_key(&root, &pending, "CancelKeyDeletion", &id).unwrap();
+    assert_eq!(code(decrypt(&site, &root, &off, &body)), "DisabledException");
+    let pending = site.change_key(&root, &off, "ScheduleKeyDeletion", &days(7)).unwrap();
+    let tick = || match site.engine.handle(Role::Front, Command::Tick).unwrap() {
+        Reply::Sealed(sealed) => sealed.descriptors,
+        _ => panic!("not an answer to tick"),
+    };
+    site.advance(Duration::from_secs(7 * 86_400 - 1));
+    assert!(tick().is_empty(), "before its date");
+    site.advance(Duration::from_secs(1));
+    let gone = tick();
+    assert!(
+        matches!(peek(&gone[0]), Ok(Descriptor::Key(k)) if k.state.name() == "PendingDeletion")
+    );
+    assert!(tick().is_empty(), "once");
+    assert_eq!(code(decrypt(&site, &root, &pending, &body)), "Forbidden", "the old descriptor");
+    let tombstone = StoredKey { descriptor: gone[0].clone(), ..pending };
+    assert_eq!(code(decrypt(&site, &root, &tombstone, &body)), "KMSInvalidStateException");
+    let revive = site.change_key(&root, &tombstone, "CancelKeyDeletion", &id);
+    assert_eq!(code(revive), "KMSInvalidStateException");
+}
+
+#[test]
+fn new_key_gets_no_policy_of_fronts_making_and_none_that_locks_out() {
+    let site = Site::new();
+    let root = site.create_account(OWNER);
+    let create = |body: &Json, default: Option<&str>, id: &str| {
+        site.seal(site.kms(&root, "CreateKey", body), |seal| {
+            seal.new_id = Some(id.to_owned());
+            seal.default_policy = default.map(str::to_owned);
+        })
+    };
+    let open = policy(r#"{"Effect":"Allow","Principal":"*","Action":"kms:*","Resource":"*"}"#);
+    let locked =
+        policy(r#"{"Effect":"Allow","Principal":"*","Action":"kms:Encrypt","Resource":"*"}"#);
+    let id = || Uuid::random(&*site.env).to_string();
+    let table = [
+        ("front's default", json!({}), Some(open.as_str()), "Forbidden"),
+        ("lock-out", json!({ "Policy": locked }), None, "MalformedPolicyDocumentException"),
+        (
+            "lock-out, bypassed",
+            json!({ "Policy": locked, "BypassPolicyLockoutSafetyCheck": true }),
+            None,
+            "ok",
+        ),
+        (
+            "no policy at all",
+            json!({ "Policy": "anything not JSON" }),
+            None,
+            "MalformedPolicyDocumentException",
+        ),
+        ("asymmetric", json!({ "KeySpec": "RSA_2048" }), None, "UnsupportedOperationException"),
+        ("several Regions", json!({ "MultiRegion": true }), None, "UnsupportedOperationException"),
+    ];
+    for (name, body, default, expected) in table {
+        assert_eq!(code(create(&body, default, &id())), expected, "{name}");
+    }
+    let first = id();
+    assert_eq!(code(create(&json!({}), None, &first)), "ok");
+    assert_eq!(code(create(&json!({}), None, &first)), "Forbidden", "an id twice");
+    assert_eq!(code(create(&json!({}), None, "../x")), "Forbidden", "no key id");
+}
+
+#[test]
+fn data_keys_random_and_reencrypt_are_as_documented() {
+    let (site, root, key) = setup();
+    let other = site.create_key(&root, None);
+    let table = [
+        (json!({ "KeyId": key.id, "KeySpec": "AES_256" }), Some(32)),
+        (json!({ "KeyId": key.id, "KeySpec": "AES_128" }), Some(16)),
+        (json!({ "KeyId": key.id, "NumberOfBytes": 64 }), Some(64)),
+        (json!({ "KeyId": key.id }), None),
+        (json!({ "KeyId": key.id, "KeySpec": "AES_256", "NumberOfBytes": 8 }), None),
+    ];
+    for (body, expected) in table {
+        let used = site.use_keys(site.kms(&root, "GenerateDataKey", &body), &[&key], true);
+        let length = used.ok().map(|used| {
+            let plain = used.plaintext.unwrap().expose().to_vec();
+            let opened = json!({ "CiphertextBlob": b64(&used.ciphertext.unwrap()) });
+            let back = decrypt(&site, &root, &key, &opened).unwrap().plaintext.unwrap();
+            assert_eq!(back.expose(), plain);
+            plain.len()
+        });
+        assert_eq!(length, expected, "{body}");
+    }
+    let body = json!({ "KeyId": key.id, "KeySpec": "AES_256" });
+    let request = site.kms(&root, "GenerateDataKeyWithoutPlaintext", &body);
+    assert!(site.use_keys(request, &[&key], true).unwrap().plaintext.is_none());
+
+    let random = |delegated| {
+        let request = site.kms(&root, "GenerateRandom", &json!({ "NumberOfBytes": 24 }));
+        site.use_keys(request, &[], delegated)
+    };
+    assert_eq!(random(true).unwrap().plaintext.unwrap().expose().len(), 24);
+    assert_eq!(code(random(false)), "AccessDeniedException");
+
+    let blob = site.encrypt(&root, &key, b"moved");
+    let body = json!({ "CiphertextBlob": b64(&blob), "DestinationKeyId": other.id,
+        "DestinationEncryptionContext": { "a": "b" } });
+    let used = site.use_keys(site.kms(&root, "ReEncrypt", &body), &[&key, &other], true).unwrap();
+    assert!(used.plaintext.is_none());
+    assert_eq!(used.keys.len(), 2);
+    let moved = used.ciphertext.unwrap();
+    let body = json!({ "CiphertextBlob": b64(&moved), "EncryptionContext": { "a": "b" } });
+    assert_eq!(decrypt(&site, &root, &other, &body).unwrap().plaintext.unwrap().expose(), b"moved");
+    let dry = json!({ "KeyId": key.id, "Plaintext": "AAAA", "DryRun": true });
+    let result = site.use_keys(site.kms(&root, "Encrypt", &dry), &[&key], true);
+    assert_eq!(code(result), "DryRunOperationException");
+}
+
+#[test]
+fn uses_stop_when_trail_or_the_revocation_feed_stops() {
+    let (site, root, key) = setup();
+    let body = json!({ "KeyId": key.id, "Plaintext": "AAAA" });
+    let encrypt = || code(site.use_keys(site.kms(&root, "Encrypt", &body), &[&key], true));
+    assert_eq!(encrypt(), "ok");
+    site.env.advance(Duration::from_millis(1001));
+    assert_eq!(encrypt(), "ServiceUnavailable", "neither beat nor acknowledgement for a second");
+    site.engine.handle(Role::Front, Command::Beat(Beat { feed: 1_000_000 })).unwrap();
+    assert_eq!(encrypt(), "ServiceUnavailable", "trail still owes");
+    *site.feed.lock().unwrap() = 1_000_000;
+    site.settle();
+    assert_eq!(encrypt(), "ok");
+    site.settle();
+    site.env.advance(Duration::from_millis(1001));
+    assert_eq!(encrypt(), "ServiceUnavailable", "the feed is old");
+    let back = site.engine.handle(Role::Front, Command::Beat(Beat { feed: 1 }));
+    assert_eq!(code(back), "Forbidden", "the feed goes backwards");
+}
+
+#[test]
+fn repeated_signature_is_admitted_eight_times() {
+    let (site, root, key) = setup();
+    let body = json!({ "KeyId": key.id, "Plaintext": "AAAA" });
+    let once = site.kms(&root, "Encrypt", &body);
+    let again = || Authenticate {
+        method: once.method.clone(),
+        path: once.path.clone(),
+        query: once.query.clone(),
+        headers: once.headers.clone(),
+        payload: match &once.payload {
+            Payload::Body(body) => Payload::Body(body.clone()),
+            Payload::Declared(text) => Payload::Declared(text.clone()),
+        },
+        credential: once.credential.clone(),
+        network: once.network.clone(),
+        request_id: once.request_id,
+        event_id: once.event_id,
+        region: region(),
+    };
+    for n in 0..8 {
+        assert_eq!(code(site.use_keys(again(), &[&key], true)), "ok", "{n}");
+    }
+    assert_eq!(code(site.use_keys(again(), &[&key], true)), "ServiceUnavailable");
+}
+
+#[test]
+fn restarted_keyd_opens_what_was_sealed_before() {
+    let (site, root, key) = setup();
+    let blob = site.encrypt(&root, &key, b"kept");
+    let again =
+        Site::start(site.env.clone(), site.root.clone(), site.keys.clone(), site.head.clone());
+    again.load(vec![root.descriptor.clone().unwrap(), key.descriptor.clone()]);
+    again.advance(Duration::from_secs(1));
+    let body = json!({ "CiphertextBlob": b64(&blob) });
+    let used = decrypt(&again, &root, &key, &body).unwrap();
+    assert_eq!(used.plaintext.unwrap().expose(), b"kept");
+    let mut swapped = key.clone();
+    swapped.tokens = site.create_key(&root, None).tokens;
+    let third =
+        Site::start(site.env.clone(), site.root.clone(), site.keys.clone(), site.head.clone());
+    third.load(vec![root.descriptor.clone().unwrap(), key.descriptor.clone()]);
+    third.advance(Duration::from_secs(1));
+    assert_eq!(code(decrypt(&third, &root, &swapped, &body)), "Forbidden", "another key's token");
+}
+
+#[test]
+fn offline_derivation_gives_the_keys_that_blobs_open_under() {
+    let (site, root, key) = setup();
+    let blob = site.encrypt(&root, &key, b"searched for");
+    let secrets = crate::offline::backing_keys(&site.root, &key.descriptor, &key.tokens).unwrap();
+    let header = crate::blob::header(&blob).unwrap();
+    let plain = crate::blob::decrypt(&header, &secrets[0], &Default::default(), &blob).unwrap();
+    assert_eq!(plain.as_slice(), b"searched for");
+    let (other_root, _) = root::create(&writ_model::SystemEnv).unwrap();
+    let none = crate::offline::backing_keys(&other_root, &key.descriptor, &key.tokens).unwrap();
+    assert!(none.is_empty());
+}

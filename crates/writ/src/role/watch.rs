@@ -1,0 +1,52 @@
+//! `watch`: the second copy of the ledger and the first witness.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+use writ_model::SystemEnv;
+
+use super::{Inherited, Line, harden, start_log};
+
+/// What the supervisor tells watch.
+#[derive(Serialize, Deserialize)]
+pub struct WatchConfig {
+    /// watch's own folder, with its keys.
+    pub folder: PathBuf,
+    /// The signed genesis statement, in hexadecimal.
+    pub genesis: String,
+}
+
+/// Runs until the supervisor says stop, or watch's disk fails.
+pub fn run(mut inherited: Inherited) -> Result<()> {
+    start_log("watch");
+    let hardening = harden();
+    let line = inherited.control()?;
+    let result = serve(&mut inherited, &line, hardening);
+    if let Err(error) = &result {
+        line.failed(&format!("{error:#}"));
+    }
+    result
+}
+
+fn serve(inherited: &mut Inherited, line: &Line, hardening: Vec<(String, String)>) -> Result<()> {
+    let config: WatchConfig = inherited.config()?;
+    let genesis = hex::decode(&config.genesis).context("the genesis is damaged")?;
+    let config = writ_watch::WatchConfig { folder: config.folder, genesis };
+    let listener = inherited.listener()?;
+    let (stop, stopped) = oneshot::channel();
+    let on_stop = move || {
+        // watch may have ended by itself.
+        stop.send(()).ok();
+    };
+    line.listen(|role, _| tracing::error!(role = role.name(), "watch has no such peer"), on_stop)?;
+    let ready = || {
+        if let Err(error) = line.ready(hardening) {
+            tracing::error!(%error, "the supervisor does not hear");
+        }
+    };
+    writ_watch::run(&config, listener, Arc::new(SystemEnv), stopped, ready)?;
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! `writ tour`: the main job from end to end, with attacks, on a temporary directory.
+//!
+//! A table of contents: [`tell`] is the list of chapters, each in a module of its own. The tour is an
+//! ordinary customer: it knows what `writ up` writes for customers, speaks to the public ports, and runs
+//! `writ verify` as a customer would. Only the last chapter has more: there it is somebody with the disk
+//! in their hands.
+
+mod client;
+mod history;
+mod identity;
+mod keys;
+mod ledger;
+mod objects;
+mod reply;
+mod running;
+mod search;
+mod signatures;
+mod site;
+mod story;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use client::Client;
+use site::TourDir;
+use story::Story;
+
+/// `writ tour`.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  writ tour\n\n\
+    It needs nothing but this binary, takes under a minute, and exits with 0 only if all held.")]
+pub struct TourArgs {
+    /// Leave the temporary directory there; after a failure it always stays.
+    #[arg(long)]
+    keep: bool,
+}
+
+/// Tells the story and says whether all of it held.
+pub fn run(args: &TourArgs) -> Result<ExitCode> {
+    let mut dir = TourDir::new()?;
+    let mut story = Story::new();
+    story.line(&format!("everything happens in {}", dir.path().display()));
+    if let Err(error) = tell(&mut story, dir.path()) {
+        story.failed(&error);
+    }
+    if !story.held() {
+        story.line("");
+        story.line("the last lines of the processes' log:");
+        site::log_tail(dir.path()).iter().for_each(|line| story.line(line));
+    }
+    if args.keep || !story.held() {
+        dir.keep();
+        story.line(&format!("kept: {}", dir.path().display()));
+    }
+    story.summary();
+    Ok(if story.held() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn tell(story: &mut Story, base: &Path) -> Result<()> {
+    let site = running::start(story, base)?;
+    let client = Client::new(&site.ready)?;
+    let people = identity::chapter(story, &client, &site)?;
+    let key = keys::chapter(story, &client, &people)?;
+    let objects = objects::chapter(story, &client, &people, &key, base)?;
+    signatures::chapter(story, &client, &people, &key, &objects)?;
+    history::chapter(story, &client, &people, &objects)?;
+    let genesis = site.ready.genesis.clone();
+    let seen = running::stop_and_verify(story, site, base)?;
+    let earlier = running::restart(story, base, &seen, &people, &key, &objects)?;
+    ledger::chapter(story, base, &genesis, &earlier, &seen)
+}

@@ -1,0 +1,168 @@
+//! Chapters of the processes: start, stop, verify, start again.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::client::Client;
+use super::identity::People;
+use super::keys::Key;
+use super::objects::Objects;
+use super::search::copy_dir;
+use super::site::{Finished, Site, verify};
+use super::story::Story;
+use crate::up::ready::{FILE, Ready};
+
+/// What a customer keeps between two runs of `writ verify`.
+pub struct Seen {
+    /// The digest of the genesis statement, which a customer gets on paper.
+    pub genesis: String,
+    /// The file in which `writ verify` remembers what it has seen.
+    pub state: PathBuf,
+}
+
+/// Chapter 1.
+pub fn start(story: &mut Story, base: &Path) -> Result<Site> {
+    story.chapter("Start: separate processes under one supervisor");
+    let site = story.need("everything serves", Site::start(base), |site| {
+        format!("{} processes in {:.1} s, mode {}", site.ready.pids.len(), site.took.as_secs_f64(), site.ready.mode)
+    })?;
+    for (role, pid) in &site.ready.pids {
+        let uid = status_field(*pid, "Uid").unwrap_or_default();
+        let uid = uid.split_whitespace().next().unwrap_or("?").to_owned();
+        story.line(&format!("{role:10} pid {pid:<8} user id {uid}"));
+    }
+    for (role, name, value) in guards(&site.ready) {
+        story.line(&format!("{role:10} {name}: {value}"));
+    }
+    story.check("the key module's guards, seen from outside", guards_hold(&site.ready));
+    let second = site.second().and_then(|second| ended_saying(&second, "in use by another"));
+    story.attack("a second `writ up` on the same data", second);
+    Ok(site)
+}
+
+/// Chapter 7.
+pub fn stop_and_verify(story: &mut Story, site: Site, base: &Path) -> Result<Seen> {
+    story.chapter("Stop everything, and verify the ledger with public keys alone");
+    let seen = Seen { genesis: site.ready.genesis.clone(), state: base.join("seen") };
+    let data = site.data().to_owned();
+    stop(story, site)?;
+    story.line(&format!("writ verify --data DIR --genesis {}…", seen.genesis.get(..16).unwrap_or_default()));
+    let verified = verify(&data, &seen.genesis, &seen.state);
+    if let Ok(verified) = &verified {
+        verified.lines.iter().for_each(|line| story.line(line));
+    }
+    story.check("`writ verify` finds everything in order", verified.and_then(|v| sound(&v)));
+    Ok(seen)
+}
+
+/// Chapter 8. Gives back a copy of the data from before it.
+pub fn restart(
+    story: &mut Story,
+    base: &Path,
+    seen: &Seen,
+    people: &People,
+    key: &Key,
+    objects: &Objects,
+) -> Result<PathBuf> {
+    story.chapter("Start again on the same data");
+    let earlier = base.join("earlier");
+    copy_dir(&base.join("data"), &earlier)?;
+    let site = story.need("everything serves again", Site::start(base), |site| {
+        format!("{} processes in {:.1} s", site.ready.pids.len(), site.took.as_secs_f64())
+    })?;
+    let client = Client::new(&site.ready)?;
+    let genesis = match site.ready.genesis == seen.genesis {
+        true => Ok(format!("{}…", seen.genesis.get(..16).unwrap_or_default())),
+        false => Err(anyhow::anyhow!("it is {} now", site.ready.genesis)),
+    };
+    story.check("the genesis is the same", genesis);
+    let arn = client.ok(&people.ann, &client.query("sts", "GetCallerIdentity", &[]));
+    story.check("the user of before signs in", arn.and_then(|reply| reply.element("Arn")));
+    story.check("Decrypt of the ciphertext of before", key.decrypts(&client, &people.ann));
+    story.check("GetObject of the object of before", objects.small_is_whole(&client, &people.ann));
+    let data = site.data().to_owned();
+    stop(story, site)?;
+    let again = verify(&data, &seen.genesis, &seen.state).and_then(|v| sound(&v));
+    story.check("`writ verify`: it extends what was seen before", again);
+    Ok(earlier)
+}
+
+fn stop(story: &mut Story, site: Site) -> Result<()> {
+    let (data, pids) = (site.data().to_owned(), site.ready.pids.clone());
+    let stopped = site.stop().and_then(|(status, took)| {
+        if !status.success() {
+            bail!("`writ up` ended with {status}");
+        }
+        let left: Vec<&String> =
+            pids.iter().filter(|(_, pid)| is_alive(**pid)).map(|(role, _)| role).collect();
+        if !left.is_empty() {
+            bail!("still there: {left:?}");
+        }
+        if data.join(FILE).exists() {
+            bail!("`{FILE}` is still there");
+        }
+        Ok(format!("{} processes ended in {:.1} s, exit 0", pids.len(), took.as_secs_f64()))
+    });
+    story.need("SIGTERM stops all, listeners first", stopped, String::clone)?;
+    Ok(())
+}
+
+/// What a verifier says in the end, if all was sound.
+pub fn sound(verified: &Finished) -> Result<String> {
+    let last = verified.lines.iter().rev().find(|line| !line.trim().is_empty());
+    let last = last.map(|line| line.trim().to_owned()).unwrap_or_default();
+    match verified.code {
+        Some(0) => Ok(format!("exit 0: {last}")),
+        code => bail!("exit {code:?}: {last}"),
+    }
+}
+
+fn ended_saying(finished: &Finished, part: &str) -> Result<String> {
+    let said = finished.lines.iter().find(|line| line.contains(part));
+    match (finished.code, said) {
+        (Some(0), _) => bail!("IT STARTED"),
+        (Some(code), Some(line)) => Ok(format!("exit {code}: {}", line.trim())),
+        (code, _) => bail!("exit {code:?}, without `{part}`: {:?}", finished.lines.last()),
+    }
+}
+
+/// The guards of the key module and of the supervisor, as they say themselves.
+fn guards(ready: &Ready) -> impl Iterator<Item = (&str, &str, &str)> {
+    let told = |role: &'static str| {
+        let measures = ready.hardening.get(role).into_iter().flatten();
+        measures.map(move |(name, value)| (role, name.as_str(), value.as_str()))
+    };
+    told("keyd").chain(told("supervisor"))
+}
+
+/// Compares what the key module says of itself with what the kernel says of it.
+fn guards_hold(ready: &Ready) -> Result<String> {
+    let pid = *ready.pids.get("keyd").context("there is no key module")?;
+    let told = ready.hardening.get("keyd").context("the key module says nothing of its guards")?;
+    let mut held = Vec::new();
+    for (name, field, wanted) in
+        [("seccomp", "Seccomp", "2"), ("no new privileges", "NoNewPrivs", "1")]
+    {
+        let value = told.get(name).with_context(|| format!("nothing is said of `{name}`"))?;
+        let found = status_field(pid, field)?;
+        match (value == "on", found == wanted) {
+            (true, true) => held.push(format!("{field} {found}")),
+            (true, false) => bail!("it says `{name}: on`, and the kernel says {field} {found}"),
+            (false, _) => held.push(format!("{name} {value}")),
+        }
+    }
+    Ok(held.join(", "))
+}
+
+fn status_field(pid: u32, field: &str) -> Result<String> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let mut pairs = text.lines().filter_map(|line| line.split_once(':'));
+    let found = pairs.find(|(name, _)| *name == field).map(|(_, value)| value.trim().to_owned());
+    found.with_context(|| format!("the kernel says nothing of {field}"))
+}
+
+fn is_alive(pid: u32) -> bool {
+    Path::new("/proc").join(pid.to_string()).exists()
+}

@@ -1,0 +1,125 @@
+//! Writes the seeds of the binary formats into `corpus/`: `cargo run --example seeds` in this folder.
+//! The seeds of text formats are written by hand.
+
+use std::time::Duration;
+
+use writ_keyd_client::channel::{Message, MessageKind, pack};
+use writ_keyd_client::protocol::{Command, Hello, PROTOCOL};
+use writ_model::{AccountId, Arn, Nonce, Revision, Timestamp, Uuid};
+use writ_proof::cbor::{self, Version};
+use writ_proof::fas::{
+    Caveat, ContextRule, Customer, Forward, Holder, Network, Pair, ResourceRule, Root,
+    SignedRequest, Ticket,
+};
+use writ_proof::frame::{Batch, Entry, Frame, WalEnd, frame_hash};
+use writ_proof::hash::Hash;
+use writ_proof::leaf::{Commit, Kind, Leaf, Source};
+use writ_proof::origin::LogName;
+
+fn main() {
+    write("leaf", "event", &leaf().to_bytes());
+    write(
+        "leaf",
+        "record",
+        br#"{"eventVersion":"1.11","eventName":"Encrypt","requestParameters":null}"#,
+    );
+    write("wal_frame", "two-frames", &segment());
+    let ticket = Ticket::mint(&[1; 32], &root()).expect("a ticket");
+    write("fas_ticket", "root", &ticket.to_bytes());
+    let expires = Caveat::Expires(Timestamp::from_secs(1_800_000_030));
+    write("fas_ticket", "narrowed", &ticket.append(&expires).expect("a caveat").to_bytes());
+    write("fas_ticket", "root-alone", &cbor::to_vec(&root()));
+    let hello = Command::Hello(Hello { protocol: PROTOCOL, x25519: Some([9; 32]) });
+    let bodies = [cbor::to_vec(&hello), cbor::to_vec(&Command::Status)];
+    let kinds = [MessageKind::Request, MessageKind::Push];
+    let messages: Vec<Message> = std::iter::zip(kinds, bodies)
+        .enumerate()
+        .map(|(id, (kind, body))| Message { kind, id: id as u64, body })
+        .collect();
+    write("channel_packet", "hello", &pack(&messages));
+}
+
+fn write(target: &str, name: &str, bytes: &[u8]) {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::write(folder.join(name), bytes).expect("a seed");
+}
+
+fn account() -> AccountId {
+    AccountId::from_number(123_456_789_012).expect("an account")
+}
+
+fn leaf() -> Leaf {
+    let epoch = Uuid::from_bytes([2; 16]);
+    Leaf {
+        v: Version,
+        seq: 5,
+        time: Timestamp::from_secs(1_800_000_000),
+        kind: Kind::Event,
+        log: LogName::Account(account()),
+        event_id: Uuid::from_bytes([1; 16]),
+        source: Source::Front,
+        commit: Some(Commit { epoch, rev: 300, ordinal: 0, count: 2, replaces: None }),
+        use_position: None,
+        rec: Hash([3; 32]),
+    }
+}
+
+fn segment() -> Vec<u8> {
+    let mut end = WalEnd::default();
+    let mut segment = Vec::new();
+    for _ in 0..2 {
+        let entry = Entry { record: b"{}".to_vec(), leaves: vec![leaf().to_bytes()] };
+        let batch =
+            Batch { entries: vec![entry], uses: vec![], statements: vec![], frontiers: vec![] };
+        let frame = Frame { epoch: 1, first_seq: end.next_seq, prev: end.hash, batch };
+        let bytes = frame.to_bytes().expect("a frame");
+        end = WalEnd { epoch: 1, next_seq: frame.next_seq(), hash: frame_hash(&bytes) };
+        segment.extend_from_slice(&bytes);
+    }
+    segment
+}
+
+fn root() -> Root {
+    let now = Timestamp::from_secs(1_800_000_000);
+    let object = "arn:aws:s3:::bucket/key".to_owned();
+    Root {
+        kid: Nonce([2; 16]),
+        txn: Nonce([3; 16]),
+        jti: Nonce([4; 16]),
+        iat: now,
+        exp: now.plus(Duration::from_secs(300)),
+        principal: Customer {
+            arn: Arn::iam(account(), "user/alice"),
+            unique_id: Some("AIDAAAAAAAAAAAAAAAAAA".parse().expect("an id")),
+            account: account(),
+            access_key: "AKIAAAAAAAAAAAAAAAAA".parse().expect("an id"),
+            issuer: None,
+            mfa: None,
+            source_identity: None,
+        },
+        req: SignedRequest {
+            digest: Hash([5; 32]),
+            signature: Hash([6; 32]),
+            request_id: Uuid::from_bytes([7; 16]),
+            event_id: Uuid::from_bytes([8; 16]),
+            service: "s3".to_owned(),
+            region: "eu-west-1".parse().expect("a region"),
+            operation: "s3:GetObject".to_owned(),
+            resources: vec![object.clone()],
+        },
+        net: Network { source_ip: Some("192.0.2.1".to_owned()), vpce: None, vpc: None, tls: None },
+        ctx: Hash([9; 32]),
+        fwd: vec![Forward {
+            audience: "kms".to_owned(),
+            action: "kms:Decrypt".to_owned(),
+            resource: ResourceRule::Any,
+            context: ContextRule::Includes(Pair { key: "aws:s3:arn".to_owned(), value: object }),
+            budget: 1,
+        }],
+        holder: Holder::Channel(Source::S3),
+        via: vec!["s3.amazonaws.com".to_owned()],
+        depth: 0,
+        epoch: Revision(42),
+    }
+}
