@@ -53,16 +53,25 @@ pub(crate) fn check_trust(
     Ok(policy.principals().filter_map(|(arn, id)| Some((arn.clone(), id?.clone()))).collect())
 }
 
-/// A role's trust policy as IAM returns it: a principal that no longer exists stands there with its
-/// unique id ("IAM JSON policy elements: Principal").
+/// A role's trust policy as IAM returns it: a principal that was renamed stands there under its new
+/// name, one that no longer exists with its unique id ("IAM JSON policy elements: Principal").
 pub(crate) fn shown_trust(role: &Role, snapshot: &Snapshot) -> String {
     let mut text = role.trust_policy.clone();
     for (arn, id) in &role.principals {
         if unique_id(snapshot, arn).as_ref() != Some(id) {
-            text = text.replace(&format!("\"{arn}\""), &format!("\"{id}\""));
+            let now = renamed(snapshot, arn, id).unwrap_or_else(|| id.to_string());
+            text = text.replace(&format!("\"{arn}\""), &format!("\"{now}\""));
         }
     }
     encoded(&text)
+}
+
+/// The ARN of what has this id now.
+fn renamed(snapshot: &Snapshot, old: &Arn, id: &UniqueId) -> Option<String> {
+    let account = old.account()?;
+    let user = snapshot.user_by_unique_id(account, id).map(|user| user.arn(account));
+    let role = || snapshot.role_by_unique_id(account, id).map(|role| role.arn(account));
+    user.or_else(role).map(|arn| arn.to_string())
 }
 
 /// The unique id of the user or role that an ARN names now, in whatever account.

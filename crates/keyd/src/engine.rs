@@ -14,7 +14,7 @@ use writ_proof::use_record::What;
 
 use crate::admissions::{Admissions, SigningKeyCache};
 use crate::budget::Budgets;
-use crate::catalogue::Catalogue;
+use crate::catalogue::{Catalogue, Stale};
 use crate::channels::Channels;
 use crate::checkpoint::Checkpoints;
 use crate::chunks::Uploads;
@@ -27,6 +27,7 @@ use crate::records::{RecordSink, Records};
 use crate::refuse::{forbidden, unavailable};
 use crate::root::{Root, SigningKeys};
 use crate::table::{self, CommandKind};
+use crate::unconfirmed::Unconfirmed;
 use crate::{Error, limits, seal};
 
 /// What an engine is made from.
@@ -69,6 +70,7 @@ pub struct Engine {
     checkpoints: Checkpoints,
     uploads: Mutex<Uploads>,
     budgets: Mutex<Budgets>,
+    unconfirmed: Mutex<Unconfirmed>,
     feed: Mutex<Feed>,
 }
 
@@ -117,6 +119,7 @@ impl Engine {
             channels: Mutex::default(),
             uploads: Mutex::default(),
             budgets: Mutex::default(),
+            unconfirmed: Mutex::default(),
             feed: Mutex::default(),
             env,
         })
@@ -136,10 +139,10 @@ impl Engine {
             Command::Hello(hello) => self.hello(role, &hello),
             Command::Status => Ok(Reply::Status(self.status())),
             Command::Authenticate(request) => self.authenticate(role, &request),
-            Command::IssueCredential(issue) => self.issue(*issue),
+            Command::IssueCredential(issue) => self.issue(&issue),
             Command::CreateAccount(create) => self.create_account(&create),
-            Command::Seal(seal) => self.seal(*seal),
-            Command::Present(present) => self.present(*present),
+            Command::Seal(seal) => self.seal(&seal),
+            Command::Present(present) => self.present(&present),
             Command::Use(wanted) => self.use_keys(*wanted),
             Command::End(end) => {
                 let kept = self.catalogue_mut().end(end);
@@ -217,6 +220,10 @@ impl Engine {
         lock(&self.budgets)
     }
 
+    pub(crate) fn unconfirmed(&self) -> MutexGuard<'_, Unconfirmed> {
+        lock(&self.unconfirmed)
+    }
+
     /// Position of the revocation feed.
     pub(crate) fn feed_position(&self) -> u64 {
         lock(&self.feed).position
@@ -281,7 +288,7 @@ impl Engine {
     }
 
     /// An old descriptor is skipped, not an error: a restarted front may hold what it could not
-    /// replace any more, and uses of it are refused.
+    /// replace any more. Uses of it are refused, and `tick` gives it the newest.
     fn load(&self, load: Load) -> Result<Reply, Refusal> {
         let mut catalogue = self.catalogue_mut();
         for sealed in &load.descriptors {
@@ -289,10 +296,11 @@ impl Engine {
             let opened =
                 opened.ok_or_else(|| forbidden("a loaded descriptor is not sealed here"))?;
             match catalogue.admit(&opened) {
-                Err(crate::catalogue::Stale::Full) => {
-                    return Err(unavailable("the catalogue is full"));
+                Err(Stale::Full) => return Err(unavailable("the catalogue is full")),
+                Err(Stale::Old | Stale::Unknown) => {
+                    self.unconfirmed().lost(opened.descriptor.id());
                 }
-                Ok(()) | Err(_) => {}
+                Ok(()) => {}
             }
         }
         for end in load.ended {

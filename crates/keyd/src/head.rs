@@ -92,8 +92,8 @@ impl Head {
     /// The shortest file that says the same, for whoever rewrites it between two runs.
     pub fn compact(&self) -> Vec<u8> {
         let signed = self.signed.values().cloned().map(HeadRecord::Signed);
-        let chain = self.chain.clone().map(HeadRecord::Chain);
-        let acknowledged = self.acknowledged.clone().map(HeadRecord::Acknowledged);
+        let chain = self.chain.map(HeadRecord::Chain);
+        let acknowledged = self.acknowledged.map(HeadRecord::Acknowledged);
         let accounts = self.accounts.iter().copied().map(HeadRecord::Account);
         signed
             .chain(chain)

@@ -20,11 +20,11 @@ use crate::seal::{self, Opened};
 use crate::{limits, narrate};
 
 impl Engine {
-    pub(crate) fn issue(&self, issue: IssueCredential) -> Result<Reply, Refusal> {
+    pub(crate) fn issue(&self, issue: &IssueCredential) -> Result<Reply, Refusal> {
         let admitted = self.spend(&issue.handle)?;
         let made = match (part(admitted.service, admitted.operation), admitted.operation) {
-            (Some(Part::Issue), "AssumeRole") => self.assume_role(&admitted, &issue),
-            (Some(Part::Issue), "CreateAccessKey") => self.create_access_key(&admitted, &issue),
+            (Some(Part::Issue), "AssumeRole") => self.assume_role(&admitted, issue),
+            (Some(Part::Issue), "CreateAccessKey") => self.create_access_key(&admitted, issue),
             (Some(Part::Issue), "GetSessionToken") => self.get_session_token(&admitted),
             _ => Err(forbidden("the handle is for no operation that makes a credential")),
         };

@@ -50,6 +50,7 @@ mod seal;
 mod sealing;
 mod server;
 mod table;
+mod unconfirmed;
 mod using;
 
 pub use blob::{BLOB_HEADER_BYTES, BLOB_MAGIC};

@@ -31,6 +31,8 @@ pub const BACKING_KEYS_CACHED: usize = ARENA_SLOTS - 64;
 pub const BACKING_KEYS_PER_KEY_MAX: usize = 1024;
 /// Entries of the catalogue.
 pub const CATALOGUE_MAX: usize = 4_000_000;
+/// Sealed things that are kept in case front could not store them.
+pub const UNCONFIRMED_MAX: usize = 4096;
 /// Things that have ended and are remembered.
 pub const ENDED_MAX: usize = 1_000_000;
 

@@ -15,7 +15,10 @@ pub(crate) const DELEGATED: &str = "writ:Delegated";
 
 /// See the module.
 #[derive(Default)]
-pub(crate) struct Policies(Mutex<HashMap<([u8; 32], bool), Arc<Policy>>>);
+pub(crate) struct Policies(Mutex<HashMap<Name, Arc<Policy>>>);
+
+/// The digest of a text, and whether it is read as a trust policy.
+type Name = ([u8; 32], bool);
 
 impl Policies {
     /// The policy of this text, compiled once. What cannot be read denies everything.

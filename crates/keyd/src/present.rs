@@ -24,9 +24,9 @@ use crate::refuse::{self, unavailable};
 use crate::{limits, narrate};
 
 impl Engine {
-    pub(crate) fn present(&self, present: Present) -> Result<Reply, Refusal> {
+    pub(crate) fn present(&self, present: &Present) -> Result<Reply, Refusal> {
         self.check_ready()?;
-        let answer = self.check_presented(&present);
+        let answer = self.check_presented(present);
         answer.map(|answer| Reply::Authenticated(Box::new(answer))).inspect_err(|refusal| {
             let mut record = narrate::own(&format!("present:{}", present.target), None);
             record.result = UseResult::Denied(refuse::code(refusal));

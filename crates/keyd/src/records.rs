@@ -43,6 +43,8 @@ struct Chain {
     unsent: u64,
     acknowledged: Option<UsePosition>,
     persisted_at: Duration,
+    /// The number of the next record and the acknowledged position, when the head was written last.
+    persisted: (u64, Option<UsePosition>),
 }
 
 /// See the module.
@@ -70,6 +72,7 @@ impl Records {
             unsent: 0,
             acknowledged: None,
             persisted_at: env.monotonic(),
+            persisted: (0, None),
         };
         let records =
             Records { chain: Mutex::new(chain), sender: Mutex::new(()), sink, head: log, env };
@@ -164,16 +167,17 @@ impl Records {
         let now = self.env.monotonic();
         let (head, acknowledged) = {
             let mut chain = self.lock();
-            if !is_due(now, chain.persisted_at) {
+            let state = (chain.end.next_seq(), chain.acknowledged);
+            if !is_due(now, chain.persisted_at) || chain.persisted == state {
                 return Ok(());
             }
-            chain.persisted_at = now;
+            (chain.persisted_at, chain.persisted) = (now, state);
             (head_of(&chain), chain.acknowledged)
         };
         let records: Vec<_> = head
             .map(HeadRecord::Chain)
             .into_iter()
-            .chain(acknowledged.map(|p| HeadRecord::Acknowledged(p)))
+            .chain(acknowledged.map(HeadRecord::Acknowledged))
             .collect();
         self.head.append(&records)
     }

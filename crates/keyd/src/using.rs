@@ -83,13 +83,14 @@ impl Engine {
         for one in &allowed {
             check_usable(&one.key)?;
         }
-        if admitted.input.member("DryRun") == Some(&Value::Bool(true)) {
-            return Err(client(
-                "DryRunOperationException",
-                "The request would have succeeded, but the DryRun option is set.",
-            ));
+        let dry = admitted.input.member("DryRun") == Some(&Value::Bool(true));
+        if dry && ignores_ciphertext(&admitted.input) {
+            return Err(dry_run());
         }
         let made = self.make(admitted, &allowed)?;
+        if dry {
+            return Err(dry_run());
+        }
         self.answer(admitted, &asked.handle, allowed, made, record)
     }
 
@@ -320,6 +321,22 @@ impl Engine {
             basis: Vec::new(),
             position,
         })
+    }
+}
+
+/// The answer to a request that only asks whether it would be allowed.
+fn dry_run() -> Refusal {
+    client(
+        "DryRunOperationException",
+        "The request would have succeeded, but the DryRun option is set.",
+    )
+}
+
+/// A dry run that has no ciphertext of its key to show.
+fn ignores_ciphertext(input: &Value) -> bool {
+    match input.member("DryRunModifiers") {
+        Some(Value::List(names)) => names.iter().any(|n| n.text() == Some("IGNORE_CIPHERTEXT")),
+        _ => false,
     }
 }
 

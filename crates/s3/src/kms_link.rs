@@ -14,7 +14,7 @@ use writ_proof::cbor_map;
 pub struct KmsRequest {
     /// `POST`.
     pub method: String,
-    /// `/`.
+    /// What `writ_keyd_client::key_policy::inner_path` makes of the target.
     pub path: String,
     /// Empty.
     pub query: String,

@@ -1,5 +1,10 @@
 //! The `writ` binary: reads the command line and calls what does the work.
 
+#![expect(
+    unreachable_pub,
+    reason = "a binary has no outside: here `pub` says what a module offers to the others"
+)]
+
 mod cli;
 mod front;
 mod policy;

@@ -5,7 +5,7 @@
 
 use std::io::Read as _;
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -44,26 +44,26 @@ const STATE_FOLDER: &str = "cosigned";
 
 /// `writ witness …`.
 #[derive(clap::Args)]
-pub struct WitnessArgs {
+pub(crate) struct WitnessArgs {
     /// The witness's folder: its key, made at the first start, and what it has cosigned.
     #[arg(long, value_name = "DIR")]
-    pub data: PathBuf,
+    pub(crate) data: PathBuf,
     /// The witness's name, such as example.org/witness.
     #[arg(long, value_name = "NAME")]
-    pub name: String,
+    pub(crate) name: String,
     /// Where it listens.
     #[arg(long, value_name = "ADDRESS")]
-    pub listen: SocketAddr,
+    pub(crate) listen: SocketAddr,
     /// The verifier key of a log to cosign, as `writ verify` prints it; repeatable, and remembered.
     #[arg(long, value_name = "VKEY")]
-    pub origin_key: Vec<VerifierKey>,
+    pub(crate) origin_key: Vec<VerifierKey>,
 }
 
 /// Runs until the process is ended.
 ///
 /// # Errors
 /// When the folder is damaged or in use, or the address cannot be had.
-pub fn run(args: &WitnessArgs) -> Result<()> {
+pub(crate) fn run(args: &WitnessArgs) -> Result<()> {
     let witness = open(args, &SystemEnv)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {

@@ -153,7 +153,7 @@ impl Engine {
             }
             _ => return Err(forbidden("this operation seals nothing")),
         }
-        self.reseal(admitted, &old, new, &seal.tokens, basis)
+        self.reseal(admitted, &old, &new, &seal.tokens, basis)
     }
 
     /// Seals every token beside the new descriptor.
@@ -161,7 +161,7 @@ impl Engine {
         &self,
         admitted: &Admitted,
         old: &KeyDescriptor,
-        new: KeyDescriptor,
+        new: &KeyDescriptor,
         tokens: &[Vec<u8>],
         basis: Basis,
     ) -> Result<Change, Refusal> {
@@ -175,7 +175,7 @@ impl Engine {
         for (id, token) in old.backing_keys.iter().zip(tokens) {
             let secret = self.domain.unwrap(old, &before, id, token);
             let secret = secret.ok_or_else(|| forbidden("a token does not belong to the key"))?;
-            let token = self.domain.wrap(&new, &after, id, &secret, &*self.env);
+            let token = self.domain.wrap(new, &after, id, &secret, &*self.env);
             resealed.push(token.ok_or_else(|| internal("a token cannot be sealed"))?);
         }
         let record = use_record::Use {

@@ -30,10 +30,10 @@ struct Change {
 }
 
 impl Engine {
-    pub(crate) fn seal(&self, seal: Seal) -> Result<Reply, Refusal> {
+    pub(crate) fn seal(&self, seal: &Seal) -> Result<Reply, Refusal> {
         let admitted = self.spend(&seal.handle)?;
         if admitted.operation == "CreateKey" && admitted.forwarded.is_some() {
-            let sealed = self.seal_managed(&admitted, &seal);
+            let sealed = self.seal_managed(&admitted, seal);
             let sealed = sealed.inspect_err(|refusal| self.record_denied(&admitted, refusal));
             return sealed.map(Reply::Sealed);
         }
@@ -43,11 +43,11 @@ impl Engine {
             return Err(refusal);
         }
         let change = match (admitted.service, admitted.operation) {
-            (Service::Iam, _) => self.change_iam(&admitted, &seal),
+            (Service::Iam, _) => self.change_iam(&admitted, seal),
             (Service::Kms, "CreateAlias" | "DeleteAlias" | "UpdateAlias") => {
-                self.change_alias(&admitted, &seal)
+                self.change_alias(&admitted, seal)
             }
-            _ => self.change_key(&admitted, &seal),
+            _ => self.change_key(&admitted, seal),
         };
         let sealed = change.and_then(|change| self.carry_out(change));
         sealed.inspect_err(|refusal| self.record_denied(&admitted, refusal)).map(Reply::Sealed)
@@ -55,6 +55,8 @@ impl Engine {
 
     fn carry_out(&self, change: Change) -> Result<Sealed, Refusal> {
         let sealed = self.seal_new(&change.descriptor)?;
+        let id = change.descriptor.id();
+        self.unconfirmed().keep(id, sealed.clone(), change.tokens.clone());
         let position = self.record(change.record);
         Ok(Sealed { descriptors: vec![sealed], tokens: change.tokens, position: Some(position) })
     }
@@ -68,7 +70,9 @@ impl Engine {
         };
         let alias = self.managed_alias(admitted, key.key_id.clone())?;
         let mut sealed = self.carry_out(change)?;
-        sealed.descriptors.push(self.seal_new(&alias)?);
+        let bytes = self.seal_new(&alias)?;
+        self.unconfirmed().keep(alias.id(), bytes.clone(), Vec::new());
+        sealed.descriptors.push(bytes);
         Ok(sealed)
     }
 

@@ -10,9 +10,13 @@ use crate::narrate;
 const DELETIONS_MAX: usize = 64;
 
 impl Engine {
-    /// Turns keys whose date has come into tombstones; front drops their tokens.
+    /// Gives one thing that front has lost, or turns keys whose date has come into tombstones, whose
+    /// tokens front drops. Front calls again until nothing comes.
     pub(crate) fn tick(&self) -> Result<Reply, Refusal> {
         self.check_ready()?;
+        if let Some(lost) = self.unconfirmed().next() {
+            return Ok(Reply::Sealed(lost));
+        }
         let due = self.catalogue().due(self.env.now(), DELETIONS_MAX);
         let mut position = None;
         let mut sealed = Vec::new();
@@ -21,7 +25,10 @@ impl Engine {
             let arn = key.arn.clone();
             let revision = key.revision + 1;
             let gone = KeyDescriptor { state: KeyState::Destroyed, revision, ..key };
-            sealed.push(self.seal_new(&Descriptor::Key(Box::new(gone)))?);
+            let gone = Descriptor::Key(Box::new(gone));
+            let bytes = self.seal_new(&gone)?;
+            self.unconfirmed().keep(gone.id(), bytes.clone(), Vec::new());
+            sealed.push(bytes);
             position = Some(self.record(narrate::own("tick:DestroyKey", Some(arn))));
         }
         Ok(Reply::Sealed(Sealed { descriptors: sealed, tokens: Vec::new(), position }))

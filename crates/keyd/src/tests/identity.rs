@@ -215,7 +215,8 @@ fn role_is_assumed_only_as_its_sealed_trust_policy_says() {
     let assume = |who: &Signing, role: &str, sealed: &[u8], delegated: bool, more: &str| {
         site.issue(site.query(who, "sts", &form(role, more)), Some(sealed), delegated)
     };
-    let table: [(&str, &Signing, &str, &[u8], bool, &str, &str); 10] = [
+    type Row<'a> = (&'a str, &'a Signing, &'a str, &'a [u8], bool, &'a str, &'a str);
+    let table: [Row<'_>; 10] = [
         ("named", &ann, "direct", &direct, false, "", "ok"),
         ("by the account, identity silent", &ann, "account", &account, false, "", "AccessDenied"),
         ("by the account, identity allows", &ann, "account", &account, true, "", "ok"),

@@ -436,3 +436,22 @@ fn offline_derivation_gives_the_keys_that_blobs_open_under() {
     let none = crate::offline::backing_keys(&other_root, &key.descriptor, &key.tokens).unwrap();
     assert!(none.is_empty());
 }
+
+#[test]
+fn front_that_died_before_its_commit_gets_the_newest_from_tick() {
+    let (site, root, key) = setup();
+    let blob = site.encrypt(&root, &key, b"x");
+    let id = json!({ "KeyId": key.id });
+    let off = site.change_key(&root, &key, "DisableKey", &id).unwrap();
+    let tick = || match site.engine.handle(Role::Front, Command::Tick).unwrap() {
+        Reply::Sealed(sealed) => sealed,
+        _ => panic!("not an answer to tick"),
+    };
+    assert!(tick().descriptors.is_empty(), "nothing is lost yet");
+    site.load(vec![key.descriptor.clone()]);
+    let again = tick();
+    assert_eq!((&again.descriptors[0], &again.tokens), (&off.descriptor, &off.tokens));
+    assert!(tick().descriptors.is_empty(), "once");
+    let body = json!({ "CiphertextBlob": b64(&blob) });
+    assert_eq!(code(decrypt(&site, &root, &off, &body)), "DisabledException");
+}

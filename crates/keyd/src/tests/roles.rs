@@ -4,6 +4,7 @@ use super::*;
 
 type Make = fn() -> Command;
 
+#[expect(clippy::too_many_lines, reason = "one entry a command")]
 fn commands() -> Vec<(&'static str, Make, &'static [Role])> {
     fn authenticate() -> Command {
         Command::Authenticate(Box::new(Authenticate {
@@ -137,7 +138,8 @@ fn checkpoint_must_extend_the_last_one_of_its_log_also_over_a_restart() {
     let Ok(Reply::Note(note)) = ask(&site, log, 1, a.0, vec![]) else { panic!("no note") };
     assert!(note.starts_with("writ/test/operator\n1\n"), "{note}");
     assert!(ask(&site, log, 1, a.0, vec![]).is_ok(), "the same again");
-    let table: [(&str, &str, u64, [u8; 32], Vec<[u8; 32]>); 6] = [
+    type Row<'a> = (&'a str, &'a str, u64, [u8; 32], Vec<[u8; 32]>);
+    let table: [Row<'_>; 6] = [
         ("another tree of the same size", log, 1, b.0, vec![]),
         ("larger, without proof", log, 2, both, vec![]),
         ("larger, with a wrong proof", log, 2, both, vec![[9; 32]]),

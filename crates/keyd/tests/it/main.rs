@@ -2,6 +2,8 @@
 //!
 //! The sandbox binds the process for good, so this binary holds one test.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of a test")]
+
 use std::fs::File;
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! Files that are whole or absent, and folders that are ours or refused.
 
+use std::io::Write;
+
 use writ_keyd_client::arena::Arena;
 use writ_model::env::TestEnv;
 use writ_model::{AccountId, Timestamp};
@@ -56,7 +58,7 @@ fn folder_of_another_region_or_format_is_refused() {
     assert!(matches!(other, Err(S3Error::Foreign { .. })));
     for (text, version) in [("writ-s3 2 us-east-1\n", true), ("", false), ("junk", false)] {
         let mut file = File::create(dir.path().join("region")).unwrap();
-        std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+        Write::write_all(&mut file, text.as_bytes()).unwrap();
         let refused = Blobs::open(dir.path(), &region(), 0).err().unwrap();
         assert_eq!(matches!(refused, S3Error::Version { .. }), version, "{text:?}");
     }
@@ -153,7 +155,7 @@ async fn fsck_finds_what_differs_and_repairs_only_orphans() {
     for (at, what) in [(20, "its header"), (header + 40, "its footer")] {
         let mut bad = bytes.clone();
         bad[at] ^= 1;
-        std::io::Write::write_all(&mut File::create(&path).unwrap(), &bad).unwrap();
+        Write::write_all(&mut File::create(&path).unwrap(), &bad).unwrap();
         let findings = fsck(&blobs, &index, true).unwrap().findings;
         let head = Finding::Differs { file: file.clone(), what: "its head" };
         let expected = Finding::Differs { file: file.clone(), what };

@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use writ_aws::ApiError;
+use writ_keyd_client::key_policy::inner_path;
 use writ_keyd_client::secret::SecretBytes;
 use writ_model::{Arn, Env as _};
 use writ_policy::Permit;
@@ -154,9 +155,11 @@ impl Call {
         let ticket = self.ticket.as_ref().ok_or_else(access_denied)?;
         let parsed = FasTicket::from_bytes(ticket.ticket.expose()).map_err(|_| internal())?;
         let body = body.to_string().into_bytes();
+        let target = format!("TrentService.{operation}");
+        let path = inner_path(&target);
         let request = ProvenRequest {
             method: "POST",
-            path: "/",
+            path: &path,
             query: "",
             body: Hash(sha256(&body)),
             ticket: parsed.digest(),
@@ -165,9 +168,9 @@ impl Call {
         let proof = gateway.keyd.prove(&request, time, nonce).await.ok_or_else(unavailable)?;
         let frame = KmsRequest {
             method: "POST".to_owned(),
-            path: "/".to_owned(),
+            path,
             query: String::new(),
-            target: format!("TrentService.{operation}"),
+            target,
             body,
             ticket: SecretBytes::new(ticket.ticket.expose().to_vec()),
             context: ticket.context.clone(),

@@ -169,12 +169,12 @@ impl Intake {
         if self.sink.length() != self.claims.length {
             return Err(incomplete());
         }
-        if let (PayloadMode::Sha256(expected), Some(sha256)) = (self.claims.mode, self.sha256) {
-            if !bool::from(sha256.finish().as_ref().ct_eq(&expected)) {
-                let text =
-                    "The provided 'x-amz-content-sha256' header does not match what was computed.";
-                return Err(s3("XAmzContentSHA256Mismatch", text));
-            }
+        if let (PayloadMode::Sha256(expected), Some(sha256)) = (self.claims.mode, self.sha256)
+            && !bool::from(sha256.finish().as_ref().ct_eq(&expected))
+        {
+            let text =
+                "The provided 'x-amz-content-sha256' header does not match what was computed.";
+            return Err(s3("XAmzContentSHA256Mismatch", text));
         }
         if let Some(hasher) = self.claimed {
             let computed = hasher.finish();

@@ -65,7 +65,7 @@ pub(crate) fn of_call(
     };
     let mut own =
         base(call.operation.name, call.event_id, call.parameters(), facts.resources.clone());
-    own.use_position = call.position.clone();
+    own.use_position = call.position;
     let mut records = own.records(&*gateway.env)?;
     for also in result.iter().flat_map(|outcome| &outcome.also) {
         let event_id = Uuid::random(&*gateway.env);

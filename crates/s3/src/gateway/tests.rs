@@ -5,7 +5,7 @@ mod client;
 mod peers;
 
 use client::{Answer, Client};
-use peers::World;
+use peers::{Seen, World};
 
 const MIB: usize = 1024 * 1024;
 
@@ -320,4 +320,79 @@ async fn damaged_object_is_an_error_and_never_a_short_answer() {
     client.ask("PUT", "/photos/k", &[], &bytes(100_000)).await.expect(200);
     world.damage_segments();
     client.ask("GET", "/photos/k", &[], b"").await.refused(500, "InternalError");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c12_other_accounts_get_nothing() {
+    let (world, client) = bucket().await;
+    client.ask("PUT", "/photos/k", &[], b"mine").await.expect(200);
+    let before = world.kms_calls().len();
+    let stranger = world.stranger();
+    for (method, path) in [
+        ("GET", "/photos/k"),
+        ("GET", "/photos/none"),
+        ("GET", "/photos?list-type=2"),
+        ("PUT", "/photos/k"),
+        ("DELETE", "/photos/k"),
+        ("DELETE", "/photos"),
+        ("POST", "/photos/k?uploads"),
+        ("GET", "/photos?policy"),
+    ] {
+        stranger.ask(method, path, &[], b"").await.refused(403, "AccessDenied");
+    }
+    stranger.ask("PUT", "/photos", &[], b"").await.refused(409, "BucketAlreadyExists");
+    stranger.ask("PUT", "/others", &[], b"").await.expect(200);
+    let copy = [("x-amz-copy-source", "photos/k")];
+    stranger.ask("PUT", "/others/k", &copy, b"").await.refused(403, "AccessDenied");
+    assert_eq!(world.kms_calls().len(), before);
+    let owner = [("x-amz-expected-bucket-owner", "210987654321")];
+    client.ask("GET", "/photos/k", &owner, b"").await.refused(403, "AccessDenied");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_decided_without_a_lease() {
+    let (world, client) = bucket().await;
+    world.lose_lease();
+    client.ask("GET", "/photos?list-type=2", &[], b"").await.refused(503, "ServiceUnavailable");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forward_access_headers_of_a_client_are_stripped() {
+    let (world, client) = bucket().await;
+    world.take_seen();
+    let forged = [("x-writ-fas-ticket", "x"), ("x-writ-fas-proof", "y"), ("x-amz-meta-a", "1")];
+    client.ask("PUT", "/photos/k", &forged, b"x").await.expect(200);
+    let seen = world.take_seen();
+    let Some(Seen::Headers(names)) = seen.first() else { panic!("nothing was verified") };
+    assert!(names.contains(&"x-amz-meta-a".to_owned()));
+    assert!(!names.iter().any(|name| name.starts_with("x-writ-fas")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signed_chunks_go_to_the_key_module_before_anything_is_visible() {
+    let (world, client) = bucket().await;
+    let (good, bad) = ("ab".repeat(32), "bd".repeat(32));
+    let crc = writ_aws::checksum::Checksum::of(writ_aws::checksum::Algorithm::Crc32, b"hello");
+    let body = |signature: &str| {
+        format!(
+            "5;chunk-signature={good}\r\nhello\r\n0;chunk-signature={good}\r\n\
+             x-amz-checksum-crc32:{}\r\nx-amz-trailer-signature:{signature}\r\n\r\n",
+            crc.base64()
+        )
+        .into_bytes()
+    };
+    let headers = [
+        ("x-amz-content-sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"),
+        ("x-amz-decoded-content-length", "5"),
+        ("x-amz-trailer", "x-amz-checksum-crc32"),
+    ];
+    world.take_seen();
+    client.ask("PUT", "/photos/k", &headers, &body(&good)).await.expect(200);
+    let chunks: Vec<Seen> =
+        world.take_seen().into_iter().filter(|s| matches!(s, Seen::Chunks(..))).collect();
+    let [Seen::Chunks(signatures, trailer)] = chunks.as_slice() else { panic!("one batch") };
+    assert_eq!((signatures.len(), *trailer), (2, Some([0xab; 32])));
+    let refused = client.ask("PUT", "/photos/forged", &headers, &body(&bad)).await;
+    refused.refused(403, "SignatureDoesNotMatch");
+    client.ask("GET", "/photos/forged", &[], b"").await.refused(404, "NoSuchKey");
 }

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use writ_keyd_client::channel::Channel;
-use writ_keyd_client::client::Client;
+use writ_keyd_client::client::{CallError, Client};
 use writ_keyd_client::protocol::{Answer, Beat, Command, End, Hello, Load, PROTOCOL, Role};
 use writ_model::{AccountId, Env, Region, SystemEnv, limits};
 use writ_proof::origin::SiteId;
@@ -23,6 +23,10 @@ use crate::front::{accounts, link, listener};
 
 /// The state database, in front's folder.
 const DATABASE: &str = "state.sqlite";
+/// How long a start waits for keyd.
+const PEERS_WAIT: Duration = Duration::from_secs(30);
+/// How long it waits before it asks again.
+const PEERS_PAUSE: Duration = Duration::from_millis(50);
 /// Descriptors that one `Load` carries.
 const LOAD_BATCH: usize = 256;
 
@@ -129,10 +133,21 @@ fn listen(
     })
 }
 
-/// Gives keyd everything that was sealed, in batches; keyd refuses uses until the last one.
+/// Gives keyd everything that was sealed, in batches; keyd refuses uses until the last one. Waits for
+/// keyd, which may be starting too.
 async fn load(keyd: &KeydClient, snapshot: &Snapshot) -> Result<()> {
-    let hello = Command::Hello(Hello { protocol: PROTOCOL, x25519: None });
-    ask(keyd, hello).await.context("keyd does not greet")?;
+    let attempts = PEERS_WAIT.as_millis() / PEERS_PAUSE.as_millis();
+    for _ in 0..attempts {
+        match load_once(keyd, snapshot).await {
+            Err(error) if error.is::<CallError>() => tokio::time::sleep(PEERS_PAUSE).await,
+            other => return other,
+        }
+    }
+    bail!("keyd does not greet: see its log")
+}
+
+async fn load_once(keyd: &KeydClient, snapshot: &Snapshot) -> Result<()> {
+    ask(keyd, Command::Hello(Hello { protocol: PROTOCOL, x25519: None })).await?;
     let descriptors = accounts::descriptors(snapshot);
     let ended: Vec<End> = accounts::ended(snapshot);
     let mut batches: Vec<Vec<Vec<u8>>> =

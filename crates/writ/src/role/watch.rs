@@ -12,15 +12,15 @@ use super::{Inherited, Line, harden, start_log};
 
 /// What the supervisor tells watch.
 #[derive(Serialize, Deserialize)]
-pub struct WatchConfig {
+pub(crate) struct WatchConfig {
     /// watch's own folder, with its keys.
-    pub folder: PathBuf,
+    pub(crate) folder: PathBuf,
     /// The signed genesis statement, in hexadecimal.
-    pub genesis: String,
+    pub(crate) genesis: String,
 }
 
 /// Runs until the supervisor says stop, or watch's disk fails.
-pub fn run(mut inherited: Inherited) -> Result<()> {
+pub(crate) fn run(mut inherited: Inherited) -> Result<()> {
     start_log("watch");
     let hardening = harden();
     let line = inherited.control()?;

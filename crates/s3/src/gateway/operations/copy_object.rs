@@ -10,7 +10,7 @@ use writ_aws::generated::s3::{CopyObjectOutput, CopyObjectRequest, CopyObjectRes
 use writ_model::Env as _;
 use writ_policy::Permit;
 
-use crate::format::{SegmentHeader, SseMode};
+use crate::format::{Metadata, SegmentHeader, SseMode};
 use crate::gateway::call::{Call, Outcome};
 use crate::gateway::download::Source;
 use crate::gateway::encryption::Wish;
@@ -36,36 +36,14 @@ pub(super) async fn run(call: &Call) -> Result<Outcome, ApiError> {
     let condition = write_condition(input.if_match.as_deref(), input.if_none_match.as_deref())
         .ok_or_else(|| not_implemented("If-None-Match"))?;
     let conditions = ReadConditions {
-        if_match: input.copy_source_if_match,
-        if_none_match: input.copy_source_if_none_match,
+        if_match: input.copy_source_if_match.clone(),
+        if_none_match: input.copy_source_if_none_match.clone(),
         if_modified_since: input.copy_source_if_modified_since,
         if_unmodified_since: input.copy_source_if_unmodified_since,
     };
     let origin = Origin::find(call, &input.copy_source, &conditions).await?;
-    if origin.found.entry.size > PUT_MAX_BYTES {
-        let text = "The specified copy source is larger than the maximum allowable size for a copy \
-                    source: 5368709120";
-        return Err(s3("InvalidRequest", text));
-    }
-    let replace = match input.metadata_directive.as_deref() {
-        None | Some("COPY") => false,
-        Some("REPLACE") => true,
-        Some(other) => {
-            return Err(argument("x-amz-metadata-directive", other, "Unknown metadata directive."));
-        }
-    };
-    let onto_itself = origin.bucket.id == bucket.id && origin.found.entry.key == call.key();
     let wish = Wish::of(call)?;
-    if onto_itself && !replace && call.head.header("x-amz-server-side-encryption").is_none() {
-        let text = "This copy request is illegal because it is trying to copy an object to itself \
-                    without changing the object's metadata, storage class, website redirect \
-                    location or encryption attributes.";
-        return Err(s3("InvalidRequest", text));
-    }
-    let metadata = match replace {
-        true => metadata(call, input.metadata)?,
-        false => origin.found.metadata.clone(),
-    };
+    let metadata = copied_metadata(call, &input, &origin, &bucket)?;
     let algorithm = input.checksum_algorithm.as_deref().map(Algorithm::parse).transpose();
     let algorithm = algorithm.map_err(|e| checksum(&e))?.unwrap_or(DEFAULT_ALGORITHM);
 
@@ -108,6 +86,38 @@ pub(super) async fn run(call: &Call) -> Result<Outcome, ApiError> {
         .noting("manifestSha256", hex::encode(put.body.sealed.digest()))
         .writing(vec![file])
         .changing(permit, Change::Put(put)))
+}
+
+/// The metadata of the copy. Refuses a source that is too large, and a copy that changes nothing.
+fn copied_metadata(
+    call: &Call,
+    input: &CopyObjectRequest,
+    origin: &Origin,
+    bucket: &Bucket,
+) -> Result<Metadata, ApiError> {
+    if origin.found.entry.size > PUT_MAX_BYTES {
+        let text = "The specified copy source is larger than the maximum allowable size for a copy \
+                    source: 5368709120";
+        return Err(s3("InvalidRequest", text));
+    }
+    let replace = match input.metadata_directive.as_deref() {
+        None | Some("COPY") => false,
+        Some("REPLACE") => true,
+        Some(other) => {
+            return Err(argument("x-amz-metadata-directive", other, "Unknown metadata directive."));
+        }
+    };
+    let onto_itself = origin.bucket.id == bucket.id && origin.found.entry.key == call.key();
+    if onto_itself && !replace && call.head.header("x-amz-server-side-encryption").is_none() {
+        let text = "This copy request is illegal because it is trying to copy an object to itself \
+                    without changing the object's metadata, storage class, website redirect \
+                    location or encryption attributes.";
+        return Err(s3("InvalidRequest", text));
+    }
+    match replace {
+        true => metadata(call, input.metadata.clone()),
+        false => Ok(origin.found.metadata.clone()),
+    }
 }
 
 /// The object that is copied from, with the permit to read it.

@@ -41,7 +41,8 @@ pub(super) async fn run(call: &Call, body: Incoming) -> Result<Outcome, ApiError
     if configuration.as_ref().is_some_and(|c| c.tags.as_ref().is_some_and(|t| !t.is_empty())) {
         return Err(not_implemented("tags of buckets"));
     }
-    check_location(call, configuration.and_then(|c| c.location_constraint))?;
+    let constraint = configuration.and_then(|c| c.location_constraint);
+    check_location(call, constraint.as_deref())?;
     let output =
         CreateBucketOutput { location: Some(format!("/{name}")), ..CreateBucketOutput::default() };
     let outcome = Outcome::of(call, output);
@@ -60,7 +61,7 @@ pub(super) async fn run(call: &Call, body: Incoming) -> Result<Outcome, ApiError
     Ok(outcome.touching(&bucket, None).changing(permit, Change::CreateBucket(bucket)))
 }
 
-fn check_location(call: &Call, constraint: Option<String>) -> Result<(), ApiError> {
+fn check_location(call: &Call, constraint: Option<&str>) -> Result<(), ApiError> {
     let here = call.gateway.region.as_str();
     let illegal = |named: &str| {
         let text = format!(
@@ -69,7 +70,7 @@ fn check_location(call: &Call, constraint: Option<String>) -> Result<(), ApiErro
         );
         s3("IllegalLocationConstraintException", &text)
     };
-    match constraint.as_deref().filter(|c| !c.is_empty()) {
+    match constraint.filter(|c| !c.is_empty()) {
         None if here == FIRST_REGION => Ok(()),
         None => Err(illegal("unspecified")),
         Some("EU") if here == "eu-west-1" => Ok(()),

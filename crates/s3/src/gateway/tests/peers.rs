@@ -14,12 +14,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use writ_aws::classify::{Request, classify};
+use writ_aws::sigv4::{self, RawRequest};
 use writ_keyd_client::arena::Arena;
 use writ_keyd_client::caller::{Caller, CallerKind};
 use writ_keyd_client::channel::{Channel, Message, MessageKind, pack, unpack};
 use writ_keyd_client::client::Client as ChannelClient;
 use writ_keyd_client::protocol::{
-    Answer, Authenticate, Authenticated, Command, HelloReply, PROTOCOL, Reply, Role, Ticket,
+    Answer, Authenticate, Authenticated, AwsRefusal, Command, HelloReply, PROTOCOL, Refusal, Reply,
+    Role, Ticket,
 };
 use writ_keyd_client::secret::SecretBytes;
 use writ_model::{AccessKeyId, AccountId, Arn, Env, Nonce, Revision, SystemEnv, Timestamp, Uuid};
@@ -45,11 +47,21 @@ const KEY_ARN: &str = "arn:aws:kms:us-east-1:123456789012:key/00000000-0000-4000
 pub(super) struct World {
     address: SocketAddr,
     access_key: AccessKeyId,
+    other_key: AccessKeyId,
     dir: tempfile::TempDir,
     state: Arc<TestState>,
     ledger: Arc<Mutex<Vec<Value>>>,
     closed: Arc<AtomicBool>,
     kms: Arc<Mutex<Vec<String>>>,
+    seen: Arc<Mutex<Vec<Seen>>>,
+}
+
+/// What the key module was asked.
+pub(super) enum Seen {
+    /// Header names of a request.
+    Headers(Vec<String>),
+    /// Signatures of chunks and of the trailer.
+    Chunks(Vec<[u8; 32]>, Option<[u8; 32]>),
 }
 
 struct TestState(Mutex<Option<Arc<Snapshot>>>);
@@ -73,12 +85,19 @@ impl World {
             wrapped: Blob::from(vec![1]),
             descriptor: Blob::from(vec![1]),
         };
-        let objects = [(Object::new(account, key), Revision(1))];
+        let other_account = AccountId::from_number(210_987_654_321).unwrap();
+        let other_key = AccessKeyId::long_term(other_account, &*env);
+        let other = AccessKey { id: other_key.clone(), ..key.clone() };
+        let objects = [
+            (Object::new(account, key), Revision(1)),
+            (Object::new(other_account, other), Revision(1)),
+        ];
         let snapshot = Snapshot::build(Uuid::random(&*env), Revision(1), objects);
         let state = Arc::new(TestState(Mutex::new(Some(Arc::new(snapshot)))));
 
         let seal_key = Arc::new(Mutex::new([0u8; 32]));
-        let keyd = keyd(access_key.clone(), account, Arc::clone(&seal_key));
+        let seen = Arc::<Mutex<Vec<Seen>>>::default();
+        let keyd = keyd(Arc::clone(&seen), Arc::clone(&seal_key));
         let (ledger, closed) = (Arc::<Mutex<Vec<Value>>>::default(), Arc::<AtomicBool>::default());
         let trail = trail(Arc::clone(&ledger), Arc::clone(&closed));
         let kms = Arc::<Mutex<Vec<String>>>::default();
@@ -107,11 +126,26 @@ impl World {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         crate::task::spawn("serve", serve(gateway, listener));
-        World { address, access_key, dir, state, ledger, closed, kms }
+        World { address, access_key, other_key, dir, state, ledger, closed, kms, seen }
     }
 
     pub(super) fn client(&self) -> Client {
         Client { address: self.address, access_key: self.access_key.to_string() }
+    }
+
+    /// A client of another account.
+    pub(super) fn stranger(&self) -> Client {
+        Client { address: self.address, access_key: self.other_key.to_string() }
+    }
+
+    /// Takes what the key module was asked so far.
+    pub(super) fn take_seen(&self) -> Vec<Seen> {
+        std::mem::take(&mut self.seen.lock().unwrap())
+    }
+
+    /// The state's lease is lost.
+    pub(super) fn lose_lease(&self) {
+        *self.state.0.lock().unwrap() = None;
     }
 
     /// Names of the recorded events, in order.
@@ -200,7 +234,7 @@ fn peer<Req: Decode, Rep: Encode>(mut answer: impl FnMut(Req) -> Rep + Send + 's
     theirs
 }
 
-fn keyd(access_key: AccessKeyId, account: AccountId, seal: Arc<Mutex<[u8; 32]>>) -> Channel {
+fn keyd(seen: Arc<Mutex<Vec<Seen>>>, seal: Arc<Mutex<[u8; 32]>>) -> Channel {
     peer(move |command: Command| {
         Answer::Carried(match command {
             Command::Hello(hello) => {
@@ -214,15 +248,39 @@ fn keyd(access_key: AccessKeyId, account: AccountId, seal: Arc<Mutex<[u8; 32]>>)
                 })
             }
             Command::Authenticate(ask) => {
-                Reply::Authenticated(Box::new(authenticated(&ask, &access_key, account)))
+                let names = ask.headers.iter().map(|(name, _)| name.clone()).collect();
+                seen.lock().unwrap().push(Seen::Headers(names));
+                Reply::Authenticated(Box::new(authenticated(&ask)))
             }
-            Command::Chunks(_) => Reply::ChunksVerified,
+            Command::Chunks(chunks) => {
+                let signatures = chunks.chunks.iter().map(|(signature, _)| *signature).collect();
+                let trailer = chunks.trailer.map(|(signature, _)| signature);
+                seen.lock().unwrap().push(Seen::Chunks(signatures, trailer));
+                if trailer == Some([0xbd; 32]) {
+                    return Answer::Refused(Refusal::Aws(Box::new(AwsRefusal {
+                        code: "SignatureDoesNotMatch".to_owned(),
+                        message: "no".to_owned(),
+                        status: 403,
+                        caller: None,
+                    })));
+                }
+                Reply::ChunksVerified
+            }
             _ => Reply::Done,
         })
     })
 }
 
-fn authenticated(ask: &Authenticate, key: &AccessKeyId, account: AccountId) -> Authenticated {
+fn authenticated(ask: &Authenticate) -> Authenticated {
+    let raw = RawRequest {
+        method: &ask.method,
+        path: &ask.path,
+        query: &ask.query,
+        headers: &ask.headers,
+    };
+    let claim = sigv4::parse(&raw).unwrap().unwrap();
+    let key: AccessKeyId = claim.access_key_id.parse().unwrap();
+    let account = key.account().unwrap();
     let request = Request {
         method: &ask.method,
         host: "",
@@ -247,7 +305,7 @@ fn authenticated(ask: &Authenticate, key: &AccessKeyId, account: AccountId) -> A
             arn: Arn::root(account),
             unique_id: account.to_string(),
             user_name: None,
-            access_key_id: key.clone(),
+            access_key_id: key,
             session: None,
         },
         handle: Nonce([3; 16]),

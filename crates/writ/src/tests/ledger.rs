@@ -1,0 +1,327 @@
+//! A made-up ledger on disk for tests of `writ verify`, written from what a test wants it to hold.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
+use writ_model::{AccountId, Timestamp, Uuid};
+use writ_proof::Hash;
+use writ_proof::cbor::Version;
+use writ_proof::checkpoint::Checkpoint;
+use writ_proof::ed25519::{PublicKey, Signer as _, SoftKey};
+use writ_proof::frame::{Batch, Entry, Frame, LogFrontier, WalEnd, frame_hash};
+use writ_proof::leaf::{Commit, Head, Kind, Leaf, LogHead, Source, UseHead, leaf_hash, rec};
+use writ_proof::merkle::Frontier;
+use writ_proof::note::{KeyKind, VerifierKey};
+use writ_proof::origin::{LogName, Origin};
+use writ_proof::roster::{ChannelPins, Genesis, KeydKeys, Mode, PersonKey, Rule};
+use writ_proof::sshsig::SshPublicKey;
+use writ_proof::statement::{Namespace, Signed};
+use writ_proof::tile::{TileId, encode_entries, encode_hashes};
+use writ_proof::use_record::{
+    Basis, Boot, ChainEnd, TicketProof, Use, UseBatch, UsePosition, UseProof, UseResult, What,
+};
+
+pub(crate) const WATCH: [u8; 32] = [9; 32];
+pub(crate) const KEYD: [u8; 32] = [1; 32];
+const USES: [u8; 32] = [2; 32];
+
+pub(crate) fn key(seed: [u8; 32]) -> SoftKey {
+    SoftKey::from_seed(&seed).unwrap()
+}
+
+pub(crate) fn time(secs: u64) -> Timestamp {
+    Timestamp::from_secs(1_800_000_000 + secs)
+}
+
+pub(crate) fn id(n: u8) -> Uuid {
+    Uuid::from_bytes([n; 16])
+}
+
+pub(crate) fn account() -> LogName {
+    LogName::Account(AccountId::from_number(111_122_223_333).unwrap())
+}
+
+pub(crate) fn genesis() -> Signed {
+    let public = |n: u8| -> PublicKey { key([n; 32]).public_key() };
+    let founder = |n: u8| PersonKey {
+        person: format!("founder-{n}"),
+        key: SshPublicKey::Ed25519(public(20 + n).0),
+    };
+    let watch = key(WATCH).public_key();
+    let witness = VerifierKey::new("site-1/watch", KeyKind::Cosignature, watch).unwrap();
+    let genesis = Genesis {
+        v: Version,
+        site: "site-1".parse().unwrap(),
+        created: time(0),
+        mode: Mode::Dev,
+        founders: vec![founder(1), founder(2)],
+        rules: vec![Rule { namespace: Namespace::Roster, threshold: 2, hardware: false }],
+        keyd: KeydKeys {
+            checkpoint: key(KEYD).public_key(),
+            use_records: key(USES).public_key(),
+            ssh_ca: public(3),
+            run_orders: public(4),
+            krl: public(5),
+        },
+        watch,
+        witnesses: vec![witness.to_string()],
+        channel: ChannelPins { trail: Hash([1; 32]), watch: Hash([2; 32]) },
+    };
+    let mut signed = Signed::new(&genesis).unwrap();
+    [21, 22].iter().for_each(|n| signed.sign(&key([*n; 32])).unwrap());
+    signed
+}
+
+pub(crate) fn origin(log: LogName) -> String {
+    Origin::new("site-1".parse().unwrap(), log).to_string()
+}
+
+/// A record that is to be appended.
+#[derive(Clone)]
+pub(crate) struct Item {
+    pub(crate) kind: Kind,
+    pub(crate) log: LogName,
+    pub(crate) id: Uuid,
+    pub(crate) record: Vec<u8>,
+    pub(crate) commit: Option<Commit>,
+    pub(crate) position: Option<UsePosition>,
+}
+
+/// An event of the account, with what stands under `fas`.
+pub(crate) fn event(n: u8, fas: Option<(u8, u8)>) -> Item {
+    let mut record = json!({
+        "eventVersion": "1.11", "eventName": "PutObject", "eventID": id(n).to_string(),
+        "recipientAccountId": "111122223333", "requestParameters": {"key": "k"},
+        "responseElements": null, "sourceIPAddress": "192.0.2.1",
+        "additionalEventData": {"writ": {"log": origin(account()), "seed": STANDARD.encode([n; 32])}},
+    });
+    if let Some((parent, signature)) = fas {
+        record["additionalEventData"]["fas"] = json!({
+            "transactionId": "t", "parentEventId": id(parent).to_string(),
+            "signatureSha256": Hash([signature; 32]).to_string(),
+        });
+    }
+    let record = record.to_string().into_bytes();
+    Item { kind: Kind::Event, log: account(), id: id(n), record, commit: None, position: None }
+}
+
+pub(crate) fn commit(item: Item, rev: u64, ordinal: u32, count: u32) -> Item {
+    let commit = Commit { epoch: id(200), rev, ordinal, count, replaces: None };
+    Item { commit: Some(commit), ..item }
+}
+
+pub(crate) fn boot(n: u8) -> Item {
+    let record = json!({"process": "trail", "n": n}).to_string().into_bytes();
+    let (kind, log) = (Kind::Boot, LogName::Operator);
+    Item { kind, log, id: id(n), record, commit: None, position: None }
+}
+
+pub(crate) fn statement(n: u8, signed: &Signed) -> Item {
+    let (kind, log) = (Kind::Statement, LogName::Operator);
+    Item { kind, log, id: id(n), record: signed.to_bytes(), commit: None, position: None }
+}
+
+/// keyd's chain of one boot.
+pub(crate) struct Chain {
+    end: ChainEnd,
+    from: ChainEnd,
+    records: Vec<Vec<u8>>,
+    last: Option<UsePosition>,
+}
+
+impl Chain {
+    pub(crate) fn begin(n: u8, acknowledged: Option<UsePosition>) -> Chain {
+        let end = ChainEnd::begin(id(n));
+        let mut chain = Chain { end, from: end, records: Vec::new(), last: None };
+        chain.add(1, What::Boot(Boot { persisted: None, acknowledged, signed: Vec::new() }));
+        chain
+    }
+
+    fn add(&mut self, secs: u64, what: What) -> UsePosition {
+        let (bytes, position) = self.end.add(time(secs), what);
+        self.records.push(bytes);
+        self.last = Some(position);
+        position
+    }
+
+    /// A use for the event `n`, which came from the customer's request `parent` if it was forwarded.
+    pub(crate) fn used(&mut self, secs: u64, n: u8, parent: Option<(u8, u8)>) -> UsePosition {
+        let proof = match parent {
+            Some((parent, signature)) => UseProof::Ticket(TicketProof {
+                ticket: Hash([1; 32]),
+                parent: id(parent),
+                signature: Hash([signature; 32]),
+            }),
+            None => UseProof::Signature(Hash([1; 32])),
+        };
+        let what = Use {
+            op: "kms:Decrypt".to_owned(),
+            key: None,
+            backing_key: None,
+            principal: None,
+            proof,
+            request: None,
+            context: None,
+            policy: None,
+            grant: None,
+            basis: Basis::None,
+            result: UseResult::Ok,
+            request_id: id(n),
+            event_id: id(n),
+            via: Vec::new(),
+        };
+        self.add(secs, What::Use(Box::new(what)))
+    }
+
+    /// What has come since the last batch, signed by `seed`.
+    pub(crate) fn batch(&mut self, seed: [u8; 32]) -> UseBatch {
+        let (records, first) = (std::mem::take(&mut self.records), self.from.next_seq());
+        self.from = self.end;
+        UseBatch::sign(records, first, self.last.unwrap(), &key(seed)).unwrap()
+    }
+
+    pub(crate) fn signed(&mut self) -> UseBatch {
+        self.batch(USES)
+    }
+}
+
+/// The ledger in memory.
+#[derive(Clone, Default)]
+pub(crate) struct Ledger {
+    end: WalEnd,
+    secs: u64,
+    pub(crate) frames: Vec<Vec<u8>>,
+    logs: BTreeMap<LogName, (Frontier, Vec<Vec<u8>>, Vec<Vec<u8>>)>,
+    use_head: Option<UseHead>,
+}
+
+impl Ledger {
+    pub(crate) fn frame(&mut self, items: Vec<Item>, uses: Vec<UseBatch>) {
+        self.secs += 1;
+        let mut touched = BTreeMap::new();
+        let mut entries = Vec::new();
+        for item in items {
+            let (frontier, leaves, records) = self.logs.entry(item.log).or_default();
+            let leaf = Leaf {
+                v: Version,
+                seq: frontier.size(),
+                time: time(self.secs),
+                kind: item.kind,
+                log: item.log,
+                event_id: item.id,
+                source: Source::Front,
+                commit: item.commit,
+                use_position: item.position,
+                rec: rec(item.kind, &item.record).unwrap(),
+            };
+            let bytes = leaf.to_bytes();
+            frontier.append(leaf_hash(&bytes));
+            touched.insert(item.log, frontier.clone());
+            leaves.push(bytes.clone());
+            records.push(item.record.clone());
+            entries.push(Entry { record: item.record, leaves: vec![bytes] });
+        }
+        if let Some(batch) = uses.last() {
+            self.use_head =
+                Some(UseHead { position: batch.position(), signature: batch.signature });
+        }
+        let frontiers =
+            touched.into_iter().map(|(log, frontier)| LogFrontier { log, frontier }).collect();
+        let batch = Batch { entries, uses, statements: Vec::new(), frontiers };
+        let frame = Frame { epoch: 1, first_seq: self.end.next_seq, prev: self.end.hash, batch };
+        let bytes = frame.to_bytes().unwrap();
+        self.end = WalEnd { epoch: 1, next_seq: frame.next_seq(), hash: frame_hash(&bytes) };
+        self.frames.push(bytes);
+    }
+
+    /// Time passes.
+    pub(crate) fn wait(&mut self, secs: u64) {
+        self.secs += secs;
+    }
+
+    /// Puts the heads of all other logs into the checkpoint log, after `harm`.
+    pub(crate) fn heads(&mut self, harm: impl Fn(&mut LogHead)) {
+        let mut heads: Vec<Head> = Vec::new();
+        for (log, (frontier, _, _)) in &self.logs {
+            if *log != LogName::Checkpoint {
+                let origin = Origin::new("site-1".parse().unwrap(), *log);
+                let mut head = LogHead { origin, size: frontier.size(), root: frontier.root() };
+                harm(&mut head);
+                heads.push(Head::Log(head));
+            }
+        }
+        heads.extend(self.use_head.map(Head::Uses));
+        let item = |(head, n): (Head, u8)| Item {
+            kind: Kind::Checkpoint,
+            log: LogName::Checkpoint,
+            id: id(n),
+            record: head.to_bytes(),
+            commit: None,
+            position: None,
+        };
+        self.frame(heads.into_iter().zip(220..).map(item).collect(), Vec::new());
+    }
+
+    /// The checkpoint of a log as a note, cosigned if it is the checkpoint log's.
+    pub(crate) fn note(&self, log: LogName, signer: [u8; 32], witness: Option<[u8; 32]>) -> Vec<u8> {
+        let (frontier, _, _) = &self.logs[&log];
+        let origin = origin(log);
+        let checkpoint = Checkpoint::new(&origin, frontier.size(), frontier.root());
+        let mut note = checkpoint.to_note().unwrap();
+        note.add(note.sign(&origin, &key(signer)).unwrap());
+        if let Some(seed) = witness {
+            note.add(note.cosign("site-1/watch", &key(seed), time(100)).unwrap());
+        }
+        note.to_bytes()
+    }
+
+    /// Writes everything as a data directory.
+    pub(crate) fn write(&self, dir: &Path) {
+        let genesis = genesis().to_bytes();
+        put(&dir.join("genesis"), &genesis);
+        put(&dir.join("trail/genesis"), &genesis);
+        let (first, second) = self.frames.split_at(self.frames.len() / 2);
+        put(&dir.join("trail/wal/0000000000.wal"), &first.concat());
+        put(&dir.join("trail/wal/0000000001.wal"), &second.concat());
+        put(&dir.join("watch/mirror/0000000000.wal"), &self.frames.concat());
+        for (log, (_, leaves, records)) in &self.logs {
+            let folder = dir.join("trail/logs").join(origin(*log));
+            write_log(&folder, leaves, records);
+        }
+        for log in [LogName::Operator, LogName::Checkpoint] {
+            let witness = (log == LogName::Checkpoint).then_some(WATCH);
+            let folder = dir.join("trail/logs").join(origin(log));
+            put(&folder.join("checkpoint"), &self.note(log, KEYD, witness));
+        }
+    }
+}
+
+/// Tiles, bundles and records, as trail lays them out.
+fn write_log(folder: &Path, leaves: &[Vec<u8>], records: &[Vec<u8>]) {
+    let width = leaves.len() as u64;
+    assert!(width <= 256, "one tile is enough for these tests");
+    let hashes: Vec<Hash> = leaves.iter().map(|leaf| leaf_hash(leaf)).collect();
+    let tile = TileId::hashes(0, 0, width).unwrap();
+    put(&folder.join(tile.to_string()), &encode_hashes(&hashes));
+    let bundle = TileId::entries(0, width).unwrap();
+    put(&folder.join(bundle.to_string()), &encode_entries(leaves).unwrap());
+    let (mut data, mut index) = (Vec::new(), Vec::new());
+    for record in records {
+        data.extend_from_slice(&u32::try_from(record.len()).unwrap().to_be_bytes());
+        data.extend_from_slice(&[0; 4]);
+        data.extend_from_slice(record);
+        index.extend_from_slice(&(data.len() as u64).to_be_bytes());
+    }
+    put(&folder.join("records.dat"), &data);
+    put(&folder.join("records.idx"), &index);
+}
+
+pub(crate) fn put(path: &Path, bytes: &[u8]) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    File::create(path).unwrap().write_all(bytes).unwrap();
+}

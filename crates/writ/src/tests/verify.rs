@@ -1,0 +1,295 @@
+use writ_proof::roster::{Change, PersonKey, RosterStatement};
+use writ_proof::statement::Signed;
+
+use super::finding::Code;
+use super::*;
+use ledger::*;
+
+#[path = "ledger.rs"]
+mod ledger;
+
+/// Where a test interferes while the ledger is written.
+#[derive(Default)]
+struct Harm {
+    /// The roster statement that is appended.
+    statement: Option<Signed>,
+    /// Items of the second half, changed.
+    items: Option<fn(&mut Vec<Item>)>,
+    /// A use without its event, this long before the ledger goes on.
+    unanswered: Option<u64>,
+    /// Whether a restart is recorded after it.
+    restart: bool,
+    /// Who signs keyd's records instead of keyd.
+    uses_signed_by: Option<[u8; 32]>,
+    /// A head, changed.
+    head: Option<fn(&mut writ_proof::leaf::LogHead)>,
+    /// What keyd says of the customer's signature.
+    signature: Option<u8>,
+    /// What a further boot of keyd says was acknowledged.
+    acknowledged: Option<writ_proof::use_record::UsePosition>,
+}
+
+/// A ledger with commits, key uses, a forwarded call and a roster statement.
+fn ledger(harm: &Harm) -> Ledger {
+    let mut ledger = Ledger::default();
+    ledger.frame(vec![statement(1, &genesis()), boot(2)], vec![]);
+    let mut chain = Chain::begin(100, None);
+    ledger.frame(vec![], vec![chain.signed()]);
+    let signed = harm.statement.clone().unwrap_or_else(|| addition(&[21, 22]));
+    ledger.frame(vec![statement(3, &signed)], vec![]);
+    let direct = chain.used(4, 13, None);
+    let forwarded = chain.used(4, 14, Some((15, harm.signature.unwrap_or(7))));
+    if harm.unanswered.is_some() {
+        chain.used(4, 99, None);
+    }
+    ledger.frame(vec![], vec![harm.uses_signed_by.map_or_else(|| chain.signed(), |s| chain.batch(s))]);
+    let mut items = vec![
+        commit(event(10, None), 1, 0, 2),
+        commit(event(11, None), 1, 1, 2),
+        commit(event(12, None), 2, 0, 1),
+        Item { position: Some(direct), ..event(13, None) },
+        Item { position: Some(forwarded), ..event(14, Some((15, 7))) },
+        event(15, None),
+    ];
+    if let Some(change) = harm.items {
+        change(&mut items);
+    }
+    ledger.frame(items, vec![]);
+    ledger.wait(harm.unanswered.unwrap_or(0));
+    if harm.restart {
+        ledger.frame(vec![boot(4)], vec![]);
+    }
+    if harm.acknowledged.is_some() {
+        ledger.frame(vec![], vec![Chain::begin(101, harm.acknowledged).signed()]);
+    }
+    ledger.wait(60);
+    ledger.frame(vec![commit(event(16, None), 3, 0, 1)], vec![]);
+    ledger.heads(|head| {
+        if let Some(change) = harm.head {
+            change(head);
+        }
+    });
+    ledger
+}
+
+/// A roster statement after genesis, signed by the keys of these numbers.
+fn addition(signers: &[u8]) -> Signed {
+    let person = PersonKey {
+        person: "p".to_owned(),
+        key: writ_proof::sshsig::SshPublicKey::Ed25519(
+            writ_proof::ed25519::Signer::public_key(&key([30; 32])).0,
+        ),
+    };
+    let statement = RosterStatement {
+        v: Default::default(),
+        site: "site-1".parse().unwrap(),
+        seq: 1,
+        prev: genesis().digest(),
+        created: time(1),
+        change: Change::AddKey(person),
+    };
+    let mut signed = Signed::new(&statement).unwrap();
+    signers.iter().for_each(|n| signed.sign(&key([*n; 32])).unwrap());
+    signed
+}
+
+struct World {
+    temp: tempfile::TempDir,
+    genesis: Option<Hash>,
+    fresh: bool,
+    now: Timestamp,
+}
+
+impl World {
+    fn new(ledger: &Ledger) -> World {
+        let temp = tempfile::tempdir().unwrap();
+        ledger.write(&temp.path().join("data"));
+        World { temp, genesis: Some(genesis().digest()), fresh: true, now: time(130) }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.temp.path().join("data").join(name)
+    }
+
+    fn log(&self, log: LogName, name: &str) -> PathBuf {
+        self.path("trail/logs").join(origin(log)).join(name)
+    }
+
+    fn verify(&self) -> Report {
+        let quorum = Quorum { policy: None, further: Vec::new() };
+        let state = Some(self.temp.path().join("state"));
+        let (genesis, fresh, now) = (self.genesis, self.fresh, self.now);
+        let options = Options { genesis, account: None, state, quorum, fresh, now };
+        match Directory::open(&self.path("")) {
+            Ok(source) => verify(&source, &options),
+            Err(finding) => {
+                let mut report = Report::default();
+                report.push(finding);
+                report
+            }
+        }
+    }
+}
+
+fn assert_code(name: &str, report: &Report, code: Code) {
+    assert_eq!(report.exit_code(), code.number(), "{name}: {:#?}", report.findings);
+}
+
+fn flip(path: &Path, at: usize) {
+    let mut bytes = std::fs::read(path).unwrap();
+    bytes[at] ^= 1;
+    put(path, &bytes);
+}
+
+#[test]
+fn honest_ledger_verifies_and_is_kept() {
+    let world = World::new(&ledger(&Harm::default()));
+    let report = world.verify();
+    assert_eq!(report.findings, []);
+    let text = print::text(&report);
+    assert!(text.starts_with("VERIFIED\n") && text.contains("site-1/watch cosigned"), "{text}");
+    let again = world.verify();
+    assert_eq!(again.findings, []);
+    assert!(again.checked.iter().any(|(name, _)| *name == "grown since"));
+    assert_eq!(print::json(&again)["ok"], true);
+}
+
+#[test]
+fn ledgers_that_an_insider_wrote_are_refused() {
+    let table: [(&str, Code, Harm); 13] = [
+        ("roster statement of too few", Code::Roots, Harm { statement: Some(addition(&[21])), ..Harm::default() }),
+        ("roster statement of strangers", Code::Roots, Harm { statement: Some(addition(&[21, 40])), ..Harm::default() }),
+        ("another root in the checkpoint log", Code::Trees, Harm { head: Some(|head| head.root = Hash([5; 32])), ..Harm::default() }),
+        ("record of a commit left out", Code::Commits, Harm { items: Some(|items| drop(items.remove(1))), ..Harm::default() }),
+        ("whole commit left out", Code::Commits, Harm { items: Some(|items| drop(items.remove(2))), ..Harm::default() }),
+        ("record of a commit twice", Code::Commits, Harm { items: Some(|items| items[1] = commit(event(17, None), 1, 0, 2)), ..Harm::default() }),
+        ("event without keyd's record", Code::Uses, Harm { items: Some(|items| items[3].position.as_mut().unwrap().hash = Hash::ZERO), ..Harm::default() }),
+        ("use without its event", Code::Uses, Harm { unanswered: Some(0), ..Harm::default() }),
+        ("use without its event, long before a restart", Code::Uses, Harm { unanswered: Some(60), restart: true, items: Some(|items| items.push(event(18, None))), ..Harm::default() }),
+        ("uses signed by another key", Code::Uses, Harm { uses_signed_by: Some([50; 32]), ..Harm::default() }),
+        ("acknowledged uses that are gone", Code::Uses, Harm { acknowledged: Some(writ_proof::use_record::UsePosition { boot: id(100), seq: 50, hash: Hash::ZERO }), ..Harm::default() }),
+        ("forged parent", Code::Forward, Harm { items: Some(|items| drop(items.remove(5))), ..Harm::default() }),
+        ("another signature of the customer", Code::Forward, Harm { signature: Some(8), ..Harm::default() }),
+    ];
+    for (name, code, harm) in table {
+        let long_before = name.ends_with("restart");
+        let mut built = ledger(&harm);
+        if long_before {
+            // The newest record before the restart must be long after the use.
+            built = late_restart();
+        }
+        let report = World::new(&built).verify();
+        assert_code(name, &report, code);
+    }
+}
+
+/// A use without its event, other events a minute later, then a restart.
+fn late_restart() -> Ledger {
+    let mut ledger = Ledger::default();
+    ledger.frame(vec![statement(1, &genesis())], vec![]);
+    let mut chain = Chain::begin(100, None);
+    chain.used(2, 99, None);
+    ledger.frame(vec![], vec![chain.signed()]);
+    ledger.wait(60);
+    ledger.frame(vec![event(10, None)], vec![]);
+    ledger.frame(vec![boot(4)], vec![]);
+    ledger.heads(|_| {});
+    ledger
+}
+
+#[test]
+fn use_that_a_recorded_restart_left_unanswered_is_told_but_no_failure() {
+    let harm = Harm { unanswered: Some(1), restart: true, ..Harm::default() };
+    let report = World::new(&ledger(&harm)).verify();
+    assert_eq!(report.findings, []);
+    assert!(report.notes.iter().any(|note| note.starts_with("unanswered: use record")));
+}
+
+#[test]
+fn files_that_were_changed_are_refused() {
+    type Change = fn(&World, &Ledger);
+    let table: [(&str, Code, Change); 17] = [
+        ("genesis file changed", Code::Roots, |w, _| flip(&w.path("trail/genesis"), 60)),
+        ("two genesis files", Code::Roots, |w, _| flip(&w.path("genesis"), 60)),
+        ("checkpoint by another key", Code::Signature, |w, l| {
+            put(&w.log(LogName::Checkpoint, "checkpoint"), &l.note(LogName::Checkpoint, [60; 32], Some(WATCH)));
+        }),
+        ("operator checkpoint by another key", Code::Signature, |w, l| {
+            put(&w.log(LogName::Operator, "checkpoint"), &l.note(LogName::Operator, [60; 32], None));
+        }),
+        ("no cosignature", Code::Witnesses, |w, l| {
+            put(&w.log(LogName::Checkpoint, "checkpoint"), &l.note(LogName::Checkpoint, KEYD, None));
+        }),
+        ("cosignature by another key", Code::Witnesses, |w, l| {
+            put(&w.log(LogName::Checkpoint, "checkpoint"), &l.note(LogName::Checkpoint, KEYD, Some([61; 32])));
+        }),
+        ("watch holds more", Code::Consistency, |w, l| {
+            put(&w.path("trail/wal/0000000001.wal"), &l.frames[l.frames.len() / 2..l.frames.len() - 1].concat());
+        }),
+        ("watch holds another history", Code::Consistency, |w, _| {
+            let other = ledger(&Harm { items: Some(|items| items.swap(0, 1)), ..Harm::default() });
+            put(&w.path("watch/mirror/0000000000.wal"), &other.frames.concat());
+        }),
+        ("leaf changed", Code::Trees, |w, _| flip(&w.log(account(), "tile/entries/000.p/7"), 10)),
+        ("leaves swapped", Code::Trees, |w, _| {
+            let path = w.log(account(), "tile/entries/000.p/7");
+            let bytes = std::fs::read(&path).unwrap();
+            let mut leaves = writ_proof::tile::decode_entries(&bytes, 7).unwrap();
+            leaves.swap(0, 1);
+            put(&path, &writ_proof::tile::encode_entries(&leaves).unwrap());
+        }),
+        ("tile changed", Code::Trees, |w, _| flip(&w.log(account(), "tile/0/000.p/7"), 40)),
+        ("record changed", Code::Records, |w, _| flip(&w.log(account(), "records.dat"), 40)),
+        ("bundle missing", Code::Files, |w, _| {
+            std::fs::remove_file(w.log(account(), "tile/entries/000.p/7")).unwrap();
+        }),
+        ("log missing", Code::Files, |w, _| {
+            std::fs::remove_dir_all(w.log(account(), "")).unwrap();
+        }),
+        ("checkpoint missing", Code::Files, |w, _| {
+            std::fs::remove_file(w.log(LogName::Checkpoint, "checkpoint")).unwrap();
+        }),
+        ("first segment missing", Code::Files, |w, _| {
+            std::fs::remove_file(w.path("trail/wal/0000000000.wal")).unwrap();
+        }),
+        ("frame changed", Code::Trees, |w, _| flip(&w.path("trail/wal/0000000000.wal"), 90)),
+    ];
+    let honest = ledger(&Harm::default());
+    for (name, code, change) in table {
+        let world = World::new(&honest);
+        change(&world, &honest);
+        assert_code(name, &world.verify(), code);
+    }
+}
+
+#[test]
+fn other_genesis_old_checkpoint_and_rollback_are_refused() {
+    let honest = ledger(&Harm::default());
+    let mut world = World::new(&honest);
+    world.genesis = Some(Hash::ZERO);
+    assert_code("genesis that was not handed out", &world.verify(), Code::Roots);
+    world.genesis = None;
+    assert!(world.verify().checked.iter().any(|(_, value)| value.contains("NOT compared")));
+    world.now = time(1000);
+    assert_code("old checkpoint replayed", &world.verify(), Code::Freshness);
+    world.fresh = false;
+    assert_eq!(world.verify().findings, []);
+
+    let mut longer = honest.clone();
+    longer.frame(vec![event(19, None)], vec![]);
+    longer.heads(|_| {});
+    let data = world.path("");
+    std::fs::remove_dir_all(&data).unwrap();
+    longer.write(&data);
+    assert_eq!(world.verify().findings, [], "it has grown");
+    std::fs::remove_dir_all(&data).unwrap();
+    honest.write(&data);
+    assert_code("rolled back", &world.verify(), Code::Consistency);
+    let other = Harm { items: Some(|items| items.swap(3, 5)), ..Harm::default() };
+    let mut other = ledger(&other);
+    other.frame(vec![event(19, None)], vec![]);
+    other.heads(|_| {});
+    std::fs::remove_dir_all(&data).unwrap();
+    other.write(&data);
+    assert_code("another history, signed and witnessed", &world.verify(), Code::Consistency);
+}

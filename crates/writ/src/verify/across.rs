@@ -1,0 +1,171 @@
+//! What one part of the ledger says of another: commits, key uses, forward access.
+//!
+//! In a ledger that is being written some of it may be under way: what is missing is asked for twice.
+
+use std::collections::{BTreeMap, HashSet};
+
+use writ_model::Uuid;
+use writ_proof::Hash;
+use writ_proof::ed25519::PublicKey;
+use writ_proof::use_record::head_message;
+
+use super::facts::{Event, Excuse, Facts, Forward};
+use super::finding::{Code, Finding};
+use super::trees::Heads;
+
+/// What is missing or does not fit.
+#[derive(Default)]
+pub(crate) struct Across {
+    /// Failures.
+    pub(crate) findings: Vec<Finding>,
+    /// Uses that a restart left without their event.
+    pub(crate) unanswered: Vec<String>,
+}
+
+/// Checks everything.
+pub(crate) fn check(facts: &Facts, heads: &Heads, keyd: &PublicKey, is_running: bool) -> Across {
+    let mut across = Across::default();
+    commits(facts, &mut across);
+    heads_of_uses(facts, heads, keyd, &mut across);
+    boots(facts, &mut across);
+    events(facts, &mut across);
+    uses(facts, is_running, &mut across);
+    forwards(facts, is_running, &mut across);
+    across
+}
+
+impl Across {
+    fn add(&mut self, code: Code, place: String, what: String) {
+        self.findings.push(Finding { code, place, what });
+    }
+
+    /// Either excused, which is told, or a failure.
+    fn absent(&mut self, excuse: Option<Excuse>, code: Code, place: String, what: &str) {
+        match excuse {
+            Some(Excuse::Restart) => {
+                self.unanswered.push(format!("{place}: {what}, right before a recorded restart"));
+            }
+            Some(Excuse::End) => {
+                self.unanswered.push(format!("{place}: {what}, right before the ledger's end"));
+            }
+            None => self.add(code, place, what.to_owned()),
+        }
+    }
+}
+
+fn commits(facts: &Facts, across: &mut Across) {
+    for missing in facts.commits.missing() {
+        let place = format!("{}'s store {}", missing.source.as_str(), missing.epoch);
+        let (first, last) = (missing.first, missing.last);
+        let what = match (missing.ordinals.is_empty(), first == last) {
+            (true, true) => format!("no record of revision {first}"),
+            (true, false) => format!("no record of revisions {first} to {last}"),
+            (false, _) => format!("revision {first} lacks its records {:?}", missing.ordinals),
+        };
+        across.add(Code::Commits, place, what);
+    }
+}
+
+fn heads_of_uses(facts: &Facts, heads: &Heads, keyd: &PublicKey, across: &mut Across) {
+    for head in &heads.uses {
+        let place = || format!("use record {} of boot {}", head.position.seq, head.position.boot);
+        if !keyd.verifies(&head_message(&head.position), &head.signature) {
+            across.add(Code::Uses, place(), "the checkpoint log names it without keyd's signature".to_owned());
+        } else if facts.link(&head.position).is_none() {
+            across.add(Code::Uses, place(), "the checkpoint log names it, but it is missing".to_owned());
+        }
+    }
+}
+
+/// What trail had acknowledged before a restart of keyd must still be there.
+fn boots(facts: &Facts, across: &mut Across) {
+    for (boot, told) in &facts.boots {
+        let Some(position) = told.acknowledged else { continue };
+        if facts.link(&position).is_none() {
+            let place = format!("use record {} of boot {}", position.seq, position.boot);
+            let what = format!("boot {boot} of keyd says that it was durable, but it is missing");
+            across.add(Code::Uses, place, what);
+        }
+    }
+}
+
+/// Each event that names a use has it.
+fn events(facts: &Facts, across: &mut Across) {
+    for (id, event) in sorted(facts) {
+        let Some(position) = &event.position else { continue };
+        let place = || format!("event {id} in {}", event.log);
+        match facts.link(position) {
+            None => across.add(Code::Uses, place(), "keyd has no record of the use that it names".to_owned()),
+            Some(link) if !event.shared && link.event.is_some_and(|told| told != id) => {
+                across.add(Code::Uses, place(), "the use that it names is of another event".to_owned());
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+fn sorted(facts: &Facts) -> Vec<(Uuid, &Event)> {
+    let mut events: Vec<_> = facts.events.iter().map(|(id, event)| (*id, event)).collect();
+    events.sort_by_key(|(_, event)| event.order);
+    events
+}
+
+/// Each use that names an event has it.
+fn uses(facts: &Facts, is_running: bool, across: &mut Across) {
+    let mut links: Vec<_> = facts.chain.iter().collect();
+    links.sort_by_key(|((boot, seq), link)| (link.order, *boot, *seq));
+    let mut told = HashSet::new();
+    for ((boot, seq), link) in links {
+        let Some(event) = link.event.filter(|event| !facts.events.contains_key(event)) else {
+            continue;
+        };
+        if !told.insert(event) {
+            continue;
+        }
+        let place = format!("use record {seq} of boot {boot} ({})", link.op);
+        let excuse = facts.excuse(link.order, link.time, is_running);
+        across.absent(excuse, Code::Uses, place, &format!("its event {event} is missing"));
+    }
+}
+
+/// Each forwarded event has the event of the customer's own request, and keyd says the same of it. A
+/// service records its call when it completes, so the parent may come later than what it caused.
+fn forwards(facts: &Facts, is_running: bool, across: &mut Across) {
+    let mut transactions: BTreeMap<&str, (Option<Uuid>, Option<Hash>)> = BTreeMap::new();
+    for forward in &facts.forwards {
+        let Some(event) = facts.events.get(&forward.event) else { continue };
+        let place = format!("event {} in {}", forward.event, event.log);
+        let says = (forward.parent, forward.signature);
+        let (Some(parent), Some(_)) = says else {
+            across.add(Code::Forward, place, "it does not say whose request it followed from".to_owned());
+            continue;
+        };
+        if *transactions.entry(&forward.transaction).or_insert(says) != says {
+            let what = format!("transaction {} has two parents or signatures", forward.transaction);
+            across.add(Code::Forward, place.clone(), what);
+        }
+        if let Some(what) = contradiction(facts, forward, event) {
+            across.add(Code::Forward, place.clone(), what);
+        }
+        match facts.events.get(&parent) {
+            Some(found) if found.log == event.log || event.shared => {}
+            Some(_) => {
+                across.add(Code::Forward, place, format!("its parent {parent} is another account's"));
+            }
+            None => {
+                let excuse = facts.excuse(event.order, event.time, is_running);
+                across.absent(excuse, Code::Forward, place, &format!("its parent {parent} is missing"));
+            }
+        }
+    }
+}
+
+/// What keyd's own record of the use says otherwise.
+fn contradiction(facts: &Facts, forward: &Forward, event: &Event) -> Option<String> {
+    let link = facts.link(event.position.as_ref()?)?;
+    let Some(ticket) = link.ticket else {
+        return Some("keyd has no record of a forwarded request for it".to_owned());
+    };
+    let same = Some(ticket.parent) == forward.parent && Some(ticket.signature) == forward.signature;
+    (!same).then(|| "keyd's record names another request or signature of the customer".to_owned())
+}

@@ -1,0 +1,180 @@
+//! What the write-ahead log tells that other parts of it must agree with.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use serde_json::Value;
+use writ_model::{Timestamp, Uuid};
+use writ_proof::Hash;
+use writ_proof::commits::Commits;
+use writ_proof::leaf::{Kind, Leaf};
+use writ_proof::origin::LogName;
+use writ_proof::use_record::{Boot, TicketProof, UsePosition, UseProof, UseRecord, What};
+
+/// How long before a recorded restart something may have been left unanswered by it.
+const CRASH_WINDOW: Duration = Duration::from_secs(10);
+
+/// What was read.
+#[derive(Default)]
+pub(crate) struct Facts {
+    /// Events by id.
+    pub(crate) events: HashMap<Uuid, Event>,
+    /// Events that a service caused on a customer's behalf.
+    pub(crate) forwards: Vec<Forward>,
+    /// Commits of the stores.
+    pub(crate) commits: Commits,
+    /// keyd's records by boot and number.
+    pub(crate) chain: HashMap<(Uuid, u64), Link>,
+    /// Where each boot of keyd says that the one before ended.
+    pub(crate) boots: Vec<(Uuid, Boot)>,
+    /// How many records there are.
+    pub(crate) records: u64,
+    restarts: Vec<Restart>,
+    newest: Timestamp,
+}
+
+/// An event.
+pub(crate) struct Event {
+    /// Its WAL position.
+    pub(crate) order: u64,
+    /// When it was sequenced.
+    pub(crate) time: Timestamp,
+    /// Its log.
+    pub(crate) log: LogName,
+    /// The use of a key that it names.
+    pub(crate) position: Option<UsePosition>,
+    /// True for the copy that goes to an owner who was not the caller.
+    pub(crate) shared: bool,
+}
+
+/// A forwarded event.
+pub(crate) struct Forward {
+    /// Its id.
+    pub(crate) event: Uuid,
+    /// What it says of the transaction.
+    pub(crate) transaction: String,
+    /// The event of the customer's own request.
+    pub(crate) parent: Option<Uuid>,
+    /// SHA-256 of the customer's signature.
+    pub(crate) signature: Option<Hash>,
+}
+
+/// One of keyd's records.
+pub(crate) struct Link {
+    /// The chain's hash there.
+    pub(crate) hash: Hash,
+    /// Its WAL position, as far as it has one: that of the frame.
+    pub(crate) order: u64,
+    /// keyd's clock.
+    pub(crate) time: Timestamp,
+    /// The event that will tell of it; nothing for keyd's own work.
+    pub(crate) event: Option<Uuid>,
+    /// The forward access that proved it.
+    pub(crate) ticket: Option<TicketProof>,
+    /// What was asked for.
+    pub(crate) op: String,
+}
+
+/// A process began: what was under way before may have been lost.
+struct Restart {
+    order: u64,
+    /// The newest record before.
+    before: Timestamp,
+}
+
+/// Why something that should be there may be absent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Excuse {
+    /// A process restarted right after.
+    Restart,
+    /// The ledger ends right after.
+    End,
+}
+
+impl Facts {
+    /// Takes over a record by its first leaf.
+    pub(crate) fn record(&mut self, order: u64, leaf: &Leaf, record: &[u8]) -> Result<(), String> {
+        self.records += 1;
+        if leaf.kind == Kind::Boot {
+            self.restarts.push(Restart { order, before: self.newest });
+        }
+        self.newest = self.newest.max(leaf.time);
+        if leaf.kind == Kind::Event {
+            self.event(order, leaf, record);
+        }
+        match &leaf.commit {
+            Some(commit) => self.commits.see(leaf.source, commit).map_err(|error| {
+                format!("revision {} of {}: {error}", commit.rev, leaf.source.as_str())
+            }),
+            None => Ok(()),
+        }
+    }
+
+    fn event(&mut self, order: u64, leaf: &Leaf, record: &[u8]) {
+        let text = std::str::from_utf8(record).unwrap_or_default();
+        // Most records hold neither; reading JSON costs more than looking.
+        if text.contains("\"fas\"")
+            && let Ok(value) = serde_json::from_slice::<Value>(record)
+            && let Some(fas) = value.pointer("/additionalEventData/fas")
+        {
+            let text = |name: &str| fas.get(name).and_then(Value::as_str).unwrap_or_default();
+            self.forwards.push(Forward {
+                event: leaf.event_id,
+                transaction: text("transactionId").to_owned(),
+                parent: text("parentEventId").parse().ok(),
+                signature: text("signatureSha256").parse().ok(),
+            });
+        }
+        let event = Event {
+            order,
+            time: leaf.time,
+            log: leaf.log,
+            position: leaf.use_position,
+            shared: text.contains("\"sharedEventID\""),
+        };
+        self.events.insert(leaf.event_id, event);
+    }
+
+    /// Takes over one of keyd's records, at its place in the chain.
+    pub(crate) fn used(&mut self, order: u64, position: UsePosition, record: &UseRecord) {
+        let mut link = Link {
+            hash: position.hash,
+            order,
+            time: record.time,
+            event: None,
+            ticket: None,
+            op: String::new(),
+        };
+        match &record.what {
+            What::Boot(boot) => {
+                self.restarts.push(Restart { order, before: self.newest });
+                self.boots.push((record.boot, boot.clone()));
+            }
+            What::Use(used) => {
+                link.event = Some(used.event_id).filter(|id| *id != Uuid::from_bytes([0; 16]));
+                link.op.clone_from(&used.op);
+                if let UseProof::Ticket(ticket) = used.proof {
+                    link.ticket = Some(ticket);
+                }
+            }
+        }
+        self.chain.insert((position.boot, position.seq), link);
+    }
+
+    /// keyd's record of a position, if it is in the chain with that very hash.
+    pub(crate) fn link(&self, position: &UsePosition) -> Option<&Link> {
+        let link = self.chain.get(&(position.boot, position.seq));
+        link.filter(|link| link.hash == position.hash)
+    }
+
+    /// Why what should have followed something at `order` and `time` may be absent: a restart that is
+    /// recorded right after, or (in a ledger that nobody writes) the end.
+    pub(crate) fn excuse(&self, order: u64, time: Timestamp, is_running: bool) -> Option<Excuse> {
+        // A frame's use records come before its entries and those of restarts at the same position.
+        let after = self.restarts.partition_point(|restart| restart.order <= order);
+        if let Some(restart) = self.restarts.get(after) {
+            return (restart.before.since(time) <= CRASH_WINDOW).then_some(Excuse::Restart);
+        }
+        (!is_running && self.newest.since(time) <= CRASH_WINDOW).then_some(Excuse::End)
+    }
+}

@@ -1,0 +1,247 @@
+//! `writ verify`: everything about a ledger that public keys and witnesses can prove, offline.
+//!
+//! [`verify`] is the table of contents. Each step adds what it finds to one report; the first failure
+//! decides the exit code ([`finding::Code`]).
+
+mod across;
+mod checkpoints;
+mod directory;
+mod facts;
+pub(crate) mod finding;
+mod print;
+mod progress;
+mod records;
+mod roots;
+mod source;
+mod state;
+mod trees;
+mod wal;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use writ_model::{AccountId, Env as _, SystemEnv, Timestamp};
+use writ_proof::Hash;
+use writ_proof::note::VerifierKey;
+use writ_proof::origin::LogName;
+use writ_proof::policy::Policy;
+
+use checkpoints::{Quorum, Trusted};
+use directory::Directory;
+use finding::Report;
+use progress::Progress;
+use roots::Root;
+use source::Source;
+use trees::Heads;
+
+/// What may be under way in a running ledger is there after this long, or keyd would have stopped.
+const UNDER_WAY: Duration = Duration::from_millis(2500);
+
+/// `writ verify …`.
+#[derive(clap::Args)]
+pub(crate) struct VerifyArgs {
+    /// The data directory of a stopped or running `writ up`, or a copy of it.
+    #[arg(long, value_name = "DIR", default_value = "writ-data")]
+    pub(crate) data: PathBuf,
+    /// SHA-256 of the genesis statement, as the provider handed it out.
+    #[arg(long, value_name = "SHA256")]
+    pub(crate) genesis: Option<Hash>,
+    /// Recompute only this account's log beside the operator log and the checkpoint log.
+    #[arg(long, value_name = "ACCOUNT")]
+    pub(crate) account: Option<AccountId>,
+    /// Where the last trusted checkpoint is kept [default: ~/.local/state/writ/SITE.checkpoint].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) state: Option<PathBuf>,
+    /// Which witnesses must have cosigned (C2SP tlog-policy) [default: all that genesis names].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+    /// Fail when the newest cosignature is older than five minutes.
+    #[arg(long)]
+    pub(crate) fresh: bool,
+    /// Judge the age as of this time, such as 2026-11-21T20:15:00Z, for archives.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) at: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What to check with.
+struct Options {
+    genesis: Option<Hash>,
+    account: Option<AccountId>,
+    state: Option<PathBuf>,
+    quorum: Quorum,
+    fresh: bool,
+    now: Timestamp,
+}
+
+/// Verifies and prints; the exit code says what failed first.
+///
+/// # Errors
+/// When an argument cannot be read.
+#[expect(clippy::print_stdout, reason = "this is what the command is for")]
+pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode> {
+    let options = options(args)?;
+    let report = match Directory::open(&args.data) {
+        Ok(source) => verify(&source, &options),
+        Err(finding) => {
+            let mut report = Report::default();
+            report.push(finding);
+            report
+        }
+    };
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&print::json(&report))?);
+    } else {
+        print!("{}", print::text(&report));
+    }
+    Ok(ExitCode::from(report.exit_code()))
+}
+
+fn options(args: &VerifyArgs) -> Result<Options> {
+    let now = match &args.at {
+        Some(text) => Timestamp::parse_iso(text)?,
+        None => SystemEnv.now(),
+    };
+    let policy = match &args.policy {
+        Some(path) => {
+            let shown = || format!("`{}` is no policy", path.display());
+            let text = std::fs::read_to_string(path).with_context(shown)?;
+            Some(Policy::parse(&text).with_context(shown)?)
+        }
+        None => None,
+    };
+    let quorum = Quorum { policy, further: further(&args.data) };
+    let (genesis, account, state) = (args.genesis, args.account, args.state.clone());
+    Ok(Options { genesis, account, state, quorum, fresh: args.fresh, now })
+}
+
+/// Witnesses that the configuration names: said, but not required, since whoever runs the ledger
+/// writes that file. A configuration that cannot be read says nothing.
+fn further(data: &Path) -> Vec<VerifierKey> {
+    use crate::up::config::{Config, FILE};
+    let text = std::fs::read_to_string(data.join(FILE)).unwrap_or_default();
+    let config = Config::parse(&text).unwrap_or_default();
+    config.witness.iter().filter_map(|witness| witness.key.parse().ok()).collect()
+}
+
+/// All steps in order.
+fn verify(source: &dyn Source, options: &Options) -> Report {
+    let mut report = Report::default();
+    let mut progress = Progress::new();
+    let Some(root) = roots::check(source, options.genesis, &mut report) else { return report };
+    let trusted = checkpoints::check(source, &root, &options.quorum, &mut report);
+    let path = options.state.clone().or_else(|| state::default_path(&root.genesis.site));
+    compare(source, &root, trusted.as_ref(), path.as_deref(), &mut report);
+    let heads = match &trusted {
+        Some(trusted) => trees::check(source, &root, trusted, options.account, &mut report, &mut progress),
+        None => Heads::default(),
+    };
+    strangers(source, &root, &heads, &mut report);
+    content(source, &root, &heads, &mut report, &mut progress);
+    progress.end();
+    if let Some(trusted) = &trusted {
+        age(trusted, options, &mut report);
+        if report.findings.is_empty()
+            && let Some(path) = &path
+        {
+            keep(path, &root, trusted, &mut report);
+        }
+    }
+    report
+}
+
+fn compare(
+    source: &dyn Source,
+    root: &Root,
+    trusted: Option<&Trusted>,
+    path: Option<&Path>,
+    report: &mut Report,
+) {
+    match path.and_then(|path| state::load(path, report)) {
+        Some(seen) => state::check(source, root, trusted, &seen, report),
+        None => report.note("no earlier verification is known here: a rollback before today would not show"),
+    }
+}
+
+/// Logs that have files, but that neither the checkpoint nor the write-ahead log knows, are checked
+/// where the write-ahead log is; here it is said how many leaves no checkpoint covers yet.
+fn strangers(source: &dyn Source, root: &Root, heads: &Heads, report: &mut Report) {
+    let Some(logs) = report.take(source.logs()) else { return };
+    let mut uncovered = 0;
+    for log in logs {
+        let covered = heads.logs.get(&log).and_then(|sizes| sizes.last_key_value());
+        let covered = covered.map_or(0, |(size, _)| *size);
+        let Some(held) = report.take(source.held(log)) else { continue };
+        if held < covered {
+            let what = format!("{held} records, but {covered} leaves in the checkpoint");
+            report.add(finding::Code::Files, root.origin(log), what);
+        }
+        // Heads of the other logs are leaves of the checkpoint log: it is always a little ahead.
+        if log != LogName::Checkpoint {
+            uncovered += held.saturating_sub(covered);
+        }
+    }
+    if uncovered > 0 {
+        report.note(format!("{uncovered} newest leaves are under no checkpoint yet"));
+    }
+}
+
+/// The write-ahead log and what its parts say of each other.
+fn content(
+    source: &dyn Source,
+    root: &Root,
+    heads: &Heads,
+    report: &mut Report,
+    progress: &mut Progress,
+) {
+    let keyd = &root.genesis.keyd.use_records;
+    let mut read = || {
+        let mut found = Report::default();
+        let facts = wal::check(source, root, heads, &mut found, progress);
+        let whole = found.findings.is_empty();
+        let is_running = source.is_running();
+        // Where the log itself cannot be followed, everything behind would seem to be missing.
+        let across =
+            if whole { across::check(&facts, heads, keyd, is_running) } else { Default::default() };
+        (facts, found, across)
+    };
+    let (mut facts, mut found, mut across) = read();
+    if !across.findings.is_empty() && source.is_running() {
+        std::thread::sleep(UNDER_WAY);
+        let first = across.findings;
+        (facts, found, across) = read();
+        across.findings.retain(|finding| first.contains(finding));
+    }
+    found.findings.into_iter().chain(across.findings).for_each(|finding| report.push(finding));
+    report.checked.extend(found.checked);
+    report.notes.extend(found.notes);
+    let (events, uses, forwards) = (facts.events.len(), facts.chain.len(), facts.forwards.len());
+    report.checked("events", format!("{events}, {forwards} of them forwarded"));
+    report.checked("key uses", format!("{uses} records of keyd in an unbroken chain"));
+    across.unanswered.iter().for_each(|note| report.note(format!("unanswered: {note}")));
+}
+
+fn age(trusted: &Trusted, options: &Options, report: &mut Report) {
+    if options.fresh {
+        checkpoints::fresh(trusted, options.now, report);
+    }
+    if let Some(time) = trusted.cosigned {
+        let age = options.now.since(time).as_secs();
+        report.checked("age", format!("{age} s since the newest cosignature ({})", time.iso()));
+    }
+}
+
+fn keep(path: &Path, root: &Root, trusted: &Trusted, report: &mut Report) {
+    match state::save(path, root, trusted) {
+        Ok(()) => report.checked("kept", path.display()),
+        Err(error) => report.note(format!("this checkpoint could not be kept for next time: {error:#}")),
+    }
+}
+
+#[cfg(test)]
+#[path = "../tests/verify.rs"]
+mod tests;

@@ -1,0 +1,66 @@
+//! The report for a person, and as JSON.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use super::finding::Report;
+
+/// What verification of a data directory cannot know, whatever it finds.
+const LIMITS: [&str; 3] = [
+    "what a process did without telling the ledger; keyd's own records are the check on key uses",
+    "who held the signing keys: a stolen checkpoint key shows only where a witness was shown another tree",
+    "what was destroyed after the last checkpoint that anybody else has seen",
+];
+
+/// The report in words.
+pub(crate) fn text(report: &Report) -> String {
+    let mut text = String::new();
+    // Writing into a string cannot fail.
+    let mut line = |line: std::fmt::Arguments<'_>| writeln!(text, "{line}").ok();
+    match report.findings.len() {
+        0 => line(format_args!("VERIFIED")),
+        1 => line(format_args!("FAILED (exit {})", report.exit_code())),
+        n => line(format_args!("FAILED (exit {}): {n} findings", report.exit_code())),
+    };
+    for finding in &report.findings {
+        line(format_args!("  {finding}"));
+    }
+    if report.more > 0 {
+        line(format_args!("  and {} more", report.more));
+    }
+    for (name, value) in &report.checked {
+        line(format_args!("  {name:16} {value}"));
+    }
+    if !report.notes.is_empty() {
+        line(format_args!("note"));
+        report.notes.iter().for_each(|note| {
+            line(format_args!("  {note}"));
+        });
+    }
+    line(format_args!("cannot know"));
+    LIMITS.iter().for_each(|limit| {
+        line(format_args!("  {limit}"));
+    });
+    text
+}
+
+/// The report as JSON.
+pub(crate) fn json(report: &Report) -> Value {
+    let findings: Vec<Value> = report
+        .findings
+        .iter()
+        .map(|f| json!({"code": f.code.number(), "kind": f.code.as_str(), "where": f.place, "what": f.what}))
+        .collect();
+    let checked: Vec<Value> =
+        report.checked.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
+    json!({
+        "ok": report.findings.is_empty(),
+        "code": report.exit_code(),
+        "findings": findings,
+        "more": report.more,
+        "checked": checked,
+        "notes": report.notes,
+        "cannotKnow": LIMITS,
+    })
+}
