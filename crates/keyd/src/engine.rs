@@ -288,7 +288,8 @@ impl Engine {
     }
 
     /// An old descriptor is skipped, not an error: a restarted front may hold what it could not
-    /// replace any more. Uses of it are refused, and `tick` gives it the newest.
+    /// replace any more. Uses of it are refused; the answer to the
+    /// last batch gives the newest of what it lost.
     fn load(&self, load: Load) -> Result<Reply, Refusal> {
         let mut catalogue = self.catalogue_mut();
         for sealed in &load.descriptors {
@@ -307,7 +308,8 @@ impl Engine {
             catalogue.end(end);
         }
         catalogue.loaded |= load.last;
-        Ok(Reply::Done)
+        let lost = if load.last { self.unconfirmed().take_lost() } else { None };
+        Ok(lost.map_or(Reply::Done, Reply::Sealed))
     }
 
     fn beat(&self, position: u64) -> Result<Reply, Refusal> {

@@ -1,9 +1,12 @@
 //! What policies get to see: the principal and the condition keys of an admitted request.
 
+use writ_aws::Value;
 use writ_keyd_client::caller::{Caller, CallerKind};
+use writ_keyd_client::descriptor::KeyDescriptor;
 use writ_model::{Arn, Timestamp};
 use writ_policy::{Context, Principal};
 
+use crate::blob::EncryptionContext;
 use crate::handles::Admitted;
 
 /// The caller as the policy engine knows it.
@@ -85,6 +88,30 @@ fn of_caller(context: &mut Context, caller: &Caller, now: Timestamp) {
     for (key, value) in &session.tags {
         context.insert(&format!("aws:PrincipalTag/{key}"), value.as_str());
     }
+}
+
+/// Condition keys of the key itself.
+pub(crate) fn of_key(context: &mut Context, key: &KeyDescriptor, admitted: &Admitted) {
+    context
+        .insert("aws:ResourceAccount", key.account.to_string())
+        .insert("kms:CallerAccount", admitted.caller.account.to_string())
+        .insert("kms:KeyOrigin", key.origin.as_str())
+        .insert("kms:KeySpec", key.spec.as_str())
+        .insert("kms:KeyUsage", key.usage.as_str())
+        .insert("kms:EncryptionAlgorithm", key.spec.as_str())
+        .insert("kms:MultiRegion", if key.multi_region == 0 { "false" } else { "true" });
+    let named = admitted.input.member("KeyId").and_then(Value::text);
+    if let Some(alias) = named.and_then(|name| name.find("alias/").and_then(|at| name.get(at..))) {
+        context.insert("kms:RequestAlias", alias);
+    }
+}
+
+/// Condition keys of the encryption context.
+pub(crate) fn of_encryption_context(facts: &mut Context, context: &EncryptionContext) {
+    for (key, value) in context {
+        facts.insert(&format!("kms:EncryptionContext:{key}"), value.as_str());
+    }
+    facts.insert_many("kms:EncryptionContextKeys", context.keys().map(String::as_str));
 }
 
 /// The ARN that messages name: the session's, not the role's.

@@ -1,7 +1,8 @@
 //! What keyd sealed in this run, kept in case front could not store it.
 //!
 //! keyd takes a new descriptor as the newest at once. If front dies before its commit, it comes back
-//! with the old one, which keyd refuses; `tick` then gives the newest again, and front stores it.
+//! with the old one, which keyd refuses; the answer to the last batch of its `load` then gives the
+//! newest again, for front to store.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -10,7 +11,6 @@ use writ_keyd_client::protocol::Sealed;
 use crate::limits;
 
 /// A sealed descriptor and the tokens that go with it.
-#[derive(Clone)]
 struct Kept {
     descriptor: Vec<u8>,
     tokens: Vec<Vec<u8>>,
@@ -46,9 +46,15 @@ impl Unconfirmed {
         }
     }
 
-    /// The newest of one id that front has lost.
-    pub(crate) fn next(&mut self) -> Option<Sealed> {
-        let kept = self.lost.pop_front().and_then(|id| self.kept.get(&id).cloned())?;
-        Some(Sealed { descriptors: vec![kept.descriptor], tokens: kept.tokens, position: None })
+    /// The newest of everything that front has lost: descriptors, and the tokens of those that are
+    /// keys, in the order of descriptors and of each one's backing keys. `None` if nothing is lost.
+    pub(crate) fn take_lost(&mut self) -> Option<Sealed> {
+        let lost = std::mem::take(&mut self.lost);
+        let mut sealed = Sealed { descriptors: Vec::new(), tokens: Vec::new(), position: None };
+        for kept in lost.iter().filter_map(|id| self.kept.get(id)) {
+            sealed.descriptors.push(kept.descriptor.clone());
+            sealed.tokens.extend(kept.tokens.iter().cloned());
+        }
+        (!sealed.descriptors.is_empty()).then_some(sealed)
     }
 }

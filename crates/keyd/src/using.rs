@@ -132,8 +132,8 @@ impl Engine {
         let policy = self.key_policy(&key.policy_digest, &given.policy)?;
         record.policy = Some(Hash(key.policy_digest));
         let mut context = facts::context(admitted, self.env.now());
-        key_facts(&mut context, &key, admitted);
-        context_facts(&mut context, &wanted.context);
+        facts::of_key(&mut context, &key, admitted);
+        facts::of_encryption_context(&mut context, &wanted.context);
         let principal = facts::principal(&admitted.caller);
         let question = Question {
             policy: &policy,
@@ -417,33 +417,6 @@ fn byte_count(input: &Value) -> Result<Option<usize>, Refusal> {
         },
         Some(_) => Err(validation("NumberOfBytes must be a number")),
     }
-}
-
-/// Condition keys of the key itself.
-pub(crate) fn key_facts(
-    context: &mut writ_policy::Context,
-    key: &KeyDescriptor,
-    admitted: &Admitted,
-) {
-    context
-        .insert("aws:ResourceAccount", key.account.to_string())
-        .insert("kms:CallerAccount", admitted.caller.account.to_string())
-        .insert("kms:KeyOrigin", key.origin.as_str())
-        .insert("kms:KeySpec", key.spec.as_str())
-        .insert("kms:KeyUsage", key.usage.as_str())
-        .insert("kms:EncryptionAlgorithm", SYMMETRIC)
-        .insert("kms:MultiRegion", if key.multi_region == 0 { "false" } else { "true" });
-    let named = admitted.input.member("KeyId").and_then(Value::text);
-    if let Some(alias) = named.and_then(|name| name.find("alias/").and_then(|at| name.get(at..))) {
-        context.insert("kms:RequestAlias", alias);
-    }
-}
-
-fn context_facts(facts: &mut writ_policy::Context, context: &EncryptionContext) {
-    for (key, value) in context {
-        facts.insert(&format!("kms:EncryptionContext:{key}"), value.as_str());
-    }
-    facts.insert_many("kms:EncryptionContextKeys", context.keys().map(String::as_str));
 }
 
 fn unsupported(what: &str) -> Refusal {

@@ -156,10 +156,8 @@ impl MaterialIndex {
     pub(crate) fn key_of(&self, call: &Call, blob: &[u8]) -> Result<Target> {
         // An empty message: whoever sends foreign blobs learns nothing from the answer.
         let foreign = || error("InvalidCiphertextException", "");
-        let id: [u8; 16] = blob
-            .get(BLOB_BACKING_KEY)
-            .and_then(|id| id.try_into().ok())
-            .ok_or_else(foreign)?;
+        let id: [u8; 16] =
+            blob.get(BLOB_BACKING_KEY).and_then(|id| id.try_into().ok()).ok_or_else(foreign)?;
         let arn = self.lookup(&call.snapshot, id).ok_or_else(foreign)?;
         match call.snapshot.key(&arn) {
             Some(entry) => Target::new(entry, None),

@@ -89,7 +89,9 @@ fn open(args: &WitnessArgs, env: &dyn Env) -> Result<Witness> {
     make_folder(&args.data)?;
     let mut known = logs(&args.data)?;
     let before = known.len();
-    known.extend(args.origin_key.iter().filter(|key| !known.contains(key)).cloned().collect::<Vec<_>>());
+    known.extend(
+        args.origin_key.iter().filter(|key| !known.contains(key)).cloned().collect::<Vec<_>>(),
+    );
     let mut names: Vec<&str> = known.iter().map(VerifierKey::name).collect();
     names.sort_unstable();
     if names.windows(2).any(|pair| pair.first() == pair.last()) {
@@ -114,7 +116,9 @@ fn logs(data: &Path) -> Result<Vec<VerifierKey>> {
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(error).with_context(|| format!("cannot read `{}`", path.display())),
+        Err(error) => {
+            return Err(error).with_context(|| format!("cannot read `{}`", path.display()));
+        }
     };
     let keys: Result<Vec<VerifierKey>, _> = text.lines().map(str::parse).collect();
     keys.with_context(|| format!("`{}` does not hold verifier keys", path.display()))
@@ -133,7 +137,9 @@ fn signing_key(data: &Path, env: &dyn Env) -> Result<SoftKey> {
             env.fill(&mut *seed);
             crate::up::data::write_durably(&path, &*seed, 0o600)?;
         }
-        Err(error) => return Err(error).with_context(|| format!("cannot read `{}`", path.display())),
+        Err(error) => {
+            return Err(error).with_context(|| format!("cannot read `{}`", path.display()));
+        }
     }
     Ok(SoftKey::from_seed(&seed)?)
 }

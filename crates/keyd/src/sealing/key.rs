@@ -19,7 +19,7 @@ use crate::handles::Admitted;
 use crate::issue::input;
 use crate::policies::{Basis, Question, decide};
 use crate::refuse::{self, client, forbidden, internal, validation};
-use crate::using::{key_facts, not_found, pending_deletion};
+use crate::using::{not_found, pending_deletion};
 use crate::{facts, kms, limits, narrate, seal};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -202,7 +202,7 @@ impl Engine {
         let text = policy.ok_or_else(|| forbidden("the text of the key policy is missing"))?;
         let policy = self.key_policy(&key.policy_digest, text)?;
         let mut context = facts::context(admitted, self.env.now());
-        key_facts(&mut context, key, admitted);
+        facts::of_key(&mut context, key, admitted);
         bypass_fact(&mut context, &admitted.input);
         let action = format!("kms:{}", admitted.operation);
         let question = Question {
@@ -236,7 +236,7 @@ impl Engine {
             return Ok(());
         }
         let mut context = facts::context(admitted, self.env.now());
-        key_facts(&mut context, key, admitted);
+        facts::of_key(&mut context, key, admitted);
         let question = Question {
             policy: &policy,
             principal: &facts::principal(&admitted.caller),

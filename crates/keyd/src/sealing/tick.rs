@@ -10,13 +10,9 @@ use crate::narrate;
 const DELETIONS_MAX: usize = 64;
 
 impl Engine {
-    /// Gives one thing that front has lost, or turns keys whose date has come into tombstones, whose
-    /// tokens front drops. Front calls again until nothing comes.
+    /// Turns keys whose date has come into tombstones; front drops their tokens.
     pub(crate) fn tick(&self) -> Result<Reply, Refusal> {
         self.check_ready()?;
-        if let Some(lost) = self.unconfirmed().next() {
-            return Ok(Reply::Sealed(lost));
-        }
         let due = self.catalogue().due(self.env.now(), DELETIONS_MAX);
         let mut position = None;
         let mut sealed = Vec::new();

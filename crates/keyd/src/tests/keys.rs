@@ -438,20 +438,20 @@ fn offline_derivation_gives_the_keys_that_blobs_open_under() {
 }
 
 #[test]
-fn front_that_died_before_its_commit_gets_the_newest_from_tick() {
+fn front_that_died_before_its_commit_gets_the_newest_when_it_loads() {
     let (site, root, key) = setup();
     let blob = site.encrypt(&root, &key, b"x");
     let id = json!({ "KeyId": key.id });
     let off = site.change_key(&root, &key, "DisableKey", &id).unwrap();
-    let tick = || match site.engine.handle(Role::Front, Command::Tick).unwrap() {
-        Reply::Sealed(sealed) => sealed,
-        _ => panic!("not an answer to tick"),
+    let load = |descriptor: &[u8]| {
+        let epoch = Uuid::from_bytes([1; 16]);
+        let descriptors = vec![descriptor.to_vec()];
+        let load = Load { descriptors, ended: vec![], last: true, epoch };
+        site.engine.handle(Role::Front, Command::Load(load)).unwrap()
     };
-    assert!(tick().descriptors.is_empty(), "nothing is lost yet");
-    site.load(vec![key.descriptor.clone()]);
-    let again = tick();
+    let Reply::Sealed(again) = load(&key.descriptor) else { panic!("nothing came back") };
     assert_eq!((&again.descriptors[0], &again.tokens), (&off.descriptor, &off.tokens));
-    assert!(tick().descriptors.is_empty(), "once");
+    assert!(matches!(load(&off.descriptor), Reply::Done), "nothing is lost any more");
     let body = json!({ "CiphertextBlob": b64(&blob) });
     assert_eq!(code(decrypt(&site, &root, &off, &body)), "DisabledException");
 }

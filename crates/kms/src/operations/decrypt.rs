@@ -11,11 +11,7 @@ use crate::metadata::resource;
 use crate::resolve::{Accept, MaterialIndex, resolve};
 use crate::{Result, error};
 
-pub(crate) async fn run(
-    call: &Call,
-    input: DecryptRequest,
-    materials: &MaterialIndex,
-) -> Result {
+pub(crate) async fn run(call: &Call, input: DecryptRequest, materials: &MaterialIndex) -> Result {
     no_recipient(input.recipient.is_some())?;
     let blob = input.ciphertext_blob.as_deref().unwrap_or_default();
     let target = match &input.key_id {

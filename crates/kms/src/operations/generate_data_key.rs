@@ -44,9 +44,8 @@ pub(crate) async fn run(call: &Call, input: GenerateDataKeyRequest) -> Result {
 pub(crate) fn one_size(spec: Option<&str>, bytes: Option<i64>) -> Result<()> {
     match (spec, bytes) {
         (Some(_), None) | (None, Some(_)) => Ok(()),
-        _ => Err(error(
-            "ValidationException",
-            "Please specify either number of bytes or key spec.",
-        )),
+        _ => {
+            Err(error("ValidationException", "Please specify either number of bytes or key spec."))
+        }
     }
 }

@@ -10,7 +10,7 @@ use crate::access::{authorize, context};
 use crate::metadata::resource;
 use crate::resolve::{Accept, resolve};
 
-pub(crate) fn run(call: &Call, input: GetKeyPolicyRequest) -> Result {
+pub(crate) fn run(call: &Call, input: &GetKeyPolicyRequest) -> Result {
     let target = resolve(call, &input.key_id, Accept::KeyOnly)?;
     authorize(call, &target, "kms:GetKeyPolicy", &context(call, &target))?;
     policy_name(input.policy_name.as_deref())?;

@@ -1,8 +1,8 @@
 //! ListAliases: <https://docs.aws.amazon.com/kms/latest/APIReference/API_ListAliases.html>
 
 use writ_aws::Output as _;
-use writ_aws::generated::kms::list_aliases::{ListAliasesRequest, ListAliasesResponse};
 use writ_aws::generated::kms::AliasListEntry;
+use writ_aws::generated::kms::list_aliases::{ListAliasesRequest, ListAliasesResponse};
 use writ_policy::Access;
 use writ_service::call::{Call, Outcome};
 use writ_store::Stored as _;
@@ -13,7 +13,7 @@ use crate::limits::PAGE_SMALL_DEFAULT;
 use crate::page;
 use crate::resolve::{Accept, resolve};
 
-pub(crate) fn run(call: &Call, input: ListAliasesRequest) -> Result {
+pub(crate) fn run(call: &Call, input: &ListAliasesRequest) -> Result {
     call.authorize(&call.context(), &[Access::new("kms:ListAliases", "*")])?;
     let only = match &input.key_id {
         Some(key_id) => Some(resolve(call, key_id, Accept::KeyOnly)?.descriptor.key_id),

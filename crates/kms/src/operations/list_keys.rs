@@ -1,8 +1,8 @@
 //! ListKeys: <https://docs.aws.amazon.com/kms/latest/APIReference/API_ListKeys.html>
 
 use writ_aws::Output as _;
-use writ_aws::generated::kms::list_keys::{ListKeysRequest, ListKeysResponse};
 use writ_aws::generated::kms::KeyListEntry;
+use writ_aws::generated::kms::list_keys::{ListKeysRequest, ListKeysResponse};
 use writ_policy::Access;
 use writ_service::call::{Call, Outcome};
 use writ_store::state::Key;
@@ -11,7 +11,7 @@ use crate::Result;
 use crate::limits::PAGE_DEFAULT;
 use crate::page;
 
-pub(crate) fn run(call: &Call, input: ListKeysRequest) -> Result {
+pub(crate) fn run(call: &Call, input: &ListKeysRequest) -> Result {
     call.authorize(&call.context(), &[Access::new("kms:ListKeys", "*")])?;
     let after = page::after(input.marker.as_deref())?;
     let state = call.snapshot.state(call.account());

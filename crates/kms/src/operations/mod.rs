@@ -85,16 +85,16 @@ async fn execute_metadata(call: &Call, input: Value, materials: &MaterialIndex) 
     use writ_aws::generated::kms as api;
     match call.operation.name {
         "GetKeyPolicy" => {
-            get_key_policy::run(call, api::get_key_policy::GetKeyPolicyRequest::from_value(input)?)
+            get_key_policy::run(call, &api::get_key_policy::GetKeyPolicyRequest::from_value(input)?)
         }
         "ListAliases" => {
-            list_aliases::run(call, api::list_aliases::ListAliasesRequest::from_value(input)?)
+            list_aliases::run(call, &api::list_aliases::ListAliasesRequest::from_value(input)?)
         }
         "ListKeyPolicies" => {
             let input = api::list_key_policies::ListKeyPoliciesRequest::from_value(input)?;
             list_key_policies::run(call, &input)
         }
-        "ListKeys" => list_keys::run(call, api::list_keys::ListKeysRequest::from_value(input)?),
+        "ListKeys" => list_keys::run(call, &api::list_keys::ListKeysRequest::from_value(input)?),
         "ListResourceTags" => {
             let input = api::list_resource_tags::ListResourceTagsRequest::from_value(input)?;
             list_resource_tags::run(call, &input)
@@ -112,11 +112,12 @@ async fn execute_metadata(call: &Call, input: Value, materials: &MaterialIndex) 
             schedule_key_deletion::run(call, input).await
         }
         "TagResource" => {
-            tag_resource::run(call, api::tag_resource::TagResourceRequest::from_value(input)?)
+            tag_resource::run(call, &api::tag_resource::TagResourceRequest::from_value(input)?)
         }
-        "UntagResource" => {
-            untag_resource::run(call, api::untag_resource::UntagResourceRequest::from_value(input)?)
-        }
+        "UntagResource" => untag_resource::run(
+            call,
+            &api::untag_resource::UntagResourceRequest::from_value(input)?,
+        ),
         "UpdateAlias" => {
             update_alias::run(call, api::update_alias::UpdateAliasRequest::from_value(input)?).await
         }

@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use writ_aws::Value;
 use writ_aws::generated::kms::put_key_policy::PutKeyPolicyRequest;
 use writ_model::{Arn, UniqueId};
-use writ_policy::{
-    Policy, PolicyKind, Request, ResourceKind, ResourceOutcome, evaluate_resource,
-};
+use writ_policy::{Policy, PolicyKind, Request, ResourceKind, ResourceOutcome, evaluate_resource};
 use writ_service::call::{Call, Outcome};
 
 use super::reseal::reseal;
@@ -60,11 +58,10 @@ pub(crate) fn accept_policy(call: &Call, text: &str) -> Result<BTreeMap<Arn, Uni
     }
     let mut policy = Policy::parse(text, KIND).map_err(|errors| malformed(errors.to_string()))?;
     let bound = policy.bind_principals(&|arn| unique_id(call, arn));
-    bound.map_err(|_| malformed("Policy contains a statement with one or more invalid principals.".to_owned()))?;
-    Ok(policy
-        .principals()
-        .filter_map(|(arn, id)| Some((arn.clone(), id?.clone())))
-        .collect())
+    bound.map_err(|_| {
+        malformed("Policy contains a statement with one or more invalid principals.".to_owned())
+    })?;
+    Ok(policy.principals().filter_map(|(arn, id)| Some((arn.clone(), id?.clone()))).collect())
 }
 
 fn unique_id(call: &Call, arn: &Arn) -> Option<UniqueId> {

@@ -11,11 +11,7 @@ use crate::access::{authorize_all, context, on_key, usable, with_encryption_cont
 use crate::metadata::resource;
 use crate::resolve::{Accept, MaterialIndex, resolve};
 
-pub(crate) async fn run(
-    call: &Call,
-    input: ReEncryptRequest,
-    materials: &MaterialIndex,
-) -> Result {
+pub(crate) async fn run(call: &Call, input: ReEncryptRequest, materials: &MaterialIndex) -> Result {
     let blob = input.ciphertext_blob.as_deref().unwrap_or_default();
     let source = match &input.source_key_id {
         Some(key_id) => resolve(call, key_id, Accept::Any)?,
@@ -23,10 +19,8 @@ pub(crate) async fn run(
     };
     let target = resolve(call, &input.destination_key_id, Accept::Any)?;
     let same = (source.arn() == target.arn()).to_string();
-    let mut from = with_encryption_context(
-        context(call, &source),
-        input.source_encryption_context.as_ref(),
-    );
+    let mut from =
+        with_encryption_context(context(call, &source), input.source_encryption_context.as_ref());
     let mut to = with_encryption_context(
         context(call, &target),
         input.destination_encryption_context.as_ref(),

@@ -14,7 +14,7 @@ use crate::metadata::resource;
 use crate::resolve::{Accept, resolve};
 use crate::{Result, error};
 
-pub(crate) fn run(call: &Call, input: TagResourceRequest) -> Result {
+pub(crate) fn run(call: &Call, input: &TagResourceRequest) -> Result {
     let target = resolve(call, &input.key_id, Accept::KeyOnly)?;
     let mut context = context(call, &target);
     for tag in &input.tags {

@@ -10,7 +10,7 @@ use crate::access::{authorize, context, not_pending_deletion};
 use crate::metadata::resource;
 use crate::resolve::{Accept, resolve};
 
-pub(crate) fn run(call: &Call, input: UntagResourceRequest) -> Result {
+pub(crate) fn run(call: &Call, input: &UntagResourceRequest) -> Result {
     let target = resolve(call, &input.key_id, Accept::KeyOnly)?;
     let mut context = context(call, &target);
     context.insert_many("aws:TagKeys", input.tag_keys.iter().map(String::as_str));

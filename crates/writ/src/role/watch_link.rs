@@ -17,7 +17,11 @@ use writ_watch::tls::{Identity, client_config};
 
 /// Connects to watch at `address` with the TLS identity in `folder`, and to nobody but the holder of the
 /// key that `genesis` (the signed statement) pins. trail itself pauses between attempts.
-pub(crate) fn connector(address: &str, folder: &Path, genesis: &[u8]) -> Result<Box<dyn WatchConnector>> {
+pub(crate) fn connector(
+    address: &str,
+    folder: &Path,
+    genesis: &[u8],
+) -> Result<Box<dyn WatchConnector>> {
     let genesis = Genesis::verify(&Signed::from_bytes(genesis)?, None)?;
     let address = address.parse().with_context(|| format!("`{address}` is no address of watch"))?;
     let tls = client_config(Identity::load(folder)?, genesis.channel.watch)?;

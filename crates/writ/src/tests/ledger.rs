@@ -268,7 +268,12 @@ impl Ledger {
     }
 
     /// The checkpoint of a log as a note, cosigned if it is the checkpoint log's.
-    pub(crate) fn note(&self, log: LogName, signer: [u8; 32], witness: Option<[u8; 32]>) -> Vec<u8> {
+    pub(crate) fn note(
+        &self,
+        log: LogName,
+        signer: [u8; 32],
+        witness: Option<[u8; 32]>,
+    ) -> Vec<u8> {
         let (frontier, _, _) = &self.logs[&log];
         let origin = origin(log);
         let checkpoint = Checkpoint::new(&origin, frontier.size(), frontier.root());

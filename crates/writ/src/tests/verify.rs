@@ -42,7 +42,11 @@ fn ledger(harm: &Harm) -> Ledger {
     if harm.unanswered.is_some() {
         chain.used(4, 99, None);
     }
-    ledger.frame(vec![], vec![harm.uses_signed_by.map_or_else(|| chain.signed(), |s| chain.batch(s))]);
+    let batch = match harm.uses_signed_by {
+        Some(seed) => chain.batch(seed),
+        None => chain.signed(),
+    };
+    ledger.frame(vec![], vec![batch]);
     let mut items = vec![
         commit(event(10, None), 1, 0, 2),
         commit(event(11, None), 1, 1, 2),
@@ -157,19 +161,85 @@ fn honest_ledger_verifies_and_is_kept() {
 #[test]
 fn ledgers_that_an_insider_wrote_are_refused() {
     let table: [(&str, Code, Harm); 13] = [
-        ("roster statement of too few", Code::Roots, Harm { statement: Some(addition(&[21])), ..Harm::default() }),
-        ("roster statement of strangers", Code::Roots, Harm { statement: Some(addition(&[21, 40])), ..Harm::default() }),
-        ("another root in the checkpoint log", Code::Trees, Harm { head: Some(|head| head.root = Hash([5; 32])), ..Harm::default() }),
-        ("record of a commit left out", Code::Commits, Harm { items: Some(|items| drop(items.remove(1))), ..Harm::default() }),
-        ("whole commit left out", Code::Commits, Harm { items: Some(|items| drop(items.remove(2))), ..Harm::default() }),
-        ("record of a commit twice", Code::Commits, Harm { items: Some(|items| items[1] = commit(event(17, None), 1, 0, 2)), ..Harm::default() }),
-        ("event without keyd's record", Code::Uses, Harm { items: Some(|items| items[3].position.as_mut().unwrap().hash = Hash::ZERO), ..Harm::default() }),
+        (
+            "roster statement of too few",
+            Code::Roots,
+            Harm { statement: Some(addition(&[21])), ..Harm::default() },
+        ),
+        (
+            "roster statement of strangers",
+            Code::Roots,
+            Harm { statement: Some(addition(&[21, 40])), ..Harm::default() },
+        ),
+        (
+            "another root in the checkpoint log",
+            Code::Trees,
+            Harm { head: Some(|head| head.root = Hash([5; 32])), ..Harm::default() },
+        ),
+        (
+            "record of a commit left out",
+            Code::Commits,
+            Harm { items: Some(|items| drop(items.remove(1))), ..Harm::default() },
+        ),
+        (
+            "whole commit left out",
+            Code::Commits,
+            Harm { items: Some(|items| drop(items.remove(2))), ..Harm::default() },
+        ),
+        (
+            "record of a commit twice",
+            Code::Commits,
+            Harm {
+                items: Some(|items| items[1] = commit(event(17, None), 1, 0, 2)),
+                ..Harm::default()
+            },
+        ),
+        (
+            "event without keyd's record",
+            Code::Uses,
+            Harm {
+                items: Some(|items| items[3].position.as_mut().unwrap().hash = Hash::ZERO),
+                ..Harm::default()
+            },
+        ),
         ("use without its event", Code::Uses, Harm { unanswered: Some(0), ..Harm::default() }),
-        ("use without its event, long before a restart", Code::Uses, Harm { unanswered: Some(60), restart: true, items: Some(|items| items.push(event(18, None))), ..Harm::default() }),
-        ("uses signed by another key", Code::Uses, Harm { uses_signed_by: Some([50; 32]), ..Harm::default() }),
-        ("acknowledged uses that are gone", Code::Uses, Harm { acknowledged: Some(writ_proof::use_record::UsePosition { boot: id(100), seq: 50, hash: Hash::ZERO }), ..Harm::default() }),
-        ("forged parent", Code::Forward, Harm { items: Some(|items| drop(items.remove(5))), ..Harm::default() }),
-        ("another signature of the customer", Code::Forward, Harm { signature: Some(8), ..Harm::default() }),
+        (
+            "use without its event, long before a restart",
+            Code::Uses,
+            Harm {
+                unanswered: Some(60),
+                restart: true,
+                items: Some(|items| items.push(event(18, None))),
+                ..Harm::default()
+            },
+        ),
+        (
+            "uses signed by another key",
+            Code::Uses,
+            Harm { uses_signed_by: Some([50; 32]), ..Harm::default() },
+        ),
+        (
+            "acknowledged uses that are gone",
+            Code::Uses,
+            Harm {
+                acknowledged: Some(writ_proof::use_record::UsePosition {
+                    boot: id(100),
+                    seq: 50,
+                    hash: Hash::ZERO,
+                }),
+                ..Harm::default()
+            },
+        ),
+        (
+            "forged parent",
+            Code::Forward,
+            Harm { items: Some(|items| drop(items.remove(5))), ..Harm::default() },
+        ),
+        (
+            "another signature of the customer",
+            Code::Forward,
+            Harm { signature: Some(8), ..Harm::default() },
+        ),
     ];
     for (name, code, harm) in table {
         let long_before = name.ends_with("restart");
@@ -212,19 +282,34 @@ fn files_that_were_changed_are_refused() {
         ("genesis file changed", Code::Roots, |w, _| flip(&w.path("trail/genesis"), 60)),
         ("two genesis files", Code::Roots, |w, _| flip(&w.path("genesis"), 60)),
         ("checkpoint by another key", Code::Signature, |w, l| {
-            put(&w.log(LogName::Checkpoint, "checkpoint"), &l.note(LogName::Checkpoint, [60; 32], Some(WATCH)));
+            put(
+                &w.log(LogName::Checkpoint, "checkpoint"),
+                &l.note(LogName::Checkpoint, [60; 32], Some(WATCH)),
+            );
         }),
         ("operator checkpoint by another key", Code::Signature, |w, l| {
-            put(&w.log(LogName::Operator, "checkpoint"), &l.note(LogName::Operator, [60; 32], None));
+            put(
+                &w.log(LogName::Operator, "checkpoint"),
+                &l.note(LogName::Operator, [60; 32], None),
+            );
         }),
         ("no cosignature", Code::Witnesses, |w, l| {
-            put(&w.log(LogName::Checkpoint, "checkpoint"), &l.note(LogName::Checkpoint, KEYD, None));
+            put(
+                &w.log(LogName::Checkpoint, "checkpoint"),
+                &l.note(LogName::Checkpoint, KEYD, None),
+            );
         }),
         ("cosignature by another key", Code::Witnesses, |w, l| {
-            put(&w.log(LogName::Checkpoint, "checkpoint"), &l.note(LogName::Checkpoint, KEYD, Some([61; 32])));
+            put(
+                &w.log(LogName::Checkpoint, "checkpoint"),
+                &l.note(LogName::Checkpoint, KEYD, Some([61; 32])),
+            );
         }),
         ("watch holds more", Code::Consistency, |w, l| {
-            put(&w.path("trail/wal/0000000001.wal"), &l.frames[l.frames.len() / 2..l.frames.len() - 1].concat());
+            put(
+                &w.path("trail/wal/0000000001.wal"),
+                &l.frames[l.frames.len() / 2..l.frames.len() - 1].concat(),
+            );
         }),
         ("watch holds another history", Code::Consistency, |w, _| {
             let other = ledger(&Harm { items: Some(|items| items.swap(0, 1)), ..Harm::default() });

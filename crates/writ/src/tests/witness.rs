@@ -54,7 +54,9 @@ fn start(data: &Path) -> (SocketAddr, VerifierKey) {
 fn exchange(address: SocketAddr, method: &str, path: &str, body: &[u8]) -> (u16, String, String) {
     let mut stream = std::net::TcpStream::connect(address).unwrap();
     let length = body.len();
-    let head = format!("{method} {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+    );
     stream.write_all(head.as_bytes()).unwrap();
     // A refusal may come before the whole body has gone out.
     stream.write_all(body).ok();

@@ -177,12 +177,7 @@ impl Client {
     }
 
     /// Signs in the header as if it were `now`.
-    pub fn sign_at(
-        &self,
-        who: &Credentials,
-        request: &Request,
-        now: Timestamp,
-    ) -> Result<Signed> {
+    pub fn sign_at(&self, who: &Credentials, request: &Request, now: Timestamp) -> Result<Signed> {
         let signer = self.signer(who, request);
         let signed = signer.sign_request(&request.raw(), request.signed_payload(), now)?;
         let digest = signed.claim.signature_digest();
@@ -241,7 +236,9 @@ pub fn send(request: &Request) -> Result<Reply> {
         head.extend_from_slice(b"\r\n");
     }
     let length = request.body.len();
-    head.extend_from_slice(format!("content-length: {length}\r\nconnection: close\r\n\r\n").as_bytes());
+    head.extend_from_slice(
+        format!("content-length: {length}\r\nconnection: close\r\n\r\n").as_bytes(),
+    );
     stream.write_all(&head).with_context(told)?;
     // Whoever refuses need not read the body; then the reply says why writing failed.
     let written = stream.write_all(&request.body);

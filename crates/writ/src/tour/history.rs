@@ -42,9 +42,10 @@ pub fn chapter(
     objects: &Objects,
 ) -> Result<()> {
     story.chapter("History: what the customer can look up");
-    let events = story.need("LookupEvents shows each call", caught_up(client, people), |events| {
-        format!("{} events, {} kinds of calls looked for", events.len(), CALLS.len())
-    })?;
+    let events =
+        story.need("LookupEvents shows each call", caught_up(client, people), |events| {
+            format!("{} events, {} kinds of calls looked for", events.len(), CALLS.len())
+        })?;
     story.check("a refused call is there, with its reason", refusal(&events));
     story.check("the session's call carries its source identity", source_identity(&events));
     story.check("key uses of S3 name S3", invoked_by(&events, "GenerateDataKey", "Decrypt"));
@@ -131,9 +132,7 @@ fn invoked_by(events: &[Value], on_put: &str, on_get: &str) -> Result<String> {
 /// before it was sent.
 fn own_signature(events: &[Value], objects: &Objects) -> Result<String> {
     let digest = hex::encode(objects.put_digest);
-    let named = |event: &&Value| {
-        text(event, "/additionalEventData/fas/signatureSha256") == digest
-    };
+    let named = |event: &&Value| text(event, "/additionalEventData/fas/signatureSha256") == digest;
     let event = for_s3(events, "GenerateDataKey").find(named);
     let event = event.context("no key use names the signature of the PutObject")?;
     let who = text(event, "/userIdentity/arn");

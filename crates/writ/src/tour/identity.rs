@@ -124,12 +124,7 @@ fn role_and_session(
 }
 
 /// Creates a user with an access key and an inline policy.
-fn user(
-    client: &Client,
-    owner: &Credentials,
-    name: &str,
-    document: &Value,
-) -> Result<Credentials> {
+fn user(client: &Client, owner: &Credentials, name: &str, document: &Value) -> Result<Credentials> {
     let input = [("UserName", name)];
     client.ok(owner, &client.query("iam", "CreateUser", &input))?;
     client.ok(owner, &put_policy(client, "User", name, document))?;
@@ -137,12 +132,7 @@ fn user(
     Ok(Credentials::new(&key.element("AccessKeyId")?, &key.element("SecretAccessKey")?))
 }
 
-fn put_policy(
-    client: &Client,
-    kind: &str,
-    name: &str,
-    document: &Value,
-) -> super::client::Request {
+fn put_policy(client: &Client, kind: &str, name: &str, document: &Value) -> super::client::Request {
     let input = [
         (&*format!("{kind}Name"), name),
         ("PolicyName", "tour"),
@@ -153,8 +143,7 @@ fn put_policy(
 
 fn session_of(reply: &Reply) -> Result<Credentials> {
     let token = Zeroizing::new(reply.element("SessionToken")?);
-    let made =
-        Credentials::new(&reply.element("AccessKeyId")?, &reply.element("SecretAccessKey")?);
+    let made = Credentials::new(&reply.element("AccessKeyId")?, &reply.element("SecretAccessKey")?);
     ensure!(!token.is_empty(), "the session has an empty token");
     Ok(Credentials { session_token: Some(token), ..made })
 }

@@ -39,7 +39,8 @@ impl Key {
     /// A request to encrypt under the key, by ARN.
     pub fn encrypt(&self, client: &Client) -> Request {
         let plain = STANDARD.encode(PLAINTEXT);
-        let input = json!({ "KeyId": self.arn, "Plaintext": plain, "EncryptionContext": context() });
+        let input =
+            json!({ "KeyId": self.arn, "Plaintext": plain, "EncryptionContext": context() });
         client.kms("Encrypt", &input)
     }
 
@@ -59,9 +60,10 @@ impl Key {
 pub fn chapter(story: &mut Story, client: &Client, people: &People) -> Result<Key> {
     story.chapter("Keys: the customer's own, used by nobody else");
     let ann = &people.ann;
-    let arn = story.need("CreateKey, its policy names the account", create(client, ann), |arn| {
-        arn.clone()
-    })?;
+    let arn =
+        story.need("CreateKey, its policy names the account", create(client, ann), |arn| {
+            arn.clone()
+        })?;
     let alias = json!({ "AliasName": "alias/tour", "TargetKeyId": arn });
     let alias = client.ok(ann, &client.kms("CreateAlias", &alias));
     story.check("CreateAlias", alias.map(|_| "alias/tour".to_owned()));
@@ -105,7 +107,8 @@ fn misuse(story: &mut Story, client: &Client, people: &People, key: &Key) -> Res
         let refused = client.call(who, &key.decrypt(client))?.refused("AccessDeniedException");
         story.attack(what, refused);
     }
-    let policy = json!({ "KeyId": key.arn, "PolicyName": "default", "Policy": "anything not JSON" });
+    let policy =
+        json!({ "KeyId": key.arn, "PolicyName": "default", "Policy": "anything not JSON" });
     let reply = client.call(&people.ann, &client.kms("PutKeyPolicy", &policy))?;
     story.attack("a key policy that is none", reply.refused("MalformedPolicyDocumentException"));
     Ok(())

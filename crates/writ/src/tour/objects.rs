@@ -175,7 +175,9 @@ fn nowhere_in_plaintext(
     story.attack("reading the objects off the disk", found);
     let secret = people.owner.secret.as_bytes();
     let owner = search(&data, secret).and_then(|found| match found.hits.as_slice() {
-        [only] if *only == data.join("credentials") => Ok("the owner's: in `credentials`".to_owned()),
+        [only] if *only == data.join("credentials") => {
+            Ok("the owner's: in `credentials`".to_owned())
+        }
         hits => bail!("the owner's secret is in {hits:?}"),
     });
     story.check("control: a secret that mode dev writes down", owner);

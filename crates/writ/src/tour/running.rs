@@ -26,7 +26,12 @@ pub struct Seen {
 pub fn start(story: &mut Story, base: &Path) -> Result<Site> {
     story.chapter("Start: separate processes under one supervisor");
     let site = story.need("everything serves", Site::start(base), |site| {
-        format!("{} processes in {:.1} s, mode {}", site.ready.pids.len(), site.took.as_secs_f64(), site.ready.mode)
+        format!(
+            "{} processes in {:.1} s, mode {}",
+            site.ready.pids.len(),
+            site.took.as_secs_f64(),
+            site.ready.mode
+        )
     })?;
     for (role, pid) in &site.ready.pids {
         let uid = status_field(*pid, "Uid").unwrap_or_default();
@@ -48,7 +53,10 @@ pub fn stop_and_verify(story: &mut Story, site: Site, base: &Path) -> Result<See
     let seen = Seen { genesis: site.ready.genesis.clone(), state: base.join("seen") };
     let data = site.data().to_owned();
     stop(story, site)?;
-    story.line(&format!("writ verify --data DIR --genesis {}…", seen.genesis.get(..16).unwrap_or_default()));
+    story.line(&format!(
+        "writ verify --data DIR --genesis {}…",
+        seen.genesis.get(..16).unwrap_or_default()
+    ));
     let verified = verify(&data, &seen.genesis, &seen.state);
     if let Ok(verified) = &verified {
         verified.lines.iter().for_each(|line| story.line(line));

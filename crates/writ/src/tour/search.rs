@@ -38,8 +38,7 @@ impl Searched {
 pub fn search(dir: &Path, needle: &[u8]) -> Result<Searched> {
     let mut found = Searched::default();
     visit(dir, &mut |path| {
-        let bytes =
-            fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+        let bytes = fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
         found.files += 1;
         found.bytes += bytes.len();
         if find(&bytes, needle).is_some() {

@@ -67,7 +67,12 @@ fn aged(story: &mut Story, client: &Client, ann: &Credentials, key: &Key) -> Res
     let early = client.sign_at(ann, &request, now.plus(TOO_LONG))?.request;
     let refused = send(&early)?.refused_saying(INVALID, "Signature not yet current");
     story.attack("signed 6 minutes ahead", refused);
-    let url = client.presign(ann, &Objects::get(client), before(now, TOO_LONG), Duration::from_secs(60))?;
+    let url = client.presign(
+        ann,
+        &Objects::get(client),
+        before(now, TOO_LONG),
+        Duration::from_secs(60),
+    )?;
     let refused = send(&url)?.refused_saying("AccessDenied", "Request has expired");
     story.attack("a presigned URL after its end", refused);
     Ok(())
@@ -101,7 +106,8 @@ fn borrowed(story: &mut Story, client: &Client, people: &People, key: &Key) -> R
         secret: people.session.secret.clone(),
         session_token: None,
     };
-    let refused = client.call(&stolen, &key.decrypt(client))?.refused("UnrecognizedClientException");
+    let refused =
+        client.call(&stolen, &key.decrypt(client))?.refused("UnrecognizedClientException");
     story.attack("a session's key without its token", refused);
     Ok(())
 }

@@ -93,7 +93,9 @@ impl Story {
         let Story { checks, attacks, failures, .. } = self;
         print(&match self.held() {
             true => {
-                format!("\nAll held: {checks} checks, {attacks} attacks refused, in {seconds:.1} s.")
+                format!(
+                    "\nAll held: {checks} checks, {attacks} attacks refused, in {seconds:.1} s."
+                )
             }
             false => format!(
                 "\nNOT all held: {failures} failed of {checks} checks and {attacks} attacks, \

@@ -70,9 +70,17 @@ fn heads_of_uses(facts: &Facts, heads: &Heads, keyd: &PublicKey, across: &mut Ac
     for head in &heads.uses {
         let place = || format!("use record {} of boot {}", head.position.seq, head.position.boot);
         if !keyd.verifies(&head_message(&head.position), &head.signature) {
-            across.add(Code::Uses, place(), "the checkpoint log names it without keyd's signature".to_owned());
+            across.add(
+                Code::Uses,
+                place(),
+                "the checkpoint log names it without keyd's signature".to_owned(),
+            );
         } else if facts.link(&head.position).is_none() {
-            across.add(Code::Uses, place(), "the checkpoint log names it, but it is missing".to_owned());
+            across.add(
+                Code::Uses,
+                place(),
+                "the checkpoint log names it, but it is missing".to_owned(),
+            );
         }
     }
 }
@@ -95,9 +103,17 @@ fn events(facts: &Facts, across: &mut Across) {
         let Some(position) = &event.position else { continue };
         let place = || format!("event {id} in {}", event.log);
         match facts.link(position) {
-            None => across.add(Code::Uses, place(), "keyd has no record of the use that it names".to_owned()),
+            None => across.add(
+                Code::Uses,
+                place(),
+                "keyd has no record of the use that it names".to_owned(),
+            ),
             Some(link) if !event.shared && link.event.is_some_and(|told| told != id) => {
-                across.add(Code::Uses, place(), "the use that it names is of another event".to_owned());
+                across.add(
+                    Code::Uses,
+                    place(),
+                    "the use that it names is of another event".to_owned(),
+                );
             }
             Some(_) => {}
         }
@@ -137,7 +153,11 @@ fn forwards(facts: &Facts, is_running: bool, across: &mut Across) {
         let place = format!("event {} in {}", forward.event, event.log);
         let says = (forward.parent, forward.signature);
         let (Some(parent), Some(_)) = says else {
-            across.add(Code::Forward, place, "it does not say whose request it followed from".to_owned());
+            across.add(
+                Code::Forward,
+                place,
+                "it does not say whose request it followed from".to_owned(),
+            );
             continue;
         };
         if *transactions.entry(&forward.transaction).or_insert(says) != says {
@@ -150,11 +170,20 @@ fn forwards(facts: &Facts, is_running: bool, across: &mut Across) {
         match facts.events.get(&parent) {
             Some(found) if found.log == event.log || event.shared => {}
             Some(_) => {
-                across.add(Code::Forward, place, format!("its parent {parent} is another account's"));
+                across.add(
+                    Code::Forward,
+                    place,
+                    format!("its parent {parent} is another account's"),
+                );
             }
             None => {
                 let excuse = facts.excuse(event.order, event.time, is_running);
-                across.absent(excuse, Code::Forward, place, &format!("its parent {parent} is missing"));
+                across.absent(
+                    excuse,
+                    Code::Forward,
+                    place,
+                    &format!("its parent {parent} is missing"),
+                );
             }
         }
     }

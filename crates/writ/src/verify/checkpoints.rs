@@ -163,7 +163,8 @@ fn witnesses(
     let mut times = Vec::new();
     for key in &keys {
         let time = verified.iter().find(|v| v.key == *key).and_then(|v| v.time);
-        let said = time.map_or("NOT cosigned".to_owned(), |time| format!("cosigned {}", time.iso()));
+        let said =
+            time.map_or("NOT cosigned".to_owned(), |time| format!("cosigned {}", time.iso()));
         report.checked("witness", format!("{} {said}", key.name()));
         times.extend(time);
     }

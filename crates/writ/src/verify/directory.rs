@@ -132,10 +132,12 @@ impl Source for Directory {
         let at = first.saturating_sub(before as u64) * 8;
         index.read_exact_at(&mut ends, at).map_err(unreadable)?;
         let ends = ends.as_chunks::<8>().0.iter().map(|end| u64::from_be_bytes(*end));
-        let mut ends: Vec<u64> = if first > 0 { Vec::new() } else { vec![0] }.into_iter().chain(ends).collect();
+        let mut ends: Vec<u64> =
+            if first > 0 { Vec::new() } else { vec![0] }.into_iter().chain(ends).collect();
         let start = ends.remove(0);
         let end = ends.last().copied().unwrap_or(start);
-        let length = end.checked_sub(start).filter(|l| *l <= RECORDS_MAX_BYTES).ok_or_else(damaged)?;
+        let length =
+            end.checked_sub(start).filter(|l| *l <= RECORDS_MAX_BYTES).ok_or_else(damaged)?;
         let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
         data.read_exact_at(&mut bytes, start).map_err(unreadable)?;
         let mut from = start;
@@ -163,11 +165,7 @@ impl Source for Directory {
         })
     }
 
-    fn frames(
-        &self,
-        copy: Copy,
-        visit: &mut dyn FnMut(&Located) -> bool,
-    ) -> Result<bool, Finding> {
+    fn frames(&self, copy: Copy, visit: &mut dyn FnMut(&Located) -> bool) -> Result<bool, Finding> {
         let folder = self.segments(copy);
         for number in 0.. {
             let path = writ_trail::wal::segment_path(&folder, number);
@@ -192,9 +190,8 @@ impl Source for Directory {
     }
 
     fn is_running(&self) -> bool {
-        File::open(self.dir.join("lock")).is_ok_and(|file| {
-            flock(&file, FlockOperation::NonBlockingLockExclusive).is_err()
-        })
+        File::open(self.dir.join("lock"))
+            .is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_err())
     }
 }
 

@@ -137,7 +137,9 @@ fn verify(source: &dyn Source, options: &Options) -> Report {
     let path = options.state.clone().or_else(|| state::default_path(&root.genesis.site));
     compare(source, &root, trusted.as_ref(), path.as_deref(), &mut report);
     let heads = match &trusted {
-        Some(trusted) => trees::check(source, &root, trusted, options.account, &mut report, &mut progress),
+        Some(trusted) => {
+            trees::check(source, &root, trusted, options.account, &mut report, &mut progress)
+        }
         None => Heads::default(),
     };
     strangers(source, &root, &heads, &mut report);
@@ -163,7 +165,8 @@ fn compare(
 ) {
     match path.and_then(|path| state::load(path, report)) {
         Some(seen) => state::check(source, root, trusted, &seen, report),
-        None => report.note("no earlier verification is known here: a rollback before today would not show"),
+        None => report
+            .note("no earlier verification is known here: a rollback before today would not show"),
     }
 }
 
@@ -238,7 +241,9 @@ fn age(trusted: &Trusted, options: &Options, report: &mut Report) {
 fn keep(path: &Path, root: &Root, trusted: &Trusted, report: &mut Report) {
     match state::save(path, root, trusted) {
         Ok(()) => report.checked("kept", path.display()),
-        Err(error) => report.note(format!("this checkpoint could not be kept for next time: {error:#}")),
+        Err(error) => {
+            report.note(format!("this checkpoint could not be kept for next time: {error:#}"))
+        }
     }
 }
 

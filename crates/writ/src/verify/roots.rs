@@ -34,11 +34,7 @@ impl Root {
 
 /// Checks the genesis statement. `given` is its digest as it came out of band, `seen` the one that an
 /// earlier verification found. Without a root nothing else can be checked.
-pub(crate) fn check(
-    source: &dyn Source,
-    given: Option<Hash>,
-    report: &mut Report,
-) -> Option<Root> {
+pub(crate) fn check(source: &dyn Source, given: Option<Hash>, report: &mut Report) -> Option<Root> {
     let bytes = report.take(source.genesis())?;
     let verified = Signed::from_bytes(&bytes)
         .and_then(|signed| Roster::begin(&signed, given).map(|root| (signed, root)));

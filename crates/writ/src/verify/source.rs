@@ -51,11 +51,7 @@ pub(crate) trait Source {
 
     /// Shows the frames of a copy in order until `visit` answers false; false if there is no copy. A
     /// last frame that is not whole is passed over.
-    fn frames(
-        &self,
-        copy: Copy,
-        visit: &mut dyn FnMut(&Located) -> bool,
-    ) -> Result<bool, Finding>;
+    fn frames(&self, copy: Copy, visit: &mut dyn FnMut(&Located) -> bool) -> Result<bool, Finding>;
 
     /// True while somebody writes it: then what is missing at its end may be under way.
     fn is_running(&self) -> bool;

@@ -48,7 +48,11 @@ pub(crate) fn load(path: &Path, report: &mut Report) -> Option<Seen> {
     };
     let seen = parse();
     if seen.is_none() {
-        report.add(Code::Files, path.display(), "it is no state of `writ verify`; nothing was compared");
+        report.add(
+            Code::Files,
+            path.display(),
+            "it is no state of `writ verify`; nothing was compared",
+        );
     }
     seen
 }
@@ -80,7 +84,8 @@ pub(crate) fn check(
     let (Some(trusted), Ok(old)) = (trusted, Checkpoint::of(&seen.note)) else { return };
     let new = &trusted.checkpoint;
     if new.size < old.size {
-        let what = format!("size {} was seen before, now it is {}: rolled back", old.size, new.size);
+        let what =
+            format!("size {} was seen before, now it is {}: rolled back", old.size, new.size);
         report.add(Code::Consistency, &place, what);
         return;
     }
@@ -113,9 +118,8 @@ struct Tiles<'a> {
 
 impl TileReader for Tiles<'_> {
     fn tile(&self, id: &TileId) -> Result<Vec<Hash>, writ_proof::Error> {
-        self.source.tile(self.log, id).map_err(|finding| writ_proof::Error::Tile {
-            path: finding.place,
-            why: finding.what,
-        })
+        self.source
+            .tile(self.log, id)
+            .map_err(|finding| writ_proof::Error::Tile { path: finding.place, why: finding.what })
     }
 }

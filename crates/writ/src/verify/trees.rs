@@ -61,7 +61,10 @@ pub(crate) fn check(
         let scan = Scan { source, root, log: *log, wanted };
         total += scan.run(report, progress, &mut |_, _, _| {});
     }
-    report.checked("logs", format!("{} logs, {total} leaves, recomputed to their roots", heads.logs.len()));
+    report.checked(
+        "logs",
+        format!("{} logs, {total} leaves, recomputed to their roots", heads.logs.len()),
+    );
     heads
 }
 

@@ -99,7 +99,8 @@ impl Reading<'_> {
         let held = self.mirror.get(self.frames);
         if held.is_some_and(|held| *held != located.hash) && !self.diverged {
             self.diverged = true;
-            let what = format!("the frame at position {first} is another than the one that watch holds");
+            let what =
+                format!("the frame at position {first} is another than the one that watch holds");
             self.report.add(Code::Consistency, PLACE, what);
         }
         self.frames += 1;
@@ -154,7 +155,10 @@ impl Reading<'_> {
         if let Some(expected) = expected
             && *expected != frontier.root()
         {
-            let what = format!("its leaves up to {} do not give the root in the checkpoint", frontier.size());
+            let what = format!(
+                "its leaves up to {} do not give the root in the checkpoint",
+                frontier.size()
+            );
             self.report.add(Code::Trees, self.root.origin(leaf.log), what);
         }
     }
@@ -194,7 +198,8 @@ impl Reading<'_> {
             let wanted = sizes.last_key_value().map_or(0, |(size, _)| *size);
             let found = self.logs.get(log).map_or(0, Frontier::size);
             if self.whole && found < wanted {
-                let what = format!("{found} leaves in the write-ahead log, {wanted} in the checkpoint");
+                let what =
+                    format!("{found} leaves in the write-ahead log, {wanted} in the checkpoint");
                 report.add(Code::Files, self.root.origin(*log), what);
             }
         }
