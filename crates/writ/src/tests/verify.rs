@@ -283,6 +283,7 @@ fn use_that_a_recorded_restart_left_unanswered_is_told_but_no_failure() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "it is a table")]
 fn files_that_were_changed_are_refused() {
     type Change = fn(&World, &Ledger);
     let table: [(&str, Code, Change); 18] = [
