@@ -1,6 +1,6 @@
 //! What the write-ahead log tells that other parts of it must agree with.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -27,6 +27,8 @@ pub(crate) struct Facts {
     pub(crate) chain: HashMap<(Uuid, u64), Link>,
     /// Where each boot of keyd says that the one before ended.
     pub(crate) boots: Vec<(Uuid, Boot)>,
+    /// How many leaves each log has, if the write-ahead log could be read to its end.
+    pub(crate) sizes: Option<BTreeMap<LogName, u64>>,
     /// How many records there are.
     pub(crate) records: u64,
     restarts: Vec<Restart>,
