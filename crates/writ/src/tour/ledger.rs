@@ -16,7 +16,7 @@ use writ_proof::tile::{decode_entries, encode_entries};
 use writ_trail::reader::Reader;
 
 use super::reply::find;
-use super::running::{Seen, sound};
+use super::running::{Seen, exit, reason, sound};
 use super::search::{copy_dir, visit};
 use super::site::{ACCOUNT, Finished, verify, write};
 use super::story::Story;
@@ -96,12 +96,11 @@ impl Copies {
 
 /// The reason that was given, if the exit code is one of `codes`.
 fn named(verified: &Finished, codes: &[i32]) -> Result<String> {
-    let last = verified.lines.iter().rev().find(|line| !line.trim().is_empty());
-    let last = last.map(|line| line.trim().to_owned()).unwrap_or_default();
+    let reason = reason(verified);
     match verified.code {
-        Some(0) => bail!("IT VERIFIED: {last}"),
-        Some(code) if codes.contains(&code) => Ok(format!("exit {code}: {last}")),
-        code => bail!("exit {code:?} does not name it, expected one of {codes:?}: {last}"),
+        Some(0) => bail!("IT VERIFIED: {reason}"),
+        Some(code) if codes.contains(&code) => Ok(format!("exit {reason}")),
+        code => bail!("{} is none of {codes:?}: {reason}", exit(code)),
     }
 }
 
@@ -239,8 +238,9 @@ mod tests {
 
     #[test]
     fn only_the_right_exit_code_names_an_attack() {
-        let ended = |code| Finished { code, lines: vec!["why".to_owned(), String::new()] };
-        assert_eq!(named(&ended(Some(15)), &[15]).unwrap(), "exit 15: why");
+        let lines = ["FAILED (exit 15)", "  15 records  why", "more"].map(str::to_owned).to_vec();
+        let ended = |code| Finished { code, lines: lines.clone() };
+        assert_eq!(named(&ended(Some(15)), &[15]).unwrap(), "exit 15 records  why");
         for code in [Some(0), Some(2), None] {
             named(&ended(code), &[15]).unwrap_err();
         }

@@ -119,20 +119,41 @@ fn stop(story: &mut Story, site: Site) -> Result<()> {
 
 /// What a verifier says in the end, if all was sound.
 pub fn sound(verified: &Finished) -> Result<String> {
-    let last = verified.lines.iter().rev().find(|line| !line.trim().is_empty());
-    let last = last.map(|line| line.trim().to_owned()).unwrap_or_default();
-    match verified.code {
-        Some(0) => Ok(format!("exit 0: {last}")),
-        code => bail!("exit {code:?}: {last}"),
+    let logs = verified.lines.iter().map(|line| line.trim()).find(|line| line.starts_with("logs "));
+    match (verified.code, logs) {
+        (Some(0), Some(logs)) => {
+            let counted = logs.trim_start_matches("logs").trim();
+            Ok(format!("exit 0: {counted}"))
+        }
+        (Some(0), None) => bail!("exit 0, but it does not say what it looked at"),
+        (code, _) => bail!("{}, {}", exit(code), reason(verified)),
     }
+}
+
+/// The first thing that a verifier found wrong, in its own words.
+pub fn reason(verified: &Finished) -> String {
+    let mut lines = verified.lines.iter().map(|line| line.trim()).filter(|line| !line.is_empty());
+    let first = lines.next().unwrap_or("nothing was said");
+    match first.starts_with("FAILED") {
+        true => lines.next().unwrap_or(first).to_owned(),
+        false => first.to_owned(),
+    }
+}
+
+/// How a process ended.
+pub fn exit(code: Option<i32>) -> String {
+    code.map_or_else(|| "ended by a signal".to_owned(), |code| format!("exit {code}"))
 }
 
 fn ended_saying(finished: &Finished, part: &str) -> Result<String> {
     let said = finished.lines.iter().find(|line| line.contains(part));
     match (finished.code, said) {
         (Some(0), _) => bail!("IT STARTED"),
-        (Some(code), Some(line)) => Ok(format!("exit {code}: {}", line.trim())),
-        (code, _) => bail!("exit {code:?}, without `{part}`: {:?}", finished.lines.last()),
+        (Some(code), Some(line)) => {
+            let shown = line.find(part).and_then(|at| line.get(at..)).unwrap_or(line);
+            Ok(format!("exit {code}: … {shown}"))
+        }
+        (code, _) => bail!("{}, without `{part}`: {:?}", exit(code), finished.lines.last()),
     }
 }
 
