@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 use writ_aws::sigv4::client::Credentials;
 use writ_model::{Env as _, SystemEnv, Timestamp};
+use writ_proof::hash::sha256;
 
 use super::client::{Client, Request, send};
 use super::identity::People;
@@ -102,7 +103,9 @@ fn borrowed(story: &mut Story, client: &Client, people: &People, key: &Key) -> R
     let refused =
         send(&forged(key.decrypt(client)))?.refused("MissingAuthenticationTokenException");
     story.attack("forged forward-access headers alone", refused);
-    let signed = client.sign(&people.ann, &key.decrypt(client))?.request;
+    let decrypt = key.decrypt(client);
+    let declared = Request { payload: Some(sha256(&decrypt.body).to_string()), ..decrypt };
+    let signed = client.sign(&people.ann, &declared)?.request;
     let elsewhere = Request { address: Objects::get(client).address, ..signed };
     let refused = send(&elsewhere)?.refused("AuthorizationHeaderMalformed");
     story.attack("a request signed for KMS sent to S3", refused);
