@@ -1,3 +1,5 @@
+//! Tests of `writ verify` against a synthetic ledger: one harm, one exit code.
+
 use writ_proof::roster::{Change, PersonKey, RosterStatement};
 use writ_proof::statement::Signed;
 
