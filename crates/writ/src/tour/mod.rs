@@ -66,7 +66,7 @@ fn tell(story: &mut Story, base: &Path) -> Result<()> {
     let objects = objects::chapter(story, &client, &people, &key, base)?;
     let repeated = signatures::chapter(story, &client, &people, &key, &objects)?;
     history::chapter(story, &client, &people, &objects, &repeated)?;
-    let seen = running::stop_and_verify(story, site, base)?;
+    let seen = running::stop_and_verify(story, site, base, &people)?;
     let earlier = running::restart(story, base, &seen, &people, &key, &objects)?;
     ledger::chapter(story, base, &earlier, &seen)
 }
