@@ -1,5 +1,7 @@
 //! Requests made from the shapes of the manifest: right ones, and ones with a value of a wrong type.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 use writ_aws::shape::{Kind, Location, Member, Shape};
 use writ_aws::{Operation, Protocol};
@@ -26,6 +28,13 @@ pub(super) fn trust() -> String {
     .to_string()
 }
 
+fn bucket_policy() -> String {
+    json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow",
+        "Principal": {"AWS": format!("arn:aws:iam::{ANN}:root")}, "Action": "s3:GetObject",
+        "Resource": "arn:aws:s3:::some-bucket/*"}]})
+    .to_string()
+}
+
 /// A request that would be carried out, were it for the account's root.
 pub(super) fn right(http: &Http, operation: &Operation, things: &Things) -> Request {
     let members = operation.input.members();
@@ -39,23 +48,29 @@ pub(super) fn right(http: &Http, operation: &Operation, things: &Things) -> Requ
 
 /// The same with one value of a wrong type; `None` if the operation has no value that could be wrong.
 pub(super) fn wrong(http: &Http, operation: &Operation, things: &Things) -> Option<Request> {
-    let typed = |member: &&Member| match operation.service.protocol() {
-        Protocol::Query | Protocol::Json => true,
-        Protocol::RestXml => {
-            let is_payload = operation.input.payload().is_some_and(|p| p.name == member.name);
-            let is_xml = is_payload && matches!(member.shape.kind, Kind::Structure(_));
-            let is_number = matches!(member.shape.kind, Kind::Integer(_) | Kind::Long(_));
-            is_xml || is_number && member.location == Location::Query
-        }
-    };
-    let chosen = operation.input.members().iter().find(typed)?;
+    let chosen = operation.input.members().iter().find(|member| can_be_wrong(operation, member))?;
     let members = operation.input.members().iter().filter(|member| {
         member.required || also_needed(operation, member) || member.name == chosen.name
     });
-    let params: Map<String, Value> = members
-        .map(|member| (member.name.to_owned(), value(operation, member, things)))
-        .collect();
+    let params: Map<String, Value> =
+        members.map(|member| (member.name.to_owned(), value(operation, member, things))).collect();
     Some(encode(http, operation, &params, Some(chosen)))
+}
+
+/// Where types are texts on the wire, only some can be wrong.
+fn can_be_wrong(operation: &Operation, member: &Member) -> bool {
+    if operation.service.protocol() != Protocol::RestXml {
+        return true;
+    }
+    let is_payload = operation.input.payload().is_some_and(|p| p.name == member.name);
+    match &member.shape.kind {
+        Kind::Structure(_) => is_payload,
+        // Signing and framing read the length first; see the tests of bad input.
+        Kind::Integer(_) | Kind::Long(_) | Kind::Boolean => {
+            member.location != Location::Body && member.name != "ContentLength"
+        }
+        _ => false,
+    }
 }
 
 /// Members that the model does not require and the operation does.
@@ -64,8 +79,15 @@ fn also_needed(operation: &Operation, member: &Member) -> bool {
         (operation.name, member.name),
         ("GenerateRandom" | "GenerateDataKeyWithoutPlaintext" | "GenerateDataKey", "NumberOfBytes")
             | ("CompleteMultipartUpload", "MultipartUpload")
-            | ("GetUser" | "CreateAccessKey" | "ListAccessKeys" | "UpdateAccessKey"
-                | "DeleteAccessKey", "UserName")
+            | ("Decrypt" | "ReEncrypt", "CiphertextBlob")
+            | (
+                "GetUser"
+                    | "CreateAccessKey"
+                    | "ListAccessKeys"
+                    | "UpdateAccessKey"
+                    | "DeleteAccessKey",
+                "UserName"
+            )
     )
 }
 
@@ -83,6 +105,7 @@ fn value(operation: &Operation, member: &Member, things: &Things) -> Value {
         "PolicyArn" | "PermissionsBoundary" => json!(iam("policy/some")),
         "PolicyDocument" if operation.name == "UpdateAssumeRolePolicy" => json!(trust()),
         "AssumeRolePolicyDocument" => json!(trust()),
+        "Policy" if operation.name == "PutBucketPolicy" => json!(bucket_policy()),
         "PolicyDocument" | "Policy" => json!(document()),
         "VersionId" => json!("v1"),
         "AccessKeyId" => json!(things.access_key),
@@ -237,6 +260,10 @@ fn rest_request(
     let query = canonical(&query);
     let mut request = http.request(operation.http.method, &path, &query, &body);
     request.headers.extend(headers);
+    if operation.name == "DeleteObjects" {
+        let digest = STANDARD.encode(writ_proof::hash::sha256(&body).0);
+        request.headers.push(("x-amz-checksum-sha256".to_owned(), digest.into_bytes()));
+    }
     request
 }
 
