@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn signature_is_admitted_eight_times_and_not_a_ninth() {
+    fn signature_is_admitted_up_to_the_limit_and_not_once_more() {
         let mut admissions = Admissions::default();
         let until = Timestamp::from_secs(10);
         for _ in 0..limits::ADMISSIONS_PER_SIGNATURE {

@@ -12,7 +12,7 @@ use writ_aws::chunked::{ChunkedError, Decoder, Event, Framing, Seal};
 use writ_aws::sigv4::PayloadMode;
 
 use super::call::Call;
-use super::fault::{argument, bad_digest, checksum as checksum_fault, s3};
+use super::fault::{argument, bad_digest, checksum as checksum_fault, s3, storage};
 use super::sink::{Sink, Written};
 use crate::limits::PUT_MAX_BYTES;
 
@@ -55,6 +55,13 @@ impl Claims {
         let (algorithm, value) = named_checksum(call, framing.as_ref())?;
         let md5 = call.head.header("content-md5").map(read_md5).transpose()?;
         Ok(Claims { mode, framing, length, algorithm, value, md5 })
+    }
+}
+
+impl Claims {
+    /// True if the client will compare the MD5 of the body.
+    pub(crate) fn names_md5(&self) -> bool {
+        self.md5.is_some()
     }
 }
 
@@ -115,7 +122,7 @@ impl Intake {
             .then(|| digest::Context::new(&digest::SHA256));
         Intake {
             decoder: claims.framing.clone().map(Decoder::new),
-            claimed: claims.algorithm.map(Hasher::new),
+            claimed: claims.algorithm.filter(|a| *a != sink.algorithm()).map(Hasher::new),
             claims,
             sink,
             sha256,
@@ -176,24 +183,17 @@ impl Intake {
                 "The provided 'x-amz-content-sha256' header does not match what was computed.";
             return Err(s3("XAmzContentSHA256Mismatch", text));
         }
-        if let Some(hasher) = self.claimed {
-            let computed = hasher.finish();
-            let algorithm = computed.algorithm();
-            let expected = match self.claims.value {
-                Some(value) => value,
-                None => {
-                    let text = self.trailers.get(algorithm.header()).map(String::as_str);
-                    let text = text.unwrap_or_default();
-                    Checksum::parse(algorithm, text).map_err(|e| checksum_fault(&e))?
-                }
-            };
-            if computed != expected {
+        let written = self.sink.finish().map_err(|e| storage(&e))?;
+        if let Some(algorithm) = self.claims.algorithm {
+            let text = self.trailers.get(algorithm.header()).map(String::as_str);
+            let trailed = || Checksum::parse(algorithm, text.unwrap_or_default());
+            let expected = self.claims.value.map_or_else(trailed, Ok);
+            let computed = self.claimed.map_or(written.checksum, Hasher::finish);
+            if computed != expected.map_err(|e| checksum_fault(&e))? {
                 return Err(bad_digest(algorithm.name()));
             }
         }
-        let md5 = self.claims.md5;
-        let written = self.sink.finish().map_err(|e| super::fault::storage(&e))?;
-        if md5.is_some_and(|expected| expected != written.md5) {
+        if self.claims.md5.is_some() && self.claims.md5 != written.md5 {
             return Err(bad_digest("Content-MD5"));
         }
         Ok(written)

@@ -46,7 +46,7 @@ impl Ledger {
         records: Vec<Record>,
     ) -> Result<u64, Unrecorded> {
         if self.behind.load(Ordering::Acquire) {
-            return Err(Unrecorded::Ledger);
+            return Err(Unrecorded::Commit(CommitError::Busy));
         }
         let items: Vec<AppendItem> =
             records.into_iter().map(|record| record.into_item(None)).collect();

@@ -235,6 +235,7 @@ impl Gateway {
         let snapshot = self.state.lease().ok_or_else(fault::unavailable)?;
         let claim = match claim {
             Ok(Some(claim)) => claim,
+            Ok(None) if is_version_2(head) => return Err(version_2().into()),
             Ok(None) => return Err(fault::access_denied().into()),
             Err(error) => return Err(signature_error(&error).into()),
         };
@@ -402,6 +403,18 @@ fn implemented(
         return Err(fault::access_denied());
     }
     Ok((operation, found.s3.ok_or_else(fault::internal)?))
+}
+
+/// True for a signature of AWS's second version, which some clients still make for presigned URLs.
+fn is_version_2(head: &Head) -> bool {
+    let in_header = head.header("authorization").is_some_and(|value| value.starts_with("AWS "));
+    in_header || head.query.split('&').any(|pair| pair.starts_with("AWSAccessKeyId="))
+}
+
+fn version_2() -> ApiError {
+    let text = "The authorization mechanism you have provided is not supported. Please use \
+                AWS4-HMAC-SHA256.";
+    fault::s3("InvalidRequest", text)
 }
 
 /// What the state holds for the key that signed: the wrapped credential, or the session token.

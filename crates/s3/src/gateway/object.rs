@@ -132,7 +132,7 @@ impl Draft {
         condition: Condition,
     ) -> Result<(Put, String), ApiError> {
         let env = Arc::clone(&call.gateway.env);
-        let etag = etag(self.sse, &written.md5, &*env);
+        let etag = etag(self.sse, written.md5, &*env);
         let name = segment_file(self.object, 0);
         let segment = SegmentRef {
             segment: self.object,
@@ -144,7 +144,7 @@ impl Draft {
         let (draft, file_name) = (self.clone(), name.clone());
         let work = move || -> Result<(SealedManifest, Manifest), S3Error> {
             let mut manifest = manifest;
-            let sums = part_sums(&written.checksum, &written.md5, draft.sse);
+            let sums = part_sums(&written.checksum, written.md5, draft.sse);
             manifest.sums =
                 seal_sums(&draft.data_key, &sums_subject(draft.object, 0), &sums, &*env)?;
             let sealed = SealedManifest::seal(&draft.data_key, manifest.clone(), &draft.metadata)?;
@@ -162,14 +162,14 @@ impl Draft {
 }
 
 /// Checksums of one segment.
-pub(crate) fn part_sums(checksum: &Checksum, md5: &[u8; 16], sse: SseMode) -> Sums {
+pub(crate) fn part_sums(checksum: &Checksum, md5: Option<[u8; 16]>, sse: SseMode) -> Sums {
     Sums {
         algorithm: checksum.algorithm().name().to_owned(),
         full_object: true,
         value: checksum.base64(),
         parts: Vec::new(),
         // Only AES256 tells a client the MD5; of an aws:kms object nobody keeps one.
-        md5: (sse == SseMode::Aes256).then(|| md5.to_vec()),
+        md5: md5.filter(|_| sse == SseMode::Aes256).map(|md5| md5.to_vec()),
     }
 }
 
@@ -179,10 +179,10 @@ pub(crate) fn sums_subject(object: Nonce, part: u32) -> Vec<u8> {
 }
 
 /// An ETag: random under aws:kms, the MD5 under AES256, whose clients compare it.
-pub(crate) fn etag(sse: SseMode, md5: &[u8; 16], env: &dyn Env) -> String {
-    match sse {
-        SseMode::Aes256 => hex::encode(md5),
-        SseMode::Kms => env.nonce().to_string(),
+pub(crate) fn etag(sse: SseMode, md5: Option<[u8; 16]>, env: &dyn Env) -> String {
+    match (sse, md5) {
+        (SseMode::Aes256, Some(md5)) => hex::encode(md5),
+        (SseMode::Aes256 | SseMode::Kms, _) => env.nonce().to_string(),
     }
 }
 

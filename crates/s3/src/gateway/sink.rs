@@ -16,8 +16,9 @@ pub(crate) struct Sink {
     writer: SegmentWriter,
     file: FileWriter,
     out: Vec<u8>,
+    algorithm: Algorithm,
     hasher: Hasher,
-    md5: Md5,
+    md5: Option<Md5>,
     length: u64,
 }
 
@@ -27,33 +28,43 @@ pub(crate) struct Written {
     pub(crate) length: u64,
     pub(crate) header_digest: [u8; 32],
     pub(crate) checksum: Checksum,
-    pub(crate) md5: [u8; 16],
+    /// MD5 of the plaintext, where it was asked for.
+    pub(crate) md5: Option<[u8; 16]>,
 }
 
 impl Sink {
-    /// Begins a segment of `expected` bytes of plaintext, as far as that is known.
+    /// Begins a segment of `expected` bytes of plaintext, as far as that is known. MD5 is slow, so it is
+    /// computed only where a client compares it.
     pub(crate) fn begin(
         blobs: &Arc<Blobs>,
         key: &DataKey,
         header: &SegmentHeader,
         algorithm: Algorithm,
+        md5: bool,
         expected: Option<u64>,
     ) -> Result<Sink, S3Error> {
         blobs.admits_writes()?;
         let file = blobs.create(expected)?;
         let mut out = Vec::new();
         let writer = SegmentWriter::begin(key, header, &mut out)?;
-        let (hasher, md5) = (Hasher::new(algorithm), Md5::new());
-        Ok(Sink { writer, file, out, hasher, md5, length: 0 })
+        let (hasher, md5) = (Hasher::new(algorithm), md5.then(Md5::new));
+        Ok(Sink { writer, file, out, algorithm, hasher, md5, length: 0 })
     }
 
     /// Takes plaintext.
     pub(crate) fn feed(&mut self, data: &[u8]) -> Result<(), ApiError> {
         self.length += data.len() as u64;
         self.hasher.update(data);
-        self.md5.update(data);
+        if let Some(md5) = &mut self.md5 {
+            md5.update(data);
+        }
         self.writer.push(data, &mut self.out).map_err(|e| storage(&e))?;
         self.flush().map_err(|e| storage(&e))
+    }
+
+    /// The checksum that [`Sink::finish`] answers.
+    pub(crate) fn algorithm(&self) -> Algorithm {
+        self.algorithm
     }
 
     /// Bytes of plaintext so far.
@@ -66,7 +77,7 @@ impl Sink {
         let (length, header_digest) = self.writer.finish(&mut self.out)?;
         self.file.write(&self.out)?;
         let checksum = self.hasher.finish();
-        let md5 = self.md5.finalize().into();
+        let md5 = self.md5.map(|md5| md5.finalize().into());
         Ok(Written { file: self.file, length, header_digest, checksum, md5 })
     }
 

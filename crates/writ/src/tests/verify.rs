@@ -1,3 +1,5 @@
+//! Tests of `writ verify` against a synthetic ledger: one harm, one exit code.
+
 use writ_proof::roster::{Change, PersonKey, RosterStatement};
 use writ_proof::statement::Signed;
 
@@ -42,10 +44,11 @@ fn ledger(harm: &Harm) -> Ledger {
     if harm.unanswered.is_some() {
         chain.used(4, 99, None);
     }
-    ledger.frame(
-        vec![],
-        vec![harm.uses_signed_by.map_or_else(|| chain.signed(), |s| chain.batch(s))],
-    );
+    let batch = match harm.uses_signed_by {
+        Some(seed) => chain.batch(seed),
+        None => chain.signed(),
+    };
+    ledger.frame(vec![], vec![batch]);
     let mut items = vec![
         commit(event(10, None), 1, 0, 2),
         commit(event(11, None), 1, 1, 2),

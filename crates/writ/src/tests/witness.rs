@@ -1,3 +1,5 @@
+//! Tests of `writ witness` over real HTTP: each status code, and what is persisted.
+
 use std::io::{Read as _, Write as _};
 
 use writ_model::Timestamp;

@@ -173,7 +173,8 @@ pub(super) async fn copy(
     let _admission = streams.admit(call.caller.account).await.ok_or_else(slow_down)?;
     let mut guard = call.gateway.guard(&call.caller);
     let (blobs, key) = (Arc::clone(&call.gateway.blobs), Arc::clone(&draft.data_key));
-    let begin = move || Sink::begin(&blobs, &key, &header, algorithm, Some(length));
+    let md5 = draft.sse == SseMode::Aes256;
+    let begin = move || Sink::begin(&blobs, &key, &header, algorithm, md5, Some(length));
     let mut sink = task::blocking(begin).await.ok_or_else(internal)?.map_err(|e| storage(&e))?;
     loop {
         if !guard.holds() {

@@ -7,6 +7,7 @@ use writ_aws::ApiError;
 use writ_aws::generated::s3::{PutObjectOutput, PutObjectRequest};
 use writ_model::Env as _;
 
+use crate::format::SseMode;
 use crate::gateway::call::{Call, Outcome};
 use crate::gateway::encryption::Wish;
 use crate::gateway::fault::{
@@ -50,7 +51,8 @@ pub(super) async fn run(call: &Call, body: Incoming) -> Result<Outcome, ApiError
     let algorithm = claims.algorithm.unwrap_or(DEFAULT_ALGORITHM);
     let (header, expected) = (draft.header(call, None, 0), claims.length);
     let (blobs, key) = (Arc::clone(&call.gateway.blobs), Arc::clone(&draft.data_key));
-    let begin = move || Sink::begin(&blobs, &key, &header, algorithm, Some(expected));
+    let md5 = claims.names_md5() || draft.sse == SseMode::Aes256;
+    let begin = move || Sink::begin(&blobs, &key, &header, algorithm, md5, Some(expected));
     let sink = task::blocking(begin).await.ok_or_else(internal)?.map_err(|e| storage(&e))?;
     let written = upload::receive(call, body, Intake::new(claims, sink)).await?;
     drop(admission);
@@ -61,7 +63,7 @@ pub(super) async fn run(call: &Call, body: Incoming) -> Result<Outcome, ApiError
         etag: Some(quoted(&put.entry.etag)),
         checksum_type: Some("FULL_OBJECT".to_owned()),
         server_side_encryption: Some(sse.name().to_owned()),
-        sse_kms_key_id: (sse == crate::format::SseMode::Kms).then(|| key_arn.to_string()),
+        sse_kms_key_id: (sse == SseMode::Kms).then(|| key_arn.to_string()),
         ..PutObjectOutput::default()
     };
     set_checksum!(output, checksum.algorithm().name(), checksum.base64());

@@ -42,7 +42,8 @@ pub(super) async fn run(call: &Call, body: Incoming) -> Result<Outcome, ApiError
     let draft = draft(call, &permit, &bucket, &upload).await?;
     let (header, expected) = (draft.header(call, Some(upload.id), number), claims.length);
     let (blobs, key) = (Arc::clone(&call.gateway.blobs), Arc::clone(&draft.data_key));
-    let begin = move || Sink::begin(&blobs, &key, &header, stored, Some(expected));
+    let md5 = claims.names_md5() || upload.sse == SseMode::Aes256;
+    let begin = move || Sink::begin(&blobs, &key, &header, stored, md5, Some(expected));
     let sink = task::blocking(begin).await.ok_or_else(internal)?.map_err(|e| storage(&e))?;
     let written = upload::receive(call, body, Intake::new(claims, sink)).await?;
     drop(admission);
@@ -92,7 +93,7 @@ pub(super) async fn seal_part(
         (name.clone(), Arc::clone(&draft.data_key), draft.sse, draft.object);
     let mtime = call.gateway.env.now();
     let work = move || -> Result<Part, S3Error> {
-        let sums = part_sums(&written.checksum, &written.md5, sse);
+        let sums = part_sums(&written.checksum, written.md5, sse);
         let sums = seal_sums(&key, &sums_subject(object, number), &sums, &*env)?;
         written.file.seal(&file_name)?;
         let segment = SegmentRef {
@@ -101,7 +102,7 @@ pub(super) async fn seal_part(
             length: written.length,
             header_digest: written.header_digest,
         };
-        Ok(Part { segment, etag: etag(sse, &written.md5, &*env), mtime, sums })
+        Ok(Part { segment, etag: etag(sse, written.md5, &*env), mtime, sums })
     };
     let part = task::blocking(work).await.ok_or_else(internal)?;
     Ok((part.map_err(|e| storage(&e))?, name))
