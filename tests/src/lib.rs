@@ -19,7 +19,9 @@ pub mod database;
 pub mod http;
 pub mod ledger;
 pub mod manifest;
+pub mod keyd;
 pub mod process;
+pub mod search;
 pub mod site;
 pub mod wait;
 
