@@ -61,7 +61,10 @@ impl Searcher {
                 add(hex::encode_upper(window).into_bytes());
             }
             // Base64 of the whole, from its beginning; the last characters depend on the length.
-            needles.push((STANDARD.encode(&secret.bytes).as_bytes()[..20].to_vec(), secret.name.clone()));
+            needles.push((
+                STANDARD.encode(&secret.bytes).as_bytes()[..20].to_vec(),
+                secret.name.clone(),
+            ));
         }
         let escape = |bytes: &[u8]| bytes.iter().map(|b| format!("\\x{b:02x}")).collect::<String>();
         let alternatives: Vec<String> = needles.iter().map(|(bytes, _)| escape(bytes)).collect();
@@ -119,7 +122,8 @@ impl Searcher {
         };
         for line in maps.lines() {
             let Some((from, to)) = readable(line) else { continue };
-            let place = format!("{role} (process {pid}) at {}", line.split_whitespace().last().unwrap());
+            let place =
+                format!("{role} (process {pid}) at {}", line.split_whitespace().last().unwrap());
             let mut at = from;
             while at < to {
                 let length = usize::try_from(to - at).unwrap().min(CHUNK + self.longest);

@@ -49,7 +49,9 @@ fn c01_no_secret_is_anywhere_but_in_its_place() {
     }
     println!(
         "looked for {} secrets in {} MiB of files and of {processes} processes; {} places refused",
-        all.len(), findings.bytes >> 20, findings.refused.len()
+        all.len(),
+        findings.bytes >> 20,
+        findings.refused.len()
     );
     findings.refused.iter().for_each(|place| println!("refused: {place}"));
     assert!(processes >= 5, "only {processes} processes");

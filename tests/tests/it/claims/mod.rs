@@ -27,8 +27,12 @@ fn user<'s>(site: &'s Site, name: &str, policy: Option<&str>) -> Actor<'s> {
     let root = Actor::root(site, Client::Boto, ANN);
     root.ok("iam", "CreateUser", serde_json::json!({"UserName": name}));
     if let Some(policy) = policy {
-        root.ok("iam", "PutUserPolicy", serde_json::json!({
-            "UserName": name, "PolicyName": "p", "PolicyDocument": policy}));
+        root.ok(
+            "iam",
+            "PutUserPolicy",
+            serde_json::json!({
+            "UserName": name, "PolicyName": "p", "PolicyDocument": policy}),
+        );
     }
     let key: Value = root.ok("iam", "CreateAccessKey", serde_json::json!({"UserName": name}));
     root.with(Credentials::of_reply(ANN, &key["AccessKey"]))
