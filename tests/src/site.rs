@@ -236,7 +236,12 @@ impl Site {
 
     /// `writ verify` on the data directory of this site, in the state in which it is.
     pub fn verify(&self) -> Verdict {
-        verify(&self.dir, self.ready["genesis"].as_str().unwrap())
+        verify(&self.dir, self.genesis(), &self.home().join("seen"))
+    }
+
+    /// What the provider hands to a customer out of band.
+    pub fn genesis(&self) -> &str {
+        self.ready["genesis"].as_str().unwrap()
     }
 
     /// A request that is signed in the second of keyd's start is told to sign again: SigV4 dates have
@@ -284,9 +289,10 @@ pub struct Verdict {
     pub text: String,
 }
 
-/// Runs `writ verify` on a directory.
-pub fn verify(dir: &Path, genesis: &str) -> Verdict {
-    run(&["verify", "--data", dir.to_str().unwrap(), "--genesis", genesis])
+/// Runs `writ verify` on a directory; `seen` remembers the last trusted checkpoint.
+pub fn verify(dir: &Path, genesis: &str, seen: &Path) -> Verdict {
+    let (dir, seen) = (dir.to_str().unwrap(), seen.to_str().unwrap());
+    run(&["verify", "--data", dir, "--genesis", genesis, "--state", seen])
 }
 
 /// Runs the binary with these arguments.
