@@ -44,8 +44,6 @@ fn serve(inherited: &mut Inherited, line: &Line, hardening: Vec<(String, String)
         stop.send(()).ok();
     };
     line.listen(|role, _| tracing::error!(role = role.name(), "watch has no such peer"), on_stop)?;
-    let mut facts = vec![("listen".to_owned(), listener.local_addr()?.to_string())];
-    facts.extend(hardening);
     let ready = || {
         if let Err(error) = line.ready(facts) {
             tracing::error!(%error, "the supervisor does not hear");
