@@ -82,6 +82,8 @@ struct Restart {
     order: u64,
     /// The newest record before.
     before: Timestamp,
+    /// When it was recorded.
+    at: Timestamp,
 }
 
 /// Why something that should be there may be absent.
@@ -98,7 +100,7 @@ impl Facts {
     pub(crate) fn record(&mut self, order: u64, leaf: &Leaf, record: &[u8]) -> Result<(), String> {
         self.records += 1;
         if leaf.kind == Kind::Boot {
-            self.restarts.push(Restart { order, before: self.newest });
+            self.restarts.push(Restart { order, before: self.newest, at: leaf.time });
         }
         self.newest = self.newest.max(leaf.time);
         if leaf.kind == Kind::Event {
@@ -149,7 +151,7 @@ impl Facts {
         };
         match &record.what {
             What::Boot(boot) => {
-                self.restarts.push(Restart { order, before: self.newest });
+                self.restarts.push(Restart { order, before: self.newest, at: record.time });
                 self.boots.push((record.boot, boot.clone()));
             }
             What::Use(used) => {
@@ -173,9 +175,15 @@ impl Facts {
     /// recorded right after, or (in a ledger that nobody writes) the end.
     pub(crate) fn excuse(&self, order: u64, time: Timestamp, is_running: bool) -> Option<Excuse> {
         // A frame's use records come before its entries and those of restarts at the same position.
-        let after = self.restarts.partition_point(|restart| restart.order <= order);
-        if let Some(restart) = self.restarts.get(after) {
-            return (restart.before.since(time) <= CRASH_WINDOW).then_some(Excuse::Restart);
+        // keyd sends again what a killed trail did not acknowledge: such a use was made before the
+        // restart and stands after it.
+        let is_before = |restart: &Restart| restart.order > order || time <= restart.at;
+        let mut restarts = self.restarts.iter().filter(|restart| is_before(restart));
+        if restarts.any(|restart| restart.before.since(time) <= CRASH_WINDOW) {
+            return Some(Excuse::Restart);
+        }
+        if self.restarts.iter().any(|restart| restart.order > order) {
+            return None;
         }
         (!is_running && self.newest.since(time) <= CRASH_WINDOW).then_some(Excuse::End)
     }
