@@ -105,11 +105,7 @@ async fn answer(
         return Ok(response(Reply::new(200, "application/json", body)));
     }
     let reply = match read(request, peer).await {
-        Ok(request) => {
-            writ_service::task::guarded("request", async move { pipeline.handle(request).await })
-                .await
-                .unwrap_or_else(|| Reply::new(500, "text/plain", b"internal error\n".to_vec()))
-        }
+        Ok(request) => pipeline.handle(request).await,
         Err(reply) => reply,
     };
     Ok(response(reply))
