@@ -125,6 +125,18 @@ impl Pipeline {
         protocol::encode_error(None, &error, request_id)
     }
 
+    /// Answers a request whose body could not be taken; `head` has none. It counts as a stranger's,
+    /// since a signature covers the body, and is recorded as such.
+    pub async fn unread(&self, head: Request, error: ApiError) -> Reply {
+        let (request_id, event_id) = (Uuid::random(&*self.env), Uuid::random(&*self.env));
+        let Some(home) = self.regions.first() else {
+            return protocol::encode_error(None, &error, request_id);
+        };
+        let arrived = Arrived::read(head, &self.regions, home, request_id, event_id);
+        let refused = arrived.refused(&self.site, None, &error);
+        self.refuse(Some(arrived.service), refused).await
+    }
+
     async fn answer(&self, request: Request, request_id: Uuid) -> Reply {
         let Some(home) = self.regions.first() else {
             let error = ApiError::internal(Service::Sts);
@@ -256,7 +268,20 @@ impl Pipeline {
             }
             Err(error) => (Value::empty(), Err(error)),
         };
-        let records = of_call(&call, &self.site, &input, &result, position.as_ref());
+        self.record(&call, &input, result, position.as_ref()).await
+    }
+
+    /// Makes the change, if there is one, and returns once the call's record is in the ledger.
+    async fn record(
+        &self,
+        call: &Call,
+        input: &Value,
+        result: Result<Outcome, ApiError>,
+        position: Option<&UsePosition>,
+    ) -> Finished {
+        let operation = call.operation;
+        let internal = || ApiError::internal(operation.service);
+        let records = of_call(call, &self.site, input, &result, position);
         let records = records.map_err(|error| {
             tracing::error!(%error, operation = operation.name, "a call cannot be recorded");
             internal()
@@ -264,11 +289,11 @@ impl Pipeline {
         match result {
             Ok(Outcome { changes: Some(changes), reply, audit, sealed }) => {
                 if let Err(Uncommitted { error, nothing_happened }) =
-                    self.commit(&call, changes, records).await
+                    self.commit(call, changes, records).await
                 {
-                    self.note_ahead(&call);
+                    self.note_ahead(call);
                     return match nothing_happened {
-                        true => Err(self.failed(&call, &input, error, position.as_ref()).await),
+                        true => Err(self.failed(call, input, error, position).await),
                         false => Err(error),
                     };
                 }
@@ -276,9 +301,9 @@ impl Pipeline {
             }
             result => {
                 if result.is_err() {
-                    self.note_ahead(&call);
+                    self.note_ahead(call);
                 }
-                self.append(service, records).await?;
+                self.append(operation.service, records).await?;
                 result
             }
         }
