@@ -17,7 +17,7 @@ use writ_store::{Blob, Body, Object, OutboxRecord, Snapshot, Store, Transaction}
 use writ_trail::record::{Call, Category, Identity};
 
 /// The service principal in records of what the platform itself does.
-const PRINCIPAL: &str = "writ.internal";
+pub(super) const PRINCIPAL: &str = "writ.internal";
 
 /// Who acts when the platform does something by itself, and where.
 #[derive(Clone)]
@@ -30,7 +30,7 @@ pub struct Platform {
 
 impl Platform {
     /// The record of something that the platform did for an account.
-    fn record(
+    pub(super) fn record(
         &self,
         account: AccountId,
         event: (&str, &str),
