@@ -24,7 +24,7 @@ use writ_proof::cbor;
 use writ_proof::use_record::{Use, UseBatch, UseRecord, UseResult, What};
 
 use crate::site::binary;
-use crate::wait::until;
+use crate::wait::{next_second, until};
 
 /// The running key module.
 pub struct Keyd {
@@ -85,6 +85,7 @@ impl Keyd {
         let load = Load { descriptors, ended: Vec::new(), last: true, epoch };
         keyd.carried(Role::Front, Command::Load(load));
         keyd.beat();
+        next_second();
         keyd
     }
 

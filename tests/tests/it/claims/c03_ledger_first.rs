@@ -38,6 +38,7 @@ fn calls(site: &Site, round: &str) -> Vec<(String, Result<String, writ_tests::Fa
 /// Every call must fail, with an error that clients try again.
 fn all_refused(site: &Site, round: &str) {
     for (what, result) in calls(site, round) {
+        println!("{round}: {what}: {result:?}");
         let failure = result.expect_err(&format!("{what} was answered without the ledger"));
         let retryable = [
             "ServiceUnavailable",

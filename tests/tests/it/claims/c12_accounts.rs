@@ -39,7 +39,7 @@ fn c12_another_accounts_things_are_out_of_reach() {
         ("iam", "CreateAccessKey", json!({"UserName": "carol"}), "NoSuchEntity"),
         ("iam", "DeleteRole", json!({"RoleName": "admin"}), "NoSuchEntity"),
         ("iam", "GetPolicy", json!({"PolicyArn": policy}), "AccessDenied"),
-        ("sts", "AssumeRole", json!({"RoleArn": role, "RoleSessionName": "x"}), "AccessDenied"),
+        ("sts", "AssumeRole", json!({"RoleArn": role, "RoleSessionName": "night"}), "AccessDenied"),
         ("kms", "DescribeKey", json!({"KeyId": key}), "AccessDeniedException"),
         ("kms", "Encrypt", json!({"KeyId": key, "Plaintext": "AAAA"}), "AccessDeniedException"),
         ("kms", "Decrypt", json!({"CiphertextBlob": blob}), "AccessDeniedException"),
