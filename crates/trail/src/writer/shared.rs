@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use writ_model::Timestamp;
+use writ_model::{Timestamp, Uuid};
 use writ_proof::leaf::UseHead;
 use writ_proof::origin::LogName;
 
@@ -35,6 +35,7 @@ struct State {
     broken_chain: Option<String>,
     last_round: LastRound,
     stopping: bool,
+    keyd_boot: Option<Uuid>,
 }
 
 /// Whether the last checkpoint before an orderly end was made.
@@ -74,6 +75,16 @@ impl Shared {
     pub(crate) fn durable(&self) -> Durable {
         let State { durable, next_seq, use_head, .. } = *self.lock();
         Durable { place: durable, next_seq, use_head }
+    }
+
+    /// keyd has said hello: this is its run now, and every other one is over.
+    pub(crate) fn set_keyd_boot(&self, boot: Uuid) {
+        self.lock().keyd_boot = Some(boot);
+    }
+
+    /// The run of the keyd that said hello last.
+    pub(crate) fn keyd_boot(&self) -> Option<Uuid> {
+        self.lock().keyd_boot
     }
 
     /// Waits `pause`, or until the writer stops or wants its last checkpoint.

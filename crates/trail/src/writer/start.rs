@@ -106,7 +106,7 @@ fn follow(
     positions: Receiver<UsePosition>,
 ) -> Result<Trail, TrailError> {
     let Parts { env, shared, queue, notes, genesis, genesis_hash, sequencer, built, lock } = parts;
-    let keyd = Arc::new(Keyd::new(Arc::clone(&queue)));
+    let keyd = Arc::new(Keyd::new(Arc::clone(&queue), Arc::clone(&shared)));
     let builder = Builder::open(&config.dir, &genesis.site, Arc::clone(&shared), built)?;
     let checkpointer = Checkpointer {
         site: genesis.site.clone(),

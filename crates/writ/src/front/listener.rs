@@ -118,7 +118,7 @@ async fn answer(
     Ok(response(reply))
 }
 
-fn head_of(head: &hyper::http::request::Parts, peer: SocketAddr) -> Request {
+fn head_of(head: &http::request::Parts, peer: SocketAddr) -> Request {
     let headers = head
         .headers
         .iter()

@@ -28,7 +28,7 @@ pub(crate) fn check(facts: &Facts, heads: &Heads, keyd: &PublicKey, is_running: 
     commits(facts, &mut across);
     heads_of_uses(facts, heads, keyd, &mut across);
     boots(facts, &mut across);
-    events(facts, &mut across);
+    events(facts, is_running, &mut across);
     uses(facts, is_running, &mut across);
     forwards(facts, is_running, &mut across);
     across
@@ -98,16 +98,20 @@ fn boots(facts: &Facts, across: &mut Across) {
 }
 
 /// Each event that names a use has it.
-fn events(facts: &Facts, across: &mut Across) {
+fn events(facts: &Facts, is_running: bool, across: &mut Across) {
     for (id, event) in sorted(facts) {
         let Some(position) = &event.position else { continue };
         let place = || format!("event {id} in {}", event.log);
         match facts.link(position) {
-            None => across.add(
-                Code::Uses,
-                place(),
-                "keyd has no record of the use that it names".to_owned(),
-            ),
+            // A crash of keyd and trail together takes the end of a run's chain; where the chain goes on
+            // or has another record there, nothing excuses it.
+            None => {
+                let what = "keyd has no record of the use that it names";
+                let last = facts.last_of(position.boot).filter(|(seq, _)| *seq < position.seq);
+                let excuse =
+                    last.and_then(|(_, link)| facts.excuse(link.order, event.time, is_running));
+                across.absent(excuse, Code::Uses, place(), what);
+            }
             Some(link) if !event.shared && link.event.is_some_and(|told| told != id) => {
                 across.add(
                     Code::Uses,

@@ -171,6 +171,12 @@ impl Facts {
         link.filter(|link| link.hash == position.hash)
     }
 
+    /// The last record of a run of keyd.
+    pub(crate) fn last_of(&self, boot: Uuid) -> Option<(u64, &Link)> {
+        let of_boot = self.chain.iter().filter(|((run, _), _)| *run == boot);
+        of_boot.map(|((_, seq), link)| (*seq, link)).max_by_key(|(seq, _)| *seq)
+    }
+
     /// Why what should have followed something at `order` and `time` may be absent: a restart that is
     /// recorded right after, or (in a ledger that nobody writes) the end.
     pub(crate) fn excuse(&self, order: u64, time: Timestamp, is_running: bool) -> Option<Excuse> {
