@@ -140,7 +140,9 @@ impl Call {
     /// Has keyd use keys for this call.
     pub async fn use_keys(&self, permit: &Permit, mut ask: Use) -> Result<Used, ApiError> {
         ask.handle = self.handle;
-        ask.delegated = permit.pairs().iter().any(|pair| pair.basis == Basis::Delegated);
+        // GenerateRandom has no key policy: the identity policies alone decided.
+        let by_identity = |basis| matches!(basis, Basis::Delegated | Basis::Identity);
+        ask.delegated = permit.pairs().iter().any(|pair| by_identity(pair.basis));
         match self.ask(Command::Use(Box::new(ask))).await? {
             Reply::Used(used) => Ok(*used),
             _ => Err(ApiError::internal(self.operation.service)),

@@ -379,7 +379,7 @@ fn uses_stop_when_trail_or_the_revocation_feed_stops() {
 }
 
 #[test]
-fn repeated_signature_is_admitted_eight_times() {
+fn repeated_signature_is_admitted_up_to_the_limit() {
     let (site, root, key) = setup();
     let body = json!({ "KeyId": key.id, "Plaintext": "AAAA" });
     let once = site.kms(&root, "Encrypt", &body);
@@ -398,7 +398,7 @@ fn repeated_signature_is_admitted_eight_times() {
         event_id: once.event_id,
         region: region(),
     };
-    for n in 0..8 {
+    for n in 0..crate::limits::ADMISSIONS_PER_SIGNATURE {
         assert_eq!(code(site.use_keys(again(), &[&key], true)), "ok", "{n}");
     }
     assert_eq!(code(site.use_keys(again(), &[&key], true)), "ServiceUnavailable");

@@ -120,7 +120,7 @@ fn transaction(
     let parameters = [("accountId", account.to_string())];
     let event = (PRINCIPAL, "CreateAccount");
     let record =
-        platform.record(account, event, &parameters, request_id, credential.position.clone())?;
+        platform.record(account, event, &parameters, request_id, credential.position)?;
     let now = SystemEnv.now();
     let key = AccessKey {
         id: credential.access_key_id.clone(),
@@ -213,7 +213,7 @@ pub async fn destroy_due(keyd: &KeydClient, store: &Store, platform: &Platform) 
         let request_id = Uuid::random(&SystemEnv);
         let parameters = [("keyId", descriptor.arn.to_string())];
         let event = ("kms.amazonaws.com", "DeleteKey");
-        let position = sealed.position.clone();
+        let position = sealed.position;
         let record =
             platform.record(descriptor.account, event, &parameters, request_id, position)?;
         let transaction = Transaction::new(PRINCIPAL, request_id, record)

@@ -151,11 +151,13 @@ fn uses(facts: &Facts, is_running: bool, across: &mut Across) {
 /// Each forwarded event has the event of the customer's own request, and keyd says the same of it. A
 /// service records its call when it completes, so the parent may come later than what it caused.
 fn forwards(facts: &Facts, is_running: bool, across: &mut Across) {
-    let mut transactions: BTreeMap<&str, Option<Hash>> = BTreeMap::new();
+    // A transaction is one signature; requests that are equal within a second have the same, and each
+    // is a parent of its own.
+    let mut transactions: BTreeMap<&str, Hash> = BTreeMap::new();
     for forward in &facts.forwards {
         let Some(event) = facts.events.get(&forward.event) else { continue };
         let place = format!("event {} in {}", forward.event, event.log);
-        let (Some(parent), Some(_)) = (forward.parent, forward.signature) else {
+        let (Some(parent), Some(signature)) = (forward.parent, forward.signature) else {
             across.add(
                 Code::Forward,
                 place,
@@ -163,8 +165,6 @@ fn forwards(facts: &Facts, is_running: bool, across: &mut Across) {
             );
             continue;
         };
-        // A signature that a client sent twice within its second is one transaction with two parents.
-        let signature = forward.signature;
         if *transactions.entry(&forward.transaction).or_insert(signature) != signature {
             let what = format!("transaction {} has two signatures", forward.transaction);
             across.add(Code::Forward, place.clone(), what);
