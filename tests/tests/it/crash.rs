@@ -1,1 +1,109 @@
-//! Placeholder.
+//! Crashes under load: what was acknowledged is there and recorded, and `writ verify` is clean.
+
+mod load;
+mod power;
+
+use std::collections::BTreeSet;
+
+use writ_tests::site::ANN;
+use writ_tests::{Options, Site, process, until};
+
+use load::{Diary, Load};
+
+/// Processes that are killed, in turn.
+const ROLES: [&str; 6] = ["trail", "keyd", "front", "s3", "watch", "supervisor"];
+
+/// The named places in the code where a process may end.
+const CRASH_POINTS: [&str; 9] = [
+    "store.before_commit",
+    "store.after_commit",
+    "store.before_publish",
+    "trail.before_write",
+    "trail.after_write",
+    "trail.after_fsync",
+    "trail.before_ack",
+    "trail.before_tiles",
+    "trail.before_checkpoint",
+];
+
+/// How many rounds: `WRIT_TEST_CRASH_ROUNDS`, or one for each role.
+fn rounds() -> usize {
+    let rounds = std::env::var("WRIT_TEST_CRASH_ROUNDS").ok();
+    rounds.map_or(ROLES.len(), |text| text.parse().unwrap())
+}
+
+fn options(failpoints: &str) -> Options {
+    Options {
+        accounts: vec![ANN.to_owned()],
+        failpoints: failpoints.to_owned(),
+        ..Options::default()
+    }
+}
+
+/// Goal: no acknowledged change is lost or unrecorded, whichever process is killed when. Method: at
+/// least 50 operations in flight; intents and acknowledgements are fsynced outside the data directory;
+/// a process is killed at a random time; then everything that was acknowledged must be there.
+#[test]
+fn crash_rounds() {
+    let mut site = Site::with(options(""));
+    let diary = Diary::create(&site.home().join("diary"));
+    let mut in_flight = Vec::new();
+    for round in 0..rounds() {
+        let role = ROLES[round % ROLES.len()];
+        let load = Load::begin(&site, &diary, round);
+        in_flight.push(load.wait_until_busy());
+        load.run_for_random_time();
+        if role == "supervisor" {
+            site.kill_all();
+            load.end();
+            site.start_again("").unwrap_or_else(|failure| panic!("{}", failure.log));
+        } else {
+            let pid = site.kill(role);
+            until("the process to be gone", || (!process::lives(pid)).then_some(()));
+            load.run_for_random_time();
+            load.end();
+        }
+        site.wait_until_served();
+        diary.check(&site);
+    }
+    let (intents, acknowledged) = diary.counts();
+    println!(
+        "{} rounds, {intents} intents, {acknowledged} acknowledged, at least {} in flight at a kill",
+        rounds(),
+        in_flight.iter().min().unwrap()
+    );
+    assert!(site.stop().success());
+    let verdict = site.verify();
+    assert_eq!(verdict.code, 0, "{}", verdict.text);
+}
+
+/// Each named crash point once: the process aborts there under load, and the site recovers from it.
+#[test]
+fn crash_points() {
+    let mut site = Site::with(options(""));
+    let diary = Diary::create(&site.home().join("diary"));
+    let mut hit = BTreeSet::new();
+    for (round, point) in CRASH_POINTS.into_iter().enumerate() {
+        assert!(site.stop().success());
+        // The first passes belong to the start itself.
+        site.start_again(&format!("{point}:40"))
+            .unwrap_or_else(|failure| panic!("{}", failure.log));
+        let role = if point.starts_with("store.") { "front" } else { "trail" };
+        let before = site.pid(role);
+        let load = Load::begin(&site, &diary, 1000 + round);
+        until(&format!("{point} to be hit"), || (!process::lives(before)).then_some(()));
+        hit.insert(point);
+        load.end();
+        // A restarted process counts its passes anew, so it must go without the failpoint.
+        site.kill_all();
+        site.start_again("").unwrap_or_else(|failure| panic!("{point}: {}", failure.log));
+        site.wait_until_served();
+        diary.check(&site);
+    }
+    let (intents, acknowledged) = diary.counts();
+    println!("{} crash points, {intents} intents, {acknowledged} acknowledged", hit.len());
+    assert_eq!(hit.len(), CRASH_POINTS.len());
+    assert!(site.stop().success());
+    let verdict = site.verify();
+    assert_eq!(verdict.code, 0, "{}", verdict.text);
+}

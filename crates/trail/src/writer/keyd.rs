@@ -13,6 +13,17 @@ use super::queue::{Job, Queue};
 use super::shared::Shared;
 use crate::error::TrailError;
 
+/// Whoever says hello is sent everything that is not acknowledged.
+const HELLO: Command = Command::Hello(Hello { protocol: PROTOCOL, x25519: None });
+
+/// What the sequencer has to say to keyd.
+pub(crate) enum Word {
+    /// Records up to this one are durable.
+    Durable(UsePosition),
+    /// Records were turned away, on a full disk for example: keyd shall send what is not durable again.
+    SendAgain,
+}
+
 /// The connection, which a restart of keyd renews.
 pub(crate) struct Keyd {
     client: Mutex<Option<Client<Command, Answer>>>,
@@ -40,8 +51,7 @@ impl Keyd {
             slot.clone()
         };
         if let Some(client) = client {
-            let hello = Command::Hello(Hello { protocol: PROTOCOL, x25519: None });
-            if let Answer::Carried(Reply::Hello(reply)) = client.call_blocking(&hello)? {
+            if let Answer::Carried(Reply::Hello(reply)) = client.call_blocking(&HELLO)? {
                 self.shared.set_keyd_boot(reply.boot);
             }
         }
@@ -59,15 +69,22 @@ impl Keyd {
     }
 
     /// Acknowledges what is durable, the newest position only, until the sequencer ends.
-    pub(crate) fn acknowledge(&self, positions: &Receiver<UsePosition>) {
-        while let Ok(mut position) = positions.recv() {
-            while let Ok(newer) = positions.try_recv() {
-                position = newer;
+    pub(crate) fn acknowledge(&self, words: &Receiver<Word>) {
+        while let Ok(first) = words.recv() {
+            let (mut newest, mut again) = (None, false);
+            for word in std::iter::once(first).chain(words.try_iter()) {
+                match word {
+                    Word::Durable(position) => newest = Some(position),
+                    Word::SendAgain => again = true,
+                }
             }
-            let ack = Command::Ack(Ack { boot: position.boot, seq: position.seq });
-            if let Err(error) = self.call(&ack) {
-                // A keyd that is being restarted begins a new chain; it needs no old acknowledgement.
-                tracing::warn!(%error, "keyd did not take an acknowledgement");
+            let ack = newest.map(|UsePosition { boot, seq, .. }| Command::Ack(Ack { boot, seq }));
+            let hello = again.then_some(HELLO);
+            for command in ack.into_iter().chain(hello) {
+                if let Err(error) = self.call(&command) {
+                    // A keyd that is being restarted begins a new chain; it needs nothing of the old.
+                    tracing::warn!(%error, "keyd did not take an acknowledgement");
+                }
             }
         }
     }

@@ -9,6 +9,7 @@ use writ_proof::append::{AppendRefusal, AppendReply, Position};
 use writ_proof::ed25519::PublicKey;
 use writ_proof::use_record::UsePosition;
 
+use super::keyd::Word;
 use super::ledger::{Ledger, Stage, Standing};
 use super::queue::{Answer, Append, Job, Queue, Taken};
 use super::shared::Shared;
@@ -37,9 +38,11 @@ pub(crate) struct Sequencer {
     pub(crate) env: Arc<dyn Env>,
     pub(crate) use_key: PublicKey,
     pub(crate) reserve_bytes: u64,
-    /// The last durable position of keyd's chain, for whoever acknowledges it.
-    pub(crate) acks: Sender<UsePosition>,
+    /// To whoever tells keyd what is durable.
+    pub(crate) acks: Sender<Word>,
     held: Vec<Held>,
+    /// Since when keyd's records have been turned away, and keyd was last asked for them again.
+    missing: Option<Duration>,
 }
 
 impl Sequencer {
@@ -52,10 +55,11 @@ impl Sequencer {
         env: Arc<dyn Env>,
         use_key: PublicKey,
         reserve_bytes: u64,
-        acks: Sender<UsePosition>,
+        acks: Sender<Word>,
     ) -> Sequencer {
         let held = Vec::new();
-        Sequencer { wal, ledger, shared, queue, env, use_key, reserve_bytes, acks, held }
+        let missing = None;
+        Sequencer { wal, ledger, shared, queue, env, use_key, reserve_bytes, acks, held, missing }
     }
 
     /// Works until the queue is closed, or until nobody knows what is on the disk.
@@ -71,6 +75,7 @@ impl Sequencer {
                 Taken::Closed => break Ok(()),
             }
             self.release();
+            self.ask_again();
         };
         if let Err(error) = &result {
             tracing::error!(%error, "the ledger is closed for good; nothing more is acknowledged");
@@ -88,7 +93,9 @@ impl Sequencer {
     }
 
     fn batch(&mut self, jobs: Vec<Job>) -> Result<(), TrailError> {
+        let has_uses = jobs.iter().any(|job| matches!(job, Job::Uses(_)));
         if self.is_below_reserve() {
+            self.note_missing(has_uses);
             refuse(jobs);
             return Ok(());
         }
@@ -106,10 +113,15 @@ impl Sequencer {
                 }
                 Job::Uses(batch) => {
                     let (boot, first) = (batch.boot, batch.first_seq);
-                    if let Err(error) = stage.uses(batch, &self.use_key) {
-                        // Not acknowledged, so keyd stops within a second; it fails closed.
-                        tracing::error!(%boot, first, %error, "keyd's records do not chain");
-                        self.shared.note_broken_chain(&error.to_string());
+                    match stage.uses(batch, &self.use_key) {
+                        Ok(()) => self.missing = None,
+                        // Those before them were turned away, and will come again.
+                        Err(_) if self.missing.is_some() => {}
+                        Err(error) => {
+                            // Not acknowledged, so keyd stops within a second; it fails closed.
+                            tracing::error!(%boot, first, %error, "keyd's records do not chain");
+                            self.shared.note_broken_chain(&error.to_string());
+                        }
                     }
                 }
             }
@@ -121,6 +133,7 @@ impl Sequencer {
                 Ok(()) => {}
                 Err(AppendFault::Undone(error)) => {
                     tracing::error!(%error, "a batch could not be written; it was taken back");
+                    self.note_missing(has_uses);
                     refuse_all(answers);
                     return Ok(());
                 }
@@ -134,11 +147,11 @@ impl Sequencer {
             failpoint::hit("trail.before_ack");
             if let Some(position) = uses {
                 // Nobody may be listening: keyd is being restarted.
-                self.acks.send(position).ok();
+                self.acks.send(Word::Durable(position)).ok();
             }
         } else if let Some(head) = self.ledger.use_head() {
             // A batch that was sent again is durable already; its sender waits to hear that.
-            self.acks.send(head.position).ok();
+            self.acks.send(Word::Durable(head.position)).ok();
         }
         for (positions, reply, answer) in answers {
             self.answer(positions, reply, answer);
@@ -197,6 +210,22 @@ impl Sequencer {
         }
         let held = std::mem::take(&mut self.held);
         self.held = held.into_iter().filter_map(|held| self.settle(held)).collect();
+    }
+
+    fn note_missing(&mut self, has_uses: bool) {
+        if has_uses && self.missing.is_none() {
+            self.missing = Some(self.env.monotonic());
+        }
+    }
+
+    /// Has keyd send again what was turned away, once there is room: it would wait for ever.
+    fn ask_again(&mut self) {
+        let now = self.env.monotonic();
+        let due = self.missing.is_some_and(|asked| now.saturating_sub(asked) >= PATIENCE);
+        if due && !self.is_below_reserve() {
+            self.missing = Some(now);
+            self.acks.send(Word::SendAgain).ok();
+        }
     }
 
     fn is_below_reserve(&self) -> bool {

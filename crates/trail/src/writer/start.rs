@@ -15,9 +15,8 @@ use writ_proof::leaf::Kind;
 use writ_proof::origin::{LogName, Origin};
 use writ_proof::roster::Genesis;
 use writ_proof::statement::Signed;
-use writ_proof::use_record::UsePosition;
 
-use super::keyd::Keyd;
+use super::keyd::{Keyd, Word};
 use super::ledger::Ledger;
 use super::peers::{Peers, Question};
 use super::queue::Queue;
@@ -103,7 +102,7 @@ struct Parts {
 fn follow(
     config: TrailConfig,
     parts: Parts,
-    positions: Receiver<UsePosition>,
+    positions: Receiver<Word>,
 ) -> Result<Trail, TrailError> {
     let Parts { env, shared, queue, notes, genesis, genesis_hash, sequencer, built, lock } = parts;
     let keyd = Arc::new(Keyd::new(Arc::clone(&queue), Arc::clone(&shared)));

@@ -14,8 +14,9 @@ use anyhow::{Context as _, Result};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
 
-/// Has glibc fill freed memory with a byte (mallopt(3), `M_PERTURB`). Another C library ignores it.
-const WIPE_FREED: &str = "glibc.malloc.perturb=255";
+/// Has glibc fill freed memory with a byte (mallopt(3), `M_PERTURB`), also what its caches of each
+/// thread would keep as it is. Another C library ignores it.
+const WIPE_FREED: &str = "glibc.malloc.perturb=255:glibc.malloc.tcache_count=0";
 
 /// What a child starts with.
 pub struct Start {

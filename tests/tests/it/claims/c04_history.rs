@@ -57,7 +57,8 @@ impl History {
 
 /// Waits until a signed and cosigned checkpoint covers everything that happened so far.
 fn covered(site: &Site, root: &Actor<'_>, seen: &Path) {
-    let last = root.clients.call(Client::Boto, &root.who, ("iam", "ListUsers"), &json!({})).unwrap();
+    let last =
+        root.clients.call(Client::Boto, &root.who, ("iam", "ListUsers"), &json!({})).unwrap();
     let last = last["ResponseMetadata"]["RequestId"].as_str().unwrap().to_owned();
     site.ledger().of_request(&last);
     let records = site.ledger().events().len();

@@ -61,7 +61,7 @@ fn c12_another_accounts_things_are_out_of_reach() {
             "kms",
             "CreateAlias",
             json!({"AliasName": "alias/x", "TargetKeyId": key}),
-            "AccessDeniedException",
+            "NotFoundException",
         ),
         ("s3", "GetObject", json!({"Bucket": "anns", "Key": "k"}), "AccessDenied"),
         ("s3", "PutObject", json!({"Bucket": "anns", "Key": "k", "Body": "AAAA"}), "AccessDenied"),
