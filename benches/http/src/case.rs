@@ -26,6 +26,10 @@ const SMALL_NAMES: usize = 100;
 const LARGE_NAMES: usize = 4;
 /// Requests before the first round that nobody counts, as a share of a round.
 const WARM_UP: f64 = 0.2;
+/// A service that says "come back later" before the first round is asked again after this.
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
+/// How often it is asked again.
+const RETRIES_MAX: u32 = 25;
 /// What an SDK says of itself.
 const USER_AGENT: &str = "aws-cli/2.31 md/Botocore#1.44 ua/2.1 os/linux md/arch#x86_64 lang/python";
 
@@ -128,7 +132,14 @@ fn object(method: &'static str, name: &str, body: &Body) -> Request {
 }
 
 fn once(address: SocketAddr, who: &Credentials, request: &Request) -> Result<Vec<u8>> {
-    let reply = Connection::open(address)?.call(who, request, true)?;
+    let mut reply = Connection::open(address)?.call(who, request, true)?;
+    for _ in 0..RETRIES_MAX {
+        if reply.status != 503 {
+            break;
+        }
+        std::thread::sleep(RETRY_PAUSE);
+        reply = Connection::open(address)?.call(who, request, true)?;
+    }
     if reply.status != 200 {
         let text = String::from_utf8_lossy(&reply.body);
         bail!("{} {}: {} {text}", request.method, request.path, reply.status);
@@ -180,12 +191,7 @@ pub(crate) fn all<'a>(world: &'a World<'a>) -> Vec<Case<'a>> {
             600,
             Box::new(move |n| world.put(&small(n), &world.small)),
         ),
-        object(
-            "s3 get of 1 KiB, 16 connections",
-            16,
-            600,
-            Box::new(move |n| get(&small(n))),
-        ),
+        object("s3 get of 1 KiB, 16 connections", 16, 600, Box::new(move |n| get(&small(n)))),
         object(
             "s3 put of 64 MiB, 2 connections",
             2,
@@ -217,7 +223,12 @@ pub(crate) struct Measured {
 }
 
 /// Runs a case: a warm-up of both, then rounds in turns.
-pub(crate) fn run(case: &Case<'_>, world: &World<'_>, rounds: usize, scale: f64) -> Result<Measured> {
+pub(crate) fn run(
+    case: &Case<'_>,
+    world: &World<'_>,
+    rounds: usize,
+    scale: f64,
+) -> Result<Measured> {
     let (site, plain) = (world.site, world.plain);
     let requests = ((case.requests as f64 * scale) as usize).max(case.connections);
     let address = if case.is_object { site.s3 } else { site.api };

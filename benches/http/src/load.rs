@@ -43,7 +43,6 @@ pub(crate) struct Reply {
     pub(crate) status: u16,
     /// Empty where only its length was asked for.
     pub(crate) body: Vec<u8>,
-    pub(crate) bytes: u64,
 }
 
 /// One kept-alive connection.
@@ -61,7 +60,12 @@ impl Connection {
     }
 
     /// Signs, sends, and reads the reply; its body is kept if `keep`.
-    pub(crate) fn call(&mut self, who: &Credentials, request: &Request, keep: bool) -> Result<Reply> {
+    pub(crate) fn call(
+        &mut self,
+        who: &Credentials,
+        request: &Request,
+        keep: bool,
+    ) -> Result<Reply> {
         let head = head(who, request, self.address)?;
         let stream = self.stream.get_mut();
         if request.body.len() <= READ_BYTES {
@@ -97,13 +101,13 @@ impl Connection {
         if keep || status >= 300 {
             let mut kept = Vec::new();
             body.read_to_end(&mut kept)?;
-            return Ok(Reply { status, bytes: kept.len() as u64, body: kept });
+            return Ok(Reply { status, body: kept });
         }
         let bytes = std::io::copy(&mut body, &mut std::io::sink())?;
         if bytes != length {
             bail!("the reply ended after {bytes} of {length} bytes");
         }
-        Ok(Reply { status, bytes, body: Vec::new() })
+        Ok(Reply { status, body: Vec::new() })
     }
 }
 
@@ -117,7 +121,8 @@ fn head(who: &Credentials, request: &Request, address: SocketAddr) -> Result<Vec
     add("host", &address.to_string());
     add("amz-sdk-invocation-id", &id);
     add("content-length", &request.body.len().to_string());
-    let raw = RawRequest { method: request.method, path: &request.path, query: "", headers: &headers };
+    let raw =
+        RawRequest { method: request.method, path: &request.path, query: "", headers: &headers };
     let payload = match &request.sha256 {
         Some(digest) => Payload::Declared(digest),
         None => Payload::Body(&request.body),

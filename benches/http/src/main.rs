@@ -19,7 +19,9 @@ use clap::Parser;
 
 /// Drives `writ up` and a plain server in turns; prints a table of CPU time a request.
 #[derive(Parser)]
-#[command(after_help = "Example:\n  writ-http-bench --writ target/release/writ --only kms --rounds 3")]
+#[command(
+    after_help = "Example:\n  writ-http-bench --writ target/release/writ --only kms --rounds 3"
+)]
 struct Arguments {
     /// The binary under test, a release build.
     #[arg(long, value_name = "FILE", required_unless_present = "serve")]

@@ -39,7 +39,9 @@ pub(crate) fn progress(measured: Option<&Measured>) {
 
 /// Prints the tables.
 pub(crate) fn print(results: &[Measured]) {
-    println!("| case | server CPU a request: plain | writ | ratio (least..most) | front | keyd | trail | s3 | watch, supervisor |");
+    println!(
+        "| case | server CPU a request: plain | writ | ratio (least..most) | front | keyd | trail | s3 | watch, supervisor |"
+    );
     println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|");
     for measured in results {
         let plain = median(measured.plain.iter().map(|r| of(r, &["plain"])));
@@ -63,7 +65,9 @@ pub(crate) fn print(results: &[Measured]) {
             role(&["watch", "supervisor"]),
         );
     }
-    println!("\n| case | requests/s: plain | writ | ratio | p50: plain | writ | p99: plain | writ |");
+    println!(
+        "\n| case | requests/s: plain | writ | ratio | p50: plain | writ | p99: plain | writ |"
+    );
     println!("|---|--:|--:|--:|--:|--:|--:|--:|");
     for measured in results {
         let at = |rounds: &[Round], share: f64| {
