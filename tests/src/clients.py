@@ -40,12 +40,14 @@ def model(service, operation):
 
 
 def client(request):
-    key = json.dumps([request["service"], request["profile"], request.get("credentials")])
+    presigns = "presign" in request
+    key = json.dumps([request["service"], request["profile"], request.get("credentials"), presigns])
     if key not in SESSIONS:
         session = boto3.Session(profile_name=request["profile"])
         given = request.get("credentials") or {}
+        # boto3 would presign with version 2 for us-east-1, which only the oldest regions of AWS take.
         config = botocore.config.Config(
-            retries={"total_max_attempts": 1}, parameter_validation=request.get("validate", True)
+            retries={"total_max_attempts": 1}, signature_version="s3v4" if presigns else None
         )
         SESSIONS[key] = session.client(
             request["service"],

@@ -46,7 +46,9 @@ pub fn read(dir: &Path) -> Vec<Stored> {
     let mut statement = connection.prepare("SELECT account, kind, id, body FROM object").unwrap();
     let rows = statement.query_map([], |row| {
         let body: String = row.get(3)?;
-        let body = serde_json::from_str(&body).unwrap();
+        // `{"v": version, "body": …}`.
+        let mut body: Value = serde_json::from_str(&body).unwrap();
+        let body = body["body"].take();
         Ok(Stored { account: row.get(0)?, kind: row.get(1)?, id: row.get(2)?, body })
     });
     rows.unwrap().map(Result::unwrap).collect()

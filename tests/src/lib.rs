@@ -17,9 +17,11 @@
 pub mod clients;
 pub mod database;
 pub mod http;
+pub mod keyd;
 pub mod ledger;
 pub mod manifest;
 pub mod process;
+pub mod search;
 pub mod site;
 pub mod wait;
 

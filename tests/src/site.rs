@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -15,7 +15,7 @@ use crate::clients::{Clients, Credentials};
 use crate::http::Http;
 use crate::ledger::Ledger;
 use crate::process::{self, Process};
-use crate::wait::{PATIENCE, until, within};
+use crate::wait::{PATIENCE, next_second, until, within};
 
 /// The account that most tests use.
 pub const ANN: &str = "111111111111";
@@ -113,7 +113,7 @@ impl Site {
         let (supervisor, ready) = launch(&dir, &log, &options)?;
         let clients = OnceLock::new();
         let site = Site { supervisor, dir, log, options, ready, clients, home: Some(home) };
-        site.wait_for_next_second();
+        next_second();
         Ok(site)
     }
 
@@ -190,8 +190,16 @@ impl Site {
     pub fn wait_until_served(&self) {
         let (http, root) = (self.http("sts"), self.root(&self.options.accounts[0]));
         let mut last = String::new();
+        let kms = self.http("kms");
         let served = within(PATIENCE, || {
             let reply = http.query(&root, "Action=GetCallerIdentity&Version=2011-06-15").ok()?;
+            last = reply.text();
+            if reply.status != 200 {
+                return None;
+            }
+            // A use needs keyd's own records to flow as well.
+            let random = serde_json::json!({"NumberOfBytes": 1});
+            let reply = kms.json(&root, "TrentService.GenerateRandom", &random).ok()?;
             last = reply.text();
             (reply.status == 200).then_some(())
         });
@@ -230,21 +238,18 @@ impl Site {
         let (supervisor, ready) = launch(&self.dir, &self.log, &self.options)?;
         (self.supervisor, self.ready) = (supervisor, ready);
         self.clients = OnceLock::new();
-        self.wait_for_next_second();
+        next_second();
         Ok(())
     }
 
     /// `writ verify` on the data directory of this site, in the state in which it is.
     pub fn verify(&self) -> Verdict {
-        verify(&self.dir, self.ready["genesis"].as_str().unwrap())
+        verify(&self.dir, self.genesis(), &self.home().join("seen"))
     }
 
-    /// A request that is signed in the second of keyd's start is told to sign again: SigV4 dates have
-    /// no fractions, and keyd takes nothing from before its start.
-    fn wait_for_next_second(&self) {
-        let second = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap().as_secs();
-        let started = second(SystemTime::now());
-        until("the next second", || (second(SystemTime::now()) > started).then_some(()));
+    /// What the provider hands to a customer out of band.
+    pub fn genesis(&self) -> &str {
+        self.ready["genesis"].as_str().unwrap()
     }
 }
 
@@ -284,9 +289,10 @@ pub struct Verdict {
     pub text: String,
 }
 
-/// Runs `writ verify` on a directory.
-pub fn verify(dir: &Path, genesis: &str) -> Verdict {
-    run(&["verify", "--data", dir.to_str().unwrap(), "--genesis", genesis])
+/// Runs `writ verify` on a directory; `seen` remembers the last trusted checkpoint.
+pub fn verify(dir: &Path, genesis: &str, seen: &Path) -> Verdict {
+    let (dir, seen) = (dir.to_str().unwrap(), seen.to_str().unwrap());
+    run(&["verify", "--data", dir, "--genesis", genesis, "--state", seen])
 }
 
 /// Runs the binary with these arguments.

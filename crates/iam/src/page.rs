@@ -80,6 +80,7 @@ mod tests {
             assert_eq!(page.is_truncated, Some(page.marker.is_some()));
             seen.extend(page.items);
             pages += 1;
+            assert!(pages <= names.len() + 1, "pages do not end");
             marker = page.marker;
             if marker.is_none() {
                 return (seen, pages);

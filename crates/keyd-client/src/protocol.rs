@@ -402,7 +402,7 @@ cbor_map!(Seal {
     1: handle, 2: opt current, 3: opt new_id, 4: opt key_policy, 5: tokens, 6: opt default_policy,
 });
 
-/// What a mutation sealed.
+/// What a mutation sealed; in the answer to `Load`, the newest of what front holds an old revision of.
 pub struct Sealed {
     /// New sealed descriptors, in the order of the changes.
     pub descriptors: Vec<Vec<u8>>,
@@ -410,8 +410,11 @@ pub struct Sealed {
     pub tokens: Vec<Vec<u8>>,
     /// keyd's record of the change.
     pub position: Option<UsePosition>,
+    /// In the answer to `Load` alone: the text of each key's policy, in the order of those
+    /// descriptors that are keys', since a descriptor holds only its digest.
+    pub policies: Vec<String>,
 }
-cbor_map!(Sealed { 1: descriptors, 2: tokens, 3: opt position });
+cbor_map!(Sealed { 1: descriptors, 2: tokens, 3: opt position, 4: policies });
 
 /// A request that a service makes on a customer's behalf.
 pub struct Present {

@@ -233,6 +233,29 @@ impl Catalogue {
         true
     }
 
+    /// Ends what was sealed as new and never stored, so that its name can be used again. A key needs
+    /// nothing: its id is never drawn twice, and its tokens are nowhere.
+    pub(crate) fn end_unstored(&mut self, descriptor: &Descriptor) {
+        let (id, arn) = match fact(descriptor) {
+            Fact::Alias(Some(_)) => {
+                if let Some(entry) = self.entries.get_mut(&descriptor.id()) {
+                    entry.fact = Fact::Alias(None);
+                }
+                return;
+            }
+            Fact::Principal(principal) if principal.live => match descriptor {
+                Descriptor::Role(d) => (d.unique_id.clone(), principal.arn),
+                Descriptor::User(d) => (d.unique_id.clone(), principal.arn),
+                _ => return,
+            },
+            _ => return,
+        };
+        if self.unique_id(&arn) == Some(&id) {
+            self.by_arn.remove(arn.as_str());
+        }
+        self.ended_principals.insert(id);
+    }
+
     /// Whether what signed is still good now: its key, its principal and its session.
     pub(crate) fn is_live(&self, caller: &Caller, now: Timestamp) -> bool {
         let issued = caller.session.as_ref().map(|s| s.issued);

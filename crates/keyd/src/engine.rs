@@ -280,6 +280,9 @@ impl Engine {
             Some(ours) => ours,
             None => None,
         };
+        if role == Role::Front {
+            self.unconfirmed().begin_load();
+        }
         if role == Role::Trail {
             self.records.restart_stream(&self.signing.use_records);
         }
@@ -288,14 +291,16 @@ impl Engine {
     }
 
     /// An old descriptor is skipped, not an error: a restarted front may hold what it could not
-    /// replace any more. Uses of it are refused; the answer to the
-    /// last batch gives the newest of what it lost.
+    /// replace any more. Uses of it are refused; the answer to the last batch gives the newest of
+    /// what it lost. What was created in this run and is not among what front holds was never
+    /// stored: it ends, and its name is free again.
     fn load(&self, load: Load) -> Result<Reply, Refusal> {
         let mut catalogue = self.catalogue_mut();
         for sealed in &load.descriptors {
             let opened = seal::open(&self.domain, sealed);
             let opened =
                 opened.ok_or_else(|| forbidden("a loaded descriptor is not sealed here"))?;
+            self.unconfirmed().shown(opened.descriptor.id());
             match catalogue.admit(&opened) {
                 Err(Stale::Full) => return Err(unavailable("the catalogue is full")),
                 Err(Stale::Old | Stale::Unknown) => {
@@ -308,7 +313,15 @@ impl Engine {
             catalogue.end(end);
         }
         catalogue.loaded |= load.last;
-        let lost = if load.last { self.unconfirmed().take_lost() } else { None };
+        if !load.last {
+            return Ok(Reply::Done);
+        }
+        for sealed in self.unconfirmed().take_missing() {
+            if let Some(opened) = seal::open(&self.domain, &sealed) {
+                catalogue.end_unstored(&opened.descriptor);
+            }
+        }
+        let lost = self.unconfirmed().take_lost();
         Ok(lost.map_or(Reply::Done, Reply::Sealed))
     }
 

@@ -33,6 +33,8 @@ pub const BACKING_KEYS_PER_KEY_MAX: usize = 1024;
 pub const CATALOGUE_MAX: usize = 4_000_000;
 /// Sealed things that are kept in case front could not store them.
 pub const UNCONFIRMED_MAX: usize = 4096;
+/// Lost things that one answer to a load gives back; front loads again until none come.
+pub const LOST_MAX: usize = 64;
 /// Things that have ended and are remembered.
 pub const ENDED_MAX: usize = 1_000_000;
 

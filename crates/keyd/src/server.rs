@@ -178,6 +178,9 @@ fn attach(peers: &Peers, role: Role, channel: Channel) {
     let mut state = peer.lock();
     state.channel = Some(Arc::new(channel));
     state.generation += 1;
+    // What a peer asked before it died nobody waits for; carried out now, it would be done behind the
+    // back of its successor, which loads what the store holds.
+    state.packets.clear();
     drop(state);
     peer.changed.notify_all();
 }

@@ -124,8 +124,6 @@ pub struct SnapshotAuthorizer<'a> {
     identity: Vec<Owned>,
     boundary: Option<Owned>,
     session: Option<Vec<Owned>>,
-    /// False if the user or role is gone: then nothing is allowed.
-    exists: bool,
     snapshot: &'a Snapshot,
 }
 
@@ -148,7 +146,6 @@ impl<'a> SnapshotAuthorizer<'a> {
             identity: Vec::new(),
             boundary: None,
             session: None,
-            exists: true,
             snapshot,
         };
         match caller.kind {
@@ -164,8 +161,7 @@ impl<'a> SnapshotAuthorizer<'a> {
 
     fn add_user(&mut self, caller: &Caller) {
         let Some(user) = caller_user(caller, self.snapshot) else {
-            self.exists = false;
-            return;
+            return self.deny_all();
         };
         self.add_inline(&user.derived);
         self.add_managed(user.attached_policies.iter());
@@ -180,12 +176,18 @@ impl<'a> SnapshotAuthorizer<'a> {
 
     fn add_role(&mut self, caller: &Caller) {
         let Some(role) = caller_role(caller, self.snapshot) else {
-            self.exists = false;
-            return;
+            return self.deny_all();
         };
         self.add_inline(&role.derived.inline);
         self.add_managed(role.attached_policies.iter());
         self.boundary = role.boundary.as_ref().map(|arn| managed(arn, self.snapshot));
+    }
+
+    /// Whoever is gone has nothing, whatever a policy of a key, bucket or role says: an absent identity
+    /// policy or boundary would not outweigh a resource's grant to the principal, a denial does.
+    fn deny_all(&mut self) {
+        let policy = Arc::new(Policy::load("gone", PolicyKind::Identity));
+        self.identity.push(Owned { name: "principal that no longer exists".to_owned(), policy });
     }
 
     fn add_session(&mut self, session: &Session) {
@@ -218,9 +220,6 @@ impl Authorizer for SnapshotAuthorizer<'_> {
         let boundary: Option<Vec<Named<'_>>> = self.boundary.as_ref().map(|b| vec![b.named()]);
         let session: Option<Vec<Named<'_>>> =
             self.session.as_ref().map(|s| s.iter().map(Owned::named).collect());
-        // Whoever is gone keeps no identity policy and is stopped by an empty boundary.
-        let nothing: &[Named<'_>] = &[];
-        let boundary = if self.exists { boundary.as_deref() } else { Some(nothing) };
         let mut pairs = Vec::with_capacity(call.accesses.len());
         for access in call.accesses {
             let request = Request {
@@ -232,7 +231,7 @@ impl Authorizer for SnapshotAuthorizer<'_> {
             };
             let layers = Layers {
                 identity: &identity,
-                boundary,
+                boundary: boundary.as_deref(),
                 session: session.as_deref(),
                 resource: access.resource_policy,
                 scps: &[],
@@ -274,4 +273,45 @@ fn caller_role<'s>(
 /// The account whose root an ARN names, if it is one.
 pub fn account_of_root(arn: &Arn) -> Option<AccountId> {
     (arn.service() == "iam" && arn.resource() == "root").then(|| arn.account()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use writ_model::Uuid;
+    use writ_policy::{Access, Mode, ResourceKind};
+
+    use super::*;
+
+    #[test]
+    fn deleted_user_is_denied_also_where_a_resource_grants_to_everybody() {
+        let account: AccountId = "111122223333".parse().unwrap();
+        let snapshot = Snapshot::empty(Uuid::from_bytes([1; 16]));
+        let caller = Caller {
+            account,
+            arn: Arn::iam(account, "user/gone"),
+            kind: CallerKind::User,
+            unique_id: "AIDAAAAAAAAAAAAAAAAAA".to_owned(),
+            user_name: Some("gone".to_owned()),
+            access_key_id: "AKIAIOSFODNN7EXAMPLE".parse().unwrap(),
+            session: None,
+        };
+        let everybody = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow",
+            "Principal":{"AWS":["*","arn:aws:iam::111122223333:user/gone"]},"Action":"*","Resource":"*"}]}"#;
+        let policy = Policy::load(everybody, PolicyKind::Resource(ResourceKind::Key));
+        let key = "arn:aws:kms:us-east-1:111122223333:key/k";
+        for mode in [Mode::Normal, Mode::RootOfTrust] {
+            let mut access = Access::new("kms:Decrypt", key).with_policy("key policy", &policy);
+            access.mode = mode;
+            let accesses = [access];
+            let context = Context::new();
+            let call = writ_policy::Call {
+                principal: None,
+                context: &context,
+                session: None,
+                vpce: None,
+                accesses: &accesses,
+            };
+            assert!(SnapshotAuthorizer::new(&caller, &snapshot).authorize(&call).is_err());
+        }
+    }
 }

@@ -1,11 +1,12 @@
 //! One call of an authenticated caller, and what came of it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Map;
 use writ_aws::{ApiError, Operation, Value};
 use writ_keyd_client::caller::Caller;
-use writ_keyd_client::client::Client;
+use writ_keyd_client::client::{CallError, Client};
 use writ_keyd_client::protocol::{
     Answer, Command, Credential, End, Forwarded, Handle, IssueCredential, Network, Reply, Seal,
     Sealed, Use, UsePosition, Used,
@@ -56,6 +57,8 @@ pub struct Call {
     pub keyd: KeydClient,
     /// The ledger, for LookupEvents.
     pub trail: TrailClient,
+    /// True once keyd has sealed, or may have sealed, what this call changes.
+    pub sealed: AtomicBool,
 }
 
 impl Call {
@@ -98,7 +101,13 @@ impl Call {
     /// Has keyd seal what this mutation changes.
     pub async fn seal(&self, _permit: &Permit, mut seal: Seal) -> Result<Sealed, ApiError> {
         seal.handle = self.handle;
-        match self.ask(Command::Seal(Box::new(seal))).await? {
+        let command = Command::Seal(Box::new(seal));
+        let answer = self.keyd.call(&command).await;
+        let nothing_sent = matches!(answer, Err(CallError::Busy(_) | CallError::TooLarge(_)));
+        if !nothing_sent && !matches!(answer, Ok(Answer::Refused(_))) {
+            self.sealed.store(true, Ordering::Relaxed);
+        }
+        match self.carried(answer)? {
             Reply::Sealed(sealed) => Ok(sealed),
             _ => Err(ApiError::internal(self.operation.service)),
         }
@@ -131,7 +140,9 @@ impl Call {
     /// Has keyd use keys for this call.
     pub async fn use_keys(&self, permit: &Permit, mut ask: Use) -> Result<Used, ApiError> {
         ask.handle = self.handle;
-        ask.delegated = permit.pairs().iter().any(|pair| pair.basis == Basis::Delegated);
+        // GenerateRandom has no key policy: the identity policies alone decided.
+        let by_identity = |basis| matches!(basis, Basis::Delegated | Basis::Identity);
+        ask.delegated = permit.pairs().iter().any(|pair| by_identity(pair.basis));
         match self.ask(Command::Use(Box::new(ask))).await? {
             Reply::Used(used) => Ok(*used),
             _ => Err(ApiError::internal(self.operation.service)),
@@ -139,8 +150,12 @@ impl Call {
     }
 
     async fn ask(&self, command: Command) -> Result<Reply, ApiError> {
+        self.carried(self.keyd.call(&command).await)
+    }
+
+    fn carried(&self, answer: Result<Answer, CallError>) -> Result<Reply, ApiError> {
         let service = self.operation.service;
-        match self.keyd.call(&command).await {
+        match answer {
             Ok(Answer::Carried(reply)) => Ok(reply),
             Ok(Answer::Refused(refusal)) => Err(refused(service, &refusal)),
             Err(error) => Err(unanswered(service, &error)),

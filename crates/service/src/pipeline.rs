@@ -5,15 +5,16 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, Notify, RwLock, RwLockWriteGuard, Semaphore};
 use writ_aws::classify::{self, Classified};
 use writ_aws::sigv4::{self, RawRequest};
 use writ_aws::{ApiError, Operation, Service, Value};
 use writ_keyd_client::caller::Caller;
 use writ_keyd_client::client::CallError;
 use writ_keyd_client::protocol::{
-    Answer, Authenticate, Authenticated, Command, Payload, Refusal, Reply as KeydReply,
+    Answer, Authenticate, Authenticated, Command, Payload, Refusal, Reply as KeydReply, UsePosition,
 };
 use writ_model::{AccessKeyId, AccountId, Env, Region, Revision, Uuid};
 use writ_proof::origin::SiteId;
@@ -28,6 +29,7 @@ use crate::http::{Reply, Request};
 use crate::limits::{IN_FLIGHT_MAX, REQUEST_TIMEOUT};
 use crate::protocol;
 use crate::record::{Refused, StrangerLimit, of_call};
+use crate::task;
 
 /// Mutations of accounts that share a lock wait for each other; enough that few do.
 const LOCKS: usize = 256;
@@ -53,6 +55,9 @@ pub struct Pipeline {
     strangers: StrangerLimit,
     in_flight: Semaphore,
     locks: Vec<Mutex<()>>,
+    /// Held for reading by each mutation from its snapshot to its commit.
+    mutations: RwLock<()>,
+    ahead: Notify,
 }
 
 /// What an authenticated request is, before its operation is carried out.
@@ -93,24 +98,43 @@ impl Pipeline {
             strangers: StrangerLimit::default(),
             in_flight: Semaphore::new(IN_FLIGHT_MAX),
             locks: (0..LOCKS).map(|_| Mutex::new(())).collect(),
+            mutations: RwLock::new(()),
+            ahead: Notify::new(),
         }
     }
 
-    /// Answers one request. The answer's record is in the ledger when this returns.
-    pub async fn handle(&self, request: Request) -> Reply {
+    /// Answers one request. The answer's record is in the ledger when this returns, or the answer is a
+    /// retryable error. The work is a task of its own: what has begun ends with its record, also when
+    /// the client hangs up or the time is over.
+    pub async fn handle(self: &Arc<Pipeline>, request: Request) -> Reply {
         let request_id = Uuid::random(&*self.env);
-        let Ok(_slot) = self.in_flight.try_acquire() else {
-            // Refused before anything ran: the record would only add to the load.
-            let error = ApiError::throttled(Service::Sts);
+        let pipeline = Arc::clone(self);
+        let work = task::guarded("request", async move {
+            let Ok(_slot) = pipeline.in_flight.try_acquire() else {
+                // Refused before anything ran: the record would only add to the load.
+                let error = ApiError::throttled(Service::Sts);
+                return protocol::encode_error(None, &error, request_id);
+            };
+            pipeline.answer(request, request_id).await
+        });
+        let error = match tokio::time::timeout(REQUEST_TIMEOUT, work).await {
+            Ok(Some(reply)) => return reply,
+            Ok(None) => ApiError::internal(Service::Sts),
+            Err(_) => ApiError::service_unavailable(Service::Sts),
+        };
+        protocol::encode_error(None, &error, request_id)
+    }
+
+    /// Answers a request whose body could not be taken; `head` has none. It counts as a stranger's,
+    /// since a signature covers the body, and is recorded as such.
+    pub async fn unread(&self, head: Request, error: ApiError) -> Reply {
+        let (request_id, event_id) = (Uuid::random(&*self.env), Uuid::random(&*self.env));
+        let Some(home) = self.regions.first() else {
             return protocol::encode_error(None, &error, request_id);
         };
-        match tokio::time::timeout(REQUEST_TIMEOUT, self.answer(request, request_id)).await {
-            Ok(reply) => reply,
-            Err(_) => {
-                let error = ApiError::service_unavailable(Service::Sts);
-                protocol::encode_error(None, &error, request_id)
-            }
-        }
+        let arrived = Arrived::read(head, &self.regions, home, request_id, event_id);
+        let refused = arrived.refused(&self.site, None, &error);
+        self.refuse(Some(arrived.service), refused).await
     }
 
     async fn answer(&self, request: Request, request_id: Uuid) -> Reply {
@@ -204,7 +228,10 @@ impl Pipeline {
         let api = self.services.get(&service).ok_or_else(internal)?;
         let _turn = match operation.read_only {
             true => None,
-            false => Some(self.lock(authenticated.caller.account)?.lock().await),
+            false => {
+                let turn = self.lock(authenticated.caller.account)?.lock().await;
+                Some((turn, self.mutations.read().await))
+            }
         };
         let position = authenticated.position;
         let network = match &authenticated.forwarded {
@@ -232,6 +259,7 @@ impl Pipeline {
             env: Arc::clone(&self.env),
             keyd: self.keyd.clone(),
             trail: self.trail.clone(),
+            sealed: AtomicBool::new(false),
         };
         let (input, result) = match input {
             Ok(input) => {
@@ -240,18 +268,42 @@ impl Pipeline {
             }
             Err(error) => (Value::empty(), Err(error)),
         };
-        let records = of_call(&call, &self.site, &input, &result, position.as_ref());
+        self.record(&call, &input, result, position.as_ref()).await
+    }
+
+    /// Makes the change, if there is one, and returns once the call's record is in the ledger.
+    async fn record(
+        &self,
+        call: &Call,
+        input: &Value,
+        result: Result<Outcome, ApiError>,
+        position: Option<&UsePosition>,
+    ) -> Finished {
+        let operation = call.operation;
+        let internal = || ApiError::internal(operation.service);
+        let records = of_call(call, &self.site, input, &result, position);
         let records = records.map_err(|error| {
             tracing::error!(%error, operation = operation.name, "a call cannot be recorded");
             internal()
         })?;
         match result {
             Ok(Outcome { changes: Some(changes), reply, audit, sealed }) => {
-                self.commit(&call, changes, records).await?;
+                if let Err(Uncommitted { error, nothing_happened }) =
+                    self.commit(call, changes, records).await
+                {
+                    self.note_ahead(call);
+                    return match nothing_happened {
+                        true => Err(self.failed(call, input, error, position).await),
+                        false => Err(error),
+                    };
+                }
                 Ok(Outcome { changes: None, reply, audit, sealed })
             }
             result => {
-                self.append(service, records).await?;
+                if result.is_err() {
+                    self.note_ahead(call);
+                }
+                self.append(operation.service, records).await?;
                 result
             }
         }
@@ -262,14 +314,15 @@ impl Pipeline {
         call: &Call,
         changes: Changes,
         records: Vec<Record>,
-    ) -> Result<(), ApiError> {
+    ) -> Result<(), Uncommitted> {
         let service = call.operation.service;
         for end in &changes.ends {
-            match self.keyd.call(&Command::End(end.clone())).await {
-                Ok(Answer::Carried(_)) => {}
-                Ok(Answer::Refused(refusal)) => return Err(refused(service, &refusal)),
-                Err(error) => return Err(unanswered(service, &error)),
-            }
+            let error = match self.keyd.call(&Command::End(end.clone())).await {
+                Ok(Answer::Carried(_)) => continue,
+                Ok(Answer::Refused(refusal)) => refused(service, &refusal),
+                Err(error) => unanswered(service, &error),
+            };
+            return Err(Uncommitted { error, nothing_happened: true });
         }
         let transaction = Transaction {
             preconditions: changes.preconditions,
@@ -280,11 +333,54 @@ impl Pipeline {
             request_id: call.request_id,
             records: records.into_iter().map(outbox).collect(),
         };
-        self.store
-            .commit(transaction)
-            .await
-            .map(|_| ())
-            .map_err(|error| store_error(service, &error))
+        self.store.commit(transaction).await.map(|_| ()).map_err(|error| Uncommitted {
+            nothing_happened: matches!(
+                error,
+                StoreError::Conflict { .. }
+                    | StoreError::Full { .. }
+                    | StoreError::Invalid { .. }
+                    | StoreError::TooLarge { .. }
+            ),
+            error: store_error(service, &error),
+        })
+    }
+
+    /// Records a mutation that came to nothing after all. Where the outcome is unknown nothing is
+    /// written: the record that is in the store with the change goes to the ledger with it.
+    async fn failed(
+        &self,
+        call: &Call,
+        input: &Value,
+        error: ApiError,
+        position: Option<&UsePosition>,
+    ) -> ApiError {
+        let service = call.operation.service;
+        let result = Err(error);
+        let recorded = match of_call(call, &self.site, input, &result, position) {
+            Ok(records) => self.append(service, records).await.err(),
+            Err(_) => Some(ApiError::internal(service)),
+        };
+        match (recorded, result) {
+            (Some(error), _) | (None, Err(error)) => error,
+            (None, Ok(_)) => ApiError::internal(service),
+        }
+    }
+
+    /// A call that failed after it spoke of sealing may have left keyd ahead of the store.
+    fn note_ahead(&self, call: &Call) {
+        if call.sealed.load(Ordering::Relaxed) {
+            self.ahead.notify_one();
+        }
+    }
+
+    /// Waits until keyd may have sealed something that the store does not hold.
+    pub async fn keyd_ahead(&self) {
+        self.ahead.notified().await;
+    }
+
+    /// Waits for the mutations in work and holds back others as long as the guard lives.
+    pub async fn hold_mutations(&self) -> RwLockWriteGuard<'_, ()> {
+        self.mutations.write().await
     }
 
     async fn append(&self, service: Service, records: Vec<Record>) -> Result<(), ApiError> {
@@ -333,6 +429,13 @@ impl Pipeline {
     pub fn dropped_strangers(&self) -> u64 {
         self.strangers.dropped()
     }
+}
+
+/// A commit that was not acknowledged.
+struct Uncommitted {
+    error: ApiError,
+    /// True if it is certain that nothing was stored.
+    nothing_happened: bool,
 }
 
 /// A request that nobody has vouched for yet, with what its bytes say.

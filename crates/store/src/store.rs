@@ -182,6 +182,16 @@ impl Store {
         answer.await.map_err(|_| StoreError::Closed)?
     }
 
+    /// Returns once the snapshot holds every commit that was made before this call.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] while the ledger does not acknowledge the last one; and always
+    /// after a commit of unknown outcome, until the store is opened anew.
+    pub async fn settled(&self) -> Result<Arc<Snapshot>, StoreError> {
+        let rows = self.with_engine(|engine| engine.outbox()).await?;
+        self.wait_for(rows.last().map_or(Revision(0), |row| row.revision)).await
+    }
+
     /// Waits until the snapshot has reached `revision`, at most [`REVISION_WAIT_MAX`].
     ///
     /// # Errors

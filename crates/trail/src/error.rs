@@ -63,7 +63,7 @@ pub enum TrailError {
     /// The write-ahead log is damaged at a place where no crash can have damaged it.
     #[error(
         "`{path}` is damaged at byte {offset}: {why}; nothing was changed; \
-         restore this segment from watch's copy (`writ export segment`), then start again"
+         take the log from watch's copy with `writ recover --data DIR`, then start again"
     )]
     Damaged {
         /// The segment.

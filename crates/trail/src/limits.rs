@@ -29,6 +29,9 @@ pub const BATCH_MAX_BYTES: usize = 8 * 1024 * 1024;
 /// Answers that are held back for keyd's own record of the use that they tell of.
 pub const HELD_MAX: usize = 8192;
 
+/// How long records of a run of keyd that is over may still be on their way to the writer.
+pub const OLD_BOOT_WAIT: Duration = Duration::from_secs(1);
+
 /// How long an answer is held back before the caller is told that the ledger is unavailable.
 pub const HELD_MAX_AGE: Duration = Duration::from_secs(5);
 
@@ -80,3 +83,6 @@ pub const USE_POSITIONS_MAX: usize = 65_536;
 
 /// Requests of one channel that are not answered yet; a peer with more does not read its answers.
 pub const OUTSTANDING_MAX: usize = 16_384;
+
+/// How long an orderly end waits for the last checkpoint and watch's cosignature.
+pub const LAST_ROUND_MAX: Duration = Duration::from_secs(2);

@@ -24,7 +24,7 @@ use writ_keyd_client::protocol::Role;
 use writ_model::Env;
 
 use crate::error::TrailError;
-use crate::limits::{CHECKPOINT_EVERY, RESERVE_BYTES, SEGMENT_BYTES};
+use crate::limits::{CHECKPOINT_EVERY, LAST_ROUND_MAX, RESERVE_BYTES, SEGMENT_BYTES};
 use crate::protocol::Status;
 use crate::push::WatchConnector;
 use crate::witness::WitnessConfig;
@@ -110,8 +110,11 @@ impl Trail {
         self.shared.wait_built(self.shared.durable().next_seq, patience)
     }
 
-    /// Takes nothing more, writes what is queued, and lets the threads end.
+    /// Makes a last checkpoint, takes nothing more, writes what is queued, and lets the threads end.
     pub fn stop(&self) {
+        if !self.shared.last_round(LAST_ROUND_MAX) {
+            tracing::warn!("the newest records are under no cosigned checkpoint yet");
+        }
         self.queue.close();
     }
 

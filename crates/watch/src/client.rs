@@ -56,7 +56,7 @@ impl Connection {
         let patience = patience.max(Duration::from_millis(1));
         self.stream.sock.set_read_timeout(Some(patience))?;
         loop {
-            if let Some(message) = self.inbox.next().map_err(io::Error::other)? {
+            if let Some(message) = self.inbox.take().map_err(io::Error::other)? {
                 return Ok(Some(message));
             }
             match self.stream.read(&mut self.buffer) {

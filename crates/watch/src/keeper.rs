@@ -312,12 +312,10 @@ fn signing_key(folder: &Path, genesis: &Genesis) -> Result<SoftKey, WatchError> 
 fn own_name(genesis: &Genesis) -> Result<String, WatchError> {
     let keys = genesis.witness_keys()?;
     let own = keys.first().filter(|key| key.key() == genesis.watch);
-    own.map(|key| key.name().to_owned()).ok_or_else(|| {
-        WatchError::Proof(writ_proof::Error::Rule {
-            what: "genesis",
-            why: "its first witness is not watch",
-        })
-    })
+    own.map(|key| key.name().to_owned()).ok_or(WatchError::Proof(writ_proof::Error::Rule {
+        what: "genesis",
+        why: "its first witness is not watch",
+    }))
 }
 
 #[cfg(test)]

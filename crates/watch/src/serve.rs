@@ -134,7 +134,7 @@ impl Server {
         link.inbox.extend(bytes);
         let mut messages: Vec<ToWatch> = Vec::new();
         let malformed = loop {
-            match link.inbox.next() {
+            match link.inbox.take() {
                 Ok(Some(message)) => messages.push(message),
                 Ok(None) => break None,
                 Err(error) => break Some(error),

@@ -35,7 +35,7 @@ impl Inbox {
     ///
     /// # Errors
     /// [`WatchError::Message`] if it is too long or not of this type; the connection is of no use then.
-    pub fn next<T: Decode>(&mut self) -> Result<Option<T>, WatchError> {
+    pub fn take<T: Decode>(&mut self) -> Result<Option<T>, WatchError> {
         let rest = self.bytes.get(self.taken..).unwrap_or_default();
         let Some((prefix, rest)) = rest.split_first_chunk::<PREFIX_BYTES>() else {
             return Ok(None);
@@ -67,7 +67,7 @@ mod tests {
             let mut found: Vec<ToWatch> = Vec::new();
             for part in bytes.chunks(step) {
                 inbox.extend(part);
-                while let Some(message) = inbox.next().unwrap() {
+                while let Some(message) = inbox.take().unwrap() {
                     found.push(message);
                 }
             }
@@ -80,7 +80,7 @@ mod tests {
         for bytes in [vec![0xff; 8], vec![0, 0, 0, 1, 0xff]] {
             let mut inbox = Inbox::default();
             inbox.extend(&bytes);
-            assert!(inbox.next::<FromWatch>().is_err(), "{bytes:?}");
+            assert!(inbox.take::<FromWatch>().is_err(), "{bytes:?}");
         }
     }
 }

@@ -63,6 +63,9 @@ pub enum Command {
         It prints the verifier key to put under [[witness]] in writ.toml."
     )]
     Witness(crate::witness::WitnessArgs),
+    /// Put watch's copy of the ledger's log in place of a damaged one; `writ up` must be stopped.
+    #[command(after_help = "Example:\n  writ recover --data ./writ-data")]
+    Recover(crate::recover::RecoverArgs),
     /// Work with policies offline.
     Policy {
         /// What to do with them.

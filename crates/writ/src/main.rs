@@ -8,6 +8,7 @@
 mod cli;
 mod front;
 mod policy;
+mod recover;
 mod role;
 mod status;
 mod tour;
@@ -44,6 +45,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Policy { command: PolicyCommand::Eval } => policy::eval()?,
         Command::Config { command: ConfigCommand::Check { path } } => status::check_config(&path)?,
         Command::Tour(args) => return tour::run(&args),
+        Command::Recover(args) => recover::run(&args)?,
         Command::Role { name, fd } => role::run(&name, &fd)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -37,6 +37,7 @@ async fn lists_give_every_item_once_for_every_page_size() {
                 let form = format!("{form}&MaxItems={max}{marker}");
                 let reply = w.ok(&me, operation, &form).await;
                 all.extend(names(&reply, list, field));
+                assert!(all.len() <= count, "{operation} {form}: {all:?}");
                 if at(&reply, "IsTruncated") == "false" {
                     break;
                 }

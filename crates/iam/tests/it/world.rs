@@ -117,6 +117,7 @@ impl World {
             env: Arc::<TestEnv>::clone(&self.env),
             keyd: self.keyd.clone(),
             trail: self.trail.clone(),
+            sealed: std::sync::atomic::AtomicBool::new(false),
         };
         let outcome = match operation.service {
             Service::Iam => Iam.execute(&call, input).await?,
@@ -336,7 +337,12 @@ fn seal_as(seal: &Seal, signed: &Signed) -> Sealed {
             deleted: false,
         }),
     };
-    Sealed { descriptors: vec![sealed(&descriptor)], tokens: Vec::new(), position: None }
+    Sealed {
+        descriptors: vec![sealed(&descriptor)],
+        tokens: Vec::new(),
+        position: None,
+        policies: Vec::new(),
+    }
 }
 
 fn issue_as(issue: &IssueCredential, signed: &Signed, env: &dyn Env) -> Credential {

@@ -67,7 +67,7 @@ impl Engine {
             },
             ..narrate::of(admitted)
         };
-        Ok(Change { descriptor, tokens: Vec::new(), record })
+        Ok(Change { descriptor, tokens: Vec::new(), policy: None, record })
     }
 
     fn target(&self, admitted: &Admitted, name: &str) -> Result<KeyId, Refusal> {

@@ -50,7 +50,7 @@ impl Engine {
         let key = self.new_key(admitted, seal, &policy, None)?;
         let bypass = request.bypass_policy_lockout_safety_check == Some(true);
         self.check_policy(admitted, &key, &policy, bypass)?;
-        self.make_key(admitted, key)
+        self.make_key(admitted, key, policy)
     }
 
     /// The managed key of a service for the account of the customer on whose behalf it asks.
@@ -61,7 +61,7 @@ impl Engine {
             return Err(forbidden("the managed key's policy is another"));
         }
         let key = self.new_key(admitted, seal, &policy, Some("s3".to_owned()))?;
-        self.make_key(admitted, key)
+        self.make_key(admitted, key, policy)
     }
 
     fn new_key(
@@ -101,7 +101,12 @@ impl Engine {
         })
     }
 
-    fn make_key(&self, admitted: &Admitted, mut key: KeyDescriptor) -> Result<Change, Refusal> {
+    fn make_key(
+        &self,
+        admitted: &Admitted,
+        mut key: KeyDescriptor,
+        policy: String,
+    ) -> Result<Change, Refusal> {
         let made = self.domain.generate(&*self.env);
         let (id, secret) = made.ok_or_else(|| refuse::unavailable("the key arena is full"))?;
         key.backing_keys = vec![id];
@@ -116,7 +121,7 @@ impl Engine {
             basis: use_record::Basis::Delegated,
             ..narrate::of(admitted)
         };
-        Ok(Change { descriptor, tokens: vec![token], record })
+        Ok(Change { descriptor, tokens: vec![token], policy: Some(policy), record })
     }
 
     fn update_key(&self, admitted: &Admitted, seal: &Seal) -> Result<Change, Refusal> {
@@ -131,6 +136,7 @@ impl Engine {
         }
         let basis = self.key_allows(admitted, &old, seal.key_policy.as_deref(), &old.arn)?;
         let mut new = KeyDescriptor { revision: old.revision + 1, ..(*old).clone() };
+        let mut policy = seal.key_policy.clone();
         match admitted.operation {
             "EnableKey" => new.state = switched(&old, KeyState::Enabled)?,
             "DisableKey" => new.state = switched(&old, KeyState::Disabled)?,
@@ -150,10 +156,12 @@ impl Engine {
                 let bypass = request.bypass_policy_lockout_safety_check == Some(true);
                 self.check_policy(admitted, &new, &request.policy, bypass)?;
                 new.policy_digest = sha256(&[request.policy.as_bytes()]);
+                policy = Some(request.policy);
             }
             _ => return Err(forbidden("this operation seals nothing")),
         }
-        self.reseal(admitted, &old, &new, &seal.tokens, basis)
+        let change = self.reseal(admitted, &old, &new, &seal.tokens, basis)?;
+        Ok(Change { policy, ..change })
     }
 
     /// Seals every token beside the new descriptor.
@@ -187,7 +195,7 @@ impl Engine {
             },
             ..narrate::of(admitted)
         };
-        Ok(Change { descriptor, tokens: resealed, record })
+        Ok(Change { descriptor, tokens: resealed, policy: None, record })
     }
 
     /// The key's sealed policy allows the operation on `resource`. That front asks for a seal is its

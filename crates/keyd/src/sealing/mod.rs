@@ -26,6 +26,8 @@ struct Change {
     descriptor: Descriptor,
     /// Key tokens that go with it.
     tokens: Vec<Vec<u8>>,
+    /// A key's policy: its descriptor holds the digest alone.
+    policy: Option<String>,
     record: Use,
 }
 
@@ -56,9 +58,10 @@ impl Engine {
     fn carry_out(&self, change: Change) -> Result<Sealed, Refusal> {
         let sealed = self.seal_new(&change.descriptor)?;
         let id = change.descriptor.id();
-        self.unconfirmed().keep(id, sealed.clone(), change.tokens.clone());
+        self.unconfirmed().keep(id, sealed.clone(), change.tokens.clone(), change.policy);
         let position = self.record(change.record);
-        Ok(Sealed { descriptors: vec![sealed], tokens: change.tokens, position: Some(position) })
+        let (descriptors, tokens) = (vec![sealed], change.tokens);
+        Ok(Sealed { descriptors, tokens, position: Some(position), policies: Vec::new() })
     }
 
     /// A service's managed key with its alias, at first use; the ticket allowed exactly this.
@@ -71,7 +74,7 @@ impl Engine {
         let alias = self.managed_alias(admitted, key.key_id.clone())?;
         let mut sealed = self.carry_out(change)?;
         let bytes = self.seal_new(&alias)?;
-        self.unconfirmed().keep(alias.id(), bytes.clone(), Vec::new());
+        self.unconfirmed().keep(alias.id(), bytes.clone(), Vec::new(), None);
         sealed.descriptors.push(bytes);
         Ok(sealed)
     }
@@ -97,6 +100,6 @@ impl Engine {
 
 impl Change {
     fn new(descriptor: Descriptor, admitted: &Admitted) -> Change {
-        Change { descriptor, tokens: Vec::new(), record: narrate::of(admitted) }
+        Change { descriptor, tokens: Vec::new(), policy: None, record: narrate::of(admitted) }
     }
 }

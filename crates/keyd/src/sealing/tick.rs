@@ -23,10 +23,11 @@ impl Engine {
             let gone = KeyDescriptor { state: KeyState::Destroyed, revision, ..key };
             let gone = Descriptor::Key(Box::new(gone));
             let bytes = self.seal_new(&gone)?;
-            self.unconfirmed().keep(gone.id(), bytes.clone(), Vec::new());
+            self.unconfirmed().keep(gone.id(), bytes.clone(), Vec::new(), None);
             sealed.push(bytes);
             position = Some(self.record(narrate::own("tick:DestroyKey", Some(arn))));
         }
-        Ok(Reply::Sealed(Sealed { descriptors: sealed, tokens: Vec::new(), position }))
+        let (tokens, policies) = (Vec::new(), Vec::new());
+        Ok(Reply::Sealed(Sealed { descriptors: sealed, tokens, position, policies }))
     }
 }

@@ -441,11 +441,11 @@ fn one_signature_is_one_transaction_and_one_budget() {
     let repeat =
         site.inner(&site.ticket(again()).unwrap(), "GenerateDataKey", &data_key(&key, "b/k"));
     assert_eq!(code(site.through(&s3, &repeat, &key)), "ok", "the client's retry of the same use");
-    for _ in 3..8 {
+    for _ in 3..crate::limits::ADMISSIONS_PER_SIGNATURE {
         site.ticket(again()).unwrap();
     }
-    let ninth = site.authenticate_as(Role::S3, again());
-    assert_eq!(code(ninth), "ServiceUnavailable");
+    let one_more = site.authenticate_as(Role::S3, again());
+    assert_eq!(code(one_more), "ServiceUnavailable");
 }
 
 #[test]

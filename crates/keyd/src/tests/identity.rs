@@ -124,7 +124,7 @@ fn account_gets_its_first_credential_once_also_over_a_restart() {
 fn access_key_that_is_inactive_deleted_or_ended_signs_nothing() {
     let site = Site::new();
     let root = site.create_account(111_122_223_333);
-    let (_, ann) = site.create_user(&root, "ann");
+    let (user, ann) = site.create_user(&root, "ann");
     let id = ann.credentials.access_key_id.clone();
     let set = |status: &str, current: &[u8]| {
         let form = format!(
@@ -138,7 +138,7 @@ fn access_key_that_is_inactive_deleted_or_ended_signs_nothing() {
     let inactive = set("Inactive", &first).unwrap().descriptors.remove(0);
     assert_eq!(try_it(), "InvalidClientTokenId");
     assert_eq!(code(set("Active", &first)), "Forbidden", "the old descriptor put back");
-    site.load(vec![first.clone()]);
+    site.load(vec![user, first.clone()]);
     assert_eq!(try_it(), "InvalidClientTokenId", "the old descriptor loaded again");
     set("Active", &inactive).unwrap();
     assert_eq!(try_it(), "ok");

@@ -379,7 +379,7 @@ fn uses_stop_when_trail_or_the_revocation_feed_stops() {
 }
 
 #[test]
-fn repeated_signature_is_admitted_eight_times() {
+fn repeated_signature_is_admitted_up_to_the_limit() {
     let (site, root, key) = setup();
     let body = json!({ "KeyId": key.id, "Plaintext": "AAAA" });
     let once = site.kms(&root, "Encrypt", &body);
@@ -398,7 +398,7 @@ fn repeated_signature_is_admitted_eight_times() {
         event_id: once.event_id,
         region: region(),
     };
-    for n in 0..8 {
+    for n in 0..crate::limits::ADMISSIONS_PER_SIGNATURE {
         assert_eq!(code(site.use_keys(again(), &[&key], true)), "ok", "{n}");
     }
     assert_eq!(code(site.use_keys(again(), &[&key], true)), "ServiceUnavailable");
@@ -454,4 +454,43 @@ fn front_that_died_before_its_commit_gets_the_newest_when_it_loads() {
     assert!(matches!(load(&off.descriptor), Reply::Done), "nothing is lost any more");
     let body = json!({ "CiphertextBlob": b64(&blob) });
     assert_eq!(code(decrypt(&site, &root, &off, &body)), "DisabledException");
+}
+
+#[test]
+fn policy_text_of_a_key_comes_back_with_its_lost_change() {
+    let (site, root, key) = setup();
+    let policy = writ_keyd_client::key_policy::default_key_policy(account(OWNER));
+    let text = format!(" {policy}");
+    let put = json!({ "KeyId": key.id, "PolicyName": "default", "Policy": text });
+    site.change_key(&root, &key, "PutKeyPolicy", &put).unwrap();
+    let again = load_all(&site, vec![key.descriptor.clone()]).unwrap();
+    assert_eq!(again.policies, [text], "the descriptor holds only the digest");
+    assert_eq!(again.tokens.len(), 1);
+}
+
+#[test]
+fn name_of_a_creation_that_was_never_stored_is_free_again() {
+    let (site, root, _) = setup();
+    let (kept, _) = site.create_user(&root, "kept");
+    let (_, signer) = site.create_user(&root, "lost");
+    let again = |name: &str| {
+        let form = format!("Action=CreateUser&Version=2010-05-08&UserName={name}");
+        let id = UniqueId::random(UniqueIdKind::User, &*site.env).as_str().to_owned();
+        site.seal(site.query(&root, "iam", &form), |seal| seal.new_id = Some(id))
+    };
+    assert_eq!(code(again("lost")), "EntityAlreadyExists");
+    assert!(load_all(&site, vec![kept]).is_none());
+    assert_eq!(code(again("kept")), "EntityAlreadyExists");
+    let who = site.query(&signer, "sts", "Action=GetCallerIdentity&Version=2011-06-15");
+    assert!(site.authenticate(who).is_err(), "what was never stored signs nothing");
+    again("lost").unwrap();
+}
+
+fn load_all(site: &Site, descriptors: Vec<Vec<u8>>) -> Option<Sealed> {
+    let epoch = Uuid::from_bytes([1; 16]);
+    let load = Load { descriptors, ended: vec![], last: true, epoch };
+    match site.engine.handle(Role::Front, Command::Load(load)).unwrap() {
+        Reply::Sealed(sealed) => Some(sealed),
+        _ => None,
+    }
 }

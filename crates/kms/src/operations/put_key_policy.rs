@@ -7,6 +7,7 @@ use writ_aws::generated::kms::put_key_policy::PutKeyPolicyRequest;
 use writ_model::{Arn, UniqueId};
 use writ_policy::{Policy, PolicyKind, Request, ResourceKind, ResourceOutcome, evaluate_resource};
 use writ_service::call::{Call, Outcome};
+use writ_store::Snapshot;
 
 use super::reseal::reseal;
 use crate::access::{authorize, context, not_pending_deletion};
@@ -51,26 +52,35 @@ pub(crate) fn policy_name(name: Option<&str>) -> Result<()> {
 /// Reads a key policy and binds the principals that it names to their unique ids, so that a user who
 /// is deleted and made anew does not match.
 pub(crate) fn accept_policy(call: &Call, text: &str) -> Result<BTreeMap<Arn, UniqueId>> {
+    principals(text, &call.snapshot)
+}
+
+/// Reads a key policy and binds the principals that it names to the unique ids that they have in
+/// `snapshot`.
+///
+/// # Errors
+/// As PutKeyPolicy answers a document that cannot be taken.
+pub fn principals(text: &str, snapshot: &Snapshot) -> Result<BTreeMap<Arn, UniqueId>> {
     let malformed = |why: String| error("MalformedPolicyDocumentException", why);
     if text.len() > POLICY_MAX_BYTES {
         let message = format!("The key policy is larger than {POLICY_MAX_BYTES} bytes.");
         return Err(error("LimitExceededException", message));
     }
     let mut policy = Policy::parse(text, KIND).map_err(|errors| malformed(errors.to_string()))?;
-    let bound = policy.bind_principals(&|arn| unique_id(call, arn));
+    let bound = policy.bind_principals(&|arn| unique_id(snapshot, arn));
     bound.map_err(|_| {
         malformed("Policy contains a statement with one or more invalid principals.".to_owned())
     })?;
     Ok(policy.principals().filter_map(|(arn, id)| Some((arn.clone(), id?.clone()))).collect())
 }
 
-fn unique_id(call: &Call, arn: &Arn) -> Option<UniqueId> {
+fn unique_id(snapshot: &Snapshot, arn: &Arn) -> Option<UniqueId> {
     let account = arn.account()?;
     let (kind, path) = arn.resource().split_once('/')?;
     let name = path.rsplit('/').next()?;
     match kind {
-        "user" => call.snapshot.user(account, name).map(|user| user.unique_id.clone()),
-        "role" => call.snapshot.role(account, name).map(|role| role.unique_id.clone()),
+        "user" => snapshot.user(account, name).map(|user| user.unique_id.clone()),
+        "role" => snapshot.role(account, name).map(|role| role.unique_id.clone()),
         _ => None,
     }
 }

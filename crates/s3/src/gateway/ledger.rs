@@ -1,6 +1,6 @@
 //! Records: made before the effect, durable before the reply.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use writ_model::Env;
 use writ_proof::append::AppendItem;
@@ -15,8 +15,9 @@ use crate::index::{Change, CommitError, Index, OutboxRow};
 /// The ledger and the outbox.
 pub(crate) struct Ledger {
     trail: TrailClient,
-    /// Set when an append failed: no mutation is taken until the outbox has been drained.
-    behind: AtomicBool,
+    /// Appends that failed since the outbox was last drained; unless 0, no mutation is taken. A count,
+    /// so that a failure while a drain runs is not taken back with those before it.
+    behind: AtomicU64,
 }
 
 /// Why a call could not be recorded.
@@ -29,7 +30,7 @@ pub(crate) enum Unrecorded {
 
 impl Ledger {
     pub(crate) fn new(trail: TrailClient) -> Ledger {
-        Ledger { trail, behind: AtomicBool::new(false) }
+        Ledger { trail, behind: AtomicU64::new(0) }
     }
 
     /// Records a call that changed nothing.
@@ -45,7 +46,7 @@ impl Ledger {
         change: Change,
         records: Vec<Record>,
     ) -> Result<u64, Unrecorded> {
-        if self.behind.load(Ordering::Acquire) {
+        if self.is_behind() {
             return Err(Unrecorded::Commit(CommitError::Busy));
         }
         let items: Vec<AppendItem> =
@@ -59,7 +60,7 @@ impl Ledger {
         });
         let sent = self.send(placed.collect()).await;
         if sent.is_err() {
-            self.behind.store(true, Ordering::Release);
+            self.behind.fetch_add(1, Ordering::AcqRel);
             return sent;
         }
         index.acknowledge(rev);
@@ -70,6 +71,8 @@ impl Ledger {
     /// Sends what the outbox holds, in order. At start, before the listener opens, each record says
     /// that its reply was lost.
     pub(crate) async fn drain(&self, index: &Index, at_start: bool) -> Result<u64, S3Error> {
+        // Before the rows are read: the row of a later failure may not be among them.
+        let failures = self.behind.load(Ordering::Acquire);
         let rows = index.outbox()?;
         let mut sent = 0;
         for commit in rows.chunk_by(|a, b| a.rev == b.rev) {
@@ -82,13 +85,14 @@ impl Ledger {
             }
             sent += 1;
         }
-        self.behind.store(false, Ordering::Release);
+        // Where it is another number by now, the next drain sends the rest.
+        self.behind.compare_exchange(failures, 0, Ordering::AcqRel, Ordering::Acquire).ok();
         Ok(sent)
     }
 
     /// True while the outbox waits for the ledger.
     pub(crate) fn is_behind(&self) -> bool {
-        self.behind.load(Ordering::Acquire)
+        self.behind.load(Ordering::Acquire) != 0
     }
 
     /// Answers where the first record lies in the write-ahead log.

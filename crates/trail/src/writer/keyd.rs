@@ -5,22 +5,24 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use writ_keyd_client::channel::Channel;
 use writ_keyd_client::client::{Client, OnPush};
-use writ_keyd_client::protocol::{Ack, Answer, Command, Hello, PROTOCOL, Push};
+use writ_keyd_client::protocol::{Ack, Answer, Command, Hello, PROTOCOL, Push, Reply};
 use writ_proof::cbor;
 use writ_proof::use_record::{UseBatch, UsePosition};
 
 use super::queue::{Job, Queue};
+use super::shared::Shared;
 use crate::error::TrailError;
 
 /// The connection, which a restart of keyd renews.
 pub(crate) struct Keyd {
     client: Mutex<Option<Client<Command, Answer>>>,
     queue: Arc<Queue>,
+    shared: Arc<Shared>,
 }
 
 impl Keyd {
-    pub(crate) fn new(queue: Arc<Queue>) -> Keyd {
-        Keyd { client: Mutex::new(None), queue }
+    pub(crate) fn new(queue: Arc<Queue>, shared: Arc<Shared>) -> Keyd {
+        Keyd { client: Mutex::new(None), queue, shared }
     }
 
     /// Goes on over a new channel.
@@ -38,7 +40,10 @@ impl Keyd {
             slot.clone()
         };
         if let Some(client) = client {
-            client.call_blocking(&Command::Hello(Hello { protocol: PROTOCOL, x25519: None }))?;
+            let hello = Command::Hello(Hello { protocol: PROTOCOL, x25519: None });
+            if let Answer::Carried(Reply::Hello(reply)) = client.call_blocking(&hello)? {
+                self.shared.set_keyd_boot(reply.boot);
+            }
         }
         Ok(())
     }

@@ -14,7 +14,7 @@ use super::queue::{Answer, Append, Job, Queue, Taken};
 use super::shared::Shared;
 use crate::disk;
 use crate::error::TrailError;
-use crate::limits::{HELD_MAX, HELD_MAX_AGE};
+use crate::limits::{HELD_MAX, HELD_MAX_AGE, OLD_BOOT_WAIT};
 use crate::wal::{AppendFault, Wal};
 
 /// How long the sequencer sleeps at most: held answers grow old meanwhile.
@@ -159,8 +159,22 @@ impl Sequencer {
 
     /// Answers, or gives back what still has to wait.
     fn settle(&self, held: Held) -> Option<Held> {
-        let standing: Vec<Standing> =
-            held.positions.iter().map(|p| self.ledger.standing(p)).collect();
+        let waited = self.env.monotonic().saturating_sub(held.since);
+        let keyd_boot = self.shared.keyd_boot();
+        // A run of keyd that is over sends nothing more: what it had not sent when all of it crashed is
+        // lost, and would hold back for ever an event that came out of an outbox after the crash. The
+        // event names the use all the same, so a verifier sees that keyd's own record is missing.
+        let is_over = |position: &UsePosition| {
+            waited >= OLD_BOOT_WAIT && keyd_boot.is_some_and(|boot| boot != position.boot)
+        };
+        let standing: Vec<Standing> = held
+            .positions
+            .iter()
+            .map(|position| match self.ledger.standing(position) {
+                Standing::Unknown if is_over(position) => Standing::Durable,
+                standing => standing,
+            })
+            .collect();
         if standing.contains(&Standing::Other) {
             let why = "it names a use that keyd did not record".to_owned();
             (held.answer)(AppendReply::Refused(AppendRefusal::Invalid(why)));
@@ -170,7 +184,7 @@ impl Sequencer {
             (held.answer)(AppendReply::Done(held.reply));
             return None;
         }
-        if self.env.monotonic().saturating_sub(held.since) > HELD_MAX_AGE {
+        if waited > HELD_MAX_AGE {
             (held.answer)(AppendReply::Refused(AppendRefusal::Closed));
             return None;
         }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use writ_model::Timestamp;
+use writ_model::{Timestamp, Uuid};
 use writ_proof::leaf::UseHead;
 use writ_proof::origin::LogName;
 
@@ -33,7 +33,18 @@ struct State {
     suspended: Option<String>,
     closed: Option<String>,
     broken_chain: Option<String>,
+    last_round: LastRound,
     stopping: bool,
+    keyd_boot: Option<Uuid>,
+}
+
+/// Whether the last checkpoint before an orderly end was made.
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum LastRound {
+    #[default]
+    NotAsked,
+    Asked,
+    Made,
 }
 
 /// What is durable.
@@ -66,10 +77,44 @@ impl Shared {
         Durable { place: durable, next_seq, use_head }
     }
 
-    /// Waits `pause`, or until the writer stops.
+    /// keyd has said hello: this is its run now, and every other one is over.
+    pub(crate) fn set_keyd_boot(&self, boot: Uuid) {
+        self.lock().keyd_boot = Some(boot);
+    }
+
+    /// The run of the keyd that said hello last.
+    pub(crate) fn keyd_boot(&self) -> Option<Uuid> {
+        self.lock().keyd_boot
+    }
+
+    /// Waits `pause`, or until the writer stops or wants its last checkpoint.
     pub(crate) fn pause(&self, pause: Duration) {
         let state = self.lock();
-        drop(self.changed.wait_timeout_while(state, pause, |state| !state.stopping));
+        let goes_on = |state: &mut State| !state.stopping && state.last_round != LastRound::Asked;
+        drop(self.changed.wait_timeout_while(state, pause, goes_on));
+    }
+
+    /// Asks for a checkpoint over everything that is durable, and waits until it is made and, where
+    /// watch follows, cosigned; false if that took longer.
+    pub(crate) fn last_round(&self, patience: Duration) -> bool {
+        let mut state = self.lock();
+        state.last_round = LastRound::Asked;
+        self.changed.notify_all();
+        let waits = |state: &mut State| {
+            let cosigned = state.watch_seq.is_none() || state.cosignatures > 0;
+            !state.stopping && (state.last_round != LastRound::Made || !cosigned)
+        };
+        let waited = self.changed.wait_timeout_while(state, patience, waits);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+
+    pub(crate) fn wants_last_round(&self) -> bool {
+        self.lock().last_round == LastRound::Asked
+    }
+
+    pub(crate) fn made_last_round(&self) {
+        self.lock().last_round = LastRound::Made;
+        self.changed.notify_all();
     }
 
     pub(crate) fn built(&self, seq: u64, sizes: BTreeMap<LogName, u64>) {
@@ -92,6 +137,8 @@ impl Shared {
         let mut state = self.lock();
         state.checkpoint = Some((size, time));
         state.cosignatures = cosignatures;
+        drop(state);
+        self.changed.notify_all();
     }
 
     pub(crate) fn watch_has(&self, seq: Option<u64>) {

@@ -106,7 +106,7 @@ fn follow(
     positions: Receiver<UsePosition>,
 ) -> Result<Trail, TrailError> {
     let Parts { env, shared, queue, notes, genesis, genesis_hash, sequencer, built, lock } = parts;
-    let keyd = Arc::new(Keyd::new(Arc::clone(&queue)));
+    let keyd = Arc::new(Keyd::new(Arc::clone(&queue), Arc::clone(&shared)));
     let builder = Builder::open(&config.dir, &genesis.site, Arc::clone(&shared), built)?;
     let checkpointer = Checkpointer {
         site: genesis.site.clone(),
@@ -327,12 +327,16 @@ fn build(
             break builder.catch_up();
         }
         let due = last.is_none_or(|last| env.monotonic().saturating_sub(last) >= every);
-        let done = if due {
+        let is_last = shared.wants_last_round();
+        let done = if due || is_last {
             last = Some(env.monotonic());
             checkpointer.round(&mut builder)
         } else {
             builder.catch_up()
         };
+        if is_last {
+            shared.made_last_round();
+        }
         match done {
             Ok(()) => {}
             // What the sequencer or keyd could not do now is tried again in the next round.

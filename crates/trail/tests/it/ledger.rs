@@ -185,6 +185,20 @@ fn answer_waits_for_keyds_own_record() {
 }
 
 #[test]
+fn event_of_a_run_of_keyd_that_is_over_is_answered() {
+    let dir = tempfile::tempdir().unwrap();
+    let keyd = Keyd::new();
+    let trail = start(dir.path());
+    keyd.attach(&trail);
+    let (_, boot) = keyd.make();
+    keyd.push(&boot);
+    // It died with its last record, and the event of it was left in an outbox.
+    let (lost, _) = Keyd::new().make();
+    append(&client(&trail, Role::Front), item(account(1), "DisableKey", Some(lost))).unwrap();
+    end(&trail);
+}
+
+#[test]
 fn use_records_that_do_not_chain_are_neither_written_nor_acknowledged() {
     let dir = tempfile::tempdir().unwrap();
     let keyd = Keyd::new();

@@ -17,7 +17,7 @@ use writ_store::{Blob, Body, Object, OutboxRecord, Snapshot, Store, Transaction}
 use writ_trail::record::{Call, Category, Identity};
 
 /// The service principal in records of what the platform itself does.
-const PRINCIPAL: &str = "writ.internal";
+pub(super) const PRINCIPAL: &str = "writ.internal";
 
 /// Who acts when the platform does something by itself, and where.
 #[derive(Clone)]
@@ -30,7 +30,7 @@ pub struct Platform {
 
 impl Platform {
     /// The record of something that the platform did for an account.
-    fn record(
+    pub(super) fn record(
         &self,
         account: AccountId,
         event: (&str, &str),
@@ -120,7 +120,7 @@ fn transaction(
     let parameters = [("accountId", account.to_string())];
     let event = (PRINCIPAL, "CreateAccount");
     let record =
-        platform.record(account, event, &parameters, request_id, credential.position.clone())?;
+        platform.record(account, event, &parameters, request_id, credential.position)?;
     let now = SystemEnv.now();
     let key = AccessKey {
         id: credential.access_key_id.clone(),
@@ -213,7 +213,7 @@ pub async fn destroy_due(keyd: &KeydClient, store: &Store, platform: &Platform) 
         let request_id = Uuid::random(&SystemEnv);
         let parameters = [("keyId", descriptor.arn.to_string())];
         let event = ("kms.amazonaws.com", "DeleteKey");
-        let position = sealed.position.clone();
+        let position = sealed.position;
         let record =
             platform.record(descriptor.account, event, &parameters, request_id, position)?;
         let transaction = Transaction::new(PRINCIPAL, request_id, record)

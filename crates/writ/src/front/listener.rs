@@ -13,6 +13,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
+use writ_aws::ApiError;
 use writ_keyd_client::protocol::Network;
 use writ_service::http::{Reply, Request};
 use writ_service::limits::BODY_MAX_BYTES;
@@ -104,49 +105,47 @@ async fn answer(
         let body = b"{\"status\":\"ok\"}\n".to_vec();
         return Ok(response(Reply::new(200, "application/json", body)));
     }
-    let reply = match read(request, peer).await {
-        Ok(request) => {
-            writ_service::task::guarded("request", async move { pipeline.handle(request).await })
-                .await
-                .unwrap_or_else(|| Reply::new(500, "text/plain", b"internal error\n".to_vec()))
+    let (head, body) = request.into_parts();
+    let mut request = head_of(&head, peer);
+    let reply = match collect(body).await {
+        Ok(body) => {
+            request.body = body;
+            pipeline.handle(request).await
         }
-        Err(reply) => reply,
+        // The rest of the body is not read: the connection has no further use.
+        Err(error) => pipeline.unread(request, error).await.with("connection", "close"),
     };
     Ok(response(reply))
 }
 
-async fn read(request: hyper::Request<Incoming>, peer: SocketAddr) -> Result<Request, Reply> {
-    let (head, body) = request.into_parts();
+fn head_of(head: &http::request::Parts, peer: SocketAddr) -> Request {
     let headers = head
         .headers
         .iter()
         .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
         .collect();
-    let collected =
-        tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, BODY_MAX_BYTES).collect());
-    let body = match collected.await {
-        Ok(Ok(body)) => body.to_bytes().to_vec(),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            let text = format!("the request body is larger than {BODY_MAX_BYTES} bytes\n");
-            return Err(
-                Reply::new(413, "text/plain", text.into_bytes()).with("connection", "close")
-            );
-        }
-        Ok(Err(_)) => return Err(closing(400, "the request body ends early\n")),
-        Err(_) => return Err(closing(408, "the request body came too slowly\n")),
-    };
-    Ok(Request {
+    Request {
         method: head.method.as_str().to_owned(),
         path: head.uri.path().to_owned(),
         query: head.uri.query().unwrap_or_default().to_owned(),
         headers,
-        body,
+        body: Vec::new(),
         network: Network { source_ip: peer.ip().to_string(), tls: None, vpce: None },
-    })
+    }
 }
 
-fn closing(status: u16, text: &str) -> Reply {
-    Reply::new(status, "text/plain", text.as_bytes().to_vec()).with("connection", "close")
+async fn collect(body: Incoming) -> Result<Vec<u8>, ApiError> {
+    let collected =
+        tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, BODY_MAX_BYTES).collect());
+    match collected.await {
+        Ok(Ok(body)) => Ok(body.to_bytes().to_vec()),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+            let text = format!("The request body is larger than {BODY_MAX_BYTES} bytes.");
+            Err(ApiError::new("RequestEntityTooLarge", text, 413))
+        }
+        Ok(Err(_)) => Err(ApiError::new("IncompleteBody", "The request body ends early.", 400)),
+        Err(_) => Err(ApiError::new("RequestTimeout", "The request body came too slowly.", 408)),
+    }
 }
 
 fn response(reply: Reply) -> hyper::Response<Full<Bytes>> {

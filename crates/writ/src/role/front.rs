@@ -3,32 +3,30 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use writ_keyd_client::channel::Channel;
-use writ_keyd_client::client::{CallError, Client};
-use writ_keyd_client::protocol::{Answer, Beat, Command, End, Hello, Load, PROTOCOL, Role};
+use writ_keyd_client::client::Client;
+use writ_keyd_client::protocol::{Beat, Command, Role};
 use writ_model::{AccountId, Env, Region, SystemEnv, limits};
 use writ_proof::origin::SiteId;
 use writ_service::call::KeydClient;
 use writ_service::pipeline::Pipeline;
 use writ_service::recorder::LedgerRecorder;
+use writ_store::Store;
 use writ_store::engine::sqlite::SqliteEngine;
-use writ_store::{Snapshot, Store};
 use writ_trail::client::TrailClient;
 
 use super::{Inherited, Line, harden, start_log};
-use crate::front::{accounts, link, listener};
+use crate::front::{accounts, catalogue, link, listener};
 
 /// The state database, in front's folder.
 const DATABASE: &str = "state.sqlite";
-/// How long a start waits for keyd.
-const PEERS_WAIT: Duration = Duration::from_secs(30);
-/// How long it waits before it asks again.
-const PEERS_PAUSE: Duration = Duration::from_millis(50);
-/// Descriptors that one `Load` carries.
-const LOAD_BATCH: usize = 256;
+/// How often due deletions are looked for.
+const DUE_INTERVAL: Duration = Duration::from_secs(60);
+/// How long it waits before it loads keyd again.
+const RELOAD_PAUSE: Duration = Duration::from_millis(500);
 
 /// What the supervisor tells front.
 #[derive(Serialize, Deserialize)]
@@ -73,10 +71,10 @@ async fn serve(
     let store = Store::open(Box::new(engine), recorder, Arc::clone(&env))
         .await
         .context("the state database cannot be opened")?;
-    load(&keyd, &store.snapshot()).await?;
     let secrets = inherited.fd("credentials").ok();
     let region = config.regions.first().cloned().context("no region is configured")?;
     let platform = accounts::Platform { site: site.clone(), region };
+    catalogue::load(&keyd, &store, &platform).await?;
     accounts::create(&config.accounts, &store, &keyd, &platform, secrets).await?;
 
     let services = vec![
@@ -98,7 +96,8 @@ async fn serve(
     let gateway = link::Gateway::new(Arc::clone(&pipeline), inherited.channel(Role::S3)?)?;
     let (reload, reloads) = watch::channel(0u64);
     listen(line, &keyd, &trail, gateway, reload, stop)?;
-    keep_current(keyd, store, platform, reloads);
+    beat(keyd, store);
+    keep_current(Arc::clone(&pipeline), platform, reloads);
     let address = listener.local_addr()?.to_string();
     let mut facts = vec![("listen".to_owned(), address)];
     facts.extend(hardening);
@@ -133,75 +132,52 @@ fn listen(
     })
 }
 
-/// Gives keyd everything that was sealed, in batches; keyd refuses uses until the last one. Waits for
-/// keyd, which may be starting too.
-async fn load(keyd: &KeydClient, snapshot: &Snapshot) -> Result<()> {
-    let attempts = PEERS_WAIT.as_millis() / PEERS_PAUSE.as_millis();
-    for _ in 0..attempts {
-        match load_once(keyd, snapshot).await {
-            Err(error) if error.is::<CallError>() => tokio::time::sleep(PEERS_PAUSE).await,
-            other => return other,
-        }
-    }
-    bail!("keyd does not greet: see its log")
-}
-
-async fn load_once(keyd: &KeydClient, snapshot: &Snapshot) -> Result<()> {
-    ask(keyd, Command::Hello(Hello { protocol: PROTOCOL, x25519: None })).await?;
-    let descriptors = accounts::descriptors(snapshot);
-    let ended: Vec<End> = accounts::ended(snapshot);
-    let mut batches: Vec<Vec<Vec<u8>>> =
-        descriptors.chunks(LOAD_BATCH).map(<[Vec<u8>]>::to_vec).collect();
-    let last = batches.pop().unwrap_or_default();
-    let epoch = snapshot.epoch();
-    for descriptors in batches {
-        ask(keyd, Command::Load(Load { descriptors, ended: Vec::new(), last: false, epoch }))
-            .await?;
-    }
-    ask(keyd, Command::Load(Load { descriptors: last, ended, last: true, epoch })).await
-}
-
-/// Beats for keyd every 250 ms, and loads anew after keyd's restart.
-fn keep_current(
-    keyd: KeydClient,
-    store: Store,
-    platform: accounts::Platform,
-    mut reloads: watch::Receiver<u64>,
-) {
+/// Beats for keyd every 250 ms. A task of its own: nothing that waits for the ledger may hold a beat
+/// back, since keyd refuses uses without one.
+fn beat(keyd: KeydClient, store: Store) {
     writ_service::task::spawn("beat", async move {
         let mut tick = tokio::time::interval(limits::BEAT);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut due = tokio::time::interval(Duration::from_secs(60));
         loop {
-            tokio::select! {
-                _ = tick.tick() => {
-                    let feed = store.snapshot().revision().0;
-                    if let Err(error) = ask(&keyd, Command::Beat(Beat { feed })).await {
-                        tracing::debug!(%error, "keyd did not take a beat");
-                    }
-                }
-                _ = due.tick() => {
-                    if let Err(error) = accounts::destroy_due(&keyd, &store, &platform).await {
-                        tracing::warn!(%error, "due deletions were not carried out");
-                    }
-                }
-                changed = reloads.changed() => {
-                    if changed.is_err() {
-                        return;
-                    }
-                    if let Err(error) = load(&keyd, &store.snapshot()).await {
-                        tracing::error!(%error, "keyd did not take its catalogue");
-                    }
-                }
+            tick.tick().await;
+            let feed = store.snapshot().revision().0;
+            if let Err(error) = catalogue::ask(&keyd, Command::Beat(Beat { feed })).await {
+                tracing::debug!(%error, "keyd did not take a beat");
             }
         }
     });
 }
 
-/// One command whose reply carries nothing.
-pub async fn ask(keyd: &KeydClient, command: Command) -> Result<()> {
-    match keyd.call(&command).await? {
-        Answer::Carried(_) => Ok(()),
-        Answer::Refused(refusal) => bail!("keyd refused: {refusal:?}"),
-    }
+/// Loads keyd anew after its restart and where it is ahead of the store, and carries out deletions
+/// that are due.
+fn keep_current(
+    pipeline: Arc<Pipeline>,
+    platform: accounts::Platform,
+    mut reloads: watch::Receiver<u64>,
+) {
+    writ_service::task::spawn("catalogue", async move {
+        let mut due = tokio::time::interval(DUE_INTERVAL);
+        loop {
+            tokio::select! {
+                _ = due.tick() => {
+                    let destroyed =
+                        accounts::destroy_due(&pipeline.keyd, &pipeline.store, &platform).await;
+                    match destroyed {
+                        Ok(()) => continue,
+                        Err(error) => tracing::warn!(%error, "due deletions were not carried out"),
+                    }
+                }
+                () = pipeline.keyd_ahead() => {}
+                changed = reloads.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                }
+            }
+            while let Err(error) = catalogue::reload(&pipeline, &platform).await {
+                tracing::warn!(%error, "keyd's catalogue and the store are not in step yet");
+                tokio::time::sleep(RELOAD_PAUSE).await;
+            }
+        }
+    });
 }

@@ -137,12 +137,12 @@ pub fn harden() -> Vec<(String, String)> {
     };
     let core = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
     vec![
-        shown("no-new-privileges", rustix::thread::set_no_new_privs(true)),
+        shown("no new privileges", rustix::thread::set_no_new_privs(true)),
         shown(
-            "not-dumpable",
+            "not dumpable",
             rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable),
         ),
-        shown("no-core-dumps", rustix::process::setrlimit(rustix::process::Resource::Core, core)),
+        shown("no core dumps", rustix::process::setrlimit(rustix::process::Resource::Core, core)),
     ]
 }
 

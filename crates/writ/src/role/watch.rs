@@ -36,6 +36,8 @@ fn serve(inherited: &mut Inherited, line: &Line, hardening: Vec<(String, String)
     let genesis = hex::decode(&config.genesis).context("the genesis is damaged")?;
     let config = writ_watch::WatchConfig { folder: config.folder, genesis };
     let listener = inherited.listener()?;
+    let mut facts = vec![("listen".to_owned(), listener.local_addr()?.to_string())];
+    facts.extend(hardening);
     let (stop, stopped) = oneshot::channel();
     let on_stop = move || {
         // watch may have ended by itself.
@@ -43,7 +45,7 @@ fn serve(inherited: &mut Inherited, line: &Line, hardening: Vec<(String, String)
     };
     line.listen(|role, _| tracing::error!(role = role.name(), "watch has no such peer"), on_stop)?;
     let ready = || {
-        if let Err(error) = line.ready(hardening) {
+        if let Err(error) = line.ready(facts) {
             tracing::error!(%error, "the supervisor does not hear");
         }
     };

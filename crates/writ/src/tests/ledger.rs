@@ -190,13 +190,16 @@ impl Chain {
     }
 }
 
+/// Leaves, or records.
+type Blobs = Vec<Vec<u8>>;
+
 /// The ledger in memory.
 #[derive(Clone, Default)]
 pub(crate) struct Ledger {
     end: WalEnd,
     secs: u64,
     pub(crate) frames: Vec<Vec<u8>>,
-    logs: BTreeMap<LogName, (Frontier, Vec<Vec<u8>>, Vec<Vec<u8>>)>,
+    logs: BTreeMap<LogName, (Frontier, Blobs, Blobs)>,
     use_head: Option<UseHead>,
 }
 

@@ -1,7 +1,8 @@
+//! Tests of `writ verify` against a synthetic ledger: one harm, one exit code.
+
 use writ_proof::roster::{Change, PersonKey, RosterStatement};
 use writ_proof::statement::Signed;
 
-use super::finding::Code;
 use super::*;
 use ledger::*;
 
@@ -54,6 +55,8 @@ fn ledger(harm: &Harm) -> Ledger {
         Item { position: Some(direct), ..event(13, None) },
         Item { position: Some(forwarded), ..event(14, Some((15, 7))) },
         event(15, None),
+        // An equal request of the same second: one signature, another parent, which comes later.
+        event(20, Some((16, 7))),
     ];
     if let Some(change) = harm.items {
         change(&mut items);
@@ -159,8 +162,9 @@ fn honest_ledger_verifies_and_is_kept() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "it is a table")]
 fn ledgers_that_an_insider_wrote_are_refused() {
-    let table: [(&str, Code, Harm); 13] = [
+    let table: [(&str, Code, Harm); 14] = [
         (
             "roster statement of too few",
             Code::Roots,
@@ -236,6 +240,11 @@ fn ledgers_that_an_insider_wrote_are_refused() {
             Harm { items: Some(|items| drop(items.remove(5))), ..Harm::default() },
         ),
         (
+            "transaction of two signatures",
+            Code::Forward,
+            Harm { items: Some(|items| items.push(event(21, Some((16, 9))))), ..Harm::default() },
+        ),
+        (
             "another signature of the customer",
             Code::Forward,
             Harm { signature: Some(8), ..Harm::default() },
@@ -276,9 +285,10 @@ fn use_that_a_recorded_restart_left_unanswered_is_told_but_no_failure() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "it is a table")]
 fn files_that_were_changed_are_refused() {
     type Change = fn(&World, &Ledger);
-    let table: [(&str, Code, Change); 17] = [
+    let table: [(&str, Code, Change); 18] = [
         ("genesis file changed", Code::Roots, |w, _| flip(&w.path("trail/genesis"), 60)),
         ("two genesis files", Code::Roots, |w, _| flip(&w.path("genesis"), 60)),
         ("checkpoint by another key", Code::Signature, |w, l| {
@@ -315,18 +325,22 @@ fn files_that_were_changed_are_refused() {
             let other = ledger(&Harm { items: Some(|items| items.swap(0, 1)), ..Harm::default() });
             put(&w.path("watch/mirror/0000000000.wal"), &other.frames.concat());
         }),
-        ("leaf changed", Code::Trees, |w, _| flip(&w.log(account(), "tile/entries/000.p/7"), 10)),
+        ("leaf changed", Code::Trees, |w, _| flip(&w.log(account(), "tile/entries/000.p/8"), 10)),
         ("leaves swapped", Code::Trees, |w, _| {
-            let path = w.log(account(), "tile/entries/000.p/7");
+            let path = w.log(account(), "tile/entries/000.p/8");
             let bytes = std::fs::read(&path).unwrap();
-            let mut leaves = writ_proof::tile::decode_entries(&bytes, 7).unwrap();
+            let mut leaves = writ_proof::tile::decode_entries(&bytes, 8).unwrap();
             leaves.swap(0, 1);
             put(&path, &writ_proof::tile::encode_entries(&leaves).unwrap());
         }),
-        ("tile changed", Code::Trees, |w, _| flip(&w.log(account(), "tile/0/000.p/7"), 40)),
+        ("tile changed", Code::Trees, |w, _| flip(&w.log(account(), "tile/0/000.p/8"), 40)),
         ("record changed", Code::Records, |w, _| flip(&w.log(account(), "records.dat"), 40)),
+        ("log that nobody wrote", Code::Trees, |w, _| {
+            let stranger = w.path("trail/logs/writ/site-1/account/999999999999/records.idx");
+            put(&stranger, &[0; 8]);
+        }),
         ("bundle missing", Code::Files, |w, _| {
-            std::fs::remove_file(w.log(account(), "tile/entries/000.p/7")).unwrap();
+            std::fs::remove_file(w.log(account(), "tile/entries/000.p/8")).unwrap();
         }),
         ("log missing", Code::Files, |w, _| {
             std::fs::remove_dir_all(w.log(account(), "")).unwrap();

@@ -1,3 +1,5 @@
+//! Tests of `writ witness` over real HTTP: each status code, and what is persisted.
+
 use std::io::{Read as _, Write as _};
 
 use writ_model::Timestamp;
@@ -19,7 +21,9 @@ fn log_key() -> SoftKey {
 /// A request for the log of the given leaves, without a proof.
 fn request(origin: &str, signer: &SoftKey, old: u64, leaves: &[&[u8]]) -> Vec<u8> {
     let mut frontier = Frontier::new();
-    leaves.iter().for_each(|leaf| drop(frontier.append(leaf_hash(leaf))));
+    for leaf in leaves {
+        frontier.append(leaf_hash(leaf));
+    }
     let shown = Checkpoint::new(origin, frontier.size(), frontier.root());
     let mut checkpoint = shown.to_note().unwrap();
     checkpoint.add(checkpoint.sign(origin, signer).unwrap());

@@ -40,6 +40,7 @@ pub fn chapter(
     client: &Client,
     people: &People,
     objects: &Objects,
+    repeated: &[String],
 ) -> Result<()> {
     story.chapter("History: what the customer can look up");
     let events =
@@ -47,6 +48,7 @@ pub fn chapter(
             format!("{} events, {} kinds of calls looked for", events.len(), CALLS.len())
         })?;
     story.check("a refused call is there, with its reason", refusal(&events));
+    story.check("each repetition of chapter 5 is there", recorded(&events, repeated));
     story.check("the session's call carries its source identity", source_identity(&events));
     story.check("key uses of S3 name S3", invoked_by(&events, "GenerateDataKey", "Decrypt"));
     story.check("… and the customer's own signature", own_signature(&events, objects));
@@ -101,6 +103,13 @@ fn refusal(events: &[Value]) -> Result<String> {
     let who = text(event, "/userIdentity/arn");
     ensure!(who.ends_with(":user/ann"), "it names {who}");
     Ok(format!("CreateUser, AccessDenied, {who}"))
+}
+
+fn recorded(events: &[Value], request_ids: &[String]) -> Result<String> {
+    let known = |id: &&String| events.iter().any(|event| text(event, "/requestID") == **id);
+    let found = request_ids.iter().filter(known).count();
+    ensure!(found == request_ids.len() && found > 0, "{found} of {}", request_ids.len());
+    Ok(format!("{found} records by their request ids"))
 }
 
 fn source_identity(events: &[Value]) -> Result<String> {

@@ -80,7 +80,7 @@ fn role_and_session(
     mallory: &Credentials,
 ) -> Result<Credentials> {
     let role = of(ACCOUNT, "role/reader");
-    let trust = policy(json!([{
+    let trust = policy(&json!([{
         "Effect": "Allow", "Principal": { "AWS": of(ACCOUNT, "user/ann") },
         "Action": ["sts:AssumeRole", "sts:SetSourceIdentity"],
     }]));
@@ -88,12 +88,13 @@ fn role_and_session(
     let made = client.ok(owner, &client.query("iam", "CreateRole", &input));
     let made = made.and_then(|reply| expect(&reply, "Arn", &role));
     story.need("CreateRole, which trusts ann alone", made, String::clone)?;
-    let lists = policy(json!([{
+    let lists = policy(&json!([{
         "Effect": "Allow", "Action": ["iam:ListUsers", "iam:ListRoles"], "Resource": "*",
     }]));
     client.ok(owner, &put_policy(client, "Role", "reader", &lists))?;
 
-    let narrow = policy(json!([{ "Effect": "Allow", "Action": "iam:ListUsers", "Resource": "*" }]));
+    let narrow =
+        policy(&json!([{ "Effect": "Allow", "Action": "iam:ListUsers", "Resource": "*" }]));
     let input = [
         ("RoleArn", role.as_str()),
         ("RoleSessionName", "tour"),
@@ -105,7 +106,7 @@ fn role_and_session(
         expect(&reply, "SourceIdentity", SOURCE_IDENTITY)?;
         session_of(&reply)
     });
-    let session = story.need("AssumeRole with session policy, source identity", session, |s| {
+    let session = story.need("AssumeRole: session policy, source identity", session, |s| {
         format!("a session signs with {}", s.access_key_id)
     })?;
     let name = format!("arn:aws:sts::{ACCOUNT}:assumed-role/reader/tour");
@@ -114,10 +115,10 @@ fn role_and_session(
     story.check("GetCallerIdentity by the session", arn);
     let users = client.ok(&session, &client.query("iam", "ListUsers", &[]));
     let users = users.and_then(|reply| expect(&reply, "UserName", "ann"));
-    story.check("the session lists users: role and session allow it", users);
+    story.check("ListUsers: role and session policy allow it", users);
     let roles = client.call(&session, &client.query("iam", "ListRoles", &[]))?;
     let refused = roles.refused_saying("AccessDenied", "because no session policy allows");
-    story.attack("the session lists roles: the role alone allows it", refused);
+    story.attack("ListRoles: the role allows it, the session not", refused);
     let refused = client.call(mallory, &assume)?.refused("AccessDenied");
     story.attack("another account's user assumes the role", refused);
     Ok(session)
@@ -149,7 +150,7 @@ fn session_of(reply: &Reply) -> Result<Credentials> {
 }
 
 fn ann_policy() -> Value {
-    policy(json!([
+    policy(&json!([
         { "Sid": "KeysAndObjects", "Effect": "Allow", "Action": ["kms:*", "s3:*"], "Resource": "*" },
         { "Sid": "History", "Effect": "Allow", "Action": "cloudtrail:LookupEvents", "Resource": "*" },
         { "Sid": "Oneself", "Effect": "Allow", "Action": "iam:GetUser",
@@ -161,10 +162,10 @@ fn ann_policy() -> Value {
 }
 
 fn everything() -> Value {
-    policy(json!([{ "Effect": "Allow", "Action": "*", "Resource": "*" }]))
+    policy(&json!([{ "Effect": "Allow", "Action": "*", "Resource": "*" }]))
 }
 
-fn policy(statements: Value) -> Value {
+fn policy(statements: &Value) -> Value {
     json!({ "Version": "2012-10-17", "Statement": statements })
 }
 

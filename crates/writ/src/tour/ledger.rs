@@ -7,16 +7,17 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use writ_model::{Env as _, SystemEnv};
 use writ_proof::ed25519::SoftKey;
+use writ_proof::frame::Frames;
 use writ_proof::note::Note;
 use writ_proof::origin::LogName;
 use writ_proof::tile::{decode_entries, encode_entries};
 use writ_trail::reader::Reader;
 
 use super::reply::find;
-use super::running::{Seen, sound};
+use super::running::{Seen, exit, reason, sound};
 use super::search::{copy_dir, visit};
 use super::site::{ACCOUNT, Finished, verify, write};
 use super::story::Story;
@@ -30,10 +31,15 @@ struct Forgery {
     make: fn(&Path) -> Result<()>,
 }
 
-const FORGERIES: [Forgery; 6] = [
+const FORGERIES: [Forgery; 7] = [
     Forgery { what: "a byte of the write-ahead log changed", codes: &[14, 15, 20], make: wal_byte },
+    Forgery { what: "the log's newest quarter cut off", codes: &[13, 14, 20], make: wal_cut },
     Forgery { what: "a record rewritten, its checksum made to fit", codes: &[15], make: record },
-    Forgery { what: "the newest records cut off", codes: &[14, 15, 20], make: records_cut },
+    Forgery {
+        what: "the newest quarter of the records cut off",
+        codes: &[15, 20],
+        make: records_cut,
+    },
     Forgery { what: "two leaves swapped", codes: &[14, 15], make: leaves_swapped },
     Forgery { what: "a leaf left out", codes: &[14, 15, 20], make: leaf_left_out },
     Forgery { what: "the checkpoint signed by another key", codes: &[11], make: checkpoint },
@@ -44,79 +50,103 @@ const OTHER_GENESIS: &[i32] = &[10];
 const OLDER_THAN_SEEN: &[i32] = &[13];
 
 /// Chapter 9.
-pub fn chapter(
-    story: &mut Story,
-    base: &Path,
-    genesis: &str,
-    earlier: &Path,
-    seen: &Seen,
-) -> Result<()> {
+pub fn chapter(story: &mut Story, base: &Path, earlier: &Path, seen: &Seen) -> Result<()> {
     story.chapter("Attacks on the ledger, by somebody who has the disk");
     let data = base.join("data");
-    let copy = Copies { base: base.to_owned(), genesis: genesis.to_owned() };
-    let control = copy.verified(&data, "control", |_| Ok(()));
+    let mut copies = Copies { base, genesis: &seen.genesis, made: 0 };
+    let control = copies.verified(&data, |_| Ok(()));
     story.check("control: an unchanged copy verifies", control.and_then(|v| sound(&v)));
-    for forgery in FORGERIES {
-        let verified = copy.verified(&data, forgery.what, forgery.make);
-        story.attack(forgery.what, verified.and_then(|v| named(&v, forgery.codes)));
+    for Forgery { what, codes, make } in FORGERIES {
+        let verified = copies.verified(&data, make);
+        story.attack(what, verified.and_then(|v| named(&v, codes, base)));
     }
-    let control = verify(earlier, genesis, &base.join("seen-earlier"));
+    let control = verify(earlier, &seen.genesis, &base.join("seen-earlier"));
     story.check("control: an older copy by itself is sound", control.and_then(|v| sound(&v)));
-    let verified = verify(earlier, genesis, &seen.state);
-    let refused = verified.and_then(|v| named(&v, OLDER_THAN_SEEN));
+    let verified = verify(earlier, &seen.genesis, &seen.state);
+    let refused = verified.and_then(|v| named(&v, OLDER_THAN_SEEN, base));
     story.attack("the older copy in place of what was seen", refused);
-    let other: String = genesis.chars().map(|c| if c == '0' { '1' } else { '0' }).collect();
+    let other: String = seen.genesis.chars().rev().collect();
     let verified = verify(&data, &other, &base.join("seen-other"));
-    story.attack("another genesis", verified.and_then(|v| named(&v, OTHER_GENESIS)));
+    story.attack("another genesis", verified.and_then(|v| named(&v, OTHER_GENESIS, base)));
     Ok(())
 }
 
-struct Copies {
-    base: PathBuf,
-    genesis: String,
+struct Copies<'a> {
+    base: &'a Path,
+    genesis: &'a str,
+    made: u32,
 }
 
-impl Copies {
+impl Copies<'_> {
     /// Copies `data`, changes the copy, and verifies it as somebody who sees it for the first time.
     fn verified(
-        &self,
+        &mut self,
         data: &Path,
-        what: &str,
         change: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<Finished> {
-        let name: String = what.chars().filter(char::is_ascii_alphanumeric).collect();
-        let copy = self.base.join(format!("copy-{name}"));
+        self.made += 1;
+        let copy = self.base.join(format!("copy-{}", self.made));
         copy_dir(data, &copy)?;
         change(&copy.join("trail")).context("the attack could not be made")?;
-        let verified = verify(&copy, &self.genesis, &self.base.join(format!("seen-{name}")));
+        let state = self.base.join(format!("seen-copy-{}", self.made));
+        let verified = verify(&copy, self.genesis, &state);
         fs::remove_dir_all(&copy)?;
         verified
     }
 }
 
 /// The reason that was given, if the exit code is one of `codes`.
-fn named(verified: &Finished, codes: &[i32]) -> Result<String> {
-    let last = verified.lines.iter().rev().find(|line| !line.trim().is_empty());
-    let last = last.map(|line| line.trim().to_owned()).unwrap_or_default();
+fn named(verified: &Finished, codes: &[i32], base: &Path) -> Result<String> {
+    let reason = short(&reason(verified), base);
     match verified.code {
-        Some(0) => bail!("IT VERIFIED: {last}"),
-        Some(code) if codes.contains(&code) => Ok(format!("exit {code}: {last}")),
-        code => bail!("exit {code:?} does not name it, expected one of {codes:?}: {last}"),
+        Some(0) => bail!("IT VERIFIED: {reason}"),
+        Some(code) if codes.contains(&code) => Ok(format!("exit {reason}")),
+        code => bail!("{} is none of {codes:?}: {reason}", exit(code)),
     }
 }
 
+/// Without the tour's own folder and without the site's random name.
+fn short(reason: &str, base: &Path) -> String {
+    let reason = reason.replace(&format!("{}/", base.display()), "");
+    let words = reason.split_whitespace().map(|word| match word.strip_prefix("writ/site-") {
+        Some(rest) => rest.split_once('/').map_or(word, |(_, log)| log),
+        None => word,
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
 fn wal_byte(trail: &Path) -> Result<()> {
+    let path = first_segment(trail)?;
+    let mut bytes = fs::read(&path)?;
+    let middle = bytes.len() / 2;
+    *bytes.get_mut(middle).context("the segment is empty")? ^= 1;
+    write(&path, &bytes)
+}
+
+/// Cuts between two frames: what is left is a sound log that ends earlier.
+fn wal_cut(trail: &Path) -> Result<()> {
+    let path = first_segment(trail)?;
+    let bytes = fs::read(&path)?;
+    let length = u64::try_from(bytes.len())?;
+    let mut kept = 0;
+    for frame in Frames::new(&bytes) {
+        let frame = frame.map_err(|error| anyhow!("the log cannot be read: {}", error.fault))?;
+        if frame.end <= length - length / 4 {
+            kept = frame.end;
+        }
+    }
+    ensure!(kept > 0, "there is no frame to cut behind");
+    Ok(File::options().write(true).open(&path)?.set_len(kept)?)
+}
+
+fn first_segment(trail: &Path) -> Result<PathBuf> {
     let mut segments = Vec::new();
     visit(&trail.join("wal"), &mut |path| {
         segments.push(path.to_owned());
         Ok(())
     })?;
     segments.sort();
-    let path = segments.first().context("there is no segment")?;
-    let mut bytes = fs::read(path)?;
-    let middle = bytes.len() / 2;
-    *bytes.get_mut(middle).context("the segment is empty")? ^= 1;
-    write(path, &bytes)
+    segments.into_iter().next().context("there is no segment")
 }
 
 /// Puts another name into the first record that names ann; the checksum is computed anew.
@@ -145,7 +175,7 @@ fn records_cut(trail: &Path) -> Result<()> {
     let path = account_log(trail)?.join("records.dat");
     let file = File::options().write(true).open(&path)?;
     let length = file.metadata()?.len();
-    Ok(file.set_len(length.saturating_sub(1000))?)
+    Ok(file.set_len(length - length / 4)?)
 }
 
 fn leaves_swapped(trail: &Path) -> Result<()> {
@@ -239,10 +269,14 @@ mod tests {
 
     #[test]
     fn only_the_right_exit_code_names_an_attack() {
-        let ended = |code| Finished { code, lines: vec!["why".to_owned(), String::new()] };
-        assert_eq!(named(&ended(Some(15)), &[15]).unwrap(), "exit 15: why");
+        let lines = ["FAILED (exit 15)", "  15 records  writ/site-1/log: why", "more"]
+            .map(str::to_owned)
+            .to_vec();
+        let ended = |code| Finished { code, lines: lines.clone() };
+        let base = Path::new("/tmp/x");
+        assert_eq!(named(&ended(Some(15)), &[15], base).unwrap(), "exit 15 records log: why");
         for code in [Some(0), Some(2), None] {
-            named(&ended(code), &[15]).unwrap_err();
+            named(&ended(code), &[15], base).unwrap_err();
         }
     }
 }

@@ -64,10 +64,9 @@ fn tell(story: &mut Story, base: &Path) -> Result<()> {
     let people = identity::chapter(story, &client, &site)?;
     let key = keys::chapter(story, &client, &people)?;
     let objects = objects::chapter(story, &client, &people, &key, base)?;
-    signatures::chapter(story, &client, &people, &key, &objects)?;
-    history::chapter(story, &client, &people, &objects)?;
-    let genesis = site.ready.genesis.clone();
-    let seen = running::stop_and_verify(story, site, base)?;
+    let repeated = signatures::chapter(story, &client, &people, &key, &objects)?;
+    history::chapter(story, &client, &people, &objects, &repeated)?;
+    let seen = running::stop_and_verify(story, site, base, &people)?;
     let earlier = running::restart(story, base, &seen, &people, &key, &objects)?;
-    ledger::chapter(story, base, &genesis, &earlier, &seen)
+    ledger::chapter(story, base, &earlier, &seen)
 }

@@ -120,7 +120,13 @@ impl Reply {
         let Refusal { code, message } = self.refusal();
         let mark = if message.is_empty() { "" } else { ": " };
         // What follows a first line is the canonical request, for whoever debugs a signature.
-        format!("{} {code}{mark}{}", self.status, message.lines().next().unwrap_or_default())
+        let line = message.lines().next().unwrap_or_default();
+        // Who was refused is in the line's beginning; why is at the end of a long sentence.
+        let why = line.find(" because ").filter(|_| line.starts_with("User: "));
+        match why.and_then(|at| line.get(at..)) {
+            Some(why) => format!("{} {code}: …{why}", self.status),
+            None => format!("{} {code}{mark}{line}", self.status),
+        }
     }
 }
 

@@ -2,8 +2,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use writ_model::{Env as _, SystemEnv};
+use writ_proof::checkpoint::Checkpoint;
+use writ_proof::note::Note;
+use writ_proof::origin::LogName;
+use writ_trail::reader::Reader;
 
 use super::client::Client;
 use super::identity::People;
@@ -13,6 +19,10 @@ use super::search::copy_dir;
 use super::site::{Finished, Site, verify};
 use super::story::Story;
 use crate::up::ready::{FILE, Ready};
+
+/// How long a cosigned checkpoint may take; there is a round every second.
+const CHECKPOINT_MAX: Duration = Duration::from_secs(10);
+const POLL: Duration = Duration::from_millis(50);
 
 /// What a customer keeps between two runs of `writ verify`.
 pub struct Seen {
@@ -48,10 +58,19 @@ pub fn start(story: &mut Story, base: &Path) -> Result<Site> {
 }
 
 /// Chapter 7.
-pub fn stop_and_verify(story: &mut Story, site: Site, base: &Path) -> Result<Seen> {
+pub fn stop_and_verify(
+    story: &mut Story,
+    site: Site,
+    base: &Path,
+    people: &People,
+) -> Result<Seen> {
     story.chapter("Stop everything, and verify the ledger with public keys alone");
     let seen = Seen { genesis: site.ready.genesis.clone(), state: base.join("seen") };
     let data = site.data().to_owned();
+    let client = Client::new(&site.ready)?;
+    let before = cosigned_size(&data);
+    client.ok(&people.ann, &client.query("sts", "GetCallerIdentity", &[]))?;
+    story.check("a newer checkpoint is signed and cosigned", cosigned_beyond(&data, before));
     stop(story, site)?;
     story.line(&format!(
         "writ verify --data DIR --genesis {}…",
@@ -81,6 +100,8 @@ pub fn restart(
         format!("{} processes in {:.1} s", site.ready.pids.len(), site.took.as_secs_f64())
     })?;
     let client = Client::new(&site.ready)?;
+    let data = site.data().to_owned();
+    let before = cosigned_size(&data);
     let genesis = match site.ready.genesis == seen.genesis {
         true => Ok(format!("{}…", seen.genesis.get(..16).unwrap_or_default())),
         false => Err(anyhow::anyhow!("it is {} now", site.ready.genesis)),
@@ -90,11 +111,38 @@ pub fn restart(
     story.check("the user of before signs in", arn.and_then(|reply| reply.element("Arn")));
     story.check("Decrypt of the ciphertext of before", key.decrypts(&client, &people.ann));
     story.check("GetObject of the object of before", objects.small_is_whole(&client, &people.ann));
-    let data = site.data().to_owned();
+    story.check("a newer checkpoint is signed and cosigned", cosigned_beyond(&data, before));
     stop(story, site)?;
     let again = verify(&data, &seen.genesis, &seen.state).and_then(|v| sound(&v));
     story.check("`writ verify`: it extends what was seen before", again);
     Ok(earlier)
+}
+
+/// The size of the newest checkpoint that a witness has cosigned; 0 before the first.
+fn cosigned_size(data: &Path) -> u64 {
+    let read = || -> Result<u64> {
+        let note = Reader::open(&data.join("trail"))?.cosigned(LogName::Checkpoint)?;
+        let note = note.context("there is none yet")?;
+        Ok(Checkpoint::of(&Note::from_bytes(&note)?)?.size)
+    };
+    // While it is replaced, the file may be read half: the next look finds it whole.
+    read().unwrap_or(0)
+}
+
+/// Waits for a cosigned checkpoint that is larger than `before`.
+fn cosigned_beyond(data: &Path, before: u64) -> Result<String> {
+    let began = SystemEnv.monotonic();
+    loop {
+        let (size, took) =
+            (cosigned_size(data), SystemEnv.monotonic().saturating_sub(began).as_secs_f64());
+        if size > before {
+            return Ok(format!("size {size} after {took:.1} s"));
+        }
+        if took > CHECKPOINT_MAX.as_secs_f64() {
+            bail!("none beyond size {before} after {took:.1} s");
+        }
+        std::thread::sleep(POLL);
+    }
 }
 
 fn stop(story: &mut Story, site: Site) -> Result<()> {
@@ -119,20 +167,41 @@ fn stop(story: &mut Story, site: Site) -> Result<()> {
 
 /// What a verifier says in the end, if all was sound.
 pub fn sound(verified: &Finished) -> Result<String> {
-    let last = verified.lines.iter().rev().find(|line| !line.trim().is_empty());
-    let last = last.map(|line| line.trim().to_owned()).unwrap_or_default();
-    match verified.code {
-        Some(0) => Ok(format!("exit 0: {last}")),
-        code => bail!("exit {code:?}: {last}"),
+    let logs = verified.lines.iter().map(|line| line.trim()).find(|line| line.starts_with("logs "));
+    match (verified.code, logs) {
+        (Some(0), Some(logs)) => {
+            let counted = logs.trim_start_matches("logs").trim();
+            Ok(format!("exit 0: {counted}"))
+        }
+        (Some(0), None) => bail!("exit 0, but it does not say what it looked at"),
+        (code, _) => bail!("{}, {}", exit(code), reason(verified)),
     }
+}
+
+/// The first thing that a verifier found wrong, in its own words.
+pub fn reason(verified: &Finished) -> String {
+    let mut lines = verified.lines.iter().map(|line| line.trim()).filter(|line| !line.is_empty());
+    let first = lines.next().unwrap_or("nothing was said");
+    match first.starts_with("FAILED") {
+        true => lines.next().unwrap_or(first).to_owned(),
+        false => first.to_owned(),
+    }
+}
+
+/// How a process ended.
+pub fn exit(code: Option<i32>) -> String {
+    code.map_or_else(|| "ended by a signal".to_owned(), |code| format!("exit {code}"))
 }
 
 fn ended_saying(finished: &Finished, part: &str) -> Result<String> {
     let said = finished.lines.iter().find(|line| line.contains(part));
     match (finished.code, said) {
         (Some(0), _) => bail!("IT STARTED"),
-        (Some(code), Some(line)) => Ok(format!("exit {code}: {}", line.trim())),
-        (code, _) => bail!("exit {code:?}, without `{part}`: {:?}", finished.lines.last()),
+        (Some(code), Some(line)) => {
+            let shown = line.find(part).and_then(|at| line.get(at..)).unwrap_or(line);
+            Ok(format!("exit {code}: … {shown}"))
+        }
+        (code, _) => bail!("{}, without `{part}`: {:?}", exit(code), finished.lines.last()),
     }
 }
 

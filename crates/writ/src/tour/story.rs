@@ -10,9 +10,9 @@ use anyhow::{Result, anyhow};
 use writ_model::{Env as _, SystemEnv};
 
 /// Columns of the text that says what was checked; longer ones push what was seen aside.
-const WHAT_COLUMNS: usize = 46;
+const WHAT_COLUMNS: usize = 50;
 /// Characters of what was seen that are printed; the rest is cut, so that a line stays a line.
-const SEEN_MAX_CHARS: usize = 150;
+const SEEN_MAX_CHARS: usize = 84;
 
 /// The story so far.
 pub struct Story {

@@ -14,6 +14,9 @@ use anyhow::{Context as _, Result};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
 
+/// Has glibc fill freed memory with a byte (mallopt(3), `M_PERTURB`). Another C library ignores it.
+const WIPE_FREED: &str = "glibc.malloc.perturb=255";
+
 /// What a child starts with.
 pub struct Start {
     /// Its role, as in `writ role NAME`.
@@ -56,6 +59,9 @@ fn command(role: &str) -> Command {
     command.arg0("writ").args(["role", role]);
     command.stdin(Stdio::null()).stdout(Stdio::inherit()).stderr(Stdio::inherit());
     command.env_clear();
+    // Data keys and new access-key secrets pass through buffers of the processes on their way to
+    // the caller. glibc overwrites what is freed, so that none stays behind in a heap.
+    command.env("GLIBC_TUNABLES", WIPE_FREED);
     #[cfg(feature = "failpoints")]
     command.envs(std::env::vars().filter(|(name, _)| name.starts_with("WRIT_FAILPOINT")));
     command

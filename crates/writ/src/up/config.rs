@@ -32,6 +32,7 @@ pub struct Config {
     /// A segment of the write-ahead log is closed at this many MiB.
     pub wal_segment_mib: u64,
     /// Witnesses besides watch.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub witness: Vec<Witness>,
 }
 

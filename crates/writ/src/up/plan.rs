@@ -1,6 +1,7 @@
 //! What each process of this installation starts with: files, user id, configuration.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::os::fd::OwnedFd;
 
 use anyhow::Result;
@@ -88,7 +89,8 @@ impl Plan {
         };
         Ok(match role {
             Role::Keyd => vec![
-                ("root".to_owned(), file("keyd", ROOT_FILE)?),
+                // Read only: keyd could otherwise write into its own root.
+                ("root".to_owned(), File::open(self.dir.join("keyd").join(ROOT_FILE))?.into()),
                 ("head".to_owned(), file("keyd", HEAD_FILE)?),
             ],
             Role::Front => vec![("credentials".to_owned(), self.credentials()?)],

@@ -28,7 +28,7 @@ pub(crate) fn check(facts: &Facts, heads: &Heads, keyd: &PublicKey, is_running: 
     commits(facts, &mut across);
     heads_of_uses(facts, heads, keyd, &mut across);
     boots(facts, &mut across);
-    events(facts, &mut across);
+    events(facts, is_running, &mut across);
     uses(facts, is_running, &mut across);
     forwards(facts, is_running, &mut across);
     across
@@ -98,16 +98,20 @@ fn boots(facts: &Facts, across: &mut Across) {
 }
 
 /// Each event that names a use has it.
-fn events(facts: &Facts, across: &mut Across) {
+fn events(facts: &Facts, is_running: bool, across: &mut Across) {
     for (id, event) in sorted(facts) {
         let Some(position) = &event.position else { continue };
         let place = || format!("event {id} in {}", event.log);
         match facts.link(position) {
-            None => across.add(
-                Code::Uses,
-                place(),
-                "keyd has no record of the use that it names".to_owned(),
-            ),
+            // A crash of keyd and trail together takes the end of a run's chain; where the chain goes on
+            // or has another record there, nothing excuses it.
+            None => {
+                let what = "keyd has no record of the use that it names";
+                let last = facts.last_of(position.boot).filter(|(seq, _)| *seq < position.seq);
+                let excuse =
+                    last.and_then(|(_, link)| facts.excuse(link.order, event.time, is_running));
+                across.absent(excuse, Code::Uses, place(), what);
+            }
             Some(link) if !event.shared && link.event.is_some_and(|told| told != id) => {
                 across.add(
                     Code::Uses,
@@ -147,11 +151,13 @@ fn uses(facts: &Facts, is_running: bool, across: &mut Across) {
 /// Each forwarded event has the event of the customer's own request, and keyd says the same of it. A
 /// service records its call when it completes, so the parent may come later than what it caused.
 fn forwards(facts: &Facts, is_running: bool, across: &mut Across) {
-    let mut transactions: BTreeMap<&str, Option<Hash>> = BTreeMap::new();
+    // A transaction is one signature; requests that are equal within a second have the same, and each
+    // is a parent of its own.
+    let mut transactions: BTreeMap<&str, Hash> = BTreeMap::new();
     for forward in &facts.forwards {
         let Some(event) = facts.events.get(&forward.event) else { continue };
         let place = format!("event {} in {}", forward.event, event.log);
-        let (Some(parent), Some(_)) = (forward.parent, forward.signature) else {
+        let (Some(parent), Some(signature)) = (forward.parent, forward.signature) else {
             across.add(
                 Code::Forward,
                 place,
@@ -159,8 +165,6 @@ fn forwards(facts: &Facts, is_running: bool, across: &mut Across) {
             );
             continue;
         };
-        // A signature that a client sent twice within its second is one transaction with two parents.
-        let signature = forward.signature;
         if *transactions.entry(&forward.transaction).or_insert(signature) != signature {
             let what = format!("transaction {} has two signatures", forward.transaction);
             across.add(Code::Forward, place.clone(), what);

@@ -1,6 +1,6 @@
 //! What the write-ahead log tells that other parts of it must agree with.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -27,6 +27,8 @@ pub(crate) struct Facts {
     pub(crate) chain: HashMap<(Uuid, u64), Link>,
     /// Where each boot of keyd says that the one before ended.
     pub(crate) boots: Vec<(Uuid, Boot)>,
+    /// How many leaves each log has, if the write-ahead log could be read to its end.
+    pub(crate) sizes: Option<BTreeMap<LogName, u64>>,
     /// How many records there are.
     pub(crate) records: u64,
     restarts: Vec<Restart>,
@@ -80,6 +82,8 @@ struct Restart {
     order: u64,
     /// The newest record before.
     before: Timestamp,
+    /// When it was recorded.
+    at: Timestamp,
 }
 
 /// Why something that should be there may be absent.
@@ -96,7 +100,7 @@ impl Facts {
     pub(crate) fn record(&mut self, order: u64, leaf: &Leaf, record: &[u8]) -> Result<(), String> {
         self.records += 1;
         if leaf.kind == Kind::Boot {
-            self.restarts.push(Restart { order, before: self.newest });
+            self.restarts.push(Restart { order, before: self.newest, at: leaf.time });
         }
         self.newest = self.newest.max(leaf.time);
         if leaf.kind == Kind::Event {
@@ -147,7 +151,7 @@ impl Facts {
         };
         match &record.what {
             What::Boot(boot) => {
-                self.restarts.push(Restart { order, before: self.newest });
+                self.restarts.push(Restart { order, before: self.newest, at: record.time });
                 self.boots.push((record.boot, boot.clone()));
             }
             What::Use(used) => {
@@ -167,13 +171,25 @@ impl Facts {
         link.filter(|link| link.hash == position.hash)
     }
 
+    /// The last record of a run of keyd.
+    pub(crate) fn last_of(&self, boot: Uuid) -> Option<(u64, &Link)> {
+        let of_boot = self.chain.iter().filter(|((run, _), _)| *run == boot);
+        of_boot.map(|((_, seq), link)| (*seq, link)).max_by_key(|(seq, _)| *seq)
+    }
+
     /// Why what should have followed something at `order` and `time` may be absent: a restart that is
     /// recorded right after, or (in a ledger that nobody writes) the end.
     pub(crate) fn excuse(&self, order: u64, time: Timestamp, is_running: bool) -> Option<Excuse> {
         // A frame's use records come before its entries and those of restarts at the same position.
-        let after = self.restarts.partition_point(|restart| restart.order <= order);
-        if let Some(restart) = self.restarts.get(after) {
-            return (restart.before.since(time) <= CRASH_WINDOW).then_some(Excuse::Restart);
+        // keyd sends again what a killed trail did not acknowledge: such a use was made before the
+        // restart and stands after it.
+        let is_before = |restart: &Restart| restart.order > order || time <= restart.at;
+        let mut restarts = self.restarts.iter().filter(|restart| is_before(restart));
+        if restarts.any(|restart| restart.before.since(time) <= CRASH_WINDOW) {
+            return Some(Excuse::Restart);
+        }
+        if self.restarts.iter().any(|restart| restart.order > order) {
+            return None;
         }
         (!is_running && self.newest.since(time) <= CRASH_WINDOW).then_some(Excuse::End)
     }

@@ -17,6 +17,7 @@ mod state;
 mod trees;
 mod wal;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -30,7 +31,8 @@ use writ_proof::policy::Policy;
 
 use checkpoints::{Quorum, Trusted};
 use directory::Directory;
-use finding::Report;
+use facts::Facts;
+use finding::{Code, Report};
 use progress::Progress;
 use roots::Root;
 use source::Source;
@@ -142,8 +144,9 @@ fn verify(source: &dyn Source, options: &Options) -> Report {
         }
         None => Heads::default(),
     };
-    strangers(source, &root, &heads, &mut report);
-    content(source, &root, &heads, &mut report, &mut progress);
+    let held = held(source, &root, &heads, &mut report);
+    let facts = content(source, &root, &heads, &mut report, &mut progress);
+    strangers(&root, &held, &facts, &mut report);
     progress.end();
     if let Some(trusted) = &trusted {
         age(trusted, options, &mut report);
@@ -170,26 +173,44 @@ fn compare(
     }
 }
 
-/// Logs that have files, but that neither the checkpoint nor the write-ahead log knows, are checked
-/// where the write-ahead log is; here it is said how many leaves no checkpoint covers yet.
-fn strangers(source: &dyn Source, root: &Root, heads: &Heads, report: &mut Report) {
-    let Some(logs) = report.take(source.logs()) else { return };
+/// How many records the files of each log hold. Said is how many no checkpoint covers yet.
+fn held(
+    source: &dyn Source,
+    root: &Root,
+    heads: &Heads,
+    report: &mut Report,
+) -> BTreeMap<LogName, u64> {
+    let mut sizes = BTreeMap::new();
     let mut uncovered = 0;
-    for log in logs {
+    for log in report.take(source.logs()).unwrap_or_default() {
         let covered = heads.logs.get(&log).and_then(|sizes| sizes.last_key_value());
         let covered = covered.map_or(0, |(size, _)| *size);
         let Some(held) = report.take(source.held(log)) else { continue };
         if held < covered {
             let what = format!("{held} records, but {covered} leaves in the checkpoint");
-            report.add(finding::Code::Files, root.origin(log), what);
+            report.add(Code::Files, root.origin(log), what);
         }
         // Heads of the other logs are leaves of the checkpoint log: it is always a little ahead.
         if log != LogName::Checkpoint {
             uncovered += held.saturating_sub(covered);
         }
+        sizes.insert(log, held);
     }
     if uncovered > 0 {
         report.note(format!("{uncovered} newest leaves are under no checkpoint yet"));
+    }
+    sizes
+}
+
+/// Files that hold more than was ever written, or a log that nobody wrote.
+fn strangers(root: &Root, held: &BTreeMap<LogName, u64>, facts: &Facts, report: &mut Report) {
+    let Some(sizes) = &facts.sizes else { return };
+    for (log, held) in held {
+        let written = sizes.get(log).copied().unwrap_or(0);
+        if *held > written {
+            let what = format!("{held} records, but only {written} are in the write-ahead log");
+            report.add(Code::Trees, root.origin(*log), what);
+        }
     }
 }
 
@@ -200,7 +221,7 @@ fn content(
     heads: &Heads,
     report: &mut Report,
     progress: &mut Progress,
-) {
+) -> Facts {
     let keyd = &root.genesis.keyd.use_records;
     let mut read = || {
         let mut found = Report::default();
@@ -226,6 +247,7 @@ fn content(
     report.checked("events", format!("{events}, {forwards} of them forwarded"));
     report.checked("key uses", format!("{uses} records of keyd in an unbroken chain"));
     across.unanswered.iter().for_each(|note| report.note(format!("unanswered: {note}")));
+    facts
 }
 
 fn age(trusted: &Trusted, options: &Options, report: &mut Report) {

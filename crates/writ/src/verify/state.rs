@@ -59,12 +59,14 @@ pub(crate) fn load(path: &Path, report: &mut Report) -> Option<Seen> {
 
 /// Keeps what has been verified.
 pub(crate) fn save(path: &Path, root: &Root, trusted: &Trusted) -> anyhow::Result<()> {
+    // A bare file name has an empty parent.
+    let path = std::path::absolute(path)?;
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
     let note = String::from_utf8(trusted.note.to_bytes())?;
     let text = format!("{MARK}\ngenesis {}\n{note}", root.digest);
-    crate::up::data::write_durably(path, text.as_bytes(), 0o600)
+    crate::up::data::write_durably(&path, text.as_bytes(), 0o600)
 }
 
 /// Compares with what was seen: the same genesis, and a log that has only grown.

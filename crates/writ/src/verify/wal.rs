@@ -184,7 +184,11 @@ impl Reading<'_> {
         }
     }
 
-    fn end(self, has_mirror: bool) -> Facts {
+    fn end(mut self, has_mirror: bool) -> Facts {
+        if self.whole {
+            let sizes = self.logs.iter().map(|(log, frontier)| (*log, frontier.size()));
+            self.facts.sizes = Some(sizes.collect());
+        }
         let report = self.report;
         if self.whole && !self.diverged && self.mirror.len() > self.frames {
             let what = format!(

@@ -1,1 +1,56 @@
-//! Placeholder.
+//! The attack suite: for each claim attacks that must fail and must show in the ledger. A test's name
+//! begins with its claim's number.
+
+mod c01_keys_stay_inside;
+mod c02_forward_access;
+mod c02_hostile_front;
+mod c03_ledger_first;
+mod c04_history;
+mod c12_accounts;
+mod c13_deny;
+
+use serde_json::Value;
+use writ_tests::site::ANN;
+use writ_tests::{Client, Credentials, Site};
+
+use crate::operations::Actor;
+
+/// A policy document that allows an action.
+fn allow(action: &str, resource: &str) -> String {
+    serde_json::json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": action, "Resource": resource}]})
+    .to_string()
+}
+
+/// A user of ann's account, with an access key and this inline policy.
+fn user<'s>(site: &'s Site, name: &str, policy: Option<&str>) -> Actor<'s> {
+    let root = Actor::root(site, Client::Boto, ANN);
+    root.ok("iam", "CreateUser", serde_json::json!({"UserName": name}));
+    if let Some(policy) = policy {
+        root.ok(
+            "iam",
+            "PutUserPolicy",
+            serde_json::json!({
+            "UserName": name, "PolicyName": "p", "PolicyDocument": policy}),
+        );
+    }
+    let key: Value = root.ok("iam", "CreateAccessKey", serde_json::json!({"UserName": name}));
+    root.with(Credentials::of_reply(ANN, &key["AccessKey"]))
+}
+
+/// The attack must fail with this code, and its failure must be in the log of the attacker's account.
+#[track_caller]
+fn refused_and_recorded(
+    site: &Site,
+    attacker: &Actor<'_>,
+    operation: (&str, &str),
+    params: Value,
+    code: &str,
+) {
+    let (service, name) = operation;
+    let failure = attacker.refused(service, name, params, code);
+    let event = site.ledger().of_request(&failure.request);
+    assert_eq!(event.log, attacker.who.profile, "{service} {name}");
+    assert_eq!(event.operation(), format!("{service}.{name}"));
+    assert!(!event.error().is_empty(), "{service} {name} is recorded as a success");
+}
