@@ -10,6 +10,7 @@
     reason = "a development tool may stop, print, write files and start programs"
 )]
 
+mod bench;
 mod codegen;
 mod fuzz;
 mod run;
@@ -26,6 +27,7 @@ usage: cargo xtask TASK
   test NAME...             only these stages of it; `cargo xtask test list` names them
   tidy                     the rules that no compiler checks: edges, sizes, docs, anchors
   codegen [--check]        AWS types from the pinned botocore models
+  bench [NAME [OPTION...]] one bench (or all) beside its baseline; docs/performance.md has the numbers
   fuzz [NAME [SECONDS]]    one fuzz target (or all), 20 s each unless told
 ";
 
@@ -43,6 +45,7 @@ fn task() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let rest = arguments.get(1..).unwrap_or_default();
     match arguments.first().map(String::as_str) {
+        Some("bench") => bench::run(rest),
         Some("codegen") => codegen::run(rest),
         Some("fuzz") => fuzz::run(rest),
         Some("test") => test::run(rest),
