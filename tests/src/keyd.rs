@@ -98,6 +98,7 @@ impl Keyd {
     }
 
     /// Sends a command on the channel of `role`.
+    #[expect(clippy::needless_pass_by_value, reason = "callers make the command for this one call")]
     pub fn ask(&self, role: Role, command: Command) -> Result<Reply, Refusal> {
         let client = match role {
             Role::Front => &*self.front,

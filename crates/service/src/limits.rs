@@ -15,3 +15,7 @@ pub const IN_FLIGHT_MAX: usize = 1024;
 
 /// How long one request may take before it is given up with a retryable error.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Records of key uses that wait for the ledger to take them. keyd refuses uses a second after the ledger
+/// stops acknowledging, so more cannot come together.
+pub const OWED_RECORDS_MAX: usize = 4096;

@@ -4,8 +4,8 @@
 //! acknowledged the record, or turns the answer into a retryable error.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
 
 use tokio::sync::{Mutex, Notify, RwLock, RwLockWriteGuard, Semaphore};
 use writ_aws::classify::{self, Classified};
@@ -17,16 +17,17 @@ use writ_keyd_client::protocol::{
     Answer, Authenticate, Authenticated, Command, Payload, Refusal, Reply as KeydReply, UsePosition,
 };
 use writ_model::{AccessKeyId, AccountId, Env, Region, Revision, Uuid};
+use writ_proof::append::AppendItem;
 use writ_proof::origin::SiteId;
 use writ_store::{OutboxRecord, Store, StoreError, Transaction};
 use writ_trail::client::TrailClient;
-use writ_trail::record::Record;
+use writ_trail::record::{Record, mark_reply_lost};
 
 use crate::api::Api;
 use crate::call::{Call, Changes, KeydClient, Outcome};
 use crate::error::{refused, unanswered};
 use crate::http::{Reply, Request};
-use crate::limits::{IN_FLIGHT_MAX, REQUEST_TIMEOUT};
+use crate::limits::{IN_FLIGHT_MAX, OWED_RECORDS_MAX, REQUEST_TIMEOUT};
 use crate::protocol;
 use crate::record::{Refused, StrangerLimit, of_call};
 use crate::task;
@@ -53,6 +54,8 @@ pub struct Pipeline {
     pub env: Arc<dyn Env>,
     services: HashMap<Service, Arc<dyn Api>>,
     strangers: StrangerLimit,
+    /// Records of uses that the ledger did not take yet.
+    owed: std::sync::Mutex<Vec<AppendItem>>,
     in_flight: Semaphore,
     locks: Vec<Mutex<()>>,
     /// Held for reading by each mutation from its snapshot to its commit.
@@ -96,6 +99,7 @@ impl Pipeline {
             env,
             services: services.into_iter().map(|service| (service.service(), service)).collect(),
             strangers: StrangerLimit::default(),
+            owed: std::sync::Mutex::default(),
             in_flight: Semaphore::new(IN_FLIGHT_MAX),
             locks: (0..LOCKS).map(|_| Mutex::new(())).collect(),
             mutations: RwLock::new(()),
@@ -384,11 +388,44 @@ impl Pipeline {
     }
 
     async fn append(&self, service: Service, records: Vec<Record>) -> Result<(), ApiError> {
-        let items = records.into_iter().map(|record| record.into_item(None)).collect();
+        let items: Vec<AppendItem> =
+            records.into_iter().map(|record| record.into_item(None)).collect();
+        // keyd has its own record of what it did, so the event of a use must come, if late.
+        let owed: Vec<AppendItem> =
+            items.iter().filter(|item| item.use_position.is_some()).cloned().collect();
         self.trail.append(items).await.map(|_| ()).map_err(|error| {
             tracing::warn!(%error, "the ledger did not take a record");
+            self.owe(owed);
             ApiError::service_unavailable(service)
         })
+    }
+
+    /// Keeps records of uses whose callers were answered with an error, to be appended later.
+    fn owe(&self, items: Vec<AppendItem>) {
+        let mut owed = self.owed.lock().unwrap_or_else(PoisonError::into_inner);
+        for mut item in items {
+            if owed.len() >= OWED_RECORDS_MAX {
+                tracing::error!(event = %item.event_id, "the event of a use is lost");
+                continue;
+            }
+            match mark_reply_lost(&item.record) {
+                Ok(record) => item.record = record,
+                Err(error) => tracing::error!(%error, "a record cannot be marked"),
+            }
+            owed.push(item);
+        }
+    }
+
+    /// Appends the records that are owed, if the ledger takes them now. Call it every so often.
+    pub async fn append_owed(&self) {
+        let items = std::mem::take(&mut *self.owed.lock().unwrap_or_else(PoisonError::into_inner));
+        if items.is_empty() {
+            return;
+        }
+        // Appending is idempotent: what did arrive the first time is not appended twice.
+        if self.trail.append(items.clone()).await.is_err() {
+            self.owed.lock().unwrap_or_else(PoisonError::into_inner).extend(items);
+        }
     }
 
     /// Records a refusal and answers it. A stranger's goes to the operator log, within a rate.

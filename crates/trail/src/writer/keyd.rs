@@ -50,10 +50,10 @@ impl Keyd {
             }
             slot.clone()
         };
-        if let Some(client) = client {
-            if let Answer::Carried(Reply::Hello(reply)) = client.call_blocking(&HELLO)? {
-                self.shared.set_keyd_boot(reply.boot);
-            }
+        if let Some(client) = client
+            && let Answer::Carried(Reply::Hello(reply)) = client.call_blocking(&HELLO)?
+        {
+            self.shared.set_keyd_boot(reply.boot);
         }
         Ok(())
     }

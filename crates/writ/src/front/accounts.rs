@@ -119,8 +119,7 @@ fn transaction(
     let request_id = Uuid::random(&SystemEnv);
     let parameters = [("accountId", account.to_string())];
     let event = (PRINCIPAL, "CreateAccount");
-    let record =
-        platform.record(account, event, &parameters, request_id, credential.position)?;
+    let record = platform.record(account, event, &parameters, request_id, credential.position)?;
     let now = SystemEnv.now();
     let key = AccessKey {
         id: credential.access_key_id.clone(),

@@ -155,6 +155,15 @@ fn keep_current(
     platform: accounts::Platform,
     mut reloads: watch::Receiver<u64>,
 ) {
+    let owing = Arc::clone(&pipeline);
+    writ_service::task::spawn("owed records", async move {
+        let mut tick = tokio::time::interval(limits::BEAT);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            owing.append_owed().await;
+        }
+    });
     writ_service::task::spawn("catalogue", async move {
         let mut due = tokio::time::interval(DUE_INTERVAL);
         loop {
