@@ -110,7 +110,11 @@ impl Call {
             let made = json!({
                 "Description": "Default key that protects my S3 objects when no other key is defined",
             });
-            answer(self.kms("CreateKey", &made).await?)?;
+            let made = self.kms("CreateKey", &made).await?;
+            // Another first use may have been faster: its key is the one.
+            if !is_error(&made, "AlreadyExistsException") {
+                answer(made)?;
+            }
             reply = self.kms("GenerateDataKey", &body).await?;
         }
         let (document, reply) = answer(reply)?;
@@ -203,7 +207,11 @@ fn error_type(document: &Value) -> &str {
 }
 
 fn is_missing(reply: &KmsReply) -> bool {
-    reply.status != 200 && error_type(&document(reply)) == "NotFoundException"
+    is_error(reply, "NotFoundException")
+}
+
+fn is_error(reply: &KmsReply, name: &str) -> bool {
+    reply.status != 200 && error_type(&document(reply)) == name
 }
 
 /// The reply of a success, or KMS's error in S3's words: `KMS.DisabledException` and the like.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
+use http_body::Body as _;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -135,13 +136,20 @@ fn head_of(head: &http::request::Parts, peer: SocketAddr) -> Request {
 }
 
 async fn collect(body: Incoming) -> Result<Vec<u8>, ApiError> {
+    let too_large = || {
+        let text = format!("The request body is larger than {BODY_MAX_BYTES} bytes.");
+        ApiError::new("RequestEntityTooLarge", text, 413)
+    };
+    // Who announces too much need not send it first.
+    if body.size_hint().lower() > BODY_MAX_BYTES as u64 {
+        return Err(too_large());
+    }
     let collected =
         tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, BODY_MAX_BYTES).collect());
     match collected.await {
         Ok(Ok(body)) => Ok(body.to_bytes().to_vec()),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            let text = format!("The request body is larger than {BODY_MAX_BYTES} bytes.");
-            Err(ApiError::new("RequestEntityTooLarge", text, 413))
+            Err(too_large())
         }
         Ok(Err(_)) => Err(ApiError::new("IncompleteBody", "The request body ends early.", 400)),
         Err(_) => Err(ApiError::new("RequestTimeout", "The request body came too slowly.", 408)),
