@@ -1,5 +1,18 @@
 //! The system tests: the real binary, driven by the AWS CLI, boto3 and hostile clients.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    clippy::cloned_ref_to_slice_refs,
+    clippy::err_expect,
+    clippy::too_many_lines,
+    reason = "tests may stop, print, write files and start programs; their tables are long"
+)]
+
 mod bad_input;
 mod claims;
 mod crash;
