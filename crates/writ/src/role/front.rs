@@ -105,7 +105,7 @@ async fn serve(
     // The supervisor starts front again, which opens the database anew and keyd's catalogue with it.
     tokio::select! {
         served = listener::serve(listener, Arc::clone(&pipeline), stopped) => served,
-        () = pipeline.broken() => bail!("the state database failed; it has to be opened anew"),
+        () = pipeline.broken() => anyhow::bail!("the state database failed; it has to be opened anew"),
     }
 }
 

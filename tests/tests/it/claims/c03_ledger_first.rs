@@ -164,6 +164,14 @@ fn c03_full_disk_fails_every_call() {
     all_refused(&site, "full");
     fs::remove_file(disk.join("ballast")).unwrap();
     site.wait_until_served();
+    // Mutations wait for the store's own next attempt to reach the ledger.
+    until("mutations to be taken again", || {
+        let root = Actor::root(&site, Client::Boto, ANN);
+        match root.call("iam", "CreateGroup", &json!({"GroupName": "probe"})) {
+            Ok(_) => Some(()),
+            Err(failure) => (failure.code == "EntityAlreadyExists").then_some(()),
+        }
+    });
     let after = calls(&site, "after");
     assert_eq!(after.iter().filter(|(_, result)| result.is_err()).count(), 1, "{after:?}");
     nothing_half_done(&site, &["before", "full", "after"]);
