@@ -54,6 +54,7 @@ pub struct Pipeline {
     pub env: Arc<dyn Env>,
     services: HashMap<Service, Arc<dyn Api>>,
     strangers: StrangerLimit,
+    broken: Notify,
     /// Records of uses that the ledger did not take yet.
     owed: std::sync::Mutex<Vec<AppendItem>>,
     in_flight: Semaphore,
@@ -99,6 +100,7 @@ impl Pipeline {
             env,
             services: services.into_iter().map(|service| (service.service(), service)).collect(),
             strangers: StrangerLimit::default(),
+            broken: Notify::new(),
             owed: std::sync::Mutex::default(),
             in_flight: Semaphore::new(IN_FLIGHT_MAX),
             locks: (0..LOCKS).map(|_| Mutex::new(())).collect(),
@@ -337,16 +339,17 @@ impl Pipeline {
             request_id: call.request_id,
             records: records.into_iter().map(outbox).collect(),
         };
-        self.store.commit(transaction).await.map(|_| ()).map_err(|error| Uncommitted {
-            nothing_happened: matches!(
-                error,
-                StoreError::Conflict { .. }
-                    | StoreError::Full { .. }
-                    | StoreError::Invalid { .. }
-                    | StoreError::TooLarge { .. }
-            ),
-            error: store_error(service, &error),
+        self.store.commit(transaction).await.map(|_| ()).map_err(|error| {
+            if matches!(error, StoreError::Corrupt { .. } | StoreError::Sqlite(_)) {
+                self.broken.notify_one();
+            }
+            uncommitted(service, &error)
         })
+    }
+
+    /// Waits until the state database has failed in a way that only opening it anew can mend.
+    pub async fn broken(&self) {
+        self.broken.notified().await;
     }
 
     /// Records a mutation that came to nothing after all. Where the outcome is unknown nothing is
@@ -586,6 +589,19 @@ fn outbox(record: Record) -> OutboxRecord {
         logs: vec![record.log],
         use_position: record.use_position,
         record: record.json,
+    }
+}
+
+fn uncommitted(service: Service, error: &StoreError) -> Uncommitted {
+    Uncommitted {
+        nothing_happened: matches!(
+            error,
+            StoreError::Conflict { .. }
+                | StoreError::Full { .. }
+                | StoreError::Invalid { .. }
+                | StoreError::TooLarge { .. }
+        ),
+        error: store_error(service, error),
     }
 }
 

@@ -148,9 +148,7 @@ async fn collect(body: Incoming) -> Result<Vec<u8>, ApiError> {
         tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, BODY_MAX_BYTES).collect());
     match collected.await {
         Ok(Ok(body)) => Ok(body.to_bytes().to_vec()),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            Err(too_large())
-        }
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
         Ok(Err(_)) => Err(ApiError::new("IncompleteBody", "The request body ends early.", 400)),
         Err(_) => Err(ApiError::new("RequestTimeout", "The request body came too slowly.", 408)),
     }

@@ -102,7 +102,11 @@ async fn serve(
     let mut facts = vec![("listen".to_owned(), address)];
     facts.extend(hardening);
     line.ready(facts)?;
-    listener::serve(listener, pipeline, stopped).await
+    // The supervisor starts front again, which opens the database anew and keyd's catalogue with it.
+    tokio::select! {
+        served = listener::serve(listener, Arc::clone(&pipeline), stopped) => served,
+        () = pipeline.broken() => bail!("the state database failed; it has to be opened anew"),
+    }
 }
 
 /// New channels after a peer's restart, and the end.
