@@ -13,7 +13,7 @@ use crate::operations::Actor;
 
 /// Requests that are no requests get a 4xx, or the connection is closed; the site goes on serving.
 #[test]
-fn malformed_requests_are_refused() {
+fn bytes_that_are_no_request_are_refused() {
     let site = Site::start();
     let raw: Vec<(&str, Vec<u8>)> = vec![
         ("no HTTP", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec()),
@@ -51,6 +51,13 @@ fn malformed_requests_are_refused() {
             }
         }
     }
+    site.wait_until_served();
+}
+
+/// Calls that are HTTP and no calls: the protocol's own error, and a record.
+#[test]
+fn malformed_calls_are_refused_and_recorded() {
+    let site = Site::start();
     let root = site.root(ANN);
     let (kms, iam) = (site.http("kms"), site.http("iam"));
     let bodies: Vec<(&str, u16, &str, Request)> = vec![
@@ -267,7 +274,7 @@ fn damaged_log_is_refused_and_a_torn_end_is_not() {
     let mut damaged = whole.clone();
     damaged[whole.len() / 2] ^= 1;
     fs::write(&path, &damaged).unwrap();
-    let failure = site.start_again("").err().expect("it started on a damaged log");
+    let failure = site.start_again("").expect_err("it started on a damaged log");
     assert!(failure.log.contains("0000000000.wal"), "{}", failure.log);
     assert!(failure.log.contains("is damaged at byte"), "{}", failure.log);
     assert!(failure.log.contains("writ recover --data"), "{}", failure.log);

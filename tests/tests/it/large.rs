@@ -15,10 +15,8 @@ const RESIDENT_MAX_KIB: u64 = 256 * 1024;
 /// A marked block is written each so many bytes; between them the file is sparse.
 const STRIDE: u64 = 16 << 20;
 
-/// 2 GiB with `WRIT_TEST_LONG`, 256 MiB otherwise.
-fn size() -> u64 {
-    if std::env::var_os("WRIT_TEST_LONG").is_some() { 2 << 30 } else { 256 << 20 }
-}
+/// The object's size.
+const SIZE: u64 = 2 << 30;
 
 #[test]
 fn large_object_goes_both_ways_in_bounded_memory() {
@@ -36,7 +34,7 @@ fn large_object_goes_both_ways_in_bounded_memory() {
     let most = process::kilobytes(site.pid("s3"), "VmHWM").unwrap();
     println!(
         "{} MiB up in {up:.1?}, down in {down:.1?}; the gateway had at most {} MiB resident",
-        size() >> 20,
+        SIZE >> 20,
         most >> 10
     );
     assert!(same(&there, &back), "the copy differs");
@@ -45,8 +43,8 @@ fn large_object_goes_both_ways_in_bounded_memory() {
 
 fn make(path: &Path) {
     let mut file = File::create(path).unwrap();
-    file.set_len(size()).unwrap();
-    for block in 0..size() / STRIDE {
+    file.set_len(SIZE).unwrap();
+    for block in 0..SIZE / STRIDE {
         file.seek(SeekFrom::Start(block * STRIDE + block)).unwrap();
         file.write_all(format!("block {block}").as_bytes()).unwrap();
     }
@@ -58,7 +56,7 @@ fn same(one: &Path, other: &Path) -> bool {
     if one.metadata().unwrap().len() != other.metadata().unwrap().len() {
         return false;
     }
-    for _ in 0..size() >> 20 {
+    for _ in 0..SIZE >> 20 {
         one.read_exact(&mut a).unwrap();
         other.read_exact(&mut b).unwrap();
         if a != b {

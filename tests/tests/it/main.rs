@@ -7,11 +7,7 @@
     clippy::indexing_slicing,
     clippy::print_stdout,
     clippy::disallowed_methods,
-    clippy::needless_pass_by_value,
-    clippy::cloned_ref_to_slice_refs,
-    clippy::err_expect,
-    clippy::too_many_lines,
-    reason = "tests may stop, print, write files and start programs; their tables are long"
+    reason = "tests may stop, print, write files and start programs"
 )]
 
 mod bad_input;

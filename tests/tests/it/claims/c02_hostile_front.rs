@@ -246,37 +246,36 @@ fn c02_a_changed_request_is_not_the_customers() {
     println!("{} changed requests were refused", changes.len() + 2);
 }
 
-/// Without any customer request, and with commands of other roles, nothing is given.
-#[test]
-fn c02_every_command_without_its_proof_is_refused() {
-    let taken = take_over();
-    let handle = || Nonce([7; 16]);
-    let seal = || {
+/// Commands of somebody who has no customer's request for them.
+struct Unproven<'t>(&'t Taken);
+
+impl Unproven<'_> {
+    fn seal(&self) -> Command {
         Command::Seal(Box::new(Seal {
-            handle: handle(),
-            current: Some(taken.key(&taken.keys[0]).descriptor),
+            handle: NO_HANDLE,
+            current: Some(self.0.key(&self.0.keys[0]).descriptor),
             new_id: None,
             key_policy: None,
             tokens: Vec::new(),
             default_policy: None,
         }))
-    };
-    let issue = || {
+    }
+
+    fn issue(&self) -> Command {
         Command::IssueCredential(Box::new(IssueCredential {
-            handle: handle(),
+            handle: NO_HANDLE,
             subject: None,
             delegated: true,
             managed_policies: Vec::new(),
         }))
-    };
-    let spend = || {
-        Command::Use(Box::new(Use {
-            handle: handle(),
-            keys: vec![taken.key(&taken.keys[0])],
-            delegated: true,
-        }))
-    };
-    let present = || {
+    }
+
+    fn spend(&self) -> Command {
+        let keys = vec![self.0.key(&self.0.keys[0])];
+        Command::Use(Box::new(Use { handle: NO_HANDLE, keys, delegated: true }))
+    }
+
+    fn present(&self) -> Command {
         Command::Present(Box::new(Present {
             ticket: SecretBytes::new(vec![1; 200]),
             context: Vec::new(),
@@ -288,51 +287,63 @@ fn c02_every_command_without_its_proof_is_refused() {
             path: "/".to_owned(),
             query: String::new(),
             target: "TrentService.Decrypt".to_owned(),
-            body: taken.blob_of_ann().to_string().into_bytes(),
+            body: self.0.blob_of_ann().to_string().into_bytes(),
             request_id: Uuid::random(&SystemEnv),
             event_id: Uuid::random(&SystemEnv),
             region: "us-east-1".parse().unwrap(),
         }))
-    };
-    let load = || {
-        let mut descriptor = taken.key(&taken.keys[0]).descriptor;
+    }
+
+    /// A descriptor that keyd did not seal.
+    fn load(&self) -> Command {
+        let mut descriptor = self.0.key(&self.0.keys[0]).descriptor;
         let at = descriptor.len() / 2;
         descriptor[at] ^= 1;
         let epoch = Uuid::from_bytes([1; 16]);
         Command::Load(Load { descriptors: vec![descriptor], ended: Vec::new(), last: false, epoch })
-    };
+    }
+
+    fn chunks(&self) -> Command {
+        Command::Chunks(Chunks { handle: NO_HANDLE, chunks: Vec::new(), trailer: None })
+    }
+
+    fn checkpoint(&self) -> Command {
+        let origin = "writ/x/operator".to_owned();
+        Command::Checkpoint(Checkpoint { origin, size: 1, root: [0; 32], proof: Vec::new() })
+    }
+}
+
+/// A handle that nobody was given.
+const NO_HANDLE: Handle = Nonce([7; 16]);
+
+/// Without any customer request, and with commands of other roles, nothing is given.
+#[test]
+fn c02_every_command_without_its_proof_is_refused() {
+    let taken = take_over();
+    let no = Unproven(&taken);
     let account = ANN.parse().unwrap();
-    let chunks = || Command::Chunks(Chunks { handle: handle(), chunks: Vec::new(), trailer: None });
-    let checkpoint = || {
-        Command::Checkpoint(Checkpoint {
-            origin: "writ/x/operator".to_owned(),
-            size: 1,
-            root: [0; 32],
-            proof: Vec::new(),
-        })
-    };
     let ack = || Command::Ack(Ack { boot: Uuid::from_bytes([1; 16]), seq: 9 });
     let table: Vec<(&str, Role, Command)> = vec![
-        ("use", Role::Front, spend()),
-        ("seal", Role::Front, seal()),
-        ("issue", Role::Front, issue()),
-        ("present", Role::Front, present()),
+        ("use", Role::Front, no.spend()),
+        ("seal", Role::Front, no.seal()),
+        ("issue", Role::Front, no.issue()),
+        ("present", Role::Front, no.present()),
         ("an account again", Role::Front, Command::CreateAccount(CreateAccount { account })),
-        ("a forged descriptor", Role::Front, load()),
-        ("chunks", Role::Front, chunks()),
-        ("checkpoint", Role::Front, checkpoint()),
+        ("a forged descriptor", Role::Front, no.load()),
+        ("chunks", Role::Front, no.chunks()),
+        ("checkpoint", Role::Front, no.checkpoint()),
         ("ack", Role::Front, ack()),
-        ("use", Role::S3, spend()),
-        ("seal", Role::S3, seal()),
-        ("issue", Role::S3, issue()),
-        ("present", Role::S3, present()),
-        ("load", Role::S3, load()),
+        ("use", Role::S3, no.spend()),
+        ("seal", Role::S3, no.seal()),
+        ("issue", Role::S3, no.issue()),
+        ("present", Role::S3, no.present()),
+        ("load", Role::S3, no.load()),
         ("tick", Role::S3, Command::Tick),
-        ("chunks without an upload", Role::S3, chunks()),
-        ("checkpoint", Role::S3, checkpoint()),
-        ("use", Role::Trail, spend()),
+        ("chunks without an upload", Role::S3, no.chunks()),
+        ("checkpoint", Role::S3, no.checkpoint()),
+        ("use", Role::Trail, no.spend()),
         ("tick", Role::Trail, Command::Tick),
-        ("a checkpoint of nothing", Role::Trail, checkpoint()),
+        ("a checkpoint of nothing", Role::Trail, no.checkpoint()),
     ];
     let count = table.len();
     for (what, role, command) in table {

@@ -7,34 +7,12 @@ use writ_tests::{Client, Site};
 use super::{allow, refused_and_recorded, user};
 use crate::operations::{Actor, text, texts};
 
-/// bob, with all rights in his own account, goes for ann's user, role, key, bucket, object, ledger.
-#[test]
-fn c12_another_accounts_things_are_out_of_reach() {
-    let site = Site::start();
-    let (ann, bob) = (Actor::root(&site, Client::Boto, ANN), Actor::root(&site, Client::Boto, BOB));
-    ann.ok("iam", "CreateUser", json!({"UserName": "carol"}));
-    let trust = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow",
-        "Principal": {"AWS": format!("arn:aws:iam::{ANN}:root")}, "Action": "sts:AssumeRole"}]});
-    ann.ok(
-        "iam",
-        "CreateRole",
-        json!({"RoleName": "admin", "AssumeRolePolicyDocument": trust.to_string()}),
-    );
-    let policy = ann.ok(
-        "iam",
-        "CreatePolicy",
-        json!({"PolicyName": "mine", "PolicyDocument": allow("*", "*")}),
-    );
-    let policy = text(&policy, "/Policy/Arn");
-    let key = ann.ok("kms", "CreateKey", json!({}));
-    let key = text(&key, "/KeyMetadata/Arn");
-    let sealed = ann.ok("kms", "Encrypt", json!({"KeyId": key, "Plaintext": "Z29sZA=="}));
-    let blob = text(&sealed, "/CiphertextBlob");
-    ann.ok("s3", "CreateBucket", json!({"Bucket": "anns"}));
-    ann.ok("s3", "PutObject", json!({"Bucket": "anns", "Key": "k", "Body": "Z29sZA=="}));
+/// Service, operation, parameters and the code that the stranger is answered with.
+type Attack = (&'static str, &'static str, Value, &'static str);
 
-    let role = format!("arn:aws:iam::{ANN}:role/admin");
-    let attacks: Vec<(&str, &str, Value, &str)> = vec![
+/// What bob tries on ann's things.
+fn attacks(policy: &str, role: &str, key: &str, blob: &str) -> Vec<Attack> {
+    vec![
         ("iam", "GetUser", json!({"UserName": "carol"}), "NoSuchEntity"),
         ("iam", "CreateAccessKey", json!({"UserName": "carol"}), "NoSuchEntity"),
         ("iam", "DeleteRole", json!({"RoleName": "admin"}), "NoSuchEntity"),
@@ -69,7 +47,37 @@ fn c12_another_accounts_things_are_out_of_reach() {
         ("s3", "DeleteObject", json!({"Bucket": "anns", "Key": "k"}), "AccessDenied"),
         ("s3", "DeleteBucket", json!({"Bucket": "anns"}), "AccessDenied"),
         ("s3", "GetBucketPolicy", json!({"Bucket": "anns"}), "AccessDenied"),
-    ];
+    ]
+}
+
+/// bob, with all rights in his own account, goes for ann's user, role, key, bucket, object, ledger.
+#[test]
+fn c12_another_accounts_things_are_out_of_reach() {
+    let site = Site::start();
+    let (ann, bob) = (Actor::root(&site, Client::Boto, ANN), Actor::root(&site, Client::Boto, BOB));
+    ann.ok("iam", "CreateUser", json!({"UserName": "carol"}));
+    let trust = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow",
+        "Principal": {"AWS": format!("arn:aws:iam::{ANN}:root")}, "Action": "sts:AssumeRole"}]});
+    ann.ok(
+        "iam",
+        "CreateRole",
+        json!({"RoleName": "admin", "AssumeRolePolicyDocument": trust.to_string()}),
+    );
+    let policy = ann.ok(
+        "iam",
+        "CreatePolicy",
+        json!({"PolicyName": "mine", "PolicyDocument": allow("*", "*")}),
+    );
+    let policy = text(&policy, "/Policy/Arn");
+    let key = ann.ok("kms", "CreateKey", json!({}));
+    let key = text(&key, "/KeyMetadata/Arn");
+    let sealed = ann.ok("kms", "Encrypt", json!({"KeyId": key, "Plaintext": "Z29sZA=="}));
+    let blob = text(&sealed, "/CiphertextBlob");
+    ann.ok("s3", "CreateBucket", json!({"Bucket": "anns"}));
+    ann.ok("s3", "PutObject", json!({"Bucket": "anns", "Key": "k", "Body": "Z29sZA=="}));
+
+    let role = format!("arn:aws:iam::{ANN}:role/admin");
+    let attacks = attacks(&policy, &role, &key, &blob);
     let count = attacks.len();
     for (service, name, params, code) in attacks {
         refused_and_recorded(&site, &bob, (service, name), params, code);

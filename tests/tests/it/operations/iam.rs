@@ -121,7 +121,7 @@ fn access_keys(root: &Actor<'_>) {
     let kim = root.with(Credentials::of_reply(ANN, &made["AccessKey"]));
     kim.ok("sts", "GetCallerIdentity", json!({}));
     let listed = root.ok("iam", "ListAccessKeys", json!({"UserName": user}));
-    assert_eq!(texts(&listed, "AccessKeyMetadata", "AccessKeyId"), [id.clone()]);
+    assert_eq!(texts(&listed, "AccessKeyMetadata", "AccessKeyId"), [id.as_str()]);
     let used = root.ok("iam", "GetAccessKeyLastUsed", json!({"AccessKeyId": id}));
     assert_eq!(text(&used, "/UserName"), user);
     let set = |status: &str| json!({"UserName": user, "AccessKeyId": id, "Status": status});
@@ -143,9 +143,9 @@ fn groups(root: &Actor<'_>, policy: &str) {
     let both = json!({"GroupName": group, "UserName": user});
     root.ok("iam", "AddUserToGroup", both.clone());
     let shown = root.ok("iam", "GetGroup", json!({"GroupName": group}));
-    assert_eq!(texts(&shown, "Users", "UserName"), [user.clone()]);
+    assert_eq!(texts(&shown, "Users", "UserName"), [user.as_str()]);
     let listed = root.ok("iam", "ListGroupsForUser", json!({"UserName": user}));
-    assert_eq!(texts(&listed, "Groups", "GroupName"), [group.clone()]);
+    assert_eq!(texts(&listed, "Groups", "GroupName"), [group.as_str()]);
     let listed = root.ok("iam", "ListGroups", json!({}));
     assert!(texts(&listed, "Groups", "GroupName").contains(&group));
 
@@ -160,7 +160,7 @@ fn groups(root: &Actor<'_>, policy: &str) {
     let attached = root.ok("iam", "ListAttachedGroupPolicies", json!({"GroupName": group}));
     assert_eq!(texts(&attached, "AttachedPolicies", "PolicyArn"), [policy]);
     let entities = root.ok("iam", "ListEntitiesForPolicy", json!({"PolicyArn": policy}));
-    assert_eq!(texts(&entities, "PolicyGroups", "GroupName"), [group.clone()]);
+    assert_eq!(texts(&entities, "PolicyGroups", "GroupName"), [group.as_str()]);
 
     root.refused("iam", "DeleteGroup", json!({"GroupName": group}), "DeleteConflict");
     root.ok("iam", "DetachGroupPolicy", json!({"GroupName": group, "PolicyArn": policy}));

@@ -49,7 +49,7 @@ fn lifecycle(root: &Actor<'_>) -> String {
     let other = text(&other, "/KeyMetadata/KeyId");
     root.ok("kms", "UpdateAlias", json!({"AliasName": alias, "TargetKeyId": other}));
     let aliases = root.ok("kms", "ListAliases", json!({"KeyId": other}));
-    assert_eq!(texts(&aliases, "Aliases", "AliasName"), [alias.clone()]);
+    assert_eq!(texts(&aliases, "Aliases", "AliasName"), [alias.as_str()]);
     root.ok("kms", "DeleteAlias", json!({"AliasName": alias}));
     root.refused("kms", "DescribeKey", json!({"KeyId": alias}), "NotFoundException");
     id

@@ -45,6 +45,7 @@ impl<'s> Actor<'s> {
 
     /// The operation must succeed.
     #[track_caller]
+    #[expect(clippy::needless_pass_by_value, reason = "callers write the parameters in place")]
     pub(crate) fn ok(&self, service: &str, operation: &str, params: Value) -> Value {
         match self.call(service, operation, &params) {
             Ok(reply) => reply,
@@ -56,6 +57,7 @@ impl<'s> Actor<'s> {
 
     /// The operation must be refused with this code.
     #[track_caller]
+    #[expect(clippy::needless_pass_by_value, reason = "callers write the parameters in place")]
     pub(crate) fn refused(
         &self,
         service: &str,

@@ -148,7 +148,7 @@ fn multipart(root: &Actor<'_>, bucket: &str) {
     let parts = root.ok("s3", "ListParts", json!({"Bucket": bucket, "Key": "m", "UploadId": id}));
     assert_eq!(texts(&parts, "Parts", "ETag"), [first.clone(), second.clone()]);
     let uploads = root.ok("s3", "ListMultipartUploads", json!({"Bucket": bucket}));
-    assert_eq!(texts(&uploads, "Uploads", "UploadId"), [id.clone()]);
+    assert_eq!(texts(&uploads, "Uploads", "UploadId"), [id.as_str()]);
     let done = root.ok(
         "s3",
         "CompleteMultipartUpload",
