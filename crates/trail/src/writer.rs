@@ -1,6 +1,6 @@
 //! The writer process: the one opener of the write-ahead log, the logs' files and the lookup index.
 //!
-//! Threads: two for each channel ([`peers`]), one sequencer, one builder that also makes checkpoints, one
+//! Threads: two for each channel (module `peers`), one sequencer, one builder that also makes checkpoints, one
 //! that answers lookups, one that acknowledges keyd's records, one for the supervisor's spool, one for
 //! each witness and one for the stream to watch.
 

@@ -8,7 +8,7 @@ use crate::S3Error;
 
 /// The key of one object. It lives as long as the request that released it, and is wiped then.
 ///
-/// No `Debug`, no `Clone`, no serialisation: the only way out is [`DataKey::derive`].
+/// No `Debug`, no `Clone`, no serialisation: the only way out is to derive other keys.
 pub struct DataKey(Slot);
 
 impl DataKey {
