@@ -599,6 +599,7 @@ fn uncommitted(service: Service, error: &StoreError) -> Uncommitted {
             StoreError::Conflict { .. }
                 | StoreError::Full { .. }
                 | StoreError::Invalid { .. }
+                | StoreError::NotTaken { .. }
                 | StoreError::TooLarge { .. }
         ),
         error: store_error(service, error),

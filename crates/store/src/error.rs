@@ -54,6 +54,12 @@ pub enum StoreError {
     /// The database failed.
     #[error("the database failed")]
     Sqlite(#[from] Arc<rusqlite::Error>),
+    /// No mutation is taken now. Retryable; nothing happened.
+    #[error("{what}; retry later")]
+    NotTaken {
+        /// Why not.
+        what: &'static str,
+    },
     /// This node has no proof that its snapshot is current.
     #[error("{0}")]
     Stale(#[from] Stale),
@@ -82,6 +88,7 @@ impl StoreError {
             StoreError::Closed
                 | StoreError::Full { .. }
                 | StoreError::Stale(_)
+                | StoreError::NotTaken { .. }
                 | StoreError::Unavailable { .. }
         )
     }

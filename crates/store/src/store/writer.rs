@@ -118,7 +118,7 @@ impl Writer {
     fn commit(&mut self, group: Waiting, jobs: &mut mpsc::Receiver<Job>) {
         if self.broken {
             let what = "a commit failed with unknown outcome; the store must be opened anew";
-            return group.refuse(&StoreError::Unavailable { what: what.to_owned() });
+            return group.refuse(&StoreError::NotTaken { what });
         }
         failpoint::hit("store.before_commit");
         let at = self.shared.env.now();
@@ -185,8 +185,8 @@ impl Writer {
                 Ok(None) => return false,
                 Ok(Some(Job::Run(call))) => call(self.engine.as_mut()),
                 Ok(Some(Job::Commit { reply, .. })) => {
-                    let what = "the ledger does not acknowledge".to_owned();
-                    drop(reply.send(Err(StoreError::Unavailable { what })));
+                    let what = "the ledger does not acknowledge";
+                    drop(reply.send(Err(StoreError::NotTaken { what })));
                 }
             }
             left = left.min(deadline.saturating_sub(self.shared.env.monotonic()));
