@@ -22,7 +22,6 @@ pub mod keyd;
 pub mod kms_link;
 pub mod limits;
 pub mod process;
-mod task;
 pub mod wire;
 
 pub use error::S3Error;

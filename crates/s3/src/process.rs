@@ -13,9 +13,11 @@ use writ_keyd_client::protocol::Role;
 use writ_model::limits::BEAT;
 use writ_model::{Env, Region};
 use writ_proof::origin::SiteId;
+use writ_service::task;
 use writ_store::Node;
 use writ_trail::client::TrailClient;
 
+use crate::S3Error;
 use crate::blob::{Blobs, sweep};
 use crate::gateway::policies::SnapshotPolicies;
 use crate::gateway::{Gateway, GatewayParts, serve};
@@ -23,7 +25,6 @@ use crate::index::Index;
 use crate::keyd::Keyd;
 use crate::kms_link::KmsClient;
 use crate::limits::STREAMS_MAX;
-use crate::{S3Error, task};
 
 /// How long a start waits for its peers.
 const PEERS_WAIT: Duration = Duration::from_secs(30);

@@ -10,6 +10,7 @@ use writ_keyd_client::caller::Caller;
 use writ_keyd_client::protocol::{Handle, Ticket, UsePosition};
 use writ_model::{Arn, Timestamp, Uuid};
 use writ_policy::{Access, Permit, Policy, PolicyKind, ResourceKind};
+use writ_service::task;
 use writ_store::Snapshot;
 use writ_trail::record::Resource;
 
@@ -18,8 +19,8 @@ use super::download::Download;
 use super::fault::{access_denied, internal, no_such_bucket, storage};
 use super::head::Head;
 use super::ports::Asker;
+use crate::S3Error;
 use crate::index::{Bucket, Change, Index};
-use crate::{S3Error, task};
 
 /// A call: who asks for what, on which snapshot.
 pub(crate) struct Call {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use writ_aws::ApiError;
+use writ_service::task;
 
 use super::fault::{internal, storage};
 use super::reply::ReplyBody;
@@ -16,7 +17,6 @@ use crate::S3Error;
 use crate::blob::Blobs;
 use crate::format::{DataKey, Manifest, RangeCursor, SegmentReader};
 use crate::limits::STREAM_CHECK;
-use crate::task;
 
 /// A range of an object, opened in order.
 pub(crate) struct Source {

@@ -38,6 +38,7 @@ use writ_keyd_client::protocol::{
 };
 use writ_model::{AccessKeyId, Env, Region, Uuid};
 use writ_proof::origin::SiteId;
+use writ_service::task;
 use writ_store::Snapshot;
 use writ_trail::client::TrailClient;
 
@@ -46,12 +47,12 @@ use self::head::Head;
 use self::ledger::{Ledger, Unrecorded};
 use self::ports::{Decide, State};
 use self::streams::Streams;
+use crate::S3Error;
 use crate::blob::Blobs;
 use crate::index::Index;
 use crate::keyd::Keyd;
 use crate::kms_link::KmsClient;
 use crate::limits::XML_BODIES_MAX;
-use crate::{S3Error, task};
 
 pub use reply::ReplyBody;
 pub use server::serve;

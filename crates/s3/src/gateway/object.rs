@@ -8,18 +8,19 @@ use writ_aws::checksum::{Algorithm, Checksum};
 use writ_aws::chunked::strip_aws_chunked;
 use writ_model::{Arn, Env, Nonce};
 use writ_proof::cbor;
+use writ_service::task;
 
 use super::call::Call;
 use super::fault::{access_denied, internal, no_such_key, not_implemented, s3, storage};
 use super::ledger::random;
 use super::sink::Written;
+use crate::S3Error;
 use crate::format::{
     DataKey, FORMAT, Manifest, Metadata, ObjectIdentity, SealedManifest, SegmentHeader, SegmentRef,
     SseMode, Sums, seal_sums,
 };
 use crate::index::{Body, Bucket, Condition, Entry, Put, segment_file};
 use crate::limits::{FRAME_LOG2, KEY_MAX_BYTES, USER_METADATA_MAX_BYTES};
-use crate::{S3Error, task};
 
 /// Sets the member of a reply that holds a checksum of this algorithm.
 macro_rules! set_checksum {

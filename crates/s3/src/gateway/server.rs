@@ -12,11 +12,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use writ_keyd_client::protocol::Network;
 use writ_model::Uuid;
+use writ_service::task;
 
 use super::record::host_id;
 use super::{Answered, Gateway, ReplyBody, fault, ledger};
+use crate::blob;
 use crate::limits::{HEAD_MAX_BYTES, HEAD_TIMEOUT, HEADERS_MAX};
-use crate::{blob, task};
 
 /// Connections at once.
 const CONNECTIONS_MAX: usize = 1_024;

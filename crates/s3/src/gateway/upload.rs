@@ -10,6 +10,7 @@ use writ_aws::ApiError;
 use writ_aws::chunked::Seal;
 use writ_aws::sigv4::PayloadMode;
 use writ_keyd_client::protocol::{Answer, Chunks, Command, Reply};
+use writ_service::task;
 
 use super::call::Call;
 use super::fault::{access_denied, argument, internal, refused, s3, unavailable};
@@ -17,7 +18,6 @@ use super::intake::Intake;
 use super::sink::Written;
 use super::streams::Guard;
 use crate::limits::{BODY_MIN_BYTES, BODY_WINDOW, FRAME_BYTES, STREAM_CHECK};
-use crate::task;
 
 /// Streams the body into `intake`, has keyd check chunk signatures, and checks all claims at the end.
 pub(crate) async fn receive(

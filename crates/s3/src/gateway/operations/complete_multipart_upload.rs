@@ -12,6 +12,7 @@ use writ_aws::generated::s3::{
     CompleteMultipartUploadOutput, CompleteMultipartUploadRequest, CompletedPart,
 };
 use writ_proof::cbor;
+use writ_service::task;
 
 use super::create_multipart_upload::{
     algorithm, checksum_type, draft, find_upload, parse_upload_id,
@@ -27,7 +28,6 @@ use crate::gateway::object::{Draft, quoted, set_checksum, sums_subject};
 use crate::gateway::upload;
 use crate::index::{Bucket, Change, Part, Upload, manifest_file};
 use crate::limits::{COMPLETE_BODY_MAX_BYTES, OBJECT_MAX_BYTES, PART_MIN_BYTES, PARTS_MAX};
-use crate::task;
 use crate::wire::conditions::{unquoted, write_condition};
 
 pub(super) async fn run(call: &Call, body: Incoming) -> Result<Outcome, ApiError> {

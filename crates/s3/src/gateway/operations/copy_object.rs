@@ -9,6 +9,7 @@ use writ_aws::checksum::Algorithm;
 use writ_aws::generated::s3::{CopyObjectOutput, CopyObjectRequest, CopyObjectResult};
 use writ_model::Env as _;
 use writ_policy::Permit;
+use writ_service::task;
 
 use crate::format::{Metadata, SegmentHeader, SseMode};
 use crate::gateway::call::{Call, Outcome};
@@ -24,7 +25,6 @@ use crate::gateway::object::{
 use crate::gateway::sink::{Sink, Written};
 use crate::index::{Bucket, Change};
 use crate::limits::PUT_MAX_BYTES;
-use crate::task;
 use crate::wire::conditions::{ReadConditions, Verdict, write_condition};
 use crate::wire::copy_source;
 

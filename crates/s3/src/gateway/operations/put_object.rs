@@ -6,6 +6,7 @@ use hyper::body::Incoming;
 use writ_aws::ApiError;
 use writ_aws::generated::s3::{PutObjectOutput, PutObjectRequest};
 use writ_model::Env as _;
+use writ_service::task;
 
 use crate::format::SseMode;
 use crate::gateway::call::{Call, Outcome};
@@ -20,7 +21,6 @@ use crate::gateway::object::{
 use crate::gateway::sink::Sink;
 use crate::gateway::upload;
 use crate::index::{Bucket, Change, Condition};
-use crate::task;
 use crate::wire::conditions::write_condition;
 
 pub(super) async fn run(call: &Call, body: Incoming) -> Result<Outcome, ApiError> {

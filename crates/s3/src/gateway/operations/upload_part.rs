@@ -6,6 +6,7 @@ use hyper::body::Incoming;
 use writ_aws::ApiError;
 use writ_aws::generated::s3::{UploadPartOutput, UploadPartRequest};
 use writ_model::{Env as _, Nonce};
+use writ_service::task;
 
 use super::create_multipart_upload::{algorithm, draft, find_upload};
 use crate::S3Error;
@@ -18,7 +19,6 @@ use crate::gateway::sink::{Sink, Written};
 use crate::gateway::upload;
 use crate::index::{Change, Part, Upload, segment_file};
 use crate::limits::PARTS_MAX;
-use crate::task;
 
 pub(super) async fn run(call: &Call, body: Incoming) -> Result<Outcome, ApiError> {
     let input: UploadPartRequest = call.input(&[])?;

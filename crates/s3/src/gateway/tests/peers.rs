@@ -125,7 +125,7 @@ impl World {
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        crate::task::spawn("serve", serve(gateway, listener));
+        writ_service::task::spawn("serve", serve(gateway, listener));
         World { address, access_key, other_key, dir, state, ledger, closed, kms, seen }
     }
 
