@@ -36,7 +36,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Up { data, listen, account, region } => {
             let overrides = up::config::Overrides { listen, regions: region, accounts: account };
-            role::start_log("supervisor");
+            role::start_log();
             up::run(&data, &overrides, |ready| eprintln!("{}", status::banner(ready, &data)))?;
         }
         Command::Status { data } => status::show(&data)?,

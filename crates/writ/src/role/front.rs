@@ -18,7 +18,7 @@ use writ_store::Store;
 use writ_store::engine::sqlite::SqliteEngine;
 use writ_trail::client::TrailClient;
 
-use super::{Inherited, Line, harden, start_log};
+use super::{Inherited, Line, harden};
 use crate::front::{accounts, catalogue, link, listener};
 
 /// The state database, in front's folder.
@@ -42,16 +42,10 @@ pub struct FrontConfig {
 }
 
 /// Runs until the supervisor says stop.
-pub fn run(mut inherited: Inherited) -> Result<()> {
-    start_log("front");
+pub fn run(inherited: &mut Inherited, line: &Line) -> Result<()> {
     let hardening = harden();
-    let line = inherited.control()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let result = runtime.block_on(serve(&mut inherited, &line, hardening));
-    if let Err(error) = &result {
-        line.failed(&format!("{error:#}"));
-    }
-    result
+    runtime.block_on(serve(inherited, line, hardening))
 }
 
 async fn serve(

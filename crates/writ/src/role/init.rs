@@ -12,7 +12,7 @@ use super::Inherited;
 
 /// Makes keyd's root file; only the public keys leave this process.
 pub fn keyd(mut inherited: Inherited) -> Result<()> {
-    super::start_log("keyd-init");
+    super::start_log();
     super::harden();
     let control = inherited.control()?;
     let mut file = File::from(inherited.fd("root")?);

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use writ_keyd_client::protocol::Role;
 use writ_model::SystemEnv;
 
-use super::{Inherited, start_log};
+use super::{Inherited, Line};
 
 /// What the supervisor tells keyd.
 #[derive(Serialize, Deserialize)]
@@ -18,17 +18,7 @@ pub struct KeydConfig {
 }
 
 /// Runs until the supervisor says stop.
-pub fn run(mut inherited: Inherited) -> Result<()> {
-    start_log("keyd");
-    let line = inherited.control()?;
-    let result = serve(&mut inherited, &line);
-    if let Err(error) = &result {
-        line.failed(&format!("{error:#}"));
-    }
-    result
-}
-
-fn serve(inherited: &mut Inherited, line: &super::Line) -> Result<()> {
+pub fn run(inherited: &mut Inherited, line: &Line) -> Result<()> {
     let config: KeydConfig = inherited.config()?;
     let mut channels = Vec::new();
     for role in [Role::Front, Role::S3, Role::Trail] {

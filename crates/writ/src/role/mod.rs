@@ -24,16 +24,23 @@ use writ_proof::cbor;
 
 /// `writ role NAME --fd NAME=NUMBER …`: only the supervisor calls it.
 pub fn run(name: &str, fds: &[String]) -> Result<()> {
-    let inherited = Inherited::take(fds)?;
-    match name {
-        "front" => front::run(inherited),
-        "keyd" => keyd::run(inherited),
-        "keyd-init" => init::keyd(inherited),
-        "s3" => s3::run(inherited),
-        "trail" => trail::run(inherited),
-        "watch" => watch::run(inherited),
+    let run = match name {
+        "front" => front::run,
+        "keyd" => keyd::run,
+        "keyd-init" => return init::keyd(Inherited::take(fds)?),
+        "s3" => s3::run,
+        "trail" => trail::run,
+        "watch" => watch::run,
         _ => bail!("there is no role `{name}`; `writ up` starts the processes"),
+    };
+    start_log();
+    let mut inherited = Inherited::take(fds)?;
+    let line = inherited.control()?;
+    let result = run(&mut inherited, &line);
+    if let Err(error) = &result {
+        line.failed(&format!("{error:#}"));
     }
+    result
 }
 
 /// What a process inherited, by name.
@@ -147,7 +154,7 @@ pub fn harden() -> Vec<(String, String)> {
 }
 
 /// Logs of a process: one JSON object a line on standard error, at level `info`.
-pub fn start_log(role: &'static str) {
+pub fn start_log() {
     use tracing_subscriber::prelude::*;
     let format = tracing_subscriber::fmt::layer()
         .json()
@@ -157,5 +164,4 @@ pub fn start_log(role: &'static str) {
     let filter = tracing_subscriber::filter::LevelFilter::INFO;
     // A second subscriber in one process is a bug of ours that only loses log lines.
     tracing_subscriber::registry().with(format.with_filter(filter)).try_init().ok();
-    tracing::debug!(role, "log started");
 }

@@ -10,7 +10,7 @@ use writ_keyd_client::protocol::Role;
 use writ_model::{Region, SystemEnv};
 use writ_s3::{Process, S3Channels, S3Config as GatewayConfig};
 
-use super::{Inherited, Line, harden, start_log};
+use super::{Inherited, Line, harden};
 
 /// What the supervisor tells s3.
 #[derive(Serialize, Deserialize)]
@@ -26,15 +26,10 @@ pub struct S3Config {
 }
 
 /// Runs until the supervisor says stop.
-pub fn run(mut inherited: Inherited) -> Result<()> {
-    start_log("s3");
+pub fn run(inherited: &mut Inherited, line: &Line) -> Result<()> {
     let hardening = harden();
-    let line = inherited.control()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let result = runtime.block_on(serve(&mut inherited, &line, hardening));
-    if let Err(error) = &result {
-        line.failed(&format!("{error:#}"));
-    }
+    let result = runtime.block_on(serve(inherited, line, hardening));
     // Blocking work of dropped streams need not end before the process does.
     runtime.shutdown_background();
     result

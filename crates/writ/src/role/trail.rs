@@ -10,7 +10,7 @@ use writ_model::SystemEnv;
 use writ_trail::witness::WitnessConfig;
 use writ_trail::{Trail, TrailConfig as WriterConfig};
 
-use super::{Inherited, Line, harden, start_log};
+use super::{Inherited, Line, harden};
 use crate::up::config::Witness;
 use crate::up::spool;
 
@@ -34,18 +34,8 @@ pub struct TrailConfig {
 }
 
 /// Runs until the supervisor says stop, or the ledger has to be closed.
-pub fn run(mut inherited: Inherited) -> Result<()> {
-    start_log("trail");
+pub fn run(inherited: &mut Inherited, line: &Line) -> Result<()> {
     let hardening = harden();
-    let line = inherited.control()?;
-    let result = serve(&mut inherited, &line, hardening);
-    if let Err(error) = &result {
-        line.failed(&format!("{error:#}"));
-    }
-    result
-}
-
-fn serve(inherited: &mut Inherited, line: &Line, hardening: Vec<(String, String)>) -> Result<()> {
     let config: TrailConfig = inherited.config()?;
     let genesis = hex::decode(&config.genesis).context("the genesis is damaged")?;
     let witnesses: Result<Vec<WitnessConfig>> = config

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use writ_model::SystemEnv;
 
-use super::{Inherited, Line, harden, start_log};
+use super::{Inherited, Line, harden};
 
 /// What the supervisor tells watch.
 #[derive(Serialize, Deserialize)]
@@ -20,18 +20,8 @@ pub(crate) struct WatchConfig {
 }
 
 /// Runs until the supervisor says stop, or watch's disk fails.
-pub(crate) fn run(mut inherited: Inherited) -> Result<()> {
-    start_log("watch");
+pub(crate) fn run(inherited: &mut Inherited, line: &Line) -> Result<()> {
     let hardening = harden();
-    let line = inherited.control()?;
-    let result = serve(&mut inherited, &line, hardening);
-    if let Err(error) = &result {
-        line.failed(&format!("{error:#}"));
-    }
-    result
-}
-
-fn serve(inherited: &mut Inherited, line: &Line, hardening: Vec<(String, String)>) -> Result<()> {
     let config: WatchConfig = inherited.config()?;
     let genesis = hex::decode(&config.genesis).context("the genesis is damaged")?;
     let config = writ_watch::WatchConfig { folder: config.folder, genesis };
