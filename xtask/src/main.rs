@@ -50,10 +50,10 @@ fn task() -> anyhow::Result<()> {
         Some("fuzz") => fuzz::run(rest),
         Some("test") => test::run(rest),
         Some("tidy") => tidy::run(),
-        Some(other) => anyhow::bail!("there is no task `{other}`\n\n{USAGE}"),
-        None => {
+        Some("--help" | "-h" | "help") | None => {
             print!("{USAGE}");
             Ok(())
         }
+        Some(other) => anyhow::bail!("there is no task `{other}`\n\n{USAGE}"),
     }
 }

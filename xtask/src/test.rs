@@ -55,9 +55,12 @@ const STAGES: &[Stage] = &[
 ];
 
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
-    let long = arguments.iter().any(|a| a == "--long");
-    let named: Vec<&str> =
-        arguments.iter().map(String::as_str).filter(|a| !a.starts_with("--")).collect();
+    let (options, named): (Vec<&str>, Vec<&str>) =
+        arguments.iter().map(String::as_str).partition(|argument| argument.starts_with('-'));
+    if let Some(unknown) = options.iter().find(|option| **option != "--long") {
+        bail!("there is no option `{unknown}`; `cargo xtask` alone shows what there is");
+    }
+    let long = !options.is_empty();
     if named == ["list"] {
         STAGES
             .iter()
