@@ -6,7 +6,9 @@ use std::time::Duration;
 use writ_keyd_client::channel::{Message, MessageKind, pack};
 use writ_keyd_client::protocol::{Command, Hello, PROTOCOL};
 use writ_model::{AccountId, Arn, Nonce, Revision, Timestamp, Uuid};
+use writ_proof::at_most::AtMost;
 use writ_proof::cbor::{self, Version};
+use writ_proof::export::{Begin, Leaves, Line, Node, Part, Sequence, preamble};
 use writ_proof::fas::{
     Caveat, ContextRule, Customer, Forward, Holder, Network, Pair, ResourceRule, Root,
     SignedRequest, Ticket,
@@ -15,6 +17,7 @@ use writ_proof::frame::{Batch, Entry, Frame, WalEnd, frame_hash};
 use writ_proof::hash::Hash;
 use writ_proof::leaf::{Commit, Kind, Leaf, Source};
 use writ_proof::origin::LogName;
+use writ_proof::use_record::{UseBatchView, ViewedRecord};
 
 fn main() {
     write("leaf", "event", &leaf().to_bytes());
@@ -24,6 +27,7 @@ fn main() {
         br#"{"eventVersion":"1.11","eventName":"Encrypt","requestParameters":null}"#,
     );
     write("wal_frame", "two-frames", &segment());
+    write("account_bundle", "small", &bundle());
     let ticket = Ticket::mint(&[1; 32], &root()).expect("a ticket");
     write("fas_ticket", "root", &ticket.to_bytes());
     let expires = Caveat::Expires(Timestamp::from_secs(1_800_000_030));
@@ -78,6 +82,41 @@ fn segment() -> Vec<u8> {
         segment.extend_from_slice(&bytes);
     }
     segment
+}
+
+fn bundle() -> Vec<u8> {
+    let begin = Begin {
+        account: account(),
+        genesis: b"genesis".to_vec(),
+        checkpoint: b"checkpoint".to_vec(),
+        operator: b"operator".to_vec(),
+    };
+    let line = Line { leaf: leaf().to_bytes(), record: b"{}".to_vec() };
+    let nodes = || vec![Node::Line(line.clone()), Node::Hash(Hash([4; 32]))];
+    let leaves = |log| Part::Leaves(Leaves { log, first: 0, nodes: AtMost(nodes()) });
+    let uses = UseBatchView {
+        boot: Uuid::from_bytes([5; 16]),
+        first_seq: 0,
+        records: AtMost(vec![
+            ViewedRecord::Whole(b"record".to_vec()),
+            ViewedRecord::Hash(Hash([6; 32])),
+        ]),
+        head: Hash([7; 32]),
+        signature: [8; 64],
+    };
+    let mut sequence = Sequence::begin(&preamble()).expect("our own preamble");
+    let mut bytes = preamble().to_vec();
+    for part in [
+        Part::Begin(Box::new(begin)),
+        leaves(LogName::Operator),
+        leaves(LogName::Checkpoint),
+        leaves(LogName::Account(account())),
+        Part::Uses(uses),
+    ] {
+        bytes.extend(sequence.write(&part).expect("a part"));
+    }
+    bytes.extend(sequence.write(&sequence.end()).expect("the end"));
+    bytes
 }
 
 fn root() -> Root {

@@ -295,6 +295,19 @@ pub fn verify(dir: &Path, genesis: &str, seen: &Path) -> Verdict {
     run(&["verify", "--data", dir, "--genesis", genesis, "--state", seen])
 }
 
+/// Runs `writ export` on a directory.
+pub fn export(dir: &Path, account: &str, out: &Path) -> Verdict {
+    let (dir, out) = (dir.to_str().unwrap(), out.to_str().unwrap());
+    run(&["export", "--account", account, "--data", dir, "--out", out])
+}
+
+/// Runs `writ verify` on an account's bundle; `seen` remembers what was seen.
+pub fn verify_bundle(bundle: &Path, account: &str, genesis: &str, seen: &Path) -> Verdict {
+    let (bundle, seen) = (bundle.to_str().unwrap(), seen.to_str().unwrap());
+    let of = ["verify", "--bundle", bundle, "--account", account];
+    run(&[&of[..], &["--genesis", genesis, "--state", seen]].concat())
+}
+
 /// Runs the binary with these arguments.
 pub fn run(arguments: &[&str]) -> Verdict {
     let output = Command::new(binary()).args(arguments).stdin(Stdio::null()).output().unwrap();

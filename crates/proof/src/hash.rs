@@ -76,6 +76,33 @@ pub fn sha256_of(parts: &[&[u8]]) -> Hash {
     fixed(context.finish().as_ref())
 }
 
+/// SHA-256 of what comes piece by piece.
+#[derive(Clone)]
+pub struct Hasher(digest::Context);
+
+impl Hasher {
+    /// Nothing hashed yet.
+    pub fn new() -> Hasher {
+        Hasher(digest::Context::new(&digest::SHA256))
+    }
+
+    /// Adds the next piece.
+    pub fn update(&mut self, piece: &[u8]) {
+        self.0.update(piece);
+    }
+
+    /// The hash of all pieces as if they were one string.
+    pub fn finish(self) -> Hash {
+        fixed(self.0.finish().as_ref())
+    }
+}
+
+impl Default for Hasher {
+    fn default() -> Hasher {
+        Hasher::new()
+    }
+}
+
 /// SHA-256 of `label`, a zero byte and `bytes`: a hash that no other label's can be taken for.
 pub fn labelled(label: &str, bytes: &[u8]) -> Hash {
     sha256_of(&[label.as_bytes(), &[0], bytes])
@@ -108,6 +135,9 @@ mod tests {
         let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(sha256(b"abc").to_string(), abc);
         assert_eq!(sha256_of(&[b"a", b"", b"bc"]).to_string(), abc);
+        let mut pieces = Hasher::new();
+        [b"a".as_slice(), b"bc"].iter().for_each(|piece| pieces.update(piece));
+        assert_eq!(pieces.finish().to_string(), abc);
         assert_eq!(abc.parse::<Hash>().unwrap(), sha256(b"abc"));
         assert!(abc.to_uppercase().parse::<Hash>().is_err());
     }

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | the write-ahead log and its channels | [`frame`], [`append`], [`stream`], [`leaf`], [`use_record`] |
 //! | reading a whole log | [`replay`], [`commits`] |
+//! | one account's history in a file | [`export`], [`at_most`] |
 //! | what a record commits to | [`committed`], [`json`] |
 //! | trees and their files (RFC 6962, C2SP tlog-tiles) | [`merkle`], [`tile`] |
 //! | signed notes (C2SP signed-note, tlog-checkpoint, -cosignature, -witness, -proof, -policy) | [`note`], [`checkpoint`], [`witness`], [`receipt`], [`policy`] |
@@ -15,12 +16,14 @@
 //! | forward access tickets | [`fas`] |
 
 pub mod append;
+pub mod at_most;
 pub mod cbor;
 pub mod checkpoint;
 pub mod commits;
 pub mod committed;
 pub mod ed25519;
 mod error;
+pub mod export;
 pub mod fas;
 pub mod frame;
 pub mod hash;

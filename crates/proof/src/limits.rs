@@ -59,3 +59,11 @@ pub const USE_BATCH_MAX_RECORDS: usize = 2048;
 
 /// A site id in characters.
 pub const SITE_ID_MAX_CHARS: usize = 64;
+
+/// One part of an account bundle in bytes: the lines of a full entry bundle, each a leaf and an event
+/// of the largest size, and some room for their heads.
+pub const EXPORT_PART_MAX_BYTES: usize =
+    EXPORT_PART_MAX_NODES * (LEAF_MAX_BYTES + RECORD_MAX_BYTES + 64);
+
+/// Leaves in one part of an account bundle: those of a full entry bundle.
+pub const EXPORT_PART_MAX_NODES: usize = 256;

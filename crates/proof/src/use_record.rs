@@ -7,6 +7,7 @@
 
 use writ_model::{AccountId, Arn, Timestamp, UniqueId, Uuid};
 
+use crate::at_most::AtMost;
 use crate::cbor::{self, Encode, Version, Writer};
 use crate::ed25519::{PublicKey, Signature, Signer};
 use crate::error::Error;
@@ -199,7 +200,12 @@ impl UseRecord {
 
 /// The chain's hash after `record`, given its hash before (zero before the first record of a boot).
 pub fn chain(before: &Hash, record: &[u8]) -> Hash {
-    sha256_of(&[&before.0, &sha256(record).0])
+    chain_hash(before, &sha256(record))
+}
+
+/// The same for whoever has only the record's SHA-256.
+fn chain_hash(before: &Hash, record: &Hash) -> Hash {
+    sha256_of(&[&before.0, &record.0])
 }
 
 /// What keyd signs for the head of a batch.
@@ -245,8 +251,24 @@ impl ChainEnd {
     /// Checks a whole batch that must continue exactly here, and steps over it. On an error nothing
     /// is stepped over.
     pub fn accept(&mut self, batch: &UseBatch, key: &PublicKey) -> Result<Vec<UseRecord>, Error> {
-        let records = batch.verify(self.boot, self.next, self.hash, key)?;
+        let records = batch.verify(*self, key)?;
         *self = ChainEnd::after(batch.position());
+        Ok(records)
+    }
+
+    /// The same for a batch of which only some records may be read: the others are `None`.
+    pub fn accept_view(
+        &mut self,
+        view: &UseBatchView,
+        key: &PublicKey,
+    ) -> Result<Vec<(UsePosition, Option<UseRecord>)>, Error> {
+        let records = view.records.0.iter().map(|record| match record {
+            ViewedRecord::Hash(hash) => (*hash, None),
+            ViewedRecord::Whole(bytes) => (sha256(bytes), Some(bytes.as_slice())),
+        });
+        let claim = Claim { position: view.position(), first_seq: view.first_seq };
+        let records = claim.verify(*self, records, &view.signature, key)?;
+        *self = ChainEnd::after(view.position());
         Ok(records)
     }
 
@@ -304,8 +326,20 @@ impl UseBatch {
 
     /// The position of the last record.
     pub fn position(&self) -> UsePosition {
-        let seq = self.first_seq.saturating_add((self.records.len() as u64).saturating_sub(1));
-        UsePosition { boot: self.boot, seq, hash: self.head }
+        last_position(self.boot, self.first_seq, self.records.len(), self.head)
+    }
+
+    /// What somebody may see of it who may read only the records that `shows` answers true for.
+    pub fn viewed(&self, shows: &dyn Fn(&UseRecord) -> bool) -> Result<UseBatchView, Error> {
+        let mut records = Vec::with_capacity(self.records.len());
+        for bytes in &self.records {
+            records.push(match shows(&UseRecord::from_bytes(bytes)?) {
+                true => ViewedRecord::Whole(bytes.clone()),
+                false => ViewedRecord::Hash(sha256(bytes)),
+            });
+        }
+        let UseBatch { boot, first_seq, head, signature, .. } = *self;
+        Ok(UseBatchView { boot, first_seq, records: AtMost(records), head, signature })
     }
 
     /// The position of each record, given the chain's hash before the first.
@@ -319,40 +353,98 @@ impl UseBatch {
         key.verifies(&head_message(&self.position()), &self.signature)
     }
 
-    fn verify(
+    fn verify(&self, end: ChainEnd, key: &PublicKey) -> Result<Vec<UseRecord>, Error> {
+        let records = self.records.iter().map(|bytes| (sha256(bytes), Some(bytes.as_slice())));
+        let claim = Claim { position: self.position(), first_seq: self.first_seq };
+        let records = claim.verify(end, records, &self.signature, key)?;
+        Ok(records.into_iter().filter_map(|(_, record)| record).collect())
+    }
+}
+
+/// A [`UseBatch`] as it is shown to a customer: of other accounts' records only the hashes, over which
+/// the chain runs as well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UseBatchView {
+    /// The boot of keyd.
+    pub boot: Uuid,
+    /// The number of the first record.
+    pub first_seq: u64,
+    /// The records in order, at least one.
+    pub records: AtMost<ViewedRecord, { limits::USE_BATCH_MAX_RECORDS }>,
+    /// The chain's hash after the last record.
+    pub head: Hash,
+    /// keyd's signature over [`head_message`] of the last position.
+    pub signature: Signature,
+}
+cbor_map!(UseBatchView { 1: boot, 2: first_seq, 3: records, 4: head, 5: signature });
+
+/// One record of a [`UseBatchView`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ViewedRecord {
+    /// SHA-256 of the record.
+    Hash(Hash),
+    /// The record's bytes.
+    Whole(Vec<u8>),
+}
+cbor_enum!(ViewedRecord { 0: Hash(_), 1: Whole(_) });
+
+impl UseBatchView {
+    /// The position of the last record.
+    pub fn position(&self) -> UsePosition {
+        last_position(self.boot, self.first_seq, self.records.0.len(), self.head)
+    }
+}
+
+fn last_position(boot: Uuid, first_seq: u64, count: usize, head: Hash) -> UsePosition {
+    let seq = first_seq.saturating_add((count as u64).saturating_sub(1));
+    UsePosition { boot, seq, hash: head }
+}
+
+/// What a batch says of itself.
+struct Claim {
+    /// Of its last record.
+    position: UsePosition,
+    first_seq: u64,
+}
+
+impl Claim {
+    /// Checks that the records, each by its hash and (where it may be read) its bytes, continue the
+    /// chain at `end` up to the claimed position, and that keyd signed it.
+    fn verify<'a>(
         &self,
-        boot: Uuid,
-        first_seq: u64,
-        before: Hash,
+        end: ChainEnd,
+        records: impl ExactSizeIterator<Item = (Hash, Option<&'a [u8]>)>,
+        signature: &Signature,
         key: &PublicKey,
-    ) -> Result<Vec<UseRecord>, Error> {
+    ) -> Result<Vec<(UsePosition, Option<UseRecord>)>, Error> {
         const WHAT: &str = "use batch";
-        let count = self.records.len();
-        Error::limit("use records in a batch", count, limits::USE_BATCH_MAX_RECORDS)?;
-        if count == 0 {
+        Error::limit("use records in a batch", records.len(), limits::USE_BATCH_MAX_RECORDS)?;
+        if records.len() == 0 {
             return Err(Error::malformed(WHAT, "it holds no record"));
         }
-        if self.boot != boot || self.first_seq != first_seq {
+        let boot = end.boot;
+        if self.position.boot != boot || self.first_seq != end.next {
             return Err(Error::malformed(WHAT, "it does not continue the chain"));
         }
-        let mut hash = before;
-        let mut records = Vec::with_capacity(count);
-        for (bytes, seq) in self.records.iter().zip(first_seq..) {
-            let record = UseRecord::from_bytes(bytes)?;
-            if record.boot != boot || record.seq != seq {
+        let mut hash = end.hash;
+        let mut read = Vec::with_capacity(records.len());
+        for ((record_hash, bytes), seq) in records.zip(self.first_seq..) {
+            let record = bytes.map(UseRecord::from_bytes).transpose()?;
+            if record.as_ref().is_some_and(|r| r.boot != boot || r.seq != seq) {
                 return Err(Error::malformed(WHAT, "a record's own position is another"));
             }
-            hash = chain(&hash, bytes);
-            records.push(record);
+            hash = chain_hash(&hash, &record_hash);
+            read.push((UsePosition { boot, seq, hash }, record));
         }
-        if hash != self.head {
+        let found = self.position.hash;
+        if hash != found {
             let what = "head of the use-record chain";
-            return Err(Error::Mismatch { what, expected: hash, found: self.head });
+            return Err(Error::Mismatch { what, expected: hash, found });
         }
-        if !self.is_signed_by(key) {
+        if !key.verifies(&head_message(&self.position), signature) {
             return Err(Error::BadSignature { by: key.to_string() });
         }
-        Ok(records)
+        Ok(read)
     }
 }
 

@@ -57,6 +57,9 @@ pub enum Command {
     /// Check the ledger offline with public keys and witnesses alone.
     #[command(after_help = VERIFY_HELP)]
     Verify(crate::verify::VerifyArgs),
+    /// Write one account's history into a file that its owner can verify anywhere.
+    #[command(after_help = EXPORT_HELP)]
+    Export(crate::export::ExportArgs),
     /// Run a witness: it cosigns checkpoints that extend the last one it saw.
     #[command(
         after_help = "Example:\n  writ witness --data ./my-witness --name example.org/witness --listen 127.0.0.1:8450\n\n\
@@ -114,9 +117,20 @@ pub enum ConfigCommand {
     },
 }
 
-const VERIFY_HELP: &str = "\
+const EXPORT_HELP: &str = "\
 Example:
+  writ export --account 123456789012 --data ./writ-data --out ./123456789012.writ
+  writ verify --bundle ./123456789012.writ --account 123456789012 --genesis SHA256
+
+The file holds the account's own records and, of everything else, hashes. The directory may be in use;
+it is only read. The file is verified before it gets its name.";
+
+const VERIFY_HELP: &str = "\
+Examples:
   writ verify --data ./writ-data --genesis \"$(jq -r .genesis ./writ-data/ready.json)\"
+  writ verify --bundle ./123456789012.writ --account 123456789012 --genesis SHA256
+
+What was seen is remembered, and whatever is older or another history is refused the next time.
 
 Exit codes: 0 all holds; 2 wrong usage; 10 genesis or roster; 11 checkpoint signature; 12 witnesses;
 13 consistency with what was seen before; 14 tiles or leaves; 15 records; 16 commits (rev, ordinal,

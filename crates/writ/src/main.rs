@@ -6,6 +6,7 @@
 )]
 
 mod cli;
+mod export;
 mod front;
 mod policy;
 mod recover;
@@ -41,6 +42,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         }
         Command::Status { data } => status::show(&data)?,
         Command::Verify(args) => return verify::run(&args),
+        Command::Export(args) => export::run(&args)?,
         Command::Witness(args) => witness::run(&args)?,
         Command::Policy { command: PolicyCommand::Eval } => policy::eval()?,
         Command::Config { command: ConfigCommand::Check { path } } => status::check_config(&path)?,

@@ -65,3 +65,56 @@ fn only_record_0_tells_of_the_boot() {
     record.seq = 1;
     assert!(UseRecord::from_bytes(&record.to_bytes()).is_err());
 }
+
+/// A chain of a boot record and three uses, as one batch.
+fn batch() -> (UseBatch, crate::ed25519::SoftKey) {
+    let key = crate::ed25519::SoftKey::from_seed(&[1; 32]).unwrap();
+    let mut end = ChainEnd::begin(Uuid::from_bytes([1; 16]));
+    let boot = What::Boot(Boot { persisted: None, acknowledged: None, signed: Vec::new() });
+    let mut records = vec![end.add(Timestamp::from_secs(1), boot).0];
+    let mut last = None;
+    for _ in 0..3 {
+        let (bytes, position) = end.add(Timestamp::from_secs(2), full().what);
+        records.push(bytes);
+        last = Some(position);
+    }
+    (UseBatch::sign(records, 0, last.unwrap(), &key).unwrap(), key)
+}
+
+#[test]
+fn view_of_a_batch_chains_as_the_batch_does_and_hides_the_rest() {
+    let (batch, key) = batch();
+    let view = batch.viewed(&|record| record.seq == 2).unwrap();
+    let hidden = view.records.0.iter().filter(|r| matches!(r, ViewedRecord::Hash(_))).count();
+    assert_eq!((hidden, view.records.0.len()), (3, 4));
+    let begin = ChainEnd::begin(batch.boot);
+    let (mut whole, mut viewed) = (begin, begin);
+    let records = whole.accept(&batch, &key.public_key()).unwrap();
+    let read = viewed.accept_view(&view, &key.public_key()).unwrap();
+    assert_eq!(whole, viewed);
+    assert_eq!(read[2].1.as_ref(), Some(&records[2]));
+    assert_eq!((read[3].0, &read[3].1), (batch.position(), &None));
+    let bytes = cbor::to_vec(&view);
+    assert_eq!(cbor::from_slice::<UseBatchView>(&bytes).unwrap(), view);
+}
+
+#[test]
+fn view_that_was_changed_is_refused() {
+    let (batch, key) = batch();
+    let view = batch.viewed(&|record| record.seq == 2).unwrap();
+    let refused = |change: &dyn Fn(&mut UseBatchView)| {
+        let mut changed = view.clone();
+        change(&mut changed);
+        let mut end = ChainEnd::begin(batch.boot);
+        assert!(end.accept_view(&changed, &key.public_key()).is_err());
+        assert_eq!(end, ChainEnd::begin(batch.boot), "nothing is stepped over");
+    };
+    refused(&|view| view.records.0.swap(0, 1));
+    refused(&|view| view.records.0[1] = ViewedRecord::Hash(Hash::ZERO));
+    refused(&|view| view.records.0[1] = view.records.0[2].clone());
+    refused(&|view| view.records.0[2] = ViewedRecord::Whole(full().to_bytes()));
+    refused(&|view| drop(view.records.0.pop()));
+    refused(&|view| view.records.0.clear());
+    refused(&|view| view.first_seq = 1);
+    refused(&|view| view.signature[0] ^= 1);
+}

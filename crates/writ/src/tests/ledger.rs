@@ -8,14 +8,14 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
-use writ_model::{AccountId, Timestamp, Uuid};
+use writ_model::{AccountId, Arn, Timestamp, Uuid};
 use writ_proof::Hash;
 use writ_proof::cbor::Version;
 use writ_proof::checkpoint::Checkpoint;
 use writ_proof::ed25519::{PublicKey, Signer as _, SoftKey};
 use writ_proof::frame::{Batch, Entry, Frame, LogFrontier, WalEnd, frame_hash};
 use writ_proof::leaf::{Commit, Head, Kind, Leaf, LogHead, Source, UseHead, leaf_hash, rec};
-use writ_proof::merkle::Frontier;
+use writ_proof::merkle::{Frontier, subtree_root};
 use writ_proof::note::{KeyKind, VerifierKey};
 use writ_proof::origin::{LogName, Origin};
 use writ_proof::roster::{ChannelPins, Genesis, KeydKeys, Mode, PersonKey, Rule};
@@ -23,7 +23,8 @@ use writ_proof::sshsig::SshPublicKey;
 use writ_proof::statement::{Namespace, Signed};
 use writ_proof::tile::{TileId, encode_entries, encode_hashes};
 use writ_proof::use_record::{
-    Basis, Boot, ChainEnd, TicketProof, Use, UseBatch, UsePosition, UseProof, UseResult, What,
+    Basis, Boot, ChainEnd, TicketProof, Use, UseBatch, UsePosition, UsePrincipal, UseProof,
+    UseResult, What,
 };
 
 pub(crate) const WATCH: [u8; 32] = [9; 32];
@@ -43,7 +44,17 @@ pub(crate) fn id(n: u8) -> Uuid {
 }
 
 pub(crate) fn account() -> LogName {
-    LogName::Account(AccountId::from_number(111_122_223_333).unwrap())
+    LogName::Account(owner())
+}
+
+/// Whose log most tests look at.
+pub(crate) fn owner() -> AccountId {
+    AccountId::from_number(111_122_223_333).unwrap()
+}
+
+/// Another customer.
+pub(crate) fn stranger() -> AccountId {
+    AccountId::from_number(999_988_887_777).unwrap()
 }
 
 pub(crate) fn genesis() -> Signed {
@@ -94,11 +105,18 @@ pub(crate) struct Item {
 
 /// An event of the account, with what stands under `fas`.
 pub(crate) fn event(n: u8, fas: Option<(u8, u8)>) -> Item {
+    event_of(owner(), n, fas)
+}
+
+/// The same for any account.
+pub(crate) fn event_of(account: AccountId, n: u8, fas: Option<(u8, u8)>) -> Item {
+    let log = LogName::Account(account);
     let mut record = json!({
         "eventVersion": "1.11", "eventName": "PutObject", "eventID": id(n).to_string(),
-        "recipientAccountId": "111122223333", "requestParameters": {"key": "k"},
+        "recipientAccountId": account.to_string(),
+        "requestParameters": {"key": format!("key-{n}-of-{account}")},
         "responseElements": null, "sourceIPAddress": "192.0.2.1",
-        "additionalEventData": {"writ": {"log": origin(account()), "seed": STANDARD.encode([n; 32])}},
+        "additionalEventData": {"writ": {"log": origin(log), "seed": STANDARD.encode([n; 32])}},
     });
     if let Some((parent, signature)) = fas {
         record["additionalEventData"]["fas"] = json!({
@@ -107,7 +125,7 @@ pub(crate) fn event(n: u8, fas: Option<(u8, u8)>) -> Item {
         });
     }
     let record = record.to_string().into_bytes();
-    Item { kind: Kind::Event, log: account(), id: id(n), record, commit: None, position: None }
+    Item { kind: Kind::Event, log, id: id(n), record, commit: None, position: None }
 }
 
 pub(crate) fn commit(item: Item, rev: u64, ordinal: u32, count: u32) -> Item {
@@ -151,6 +169,17 @@ impl Chain {
 
     /// A use for the event `n`, which came from the customer's request `parent` if it was forwarded.
     pub(crate) fn used(&mut self, secs: u64, n: u8, parent: Option<(u8, u8)>) -> UsePosition {
+        self.used_by(owner(), secs, n, parent)
+    }
+
+    /// The same by a user of any account.
+    pub(crate) fn used_by(
+        &mut self,
+        account: AccountId,
+        secs: u64,
+        n: u8,
+        parent: Option<(u8, u8)>,
+    ) -> UsePosition {
         let proof = match parent {
             Some((parent, signature)) => UseProof::Ticket(TicketProof {
                 ticket: Hash([1; 32]),
@@ -163,7 +192,11 @@ impl Chain {
             op: "kms:Decrypt".to_owned(),
             key: None,
             backing_key: None,
-            principal: None,
+            principal: Some(UsePrincipal {
+                arn: Arn::iam(account, "user/u"),
+                unique_id: None,
+                account,
+            }),
             proof,
             request: None,
             context: None,
@@ -311,13 +344,23 @@ impl Ledger {
 
 /// Tiles, bundles and records, as trail lays them out.
 fn write_log(folder: &Path, leaves: &[Vec<u8>], records: &[Vec<u8>]) {
-    let width = leaves.len() as u64;
-    assert!(width <= 256, "one tile is enough for these tests");
     let hashes: Vec<Hash> = leaves.iter().map(|leaf| leaf_hash(leaf)).collect();
-    let tile = TileId::hashes(0, 0, width).unwrap();
-    put(&folder.join(tile.to_string()), &encode_hashes(&hashes));
-    let bundle = TileId::entries(0, width).unwrap();
-    put(&folder.join(bundle.to_string()), &encode_entries(leaves).unwrap());
+    let (mut level, mut above) = (0, hashes);
+    // A level has the roots of the full tiles below it.
+    while !above.is_empty() {
+        let tiles: Vec<Vec<Hash>> = above.chunks(256).map(<[Hash]>::to_vec).collect();
+        for (tile, index) in tiles.iter().zip(0..) {
+            let id = TileId::hashes(level, index, tile.len() as u64).unwrap();
+            put(&folder.join(id.to_string()), &encode_hashes(tile));
+        }
+        let full = tiles.iter().filter(|tile| tile.len() == 256);
+        above = full.map(|tile| subtree_root(tile).unwrap()).collect();
+        level += 1;
+    }
+    for (bundle, index) in leaves.chunks(256).zip(0..) {
+        let id = TileId::entries(index, bundle.len() as u64).unwrap();
+        put(&folder.join(id.to_string()), &encode_entries(bundle).unwrap());
+    }
     let (mut data, mut index) = (Vec::new(), Vec::new());
     for record in records {
         data.extend_from_slice(&u32::try_from(record.len()).unwrap().to_be_bytes());

@@ -7,7 +7,7 @@ use super::*;
 use ledger::*;
 
 #[path = "ledger.rs"]
-mod ledger;
+pub(crate) mod ledger;
 
 /// Where a test interferes while the ledger is written.
 #[derive(Default)]
@@ -124,7 +124,7 @@ impl World {
 
     fn verify(&self) -> Report {
         let quorum = Quorum { policy: None, further: Vec::new() };
-        let state = Some(self.temp.path().join("state"));
+        let state = State::File(self.temp.path().join("state"));
         let (genesis, fresh, now) = (self.genesis, self.fresh, self.now);
         let options = Options { genesis, account: None, state, quorum, fresh, now };
         match Directory::open(&self.path("")) {

@@ -96,7 +96,7 @@ impl Copies<'_> {
 }
 
 /// The reason that was given, if the exit code is one of `codes`.
-fn named(verified: &Finished, codes: &[i32], base: &Path) -> Result<String> {
+pub fn named(verified: &Finished, codes: &[i32], base: &Path) -> Result<String> {
     let reason = short(&reason(verified), base);
     match verified.code {
         Some(0) => bail!("IT VERIFIED: {reason}"),

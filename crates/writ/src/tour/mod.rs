@@ -2,9 +2,10 @@
 //!
 //! A table of contents: [`tell`] is the list of chapters, each in a module of its own. The tour is an
 //! ordinary customer: it knows what `writ up` writes for customers, speaks to the public ports, and runs
-//! `writ verify` as a customer would. Only the last chapter has more: there it is somebody with the disk
-//! in their hands.
+//! `writ verify` as a customer would. Only in the last chapters it has more: there it is somebody with the
+//! disk in their hands.
 
+mod bundle;
 mod client;
 mod history;
 mod identity;
@@ -68,5 +69,6 @@ fn tell(story: &mut Story, base: &Path) -> Result<()> {
     history::chapter(story, &client, &people, &objects, &repeated)?;
     let seen = running::stop_and_verify(story, site, base, &people)?;
     let earlier = running::restart(story, base, &seen, &people, &key, &objects)?;
-    ledger::chapter(story, base, &earlier, &seen)
+    ledger::chapter(story, base, &earlier, &seen)?;
+    bundle::chapter(story, base, &earlier, &seen)
 }

@@ -145,6 +145,26 @@ pub fn verify(data: &Path, genesis: &str, state: &Path) -> Result<Finished> {
     finish(command)
 }
 
+/// Runs `writ export` for an account of `data`.
+pub fn export(data: &Path, account: &str, out: &Path) -> Result<Finished> {
+    let mut command = writ("export");
+    command.args(["--account", account]).arg("--data").arg(data).arg("--out").arg(out);
+    finish(command)
+}
+
+/// Runs `writ verify` on an account's bundle.
+pub fn verify_bundle(
+    bundle: &Path,
+    account: &str,
+    genesis: &str,
+    state: &Path,
+) -> Result<Finished> {
+    let mut command = writ("verify");
+    command.args(["--account", account, "--genesis", genesis]);
+    command.arg("--bundle").arg(bundle).arg("--state").arg(state);
+    finish(command)
+}
+
 /// Where the processes' output goes.
 pub fn log_path(base: &Path) -> PathBuf {
     base.join("up.log")

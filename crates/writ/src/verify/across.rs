@@ -54,6 +54,10 @@ impl Across {
 }
 
 fn commits(facts: &Facts, across: &mut Across) {
+    // Between an account's own commits lie those of others, which its view does not hold.
+    if facts.view.is_some() {
+        return;
+    }
     for missing in facts.commits.missing() {
         let place = format!("{}'s store {}", missing.source.as_str(), missing.epoch);
         let (first, last) = (missing.first, missing.last);
@@ -119,6 +123,11 @@ fn events(facts: &Facts, is_running: bool, across: &mut Across) {
                     "the use that it names is of another event".to_owned(),
                 );
             }
+            // An owner may not read what keyd writes of other accounts' callers; a caller may.
+            Some(link) if !event.shared && link.hidden => {
+                let what = "keyd's record of the use that it names is withheld";
+                across.add(Code::Uses, place(), what.to_owned());
+            }
             Some(_) => {}
         }
     }
@@ -181,6 +190,8 @@ fn forwards(facts: &Facts, is_running: bool, across: &mut Across) {
                     format!("its parent {parent} is another account's"),
                 );
             }
+            // The caller's own request is in the caller's log.
+            None if event.shared && facts.view.is_some() => {}
             None => {
                 let excuse = facts.excuse(event.order, event.time, is_running);
                 across.absent(
@@ -196,7 +207,7 @@ fn forwards(facts: &Facts, is_running: bool, across: &mut Across) {
 
 /// What keyd's own record of the use says otherwise.
 fn contradiction(facts: &Facts, forward: &Forward, event: &Event) -> Option<String> {
-    let link = facts.link(event.position.as_ref()?)?;
+    let link = facts.link(event.position.as_ref()?).filter(|link| !link.hidden)?;
     let Some(ticket) = link.ticket else {
         return Some("keyd has no record of a forwarded request for it".to_owned());
     };

@@ -25,9 +25,17 @@ pub(crate) struct Trusted {
     /// The same, read.
     pub(crate) checkpoint: Checkpoint,
     /// The operator log's, where there is one.
-    pub(crate) operator: Option<Checkpoint>,
+    pub(crate) operator: Option<Signed>,
     /// When it was cosigned last.
     pub(crate) cosigned: Option<Timestamp>,
+}
+
+/// A checkpoint with the note that it was read from.
+pub(crate) struct Signed {
+    /// The note.
+    pub(crate) note: Note,
+    /// The same, read.
+    pub(crate) checkpoint: Checkpoint,
 }
 
 /// Which witnesses must have cosigned.
@@ -177,18 +185,19 @@ fn witnesses(
     times.into_iter().max()
 }
 
-fn operator(source: &dyn Source, root: &Root, report: &mut Report) -> Option<Checkpoint> {
+fn operator(source: &dyn Source, root: &Root, report: &mut Report) -> Option<Signed> {
     let place = root.origin(LogName::Operator);
     let bytes = report.take(source.note(LogName::Operator, Which::Newest))?;
     let Some(bytes) = bytes else {
         report.add(Code::Files, &place, "it has no checkpoint");
         return None;
     };
-    let verified = root
-        .log_key(LogName::Operator)
-        .and_then(|key| Checkpoint::verify(&Note::from_bytes(&bytes)?, &key));
+    let verified = root.log_key(LogName::Operator).and_then(|key| {
+        let note = Note::from_bytes(&bytes)?;
+        Checkpoint::verify(&note, &key).map(|checkpoint| Signed { note, checkpoint })
+    });
     match verified {
-        Ok(checkpoint) => Some(checkpoint),
+        Ok(signed) => Some(signed),
         Err(error) => {
             report.add(Code::Signature, &place, error);
             None

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 use writ_proof::Hash;
 use writ_proof::frame::{FrameFault, Frames, Located};
+use writ_proof::merkle::root_at;
 use writ_proof::origin::{LogName, Origin};
 use writ_proof::tile::{TILE_WIDTH, TileId, TileReader as _};
 use writ_trail::TrailError;
@@ -14,7 +15,7 @@ use writ_trail::logs::LogFiles;
 use writ_trail::reader::Reader;
 
 use super::finding::{Code, Finding};
-use super::source::{Copy, Source, Which};
+use super::source::{Content, Copy, Ledger, Node, Nodes, Source, Which};
 
 /// How often a file is looked for that a running writer may just have replaced.
 const ATTEMPTS: usize = 3;
@@ -44,6 +45,46 @@ impl Directory {
 
     fn origin(&self, log: LogName) -> Origin {
         self.reader.origin(log)
+    }
+
+    fn leaves(&self, log: LogName, bundle: u64, size: u64) -> Result<Vec<Vec<u8>>, Finding> {
+        let files = self.files(log);
+        let place = || format!("{} bundle {bundle}", self.origin(log));
+        retried(|| files.entries(bundle, size).map_err(|e| fault(Code::Trees, place(), &e)))
+    }
+
+    fn records(&self, log: LogName, first: u64, count: usize) -> Result<Vec<Vec<u8>>, Finding> {
+        let dir = self.files(log).dir().to_owned();
+        let place = format!("{} records from {first}", self.origin(log));
+        let unreadable = |error: std::io::Error| Finding::new(Code::Files, &place, error);
+        let damaged = || Finding::new(Code::Records, &place, "the record file is damaged");
+        let index = File::open(dir.join("records.idx")).map_err(unreadable)?;
+        let data = File::open(dir.join("records.dat")).map_err(unreadable)?;
+        // The end of the record before the first, then the end of each.
+        let before = usize::from(first > 0);
+        let mut ends = vec![0; (count + before) * 8];
+        let at = first.saturating_sub(before as u64) * 8;
+        index.read_exact_at(&mut ends, at).map_err(unreadable)?;
+        let ends = ends.as_chunks::<8>().0.iter().map(|end| u64::from_be_bytes(*end));
+        let mut ends: Vec<u64> =
+            if first > 0 { Vec::new() } else { vec![0] }.into_iter().chain(ends).collect();
+        let start = ends.remove(0);
+        let end = ends.last().copied().unwrap_or(start);
+        let length =
+            end.checked_sub(start).filter(|l| *l <= RECORDS_MAX_BYTES).ok_or_else(damaged)?;
+        let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
+        data.read_exact_at(&mut bytes, start).map_err(unreadable)?;
+        let mut from = start;
+        let mut records = Vec::with_capacity(count);
+        for end in ends {
+            let range = |at: u64| usize::try_from(at.saturating_sub(start)).unwrap_or(usize::MAX);
+            let framed = bytes.get(range(from)..range(end)).ok_or_else(damaged)?;
+            // Length and checksum; the leaf's hash says more than either.
+            let record = framed.get(8..).ok_or_else(damaged)?;
+            records.push(record.to_vec());
+            from = end;
+        }
+        Ok(records)
     }
 
     fn segments(&self, copy: Copy) -> PathBuf {
@@ -113,51 +154,23 @@ impl Source for Directory {
         note.map_err(|error| fault(Code::Files, self.origin(log), &error))
     }
 
-    fn leaves(&self, log: LogName, bundle: u64, size: u64) -> Result<Vec<Vec<u8>>, Finding> {
-        let files = self.files(log);
-        let place = || format!("{} bundle {bundle}", self.origin(log));
-        retried(|| files.entries(bundle, size).map_err(|e| fault(Code::Trees, place(), &e)))
+    fn nodes(&self, log: LogName, bundle: u64, size: u64) -> Result<Nodes, Finding> {
+        let leaves = self.leaves(log, bundle, size)?;
+        let (records, without_records) = match self.records(log, bundle * TILE_WIDTH, leaves.len())
+        {
+            Ok(records) => (records, None),
+            Err(finding) => (Vec::new(), Some(finding)),
+        };
+        let mut records = records.into_iter();
+        let nodes = leaves.into_iter().map(|leaf| Node::Leaf(leaf, records.next())).collect();
+        Ok(Nodes { nodes, without_records })
     }
 
-    fn records(&self, log: LogName, first: u64, count: usize) -> Result<Vec<Vec<u8>>, Finding> {
-        let dir = self.files(log).dir().to_owned();
-        let place = format!("{} records from {first}", self.origin(log));
-        let unreadable = |error: std::io::Error| Finding::new(Code::Files, &place, error);
-        let damaged = || Finding::new(Code::Records, &place, "the record file is damaged");
-        let index = File::open(dir.join("records.idx")).map_err(unreadable)?;
-        let data = File::open(dir.join("records.dat")).map_err(unreadable)?;
-        // The end of the record before the first, then the end of each.
-        let before = usize::from(first > 0);
-        let mut ends = vec![0; (count + before) * 8];
-        let at = first.saturating_sub(before as u64) * 8;
-        index.read_exact_at(&mut ends, at).map_err(unreadable)?;
-        let ends = ends.as_chunks::<8>().0.iter().map(|end| u64::from_be_bytes(*end));
-        let mut ends: Vec<u64> =
-            if first > 0 { Vec::new() } else { vec![0] }.into_iter().chain(ends).collect();
-        let start = ends.remove(0);
-        let end = ends.last().copied().unwrap_or(start);
-        let length =
-            end.checked_sub(start).filter(|l| *l <= RECORDS_MAX_BYTES).ok_or_else(damaged)?;
-        let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
-        data.read_exact_at(&mut bytes, start).map_err(unreadable)?;
-        let mut from = start;
-        let mut records = Vec::with_capacity(count);
-        for end in ends {
-            let range = |at: u64| usize::try_from(at.saturating_sub(start)).unwrap_or(usize::MAX);
-            let framed = bytes.get(range(from)..range(end)).ok_or_else(damaged)?;
-            // Length and checksum; the leaf's hash says more than either.
-            let record = framed.get(8..).ok_or_else(damaged)?;
-            records.push(record.to_vec());
-            from = end;
-        }
-        Ok(records)
-    }
-
-    fn tile(&self, log: LogName, id: &TileId) -> Result<Vec<Hash>, Finding> {
+    fn tile(&self, log: LogName, id: &TileId) -> Result<Option<Vec<Hash>>, Finding> {
         let files = self.files(log);
         let place = || format!("{} {id}", self.origin(log));
         retried(|| {
-            files.tile(id).map_err(|error| {
+            files.tile(id).map(Some).map_err(|error| {
                 let missing = matches!(error, writ_proof::Error::Tile { .. });
                 let code = if missing { Code::Files } else { Code::Trees };
                 Finding::new(code, place(), error)
@@ -165,6 +178,22 @@ impl Source for Directory {
         })
     }
 
+    fn root(&self, log: LogName, size: u64) -> Result<Hash, Finding> {
+        let unreadable = |error| Finding::new(Code::Consistency, self.origin(log), error);
+        retried(|| root_at(&self.files(log), size).map_err(unreadable))
+    }
+
+    fn content(&self) -> Content<'_> {
+        Content::Ledger(self)
+    }
+
+    fn is_running(&self) -> bool {
+        File::open(self.dir.join("lock"))
+            .is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_err())
+    }
+}
+
+impl Ledger for Directory {
     fn frames(&self, copy: Copy, visit: &mut dyn FnMut(&Located) -> bool) -> Result<bool, Finding> {
         let folder = self.segments(copy);
         for number in 0.. {
@@ -187,11 +216,6 @@ impl Source for Directory {
             }
         }
         Ok(true)
-    }
-
-    fn is_running(&self) -> bool {
-        File::open(self.dir.join("lock"))
-            .is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_err())
     }
 }
 

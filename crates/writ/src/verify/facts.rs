@@ -1,10 +1,11 @@
-//! What the write-ahead log tells that other parts of it must agree with.
+//! What a ledger tells that other parts of it must agree with: read from the write-ahead log, or from
+//! one account's view.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use serde_json::Value;
-use writ_model::{Timestamp, Uuid};
+use writ_model::{AccountId, Timestamp, Uuid};
 use writ_proof::Hash;
 use writ_proof::commits::Commits;
 use writ_proof::leaf::{Kind, Leaf};
@@ -17,6 +18,8 @@ const CRASH_WINDOW: Duration = Duration::from_secs(10);
 /// What was read.
 #[derive(Default)]
 pub(crate) struct Facts {
+    /// The account whose view this is; nothing where all is seen.
+    pub(crate) view: Option<AccountId>,
     /// Events by id.
     pub(crate) events: HashMap<Uuid, Event>,
     /// Events that a service caused on a customer's behalf.
@@ -33,6 +36,8 @@ pub(crate) struct Facts {
     pub(crate) records: u64,
     restarts: Vec<Restart>,
     newest: Timestamp,
+    /// The times of what was read, in a view: its parts have no common order but that of time.
+    times: Vec<Timestamp>,
 }
 
 /// An event.
@@ -45,7 +50,7 @@ pub(crate) struct Event {
     pub(crate) log: LogName,
     /// The use of a key that it names.
     pub(crate) position: Option<UsePosition>,
-    /// True for the copy that goes to an owner who was not the caller.
+    /// True where the caller's account and the owner's have a copy each.
     pub(crate) shared: bool,
 }
 
@@ -75,6 +80,8 @@ pub(crate) struct Link {
     pub(crate) ticket: Option<TicketProof>,
     /// What was asked for.
     pub(crate) op: String,
+    /// True if only the record's hash is here.
+    pub(crate) hidden: bool,
 }
 
 /// A process began: what was under way before may have been lost.
@@ -96,13 +103,18 @@ pub(crate) enum Excuse {
 }
 
 impl Facts {
+    /// Nothing read yet, of what `account` may see.
+    pub(crate) fn of_view(account: AccountId) -> Facts {
+        Facts { view: Some(account), ..Facts::default() }
+    }
+
     /// Takes over a record by its first leaf.
     pub(crate) fn record(&mut self, order: u64, leaf: &Leaf, record: &[u8]) -> Result<(), String> {
         self.records += 1;
         if leaf.kind == Kind::Boot {
-            self.restarts.push(Restart { order, before: self.newest, at: leaf.time });
+            self.restart(order, leaf.time);
         }
-        self.newest = self.newest.max(leaf.time);
+        self.at(leaf.time);
         if leaf.kind == Kind::Event {
             self.event(order, leaf, record);
         }
@@ -111,6 +123,30 @@ impl Facts {
                 format!("revision {} of {}: {error}", commit.rev, leaf.source.as_str())
             }),
             None => Ok(()),
+        }
+    }
+
+    /// Something happened at this time.
+    fn at(&mut self, time: Timestamp) {
+        self.newest = self.newest.max(time);
+        if self.view.is_some() {
+            self.times.push(time);
+        }
+    }
+
+    fn restart(&mut self, order: u64, at: Timestamp) {
+        // Without a common order, the times decide alone.
+        let order = if self.view.is_some() { 0 } else { order };
+        self.restarts.push(Restart { order, before: self.newest, at });
+    }
+
+    /// Ends the reading of a view: what came before each restart is known by its time only now.
+    pub(crate) fn settle(&mut self) {
+        self.times.sort_unstable();
+        for restart in &mut self.restarts {
+            let earlier = self.times.partition_point(|time| *time < restart.at);
+            let before = earlier.checked_sub(1).and_then(|last| self.times.get(last));
+            restart.before = before.copied().unwrap_or_default();
         }
     }
 
@@ -139,28 +175,31 @@ impl Facts {
         self.events.insert(leaf.event_id, event);
     }
 
-    /// Takes over one of keyd's records, at its place in the chain.
-    pub(crate) fn used(&mut self, order: u64, position: UsePosition, record: &UseRecord) {
+    /// Takes over one of keyd's records, at its place in the chain; nothing of it but the place where
+    /// only its hash may be seen.
+    pub(crate) fn used(&mut self, order: u64, position: UsePosition, record: Option<&UseRecord>) {
         let mut link = Link {
             hash: position.hash,
             order,
-            time: record.time,
+            time: record.map(|record| record.time).unwrap_or_default(),
             event: None,
             ticket: None,
             op: String::new(),
+            hidden: record.is_none(),
         };
-        match &record.what {
-            What::Boot(boot) => {
-                self.restarts.push(Restart { order, before: self.newest, at: record.time });
+        match record.map(|record| (&record.what, record)) {
+            Some((What::Boot(boot), record)) => {
+                self.restart(order, record.time);
                 self.boots.push((record.boot, boot.clone()));
             }
-            What::Use(used) => {
+            Some((What::Use(used), _)) => {
                 link.event = Some(used.event_id).filter(|id| *id != Uuid::from_bytes([0; 16]));
                 link.op.clone_from(&used.op);
                 if let UseProof::Ticket(ticket) = used.proof {
                     link.ticket = Some(ticket);
                 }
             }
+            None => {}
         }
         self.chain.insert((position.boot, position.seq), link);
     }

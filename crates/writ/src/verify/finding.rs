@@ -92,6 +92,8 @@ pub(crate) struct Report {
     pub(crate) checked: Vec<(&'static str, String)>,
     /// What a reader should know although it is no failure.
     pub(crate) notes: Vec<String>,
+    /// What such a source cannot show, whatever was found.
+    pub(crate) limits: Vec<&'static str>,
 }
 
 impl Report {

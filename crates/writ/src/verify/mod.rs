@@ -3,16 +3,18 @@
 //! [`verify`] is the table of contents. Each step adds what it finds to one report; the first failure
 //! decides the exit code ([`finding::Code`]).
 
+pub(crate) mod account;
 mod across;
-mod checkpoints;
-mod directory;
+pub(crate) mod bundle;
+pub(crate) mod checkpoints;
+pub(crate) mod directory;
 mod facts;
 pub(crate) mod finding;
 mod print;
 mod progress;
 mod records;
-mod roots;
-mod source;
+pub(crate) mod roots;
+pub(crate) mod source;
 mod state;
 mod trees;
 mod wal;
@@ -29,13 +31,16 @@ use writ_proof::note::VerifierKey;
 use writ_proof::origin::LogName;
 use writ_proof::policy::Policy;
 
+use account::Reading;
+use bundle::Bundle;
 use checkpoints::{Quorum, Trusted};
 use directory::Directory;
 use facts::Facts;
-use finding::{Code, Report};
+use finding::{Code, Finding, Report};
 use progress::Progress;
 use roots::Root;
-use source::Source;
+use source::{Content, Ledger, Source};
+use state::{LogHeads, Seen};
 use trees::Heads;
 
 /// What may be under way in a running ledger is there after this long, or keyd would have stopped.
@@ -47,10 +52,14 @@ pub(crate) struct VerifyArgs {
     /// The data directory of a stopped or running `writ up`, or a copy of it.
     #[arg(long, value_name = "DIR", default_value = "writ-data")]
     pub(crate) data: PathBuf,
+    /// An account bundle from `writ export`, instead of a data directory.
+    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    pub(crate) bundle: Option<PathBuf>,
     /// SHA-256 of the genesis statement, as the provider handed it out.
     #[arg(long, value_name = "SHA256")]
     pub(crate) genesis: Option<Hash>,
-    /// Recompute only this account's log beside the operator log and the checkpoint log.
+    /// Recompute only this account's log beside the operator log and the checkpoint log; a bundle must
+    /// be this account's.
     #[arg(long, value_name = "ACCOUNT")]
     pub(crate) account: Option<AccountId>,
     /// Where the last trusted checkpoint is kept [default: ~/.local/state/writ/SITE.checkpoint].
@@ -71,13 +80,33 @@ pub(crate) struct VerifyArgs {
 }
 
 /// What to check with.
-struct Options {
-    genesis: Option<Hash>,
-    account: Option<AccountId>,
-    state: Option<PathBuf>,
-    quorum: Quorum,
-    fresh: bool,
-    now: Timestamp,
+pub(crate) struct Options {
+    pub(crate) genesis: Option<Hash>,
+    pub(crate) account: Option<AccountId>,
+    pub(crate) state: State,
+    pub(crate) quorum: Quorum,
+    pub(crate) fresh: bool,
+    pub(crate) now: Timestamp,
+}
+
+/// Where it is remembered what was seen.
+pub(crate) enum State {
+    /// In the user's own folder, by the site's name.
+    Default,
+    /// In this file.
+    File(PathBuf),
+    /// Nowhere.
+    None,
+}
+
+impl State {
+    fn path(&self, root: &Root) -> Option<PathBuf> {
+        match self {
+            State::Default => state::default_path(&root.genesis.site),
+            State::File(path) => Some(path.clone()),
+            State::None => None,
+        }
+    }
 }
 
 /// Verifies and prints; the exit code says what failed first.
@@ -87,8 +116,8 @@ struct Options {
 #[expect(clippy::print_stdout, reason = "this is what the command is for")]
 pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let options = options(args)?;
-    let report = match Directory::open(&args.data) {
-        Ok(source) => verify(&source, &options),
+    let report = match open(args) {
+        Ok(source) => verify(&*source, &options),
         Err(finding) => {
             let mut report = Report::default();
             report.push(finding);
@@ -101,6 +130,13 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode> {
         print!("{}", print::text(&report));
     }
     Ok(ExitCode::from(report.exit_code()))
+}
+
+fn open(args: &VerifyArgs) -> Result<Box<dyn Source>, Finding> {
+    match &args.bundle {
+        Some(file) => Bundle::open(file).map(|bundle| -> Box<dyn Source> { Box::new(bundle) }),
+        None => Directory::open(&args.data).map(|dir| -> Box<dyn Source> { Box::new(dir) }),
+    }
 }
 
 fn options(args: &VerifyArgs) -> Result<Options> {
@@ -116,8 +152,11 @@ fn options(args: &VerifyArgs) -> Result<Options> {
         }
         None => None,
     };
-    let quorum = Quorum { policy, further: further(&args.data) };
-    let (genesis, account, state) = (args.genesis, args.account, args.state.clone());
+    // A bundle comes without a configuration.
+    let further = if args.bundle.is_some() { Vec::new() } else { further(&args.data) };
+    let quorum = Quorum { policy, further };
+    let state = args.state.clone().map_or(State::Default, State::File);
+    let (genesis, account) = (args.genesis, args.account);
     Ok(Options { genesis, account, state, quorum, fresh: args.fresh, now })
 }
 
@@ -131,21 +170,37 @@ fn further(data: &Path) -> Vec<VerifierKey> {
 }
 
 /// All steps in order.
-fn verify(source: &dyn Source, options: &Options) -> Report {
+pub(crate) fn verify(source: &dyn Source, options: &Options) -> Report {
     let mut report = Report::default();
     let mut progress = Progress::new();
     let Some(root) = roots::check(source, options.genesis, &mut report) else { return report };
+    let mut reading = whose(source, &root, options, &mut report);
     let trusted = checkpoints::check(source, &root, &options.quorum, &mut report);
-    let path = options.state.clone().or_else(|| state::default_path(&root.genesis.site));
-    compare(source, &root, trusted.as_ref(), path.as_deref(), &mut report);
+    let path = options.state.path(&root);
+    let seen = compare(source, &root, trusted.as_ref(), path.as_deref(), &mut report);
     let heads = match &trusted {
         Some(trusted) => {
-            trees::check(source, &root, trusted, options.account, &mut report, &mut progress)
+            let both = (&mut report, &mut progress);
+            let on_line: trees::OnLine<'_> = &mut |leaf, record, report| {
+                if let Some(reading) = &mut reading {
+                    reading.line(leaf, record, report);
+                }
+            };
+            trees::check(source, &root, trusted, options.account, both, on_line)
         }
         None => Heads::default(),
     };
     let held = held(source, &root, &heads, &mut report);
-    let facts = content(source, &root, &heads, &mut report, &mut progress);
+    let facts = match (source.content(), reading) {
+        (Content::Ledger(ledger), _) => {
+            content((source, ledger), &root, &heads, &mut report, &mut progress)
+        }
+        (Content::Account(view), reading) => {
+            let reading = reading.unwrap_or_else(|| Reading::new(&root, view.account()));
+            reading.end((source, view), &root, &heads, &mut report)
+        }
+    };
+    tell(&facts, &mut report);
     strangers(&root, &held, &facts, &mut report);
     progress.end();
     if let Some(trusted) = &trusted {
@@ -153,10 +208,28 @@ fn verify(source: &dyn Source, options: &Options) -> Report {
         if report.findings.is_empty()
             && let Some(path) = &path
         {
-            keep(path, &root, trusted, &mut report);
+            keep(path, &root, trusted, &now_seen(source, &heads, seen), &mut report);
         }
     }
     report
+}
+
+/// Whose view it is, if it is one account's.
+fn whose<'a>(
+    source: &dyn Source,
+    root: &'a Root,
+    options: &Options,
+    report: &mut Report,
+) -> Option<Reading<'a>> {
+    let Content::Account(view) = source.content() else { return None };
+    let account = view.account();
+    report.limits.extend(account::LIMITS);
+    report.checked("account", account);
+    if let Some(other) = options.account.filter(|wanted| *wanted != account) {
+        let what = format!("the bundle is of account {account}, not of {other}");
+        report.add(Code::Trees, root.origin(LogName::Account(account)), what);
+    }
+    Some(Reading::new(root, account))
 }
 
 fn compare(
@@ -165,12 +238,25 @@ fn compare(
     trusted: Option<&Trusted>,
     path: Option<&Path>,
     report: &mut Report,
-) {
-    match path.and_then(|path| state::load(path, report)) {
-        Some(seen) => state::check(source, root, trusted, &seen, report),
+) -> Option<Seen> {
+    let seen = path.and_then(|path| state::load(path, report));
+    match &seen {
+        Some(seen) => state::check(source, root, trusted, seen, report),
         None => report
             .note("no earlier verification is known here: a rollback before today would not show"),
     }
+    seen
+}
+
+/// The heads of account logs to remember: those of earlier bundles, and that of this one.
+fn now_seen(source: &dyn Source, heads: &Heads, seen: Option<Seen>) -> LogHeads {
+    let mut kept = seen.map(|seen| seen.heads).unwrap_or_default();
+    if let Content::Account(view) = source.content() {
+        let log = LogName::Account(view.account());
+        let head = heads.logs.get(&log).and_then(|sizes| sizes.last_key_value());
+        kept.extend(head.map(|(size, root)| (log, (*size, *root))));
+    }
+    kept
 }
 
 /// How many records the files of each log hold. Said is how many no checkpoint covers yet.
@@ -216,7 +302,7 @@ fn strangers(root: &Root, held: &BTreeMap<LogName, u64>, facts: &Facts, report: 
 
 /// The write-ahead log and what its parts say of each other.
 fn content(
-    source: &dyn Source,
+    (source, ledger): (&dyn Source, &dyn Ledger),
     root: &Root,
     heads: &Heads,
     report: &mut Report,
@@ -225,7 +311,7 @@ fn content(
     let keyd = &root.genesis.keyd.use_records;
     let mut read = || {
         let mut found = Report::default();
-        let facts = wal::check(source, root, heads, &mut found, progress);
+        let facts = wal::check(ledger, root, heads, &mut found, progress);
         let whole = found.findings.is_empty();
         let is_running = source.is_running();
         // Where the log itself cannot be followed, everything behind would seem to be missing.
@@ -243,11 +329,14 @@ fn content(
     found.findings.into_iter().chain(across.findings).for_each(|finding| report.push(finding));
     report.checked.extend(found.checked);
     report.notes.extend(found.notes);
+    across.unanswered.iter().for_each(|note| report.note(format!("unanswered: {note}")));
+    facts
+}
+
+fn tell(facts: &Facts, report: &mut Report) {
     let (events, uses, forwards) = (facts.events.len(), facts.chain.len(), facts.forwards.len());
     report.checked("events", format!("{events}, {forwards} of them forwarded"));
     report.checked("key uses", format!("{uses} records of keyd in an unbroken chain"));
-    across.unanswered.iter().for_each(|note| report.note(format!("unanswered: {note}")));
-    facts
 }
 
 fn age(trusted: &Trusted, options: &Options, report: &mut Report) {
@@ -260,8 +349,8 @@ fn age(trusted: &Trusted, options: &Options, report: &mut Report) {
     }
 }
 
-fn keep(path: &Path, root: &Root, trusted: &Trusted, report: &mut Report) {
-    match state::save(path, root, trusted) {
+fn keep(path: &Path, root: &Root, trusted: &Trusted, heads: &LogHeads, report: &mut Report) {
+    match state::save(path, root, trusted, heads) {
         Ok(()) => report.checked("kept", path.display()),
         Err(error) => {
             report.note(format!("this checkpoint could not be kept for next time: {error:#}"))
@@ -271,4 +360,4 @@ fn keep(path: &Path, root: &Root, trusted: &Trusted, report: &mut Report) {
 
 #[cfg(test)]
 #[path = "../tests/verify.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::finding::Report;
 
-/// What verification of a data directory cannot know, whatever it finds.
+/// What no verification can know, whatever it finds.
 const LIMITS: [&str; 3] = [
     "what a process did without telling the ledger; keyd's own records are the check on key uses",
     "who held the signing keys: a stolen checkpoint key shows only where a witness was shown another tree",
@@ -39,7 +39,7 @@ pub(crate) fn text(report: &Report) -> String {
         });
     }
     line(format_args!("cannot know"));
-    LIMITS.iter().for_each(|limit| {
+    limits(report).for_each(|limit| {
         line(format_args!("  {limit}"));
     });
     text
@@ -61,6 +61,10 @@ pub(crate) fn json(report: &Report) -> Value {
         "more": report.more,
         "checked": checked,
         "notes": report.notes,
-        "cannotKnow": LIMITS,
+        "cannotKnow": limits(report).collect::<Vec<_>>(),
     })
+}
+
+fn limits(report: &Report) -> impl Iterator<Item = &'static str> {
+    LIMITS.into_iter().chain(report.limits.iter().copied())
 }

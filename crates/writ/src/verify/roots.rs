@@ -1,10 +1,11 @@
 //! Genesis: as given, signed by all founders, the same everywhere.
 
 use writ_proof::Hash;
+use writ_proof::leaf::{Kind, Leaf};
 use writ_proof::note::{KeyKind, VerifierKey};
 use writ_proof::origin::{LogName, Origin};
 use writ_proof::roster::{Genesis, Mode, Roster};
-use writ_proof::statement::Signed;
+use writ_proof::statement::{Namespace, Signed};
 
 use super::finding::{Code, Report};
 use super::source::Source;
@@ -57,4 +58,47 @@ pub(crate) fn check(source: &dyn Source, given: Option<Hash>, report: &mut Repor
     let compared = if given.is_some() { "as given" } else { "NOT compared: give --genesis" };
     report.checked("genesis", format!("{digest} ({compared})"));
     Some(Root { genesis, digest, roster })
+}
+
+/// The statements of the operator log, leaf by leaf: genesis first, then the roster's.
+pub(crate) struct Statements<'a> {
+    root: &'a Root,
+    roster: Roster,
+    /// True once leaf 0 has been seen, whatever it was.
+    pub(crate) began: bool,
+}
+
+impl<'a> Statements<'a> {
+    /// Before the first leaf.
+    pub(crate) fn new(root: &'a Root) -> Statements<'a> {
+        Statements { root, roster: root.roster.clone(), began: false }
+    }
+
+    /// Takes over a leaf of any log with its record.
+    pub(crate) fn see(&mut self, leaf: &Leaf, record: &[u8], report: &mut Report) {
+        let is_first = leaf.log == LogName::Operator && leaf.seq == 0;
+        let place = || format!("{} leaf {}", self.root.origin(leaf.log), leaf.seq);
+        if is_first {
+            self.began = true;
+            if leaf.kind != Kind::Statement || leaf.rec != self.root.digest {
+                report.add(Code::Roots, place(), "it is not the genesis statement");
+            }
+            return;
+        }
+        if leaf.kind != Kind::Statement {
+            return;
+        }
+        let applied = Signed::from_bytes(record).and_then(|signed| match signed.namespace() {
+            Namespace::Roster => self.roster.apply(&signed).map(|_| ()),
+            _ => Ok(()),
+        });
+        if let Err(error) = applied {
+            report.add(Code::Roots, place(), error);
+        }
+    }
+
+    /// The number of the newest roster statement.
+    pub(crate) fn seq(&self) -> u64 {
+        self.roster.seq()
+    }
 }

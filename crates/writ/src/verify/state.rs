@@ -1,25 +1,35 @@
-//! What an earlier verification saw: the genesis and the last trusted checkpoint, kept locally.
+//! What an earlier verification saw, kept locally: the genesis, the last trusted checkpoint, and the
+//! heads of account logs that came in bundles.
+//!
+//! A bundle gives most leaves of the checkpoint log as hashes. That it leads to the same checkpoint does
+//! not say that it names the same head of an account's log; so that head is remembered besides.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use writ_proof::Hash;
 use writ_proof::checkpoint::Checkpoint;
-use writ_proof::merkle::{Frontier, root_at};
 use writ_proof::note::Note;
 use writ_proof::origin::{LogName, SiteId};
-use writ_proof::tile::{TileId, TileReader};
 
 use super::checkpoints::Trusted;
 use super::finding::{Code, Report};
 use super::roots::Root;
 use super::source::Source;
 
-const MARK: &str = "writ verify state 1";
+const MARK: &str = "writ verify state 2";
+/// Written before there were bundles; it has no heads.
+const MARK_1: &str = "writ verify state 1";
+
+/// Size and root by log.
+pub(crate) type LogHeads = BTreeMap<LogName, (u64, Hash)>;
 
 /// What was kept.
 pub(crate) struct Seen {
     genesis: Hash,
     note: Note,
+    /// Of account logs.
+    pub(crate) heads: LogHeads,
 }
 
 /// Where the state of a site lies unless the command line says: in the user's own state folder, not
@@ -39,14 +49,7 @@ pub(crate) fn load(path: &Path, report: &mut Report) -> Option<Seen> {
             return None;
         }
     };
-    let parse = || {
-        let (mark, rest) = text.split_once('\n')?;
-        let (genesis, note) = rest.split_once('\n')?;
-        let genesis = genesis.strip_prefix("genesis ")?.parse().ok()?;
-        let note = Note::from_bytes(note.as_bytes()).ok()?;
-        (mark == MARK).then_some(Seen { genesis, note })
-    };
-    let seen = parse();
+    let seen = parse(&text);
     if seen.is_none() {
         report.add(
             Code::Files,
@@ -57,19 +60,42 @@ pub(crate) fn load(path: &Path, report: &mut Report) -> Option<Seen> {
     seen
 }
 
+fn parse(text: &str) -> Option<Seen> {
+    let (mark, rest) = text.split_once('\n')?;
+    let (genesis, mut rest) = rest.split_once('\n')?;
+    let genesis = genesis.strip_prefix("genesis ")?.parse().ok()?;
+    let mut heads = BTreeMap::new();
+    while let Some(after) = rest.strip_prefix("log ").filter(|_| mark == MARK) {
+        let (line, after) = after.split_once('\n')?;
+        let mut words = line.split(' ');
+        let (log, size, root) = (words.next()?, words.next()?, words.next()?);
+        heads.insert(log.parse().ok()?, (size.parse().ok()?, root.parse().ok()?));
+        rest = after;
+    }
+    let note = Note::from_bytes(rest.as_bytes()).ok()?;
+    matches!(mark, MARK | MARK_1).then_some(Seen { genesis, note, heads })
+}
+
 /// Keeps what has been verified.
-pub(crate) fn save(path: &Path, root: &Root, trusted: &Trusted) -> anyhow::Result<()> {
+pub(crate) fn save(
+    path: &Path,
+    root: &Root,
+    trusted: &Trusted,
+    heads: &LogHeads,
+) -> anyhow::Result<()> {
     // A bare file name has an empty parent.
     let path = std::path::absolute(path)?;
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
     let note = String::from_utf8(trusted.note.to_bytes())?;
-    let text = format!("{MARK}\ngenesis {}\n{note}", root.digest);
+    let line = |(log, (size, root)): (&LogName, &(u64, Hash))| format!("log {log} {size} {root}\n");
+    let heads: String = heads.iter().map(line).collect();
+    let text = format!("{MARK}\ngenesis {}\n{heads}{note}", root.digest);
     crate::up::data::write_durably(&path, text.as_bytes(), 0o600)
 }
 
-/// Compares with what was seen: the same genesis, and a log that has only grown.
+/// Compares with what was seen: the same genesis, and logs that have only grown.
 pub(crate) fn check(
     source: &dyn Source,
     root: &Root,
@@ -82,46 +108,46 @@ pub(crate) fn check(
         report.add(Code::Roots, "genesis", what);
         return;
     }
-    let place = root.origin(LogName::Checkpoint);
     let (Some(trusted), Ok(old)) = (trusted, Checkpoint::of(&seen.note)) else { return };
-    let new = &trusted.checkpoint;
-    if new.size < old.size {
-        let what =
-            format!("size {} was seen before, now it is {}: rolled back", old.size, new.size);
-        report.add(Code::Consistency, &place, what);
+    grown(source, root, LogName::Checkpoint, trusted.checkpoint.size, (old.size, old.root), report);
+    let held = report.take(source.logs()).unwrap_or_default();
+    for (log, head) in &seen.heads {
+        if held.contains(log)
+            && let Some(size) = report.take(source.held(*log))
+        {
+            grown(source, root, *log, size, *head, report);
+        }
+    }
+}
+
+/// A log that had `old` as its head and has `size` leaves now.
+fn grown(
+    source: &dyn Source,
+    root: &Root,
+    log: LogName,
+    size: u64,
+    old: (u64, Hash),
+    report: &mut Report,
+) {
+    let place = root.origin(log);
+    let (old, wanted) = old;
+    if size < old {
+        let what = format!("size {old} was seen before, now it is {size}: rolled back");
+        report.add(Code::Consistency, place, what);
         return;
     }
-    match root_of(source, LogName::Checkpoint, old.size) {
-        Ok(found) if found == old.root => {
-            report.checked("grown since", format!("size {} (last time)", old.size));
+    match source.root(log, old) {
+        Ok(found) if found == wanted => {
+            report.checked("grown since", format!("{log}: size {old} (last time)"));
         }
         Ok(found) => {
             let what = format!(
-                "at size {} the root was {}, now it is {found}: the history was changed",
-                old.size, old.root
+                "at size {old} the root was {wanted}, now it is {found}: the history was changed"
             );
-            report.add(Code::Consistency, &place, what);
+            report.add(Code::Consistency, place, what);
         }
-        Err(error) => report.add(Code::Consistency, &place, error),
-    }
-}
-
-fn root_of(source: &dyn Source, log: LogName, size: u64) -> Result<Hash, writ_proof::Error> {
-    if size == 0 {
-        return Ok(Frontier::new().root());
-    }
-    root_at(&Tiles { source, log }, size)
-}
-
-struct Tiles<'a> {
-    source: &'a dyn Source,
-    log: LogName,
-}
-
-impl TileReader for Tiles<'_> {
-    fn tile(&self, id: &TileId) -> Result<Vec<Hash>, writ_proof::Error> {
-        self.source
-            .tile(self.log, id)
-            .map_err(|finding| writ_proof::Error::Tile { path: finding.place, why: finding.what })
+        Err(finding) => {
+            report.push(finding);
+        }
     }
 }

@@ -15,7 +15,7 @@ use super::finding::{Code, Finding, Report};
 use super::progress::Progress;
 use super::records;
 use super::roots::Root;
-use super::source::Source;
+use super::source::{Node, Source};
 
 const WIDTH: usize = 256;
 
@@ -28,14 +28,14 @@ pub(crate) struct Heads {
     pub(crate) uses: Vec<UseHead>,
 }
 
-/// Recomputes the checkpoint log and every log that it names.
+/// Recomputes the checkpoint log and every log that it names; shows `on_line` each leaf with its record.
 pub(crate) fn check(
     source: &dyn Source,
     root: &Root,
     trusted: &Trusted,
     account: Option<AccountId>,
-    report: &mut Report,
-    progress: &mut Progress,
+    (report, progress): (&mut Report, &mut Progress),
+    on_line: OnLine<'_>,
 ) -> Heads {
     let mut heads = Heads::default();
     let mut wanted = BTreeMap::new();
@@ -43,9 +43,10 @@ pub(crate) fn check(
     let scan = Scan { source, root, log: LogName::Checkpoint, wanted: &wanted };
     let mut total = scan.run(report, progress, &mut |leaf, record, report| {
         note_head(root, leaf, record, &mut heads, report);
+        on_line(leaf, record, report);
     });
     heads.logs.insert(LogName::Checkpoint, wanted);
-    if let Some(operator) = &trusted.operator {
+    if let Some(operator) = trusted.operator.as_ref().map(|signed| &signed.checkpoint) {
         let sizes = heads.logs.entry(LogName::Operator).or_default();
         let known = sizes.entry(operator.size).or_insert(operator.root);
         if *known != operator.root {
@@ -59,7 +60,7 @@ pub(crate) fn check(
             continue;
         }
         let scan = Scan { source, root, log: *log, wanted };
-        total += scan.run(report, progress, &mut |_, _, _| {});
+        total += scan.run(report, progress, on_line);
     }
     report.checked(
         "logs",
@@ -98,7 +99,8 @@ struct Scan<'a> {
     wanted: &'a BTreeMap<u64, Hash>,
 }
 
-type OnLine<'a> = &'a mut dyn FnMut(&Leaf, &[u8], &mut Report);
+/// Shown a leaf that could be read, with its record.
+pub(crate) type OnLine<'a> = &'a mut dyn FnMut(&Leaf, &[u8], &mut Report);
 
 impl Scan<'_> {
     /// Checks the log; answers how many leaves it has.
@@ -109,18 +111,23 @@ impl Scan<'_> {
         let mut tiles = Tiles { scan: self, levels: Vec::new(), done: Vec::new() };
         for index in 0..bundles(size) {
             let first = index * TILE_WIDTH;
-            let Some(leaves) = report.take(self.source.leaves(self.log, index, size)) else {
+            let Some(read) = report.take(self.source.nodes(self.log, index, size)) else {
                 return size;
             };
-            let records = report.take(self.source.records(self.log, first, leaves.len()));
-            let mut records = records.unwrap_or_default().into_iter();
-            for (bytes, seq) in leaves.iter().zip(first..) {
-                let hash = leaf_hash(bytes);
+            if let Some(finding) = read.without_records {
+                report.push(finding);
+            }
+            for (node, seq) in read.nodes.iter().zip(first..) {
+                let hash = match node {
+                    Node::Hash(hash) => *hash,
+                    Node::Leaf(bytes, _) => leaf_hash(bytes),
+                };
                 frontier.append(hash);
                 report.take(tiles.add(hash));
                 self.root_at(&frontier, report);
-                let record = records.next();
-                self.line(bytes, seq, record.as_deref(), report, on_line);
+                if let Node::Leaf(bytes, record) = node {
+                    self.line(bytes, seq, record.as_deref(), report, on_line);
+                }
             }
             progress.step(&origin, frontier.size(), size);
         }
@@ -213,7 +220,7 @@ impl Scan<'_> {
         let place = self.root.origin(self.log);
         let id = TileId::hashes(level, index, expected.len() as u64)
             .map_err(|error| Finding::new(Code::Trees, &place, error))?;
-        let found = self.source.tile(self.log, &id)?;
+        let Some(found) = self.source.tile(self.log, &id)? else { return Ok(()) };
         if found.get(..expected.len()) == Some(expected) {
             return Ok(());
         }

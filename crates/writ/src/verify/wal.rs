@@ -5,39 +5,37 @@ use std::collections::BTreeMap;
 use writ_proof::Error;
 use writ_proof::Hash;
 use writ_proof::frame::Located;
-use writ_proof::leaf::{Kind, Leaf, leaf_hash};
+use writ_proof::leaf::{Leaf, leaf_hash};
 use writ_proof::merkle::Frontier;
 use writ_proof::origin::LogName;
 use writ_proof::replay::{Replay, ReplayError};
-use writ_proof::roster::Roster;
-use writ_proof::statement::{Namespace, Signed};
 use writ_proof::use_record::{ChainEnd, UsePosition};
 
 use super::facts::Facts;
 use super::finding::{Code, Report};
 use super::progress::Progress;
-use super::roots::Root;
-use super::source::{Copy, Source};
+use super::roots::{Root, Statements};
+use super::source::{Copy, Ledger};
 use super::trees::Heads;
 
 const PLACE: &str = "write-ahead log";
 
 /// Reads and checks the whole log; answers what it tells.
 pub(crate) fn check(
-    source: &dyn Source,
+    ledger: &dyn Ledger,
     root: &Root,
     heads: &Heads,
     report: &mut Report,
     progress: &mut Progress,
 ) -> Facts {
     // watch's copy first: what is added meanwhile is then in the ledger's.
-    let mirror = mirror(source, report);
+    let mirror = mirror(ledger, report);
     let mut reading = Reading {
         root,
         heads,
         report,
         replay: Replay::new(),
-        roster: root.roster.clone(),
+        statements: Statements::new(root),
         logs: BTreeMap::new(),
         facts: Facts::default(),
         frames: 0,
@@ -45,7 +43,7 @@ pub(crate) fn check(
         diverged: false,
         whole: true,
     };
-    let there = source.frames(Copy::Ledger, &mut |located| {
+    let there = ledger.frames(Copy::Ledger, &mut |located| {
         progress.step(&PLACE, located.frame.first_seq, located.frame.next_seq());
         reading.frame(located)
     });
@@ -61,9 +59,9 @@ pub(crate) fn check(
 }
 
 /// The hashes of the frames that watch holds.
-fn mirror(source: &dyn Source, report: &mut Report) -> Option<Vec<Hash>> {
+fn mirror(ledger: &dyn Ledger, report: &mut Report) -> Option<Vec<Hash>> {
     let mut hashes = Vec::new();
-    let there = source.frames(Copy::Mirror, &mut |located| {
+    let there = ledger.frames(Copy::Mirror, &mut |located| {
         hashes.push(located.hash);
         true
     });
@@ -84,7 +82,7 @@ struct Reading<'a> {
     heads: &'a Heads,
     report: &'a mut Report,
     replay: Replay,
-    roster: Roster,
+    statements: Statements<'a>,
     logs: BTreeMap<LogName, Frontier>,
     facts: Facts,
     frames: usize,
@@ -118,7 +116,7 @@ impl Reading<'_> {
         for ((entry, leaves), order) in entries.zip(first..) {
             for (bytes, leaf) in entry.leaves.iter().zip(leaves) {
                 self.leaf(bytes, leaf);
-                self.statement(leaf, &entry.record);
+                self.statements.see(leaf, &entry.record, self.report);
             }
             let Some(leaf) = leaves.first() else { continue };
             if let Err(what) = self.facts.record(order, leaf, &entry.record) {
@@ -141,7 +139,7 @@ impl Reading<'_> {
             let known = last.filter(|last| last.boot == batch.boot);
             let hash = known.map_or_else(|| ChainEnd::begin(batch.boot), ChainEnd::after).hash();
             for (position, record) in batch.positions(hash).into_iter().zip(&mut records) {
-                self.facts.used(located.frame.first_seq, position, &record);
+                self.facts.used(located.frame.first_seq, position, Some(&record));
             }
             last = Some(batch.position());
         }
@@ -160,27 +158,6 @@ impl Reading<'_> {
                 frontier.size()
             );
             self.report.add(Code::Trees, self.root.origin(leaf.log), what);
-        }
-    }
-
-    fn statement(&mut self, leaf: &Leaf, record: &[u8]) {
-        let is_first = leaf.log == LogName::Operator && leaf.seq == 0;
-        let place = || format!("{} leaf {}", self.root.origin(leaf.log), leaf.seq);
-        if is_first {
-            if leaf.kind != Kind::Statement || leaf.rec != self.root.digest {
-                self.report.add(Code::Roots, place(), "it is not the genesis statement");
-            }
-            return;
-        }
-        if leaf.kind != Kind::Statement {
-            return;
-        }
-        let applied = Signed::from_bytes(record).and_then(|signed| match signed.namespace() {
-            Namespace::Roster => self.roster.apply(&signed).map(|_| ()),
-            _ => Ok(()),
-        });
-        if let Err(error) = applied {
-            self.report.add(Code::Roots, place(), error);
         }
     }
 
@@ -209,7 +186,7 @@ impl Reading<'_> {
         }
         let records = self.facts.records;
         report.checked("write-ahead log", format!("{} frames, {records} records", self.frames));
-        report.checked("roster", format!("statement {}", self.roster.seq()));
+        report.checked("roster", format!("statement {}", self.statements.seq()));
         if has_mirror {
             let equal = self.mirror.len().min(self.frames);
             report.checked("watch's copy", format!("equal as far as it goes: {equal} frames"));
@@ -222,7 +199,14 @@ impl Reading<'_> {
 
 /// Which kind of failure an error of the log is.
 fn kind(error: &ReplayError) -> Code {
-    let ReplayError::Content { error, .. } = error else { return Code::Trees };
+    match error {
+        ReplayError::Content { error, .. } => kind_of(error),
+        _ => Code::Trees,
+    }
+}
+
+/// The same for an error of its content.
+pub(crate) fn kind_of(error: &Error) -> Code {
     match error {
         Error::Malformed { what: "use batch" | "use record", .. } | Error::BadSignature { .. } => {
             Code::Uses
