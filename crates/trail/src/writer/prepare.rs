@@ -116,8 +116,9 @@ fn matches(item: &AppendItem, record: &Value) -> Result<(), String> {
 fn may_append(source: Source, kind: Kind) -> bool {
     match source {
         Source::Trail => true,
-        Source::Front => kind != Kind::Checkpoint,
-        Source::S3 | Source::Bastion => matches!(kind, Kind::Event | Kind::Gap | Kind::Boot),
+        // That a process began is the word of who starts processes: it excuses what is missing before.
+        Source::Front => !matches!(kind, Kind::Boot | Kind::Checkpoint),
+        Source::S3 | Source::Bastion => matches!(kind, Kind::Event | Kind::Gap),
         Source::Supervisor => {
             matches!(kind, Kind::Boot | Kind::Config | Kind::Event | Kind::Gap)
         }

@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, HashSet};
 use writ_model::Uuid;
 use writ_proof::Hash;
 use writ_proof::ed25519::PublicKey;
+use writ_proof::origin::LogName;
 use writ_proof::use_record::head_message;
 
-use super::facts::{Event, Excuse, Facts, Forward};
+use super::facts::{Event, Excuse, Facts, Forward, Link};
 use super::finding::{Code, Finding};
 use super::trees::Heads;
 
@@ -144,17 +145,76 @@ fn uses(facts: &Facts, is_running: bool, across: &mut Across) {
     let mut links: Vec<_> = facts.chain.iter().collect();
     links.sort_by_key(|((boot, seq), link)| (link.order, *boot, *seq));
     let mut told = HashSet::new();
+    let copies = copies(facts);
     for ((boot, seq), link) in links {
-        let Some(event) = link.event.filter(|event| !facts.events.contains_key(event)) else {
+        let Some(event) = link.event else { continue };
+        let place = format!("use record {seq} of boot {boot} ({})", link.op);
+        if let Some(found) = facts.events.get(&event) {
+            if let Some(what) = disagreement(link, found, &copies, facts.view.is_some()) {
+                across.add(Code::Uses, place, format!("its event {event} {what}"));
+            }
             continue;
-        };
+        }
         if !told.insert(event) {
             continue;
         }
-        let place = format!("use record {seq} of boot {boot} ({})", link.op);
         let excuse = facts.excuse(link.order, link.time, is_running);
         across.absent(excuse, Code::Uses, place, &format!("its event {event} is missing"));
     }
+}
+
+/// The logs in which copies of events for other owners tell of a use, by the chain's hash.
+fn copies(facts: &Facts) -> HashSet<(Hash, LogName)> {
+    let shared = facts.events.values().filter(|event| event.shared);
+    shared.filter_map(|event| Some((event.position?.hash, event.log))).collect()
+}
+
+/// What an event says otherwise than keyd's own record of the use that it tells of: who, what, with
+/// which key, how it ended, and where the owner of the key reads it.
+fn disagreement(
+    link: &Link,
+    event: &Event,
+    copies: &HashSet<(Hash, LogName)>,
+    is_view: bool,
+) -> Option<String> {
+    // A refused ticket names no operation that keyd understood.
+    let understood = !link.op.starts_with("present:");
+    if understood && !same_operation(&link.op, &event.op) {
+        return Some(format!("tells of {}", event.op));
+    }
+    let (principal, account) = link.principal.as_ref()?;
+    if event.log != LogName::Account(*account) {
+        return Some(format!("is in {}, not in the caller's log", event.log));
+    }
+    if event.principal.as_ref().is_some_and(|told| told != principal) {
+        return Some("names another principal".to_owned());
+    }
+    if link.refused && !event.refused {
+        return Some("tells of success, but keyd refused it".to_owned());
+    }
+    let told = event.position.is_some_and(|position| position.hash == link.hash);
+    let Some((key, owner)) = link.key.as_ref().filter(|_| told && !link.refused) else {
+        return None;
+    };
+    if event.refused {
+        return Some("tells of an error, but keyd carried it out".to_owned());
+    }
+    if !event.resources.contains(key) {
+        return Some(format!("does not name the key {key}"));
+    }
+    // An owner's copy lies in a log that the caller's view does not hold.
+    let owner = owner.filter(|owner| owner != account && !is_view)?;
+    let copied = copies.contains(&(link.hash, LogName::Account(owner)));
+    (!copied).then(|| format!("has no copy in the log of the key's owner {owner}"))
+}
+
+/// A re-encryption is one operation of two uses.
+fn same_operation(used: &str, told: &str) -> bool {
+    let used = match used {
+        "kms:ReEncryptFrom" | "kms:ReEncryptTo" => "kms:ReEncrypt",
+        other => other,
+    };
+    used == told
 }
 
 /// Each forwarded event has the event of the customer's own request, and keyd says the same of it. A

@@ -1,16 +1,20 @@
 //! What a ledger tells that other parts of it must agree with: read from the write-ahead log, or from
 //! one account's view.
 
-use std::collections::{BTreeMap, HashMap};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::rc::Rc;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde::Deserialize;
 use writ_model::{AccountId, Timestamp, Uuid};
 use writ_proof::Hash;
 use writ_proof::commits::Commits;
-use writ_proof::leaf::{Kind, Leaf};
+use writ_proof::leaf::{Kind, Leaf, Source};
 use writ_proof::origin::LogName;
-use writ_proof::use_record::{Boot, TicketProof, UsePosition, UseProof, UseRecord, What};
+use writ_proof::use_record::{
+    Boot, TicketProof, Use, UsePosition, UseProof, UseRecord, UseResult, What,
+};
 
 /// How long before a recorded restart something may have been left unanswered by it.
 const CRASH_WINDOW: Duration = Duration::from_secs(10);
@@ -35,6 +39,8 @@ pub(crate) struct Facts {
     /// How many records there are.
     pub(crate) records: u64,
     restarts: Vec<Restart>,
+    /// Operations and ARNs, each once.
+    names: HashSet<Rc<str>>,
     newest: Timestamp,
     /// The times of what was read, in a view: its parts have no common order but that of time.
     times: Vec<Timestamp>,
@@ -52,6 +58,64 @@ pub(crate) struct Event {
     pub(crate) position: Option<UsePosition>,
     /// True where the caller's account and the owner's have a copy each.
     pub(crate) shared: bool,
+    /// Service and operation, as keyd names them: `kms:Decrypt`.
+    pub(crate) op: Rc<str>,
+    /// The ARN of the caller, where the record tells it.
+    pub(crate) principal: Option<Rc<str>>,
+    /// The ARNs of what was touched, of an event that names a use.
+    pub(crate) resources: Vec<Rc<str>>,
+    /// True if it tells of an error.
+    pub(crate) refused: bool,
+}
+
+/// What is read of an event's JSON.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Told<'a> {
+    #[serde(borrow, default)]
+    event_source: Cow<'a, str>,
+    #[serde(borrow, default)]
+    event_name: Cow<'a, str>,
+    #[serde(borrow)]
+    error_code: Option<Cow<'a, str>>,
+    #[serde(borrow, rename = "sharedEventID")]
+    shared_event_id: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    user_identity: Option<Identity<'a>>,
+    #[serde(borrow, default)]
+    resources: Vec<Resource<'a>>,
+    #[serde(borrow)]
+    additional_event_data: Option<Additional<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Identity<'a> {
+    #[serde(borrow)]
+    arn: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+struct Resource<'a> {
+    #[serde(borrow, rename = "ARN")]
+    arn: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+struct Additional<'a> {
+    #[serde(borrow)]
+    fas: Option<Fas<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[derive(Default)]
+struct Fas<'a> {
+    #[serde(borrow)]
+    transaction_id: Cow<'a, str>,
+    #[serde(borrow)]
+    parent_event_id: Cow<'a, str>,
+    #[serde(borrow)]
+    signature_sha256: Cow<'a, str>,
 }
 
 /// A forwarded event.
@@ -79,7 +143,13 @@ pub(crate) struct Link {
     /// The forward access that proved it.
     pub(crate) ticket: Option<TicketProof>,
     /// What was asked for.
-    pub(crate) op: String,
+    pub(crate) op: Rc<str>,
+    /// By whom.
+    pub(crate) principal: Option<(Rc<str>, AccountId)>,
+    /// The key, and the account that owns it.
+    pub(crate) key: Option<(Rc<str>, Option<AccountId>)>,
+    /// True if keyd refused it.
+    pub(crate) refused: bool,
     /// True if only the record's hash is here.
     pub(crate) hidden: bool,
 }
@@ -111,12 +181,13 @@ impl Facts {
     /// Takes over a record by its first leaf.
     pub(crate) fn record(&mut self, order: u64, leaf: &Leaf, record: &[u8]) -> Result<(), String> {
         self.records += 1;
-        if leaf.kind == Kind::Boot {
+        // Only who starts processes can say that one began; front could excuse its own silence.
+        if leaf.kind == Kind::Boot && matches!(leaf.source, Source::Supervisor | Source::Trail) {
             self.restart(order, leaf.time);
         }
         self.at(leaf.time);
         if leaf.kind == Kind::Event {
-            self.event(order, leaf, record);
+            self.event(order, leaf, record)?;
         }
         match &leaf.commit {
             Some(commit) => self.commits.see(leaf.source, commit).map_err(|error| {
@@ -150,29 +221,45 @@ impl Facts {
         }
     }
 
-    fn event(&mut self, order: u64, leaf: &Leaf, record: &[u8]) {
-        let text = std::str::from_utf8(record).unwrap_or_default();
-        // Most records hold neither; reading JSON costs more than looking.
-        if text.contains("\"fas\"")
-            && let Ok(value) = serde_json::from_slice::<Value>(record)
-            && let Some(fas) = value.pointer("/additionalEventData/fas")
-        {
-            let text = |name: &str| fas.get(name).and_then(Value::as_str).unwrap_or_default();
+    fn event(&mut self, order: u64, leaf: &Leaf, record: &[u8]) -> Result<(), String> {
+        let told: Told<'_> = serde_json::from_slice(record)
+            .map_err(|error| format!("event {} cannot be read: {error}", leaf.event_id))?;
+        if let Some(fas) = told.additional_event_data.and_then(|additional| additional.fas) {
             self.forwards.push(Forward {
                 event: leaf.event_id,
-                transaction: text("transactionId").to_owned(),
-                parent: text("parentEventId").parse().ok(),
-                signature: text("signatureSha256").parse().ok(),
+                transaction: fas.transaction_id.into_owned(),
+                parent: fas.parent_event_id.parse().ok(),
+                signature: fas.signature_sha256.parse().ok(),
             });
         }
+        let service = told.event_source.split('.').next().unwrap_or_default();
+        let op = self.name(&format!("{service}:{}", told.event_name));
+        let principal = told.user_identity.and_then(|identity| identity.arn);
+        let principal = principal.map(|arn| self.name(&arn));
+        let arns = told.resources.iter().filter_map(|resource| resource.arn.as_deref());
+        let arns = arns.filter(|_| leaf.use_position.is_some());
         let event = Event {
             order,
             time: leaf.time,
             log: leaf.log,
             position: leaf.use_position,
-            shared: text.contains("\"sharedEventID\""),
+            shared: told.shared_event_id.is_some(),
+            op,
+            principal,
+            resources: arns.map(|arn| self.name(arn)).collect(),
+            refused: told.error_code.is_some(),
         };
         self.events.insert(leaf.event_id, event);
+        Ok(())
+    }
+
+    fn name(&mut self, text: &str) -> Rc<str> {
+        if let Some(known) = self.names.get(text) {
+            return Rc::clone(known);
+        }
+        let name: Rc<str> = text.into();
+        self.names.insert(Rc::clone(&name));
+        name
     }
 
     /// Takes over one of keyd's records, at its place in the chain; nothing of it but the place where
@@ -184,7 +271,10 @@ impl Facts {
             time: record.map(|record| record.time).unwrap_or_default(),
             event: None,
             ticket: None,
-            op: String::new(),
+            op: self.name(""),
+            principal: None,
+            key: None,
+            refused: false,
             hidden: record.is_none(),
         };
         match record.map(|record| (&record.what, record)) {
@@ -192,16 +282,22 @@ impl Facts {
                 self.restart(order, record.time);
                 self.boots.push((record.boot, boot.clone()));
             }
-            Some((What::Use(used), _)) => {
-                link.event = Some(used.event_id).filter(|id| *id != Uuid::from_bytes([0; 16]));
-                link.op.clone_from(&used.op);
-                if let UseProof::Ticket(ticket) = used.proof {
-                    link.ticket = Some(ticket);
-                }
-            }
+            Some((What::Use(used), _)) => self.told(&mut link, used),
             None => {}
         }
         self.chain.insert((position.boot, position.seq), link);
+    }
+
+    fn told(&mut self, link: &mut Link, used: &Use) {
+        link.event = Some(used.event_id).filter(|id| *id != Uuid::from_bytes([0; 16]));
+        link.op = self.name(&used.op);
+        let principal = used.principal.as_ref();
+        link.principal = principal.map(|who| (self.name(who.arn.as_str()), who.account));
+        link.key = used.key.as_ref().map(|key| (self.name(key.as_str()), key.account()));
+        link.refused = matches!(used.result, UseResult::Denied(_));
+        if let UseProof::Ticket(ticket) = used.proof {
+            link.ticket = Some(ticket);
+        }
     }
 
     /// keyd's record of a position, if it is in the chain with that very hash.
