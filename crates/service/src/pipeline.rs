@@ -14,7 +14,8 @@ use writ_aws::{ApiError, Operation, Service, Value};
 use writ_keyd_client::caller::Caller;
 use writ_keyd_client::client::CallError;
 use writ_keyd_client::protocol::{
-    Answer, Authenticate, Authenticated, Command, Payload, Refusal, Reply as KeydReply, UsePosition,
+    Answer, Authenticate, Authenticated, Command, Forwarded, Payload, Refusal, Reply as KeydReply,
+    UsePosition,
 };
 use writ_model::{AccessKeyId, AccountId, Env, Region, Revision, Uuid};
 use writ_proof::append::AppendItem;
@@ -240,13 +241,11 @@ impl Pipeline {
             }
         };
         let position = authenticated.position;
-        let network = match &authenticated.forwarded {
-            Some(forwarded) => forwarded.network.clone(),
-            None => admitted.network,
-        };
-        let user_agent = match &authenticated.forwarded {
-            Some(forwarded) => Some(forwarded.user_agent.clone()),
-            None => admitted.user_agent,
+        let (network, user_agent, referer) = match &authenticated.forwarded {
+            Some(Forwarded { network, user_agent, referer, .. }) => {
+                (network.clone(), user_agent.clone(), referer.clone())
+            }
+            None => (admitted.network, admitted.user_agent, admitted.referer),
         };
         let call = Call {
             operation,
@@ -255,7 +254,7 @@ impl Pipeline {
             forwarded: authenticated.forwarded,
             network,
             user_agent,
-            referer: admitted.referer,
+            referer,
             snapshot: self.store.snapshot(),
             region: admitted.region,
             regions: Arc::clone(&self.regions),

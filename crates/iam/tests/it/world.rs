@@ -168,6 +168,7 @@ impl World {
             user_name: Some(user.name.clone()),
             access_key_id: AccessKeyId::long_term(owner, &*self.env),
             session: None,
+            delegated: false,
         }
     }
 
@@ -221,6 +222,7 @@ pub(crate) fn root(of: &str) -> Caller {
         user_name: None,
         access_key_id: "AKIAROOTROOTROOTROOT".parse().unwrap(),
         session: None,
+        delegated: false,
     }
 }
 
@@ -428,6 +430,7 @@ fn role_caller(
         user_name: None,
         access_key_id: AccessKeyId::session(role.account, env),
         session: Some(session),
+        delegated: false,
     }
 }
 
@@ -442,7 +445,6 @@ fn session(role: Option<SessionRole>, now: Timestamp) -> Session {
         transitive_tag_keys: Vec::new(),
         policy: None,
         policy_arns: Vec::new(),
-        delegated: false,
         chained: false,
     }
 }

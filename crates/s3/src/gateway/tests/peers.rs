@@ -307,6 +307,7 @@ fn authenticated(ask: &Authenticate) -> Authenticated {
             user_name: None,
             access_key_id: key,
             session: None,
+            delegated: false,
         },
         handle: Nonce([3; 16]),
         service: "s3".to_owned(),
