@@ -40,6 +40,8 @@ pub struct Call {
     pub user_agent: Option<String>,
     /// The client's `Referer`.
     pub referer: Option<String>,
+    /// The `Host` that the client asked for.
+    pub host: Option<String>,
     /// The state from which this call is decided.
     pub snapshot: Arc<Snapshot>,
     /// The region that answers.

@@ -75,6 +75,7 @@ pub(crate) struct Admitted {
     pub(crate) network: writ_keyd_client::protocol::Network,
     pub(crate) user_agent: Option<String>,
     pub(crate) referer: Option<String>,
+    pub(crate) host: Option<String>,
     pub(crate) input: Result<Value, ApiError>,
 }
 
@@ -179,6 +180,7 @@ impl Pipeline {
             event_id,
             user_agent: request.header("user-agent").map(str::to_owned),
             referer: request.header("referer").map(str::to_owned),
+            host: request.header("host").map(str::to_owned),
             input: self.decode(operation, request).await,
             region: arrived.region,
             network: arrived.request.network,
@@ -255,6 +257,7 @@ impl Pipeline {
             network,
             user_agent,
             referer,
+            host: admitted.host,
             snapshot: self.store.snapshot(),
             region: admitted.region,
             regions: Arc::clone(&self.regions),
@@ -545,6 +548,7 @@ impl Arrived {
             region: &self.region,
             network: &self.request.network,
             user_agent: self.request.header("user-agent"),
+            host: self.request.header("host"),
             error,
             request_id: self.request_id,
             event_id: self.event_id,

@@ -108,6 +108,7 @@ impl World {
             network: Network { source_ip: "192.0.2.1".to_owned(), tls: None, vpce: None },
             user_agent: None,
             referer: None,
+            host: None,
             snapshot: Arc::clone(&self.snapshot),
             region: region.clone(),
             regions: Arc::from([region]),

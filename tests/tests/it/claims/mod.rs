@@ -23,7 +23,7 @@ fn allow(action: &str, resource: &str) -> String {
 }
 
 /// A user of ann's account, with an access key and this inline policy.
-fn user<'s>(site: &'s Site, name: &str, policy: Option<&str>) -> Actor<'s> {
+pub(crate) fn user<'s>(site: &'s Site, name: &str, policy: Option<&str>) -> Actor<'s> {
     let root = Actor::root(site, Client::Boto, ANN);
     root.ok("iam", "CreateUser", serde_json::json!({"UserName": name}));
     if let Some(policy) = policy {
