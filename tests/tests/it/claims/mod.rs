@@ -5,6 +5,7 @@ mod c01_keys_stay_inside;
 mod c02_forward_access;
 mod c02_hostile_front;
 mod c03_ledger_first;
+mod c04_fork;
 mod c04_history;
 mod c12_accounts;
 mod c13_deny;
