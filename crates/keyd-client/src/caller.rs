@@ -32,9 +32,13 @@ pub struct Caller {
     pub access_key_id: AccessKeyId,
     /// What is known of the temporary session; absent for long-term keys.
     pub session: Option<Session>,
+    /// True if an identity policy, which keyd does not evaluate, let the credential be issued
+    /// (`writ:CredentialDelegated`).
+    pub delegated: bool,
 }
 cbor_map!(Caller {
     1: kind, 2: account, 3: arn, 4: unique_id, 5: opt user_name, 6: access_key_id, 7: opt session,
+    8: delegated,
 });
 
 /// The facts that a session credential carries; its evaluation needs nothing else.
@@ -58,14 +62,12 @@ pub struct Session {
     pub policy: Option<String>,
     /// Managed session policies.
     pub policy_arns: Vec<Arn>,
-    /// True if an identity policy, which keyd does not evaluate, decided that it may be issued.
-    pub delegated: bool,
     /// True if a role session assumed this role: such a chain lasts at most one hour.
     pub chained: bool,
 }
 cbor_map!(Session {
     1: opt role, 2: issued, 3: expires, 4: opt mfa_at, 5: opt source_identity, 6: tags,
-    7: transitive_tag_keys, 8: opt policy, 9: policy_arns, 10: delegated, 11: chained,
+    7: transitive_tag_keys, 8: opt policy, 9: policy_arns, 10: chained,
 });
 
 /// The role that a session runs as.

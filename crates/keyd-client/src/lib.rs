@@ -11,6 +11,7 @@ pub mod channel;
 pub mod client;
 pub mod control;
 pub mod descriptor;
+pub mod facts;
 pub mod key_policy;
 pub mod limits;
 pub mod protocol;

@@ -317,7 +317,9 @@ pub struct Forwarded {
     /// The customer's network, as first observed.
     pub network: Network,
     /// The customer's user agent.
-    pub user_agent: String,
+    pub user_agent: Option<String>,
+    /// The customer's referer.
+    pub referer: Option<String>,
 }
 cbor_map!(Forwarded {
     1: transaction,
@@ -329,7 +331,8 @@ cbor_map!(Forwarded {
     7: request_digest,
     8: signature_digest,
     9: network,
-    10: user_agent,
+    10: opt user_agent,
+    11: opt referer,
 });
 
 /// Asks for the credential that a verified CreateAccessKey, AssumeRole or GetSessionToken makes.

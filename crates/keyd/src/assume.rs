@@ -137,7 +137,6 @@ impl Engine {
             transitive_tag_keys: carried.transitive,
             policy: request.policy.clone(),
             policy_arns,
-            delegated: rests_on_front || admitted.credential_delegated,
             chained: old.is_some_and(|session| session.role.is_some()),
         };
         Ok(Caller {
@@ -148,6 +147,7 @@ impl Engine {
             user_name: None,
             access_key_id: AccessKeyId::session(role.account, &*self.env),
             session: Some(session),
+            delegated: rests_on_front || admitted.caller.delegated,
         })
     }
 }

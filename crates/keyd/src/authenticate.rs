@@ -33,7 +33,6 @@ pub(crate) struct Signed<'a> {
     pub(crate) claim: Claim,
     pub(crate) verified: Verified,
     pub(crate) caller: Caller,
-    pub(crate) credential_delegated: bool,
     pub(crate) opened: Arc<Opened>,
     pub(crate) service: Service,
 }
@@ -134,7 +133,7 @@ impl Engine {
         };
         let verified = verified.map_err(|error| say(&error, family, None))?;
         let opened = found.map_err(|error| say(&error, family, None))?;
-        let (caller, credential_delegated) = self
+        let caller = self
             .caller(&claim, &opened.holder)
             .ok_or_else(|| say(&unknown(&claim), family, None))?;
         let now = self.env.now();
@@ -144,7 +143,7 @@ impl Engine {
         if !self.catalogue().is_live(&caller, now) {
             return Err(say(&unknown(&claim), family, Some(caller)));
         }
-        Ok(Signed { request, claim, verified, caller, credential_delegated, opened, service })
+        Ok(Signed { request, claim, verified, caller, opened, service })
     }
 
     /// The credential of the claim: the store's for a long-term key, the token's for a session.
@@ -185,12 +184,9 @@ impl Engine {
     }
 
     /// Who the holder of a credential is now.
-    fn caller(&self, claim: &Claim, holder: &Holder) -> Option<(Caller, bool)> {
+    fn caller(&self, claim: &Claim, holder: &Holder) -> Option<Caller> {
         let owner = match holder {
-            Holder::Session(caller) => {
-                let delegated = caller.session.as_ref().is_some_and(|session| session.delegated);
-                return Some((Caller::clone(caller), delegated));
-            }
+            Holder::Session(caller) => return Some(Caller::clone(caller)),
             Holder::LongTerm(owner) => owner,
         };
         let access_key_id = claim.access_key_id.parse().ok()?;
@@ -203,10 +199,9 @@ impl Engine {
                 (CallerKind::User, user.arn.clone(), id.clone(), Some(user.name.clone()))
             }
         };
-        let account = *account;
-        let caller =
-            Caller { kind, account, arn, unique_id, user_name, access_key_id, session: None };
-        Some((caller, *delegated))
+        let (account, delegated) = (*account, *delegated);
+        let session = None;
+        Some(Caller { kind, account, arn, unique_id, user_name, access_key_id, session, delegated })
     }
 
     fn admit(&self, role: Role, signed: Signed<'_>) -> Result<Authenticated, Refusal> {
@@ -259,13 +254,12 @@ impl Engine {
         let request = signed.request;
         let admitted = Admitted {
             caller: signed.caller.clone(),
-            credential_delegated: signed.credential_delegated,
             service: signed.service,
             operation: asked.operation.name,
             input: asked.input,
             region: request.region.clone(),
             network: request.network.clone(),
-            user_agent: request::header(request, "user-agent").unwrap_or_default().to_owned(),
+            user_agent: request::header(request, "user-agent").map(str::to_owned),
             referer: request::header(request, "referer").map(str::to_owned),
             request_id: request.request_id,
             event_id: request.event_id,

@@ -28,11 +28,10 @@ pub(crate) struct FasKeys(RwLock<Keys>);
 /// What a ticket commits to by digest: the customer in full, and what the root has no room for.
 pub(crate) struct ContextDocument {
     pub(crate) caller: Caller,
-    pub(crate) credential_delegated: bool,
-    pub(crate) user_agent: String,
+    pub(crate) user_agent: Option<String>,
     pub(crate) referer: Option<String>,
 }
-cbor_map!(ContextDocument { 1: caller, 2: credential_delegated, 3: user_agent, 4: opt referer });
+cbor_map!(ContextDocument { 1: caller, 2: opt user_agent, 3: opt referer });
 
 impl FasKeys {
     pub(crate) fn new(env: &dyn Env) -> FasKeys {

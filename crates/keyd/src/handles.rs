@@ -18,8 +18,6 @@ use crate::limits;
 pub(crate) struct Admitted {
     /// Who signed.
     pub(crate) caller: Caller,
-    /// True if identity policies alone let the credential be issued.
-    pub(crate) credential_delegated: bool,
     /// The service that was asked.
     pub(crate) service: Service,
     /// The operation, as the signed bytes name it.
@@ -31,7 +29,7 @@ pub(crate) struct Admitted {
     /// Observed by the listener.
     pub(crate) network: Network,
     /// As sent.
-    pub(crate) user_agent: String,
+    pub(crate) user_agent: Option<String>,
     /// As sent.
     pub(crate) referer: Option<String>,
     /// Of the reply.

@@ -147,7 +147,6 @@ impl Engine {
             transitive_tag_keys: Vec::new(),
             policy: None,
             policy_arns: Vec::new(),
-            delegated: admitted.credential_delegated,
             chained: false,
         };
         let access_key_id = AccessKeyId::session(caller.account, &*self.env);

@@ -80,8 +80,7 @@ impl Engine {
         let request = signed.request;
         cbor::to_vec(&ContextDocument {
             caller: signed.caller.clone(),
-            credential_delegated: signed.credential_delegated,
-            user_agent: request::header(request, "user-agent").unwrap_or_default().to_owned(),
+            user_agent: request::header(request, "user-agent").map(str::to_owned),
             referer: request::header(request, "referer").map(str::to_owned),
         })
     }

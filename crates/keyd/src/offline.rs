@@ -1,15 +1,17 @@
-//! The backing keys of a root file, derived outside keyd.
+//! The backing keys of a root file, and what they wrap, opened outside keyd.
 //!
 //! It exists for one purpose: the test of the claim that no plaintext key leaves keyd has to know the
 //! keys that it searches memory, disks and channels for. It needs the root file, which in mode `dev`
 //! lies on the disk; in no other mode is there a file that it could read.
+
+use std::collections::BTreeMap;
 
 use writ_keyd_client::descriptor::{Descriptor, peek};
 use zeroize::Zeroizing;
 
 use crate::domain::{open_token, token_keys};
 use crate::root::Root;
-use crate::{Error, seal};
+use crate::{Error, blob, seal};
 
 /// The backing keys of one key: its sealed descriptor and its tokens, in the descriptor's order.
 /// Tokens that do not open give nothing.
@@ -31,4 +33,14 @@ pub fn backing_keys(
         open_token(|dk| keys.get(&dk), &key, &digest, id, token)
     };
     Ok(key.backing_keys.iter().zip(tokens).filter_map(open).collect())
+}
+
+/// What a symmetric ciphertext blob holds; `None` if it is not this backing key's, or was made with
+/// another encryption context.
+pub fn open_blob(
+    backing_key: &[u8; 32],
+    context: &BTreeMap<String, String>,
+    bytes: &[u8],
+) -> Option<Zeroizing<Vec<u8>>> {
+    blob::decrypt(&blob::header(bytes)?, backing_key, context, bytes)
 }

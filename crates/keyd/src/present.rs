@@ -161,7 +161,6 @@ impl Engine {
             Forward { told, holder: present.holder, ticket: ticket.clone(), presented, spend };
         let admitted = Admitted {
             caller: document.caller,
-            credential_delegated: document.credential_delegated,
             service: Service::Kms,
             operation: operation.name,
             input,
@@ -196,6 +195,7 @@ fn told(root: &Root, ticket: &VerifiedTicket, document: &ContextDocument) -> For
             vpce: root.net.vpce.clone(),
         },
         user_agent: document.user_agent.clone(),
+        referer: document.referer.clone(),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use writ_keyd_client::descriptor::KeyState;
+use writ_keyd_client::facts::kms_via_service;
 use writ_policy::{Access, Context, Permit};
 use writ_service::call::Call;
 
@@ -27,10 +28,8 @@ pub(crate) fn context(call: &Call, target: &Target) -> Context {
     if !aliases.is_empty() {
         context.insert_many("kms:ResourceAliases", aliases);
     }
-    let via = call.forwarded.as_ref().and_then(|forwarded| forwarded.via.last());
-    if let Some(service) = via.and_then(|principal| principal.split('.').next()) {
-        let via = format!("{service}.{}.amazonaws.com", call.region);
-        context.insert("kms:ViaService", via);
+    if let Some(service) = kms_via_service(call.via(), &call.region) {
+        context.insert("kms:ViaService", service);
     }
     context
 }

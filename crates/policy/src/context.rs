@@ -71,7 +71,14 @@ impl Context {
         key: &str,
         values: impl IntoIterator<Item = V>,
     ) -> &mut Context {
-        self.put(Key::new(key), Values::Many(values.into_iter().map(Into::into).collect()))
+        let mut values = values.into_iter().map(Into::into);
+        let values = match (values.next(), values.next()) {
+            (Some(only), None) => Values::One(only),
+            (first, second) => {
+                Values::Many(first.into_iter().chain(second).chain(values).collect())
+            }
+        };
+        self.put(Key::new(key), values)
     }
 
     /// As [`Context::insert`], for chains.

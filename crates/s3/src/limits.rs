@@ -60,8 +60,6 @@ pub const XML_BODIES_MAX: usize = 8;
 pub const STREAMS_MAX: usize = 256;
 /// How long a request waits for a stream before it is told to slow down.
 pub const STREAM_WAIT_MAX: Duration = Duration::from_secs(1);
-/// How long the head of a request may take.
-pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a body may send less than [`BODY_MIN_BYTES`].
 pub const BODY_WINDOW: Duration = Duration::from_secs(30);
 /// What a body must send within [`BODY_WINDOW`], in bytes.

@@ -13,6 +13,7 @@ use writ_keyd_client::protocol::Role;
 use writ_model::limits::BEAT;
 use writ_model::{Env, Region};
 use writ_proof::origin::SiteId;
+use writ_service::listener::TlsSettings;
 use writ_service::task;
 use writ_store::Node;
 use writ_trail::client::TrailClient;
@@ -189,15 +190,14 @@ impl Process {
     pub async fn serve(
         &self,
         listener: std::net::TcpListener,
-        mut stop: watch::Receiver<bool>,
+        tls: TlsSettings,
+        stop: watch::Receiver<bool>,
     ) -> Result<(), S3Error> {
-        listener.set_nonblocking(true).map_err(S3Error::io("preparing the listener"))?;
-        let listener = tokio::net::TcpListener::from_std(listener)
-            .map_err(S3Error::io("preparing the listener"))?;
         let mut failed = self.failed.clone();
         tokio::select! {
-            () = serve(Arc::clone(&self.gateway), listener) => Ok(()),
-            _ = stop.wait_for(|stop| *stop) => Ok(()),
+            served = serve(Arc::clone(&self.gateway), listener, tls, stop) => {
+                served.map_err(S3Error::io("serving the listener"))
+            }
             _ = failed.wait_for(Option::is_some) => {
                 Err(S3Error::Stopped { what: "the state feed" })
             }

@@ -5,30 +5,14 @@
 use std::sync::Arc;
 
 use writ_keyd_client::caller::{Caller, CallerKind, Session};
-use writ_keyd_client::protocol::{Forwarded, Network};
-use writ_model::{AccountId, Arn, Region, Timestamp};
+use writ_keyd_client::facts::Facts;
+use writ_model::{AccountId, Arn};
 use writ_policy::{
     Authorizer, Context, Denied, Layers, Named, Permit, Policy, PolicyKind, Principal, Request,
-    authorize, keys,
+    authorize,
 };
 use writ_store::Snapshot;
 use writ_store::derived::InlinePolicies;
-
-/// What is known of a request beside its caller.
-pub struct Circumstances<'a> {
-    /// The time of the decision.
-    pub now: Timestamp,
-    /// What the listener saw; for a forwarded request the customer's own network.
-    pub network: &'a Network,
-    /// The region that answers.
-    pub region: &'a Region,
-    /// The client's `User-Agent`.
-    pub user_agent: Option<&'a str>,
-    /// The client's `Referer`.
-    pub referer: Option<&'a str>,
-    /// The services through which the request came.
-    pub forwarded: Option<&'a Forwarded>,
-}
 
 /// The caller as the policy language knows it.
 pub fn principal(caller: &Caller) -> Principal {
@@ -45,63 +29,13 @@ pub fn principal(caller: &Caller) -> Principal {
     }
 }
 
-/// The condition keys of a request: those of the caller, of its session, of the network and of the
-/// services in between (AWS, "Global condition context keys"). What is not known stays absent.
-pub fn context(caller: &Caller, tags: &[(String, String)], seen: &Circumstances<'_>) -> Context {
-    let principal = principal(caller);
+/// The condition keys of a request. Add those of the resource.
+pub fn context(facts: &Facts<'_>) -> Context {
     let mut context = Context::new();
-    if let Some(arn) = principal.principal_arn() {
-        context.insert(keys::PRINCIPAL_ARN, arn.as_str());
-    }
-    context.insert(keys::PRINCIPAL_ACCOUNT, caller.account.to_string());
-    context.insert(keys::PRINCIPAL_TYPE, principal.principal_type());
-    context.insert(keys::PRINCIPAL_IS_AWS_SERVICE, "false");
-    context.insert(keys::USER_ID, caller.unique_id.as_str());
-    if let Some(name) = &caller.user_name {
-        context.insert(keys::USER_NAME, name.as_str());
-    }
-    for (key, value) in tags {
-        context.insert(&format!("{}{key}", keys::PRINCIPAL_TAG), value.as_str());
-    }
-    if let Some(session) = &caller.session {
-        session_keys(&mut context, session, seen.now);
-    }
-    context.insert(keys::CURRENT_TIME, seen.now.iso());
-    context.insert(keys::EPOCH_TIME, seen.now.secs().to_string());
-    context.insert(keys::REQUESTED_REGION, seen.region.as_str());
-    context.insert(keys::SOURCE_IP, seen.network.source_ip.as_str());
-    context.insert(keys::SECURE_TRANSPORT, seen.network.tls.is_some().to_string());
-    if let Some(vpce) = &seen.network.vpce {
-        context.insert(keys::SOURCE_VPCE, vpce.as_str());
-    }
-    if let Some(agent) = seen.user_agent {
-        context.insert(keys::USER_AGENT, agent);
-    }
-    if let Some(referer) = seen.referer {
-        context.insert(keys::REFERER, referer);
-    }
-    let via = seen.forwarded.map(|f| f.via.as_slice()).unwrap_or_default();
-    context.insert(keys::VIA_AWS_SERVICE, (!via.is_empty()).to_string());
-    if let (Some(first), Some(last)) = (via.first(), via.last()) {
-        context.insert_many(keys::CALLED_VIA, via.iter().map(String::as_str));
-        context.insert(keys::CALLED_VIA_FIRST, first.as_str());
-        context.insert(keys::CALLED_VIA_LAST, last.as_str());
-    }
+    facts.each(|key, values| {
+        context.insert_many(key, values.iter().copied());
+    });
     context
-}
-
-fn session_keys(context: &mut Context, session: &Session, now: Timestamp) {
-    context.insert(keys::TOKEN_ISSUE_TIME, session.issued.iso());
-    context.insert(keys::MULTI_FACTOR_AUTH_PRESENT, session.mfa_at.is_some().to_string());
-    if let Some(at) = session.mfa_at {
-        context.insert(keys::MULTI_FACTOR_AUTH_AGE, now.since(at).as_secs().to_string());
-    }
-    if let Some(identity) = &session.source_identity {
-        context.insert(keys::SOURCE_IDENTITY, identity.as_str());
-    }
-    for (key, value) in &session.tags {
-        context.insert(&format!("{}{key}", keys::PRINCIPAL_TAG), value.as_str());
-    }
 }
 
 /// The tags of the user or role behind a caller; session tags come on top of them.
@@ -277,16 +211,15 @@ pub fn account_of_root(arn: &Arn) -> Option<AccountId> {
 
 #[cfg(test)]
 mod tests {
-    use writ_model::Uuid;
-    use writ_policy::{Access, Mode, ResourceKind};
+    use writ_keyd_client::caller::SessionRole;
+    use writ_keyd_client::protocol::Network;
+    use writ_model::{Timestamp, Uuid};
+    use writ_policy::{Access, Mode, ResourceKind, keys};
 
     use super::*;
 
-    #[test]
-    fn deleted_user_is_denied_also_where_a_resource_grants_to_everybody() {
-        let account: AccountId = "111122223333".parse().unwrap();
-        let snapshot = Snapshot::empty(Uuid::from_bytes([1; 16]));
-        let caller = Caller {
+    fn caller(account: AccountId) -> Caller {
+        Caller {
             account,
             arn: Arn::iam(account, "user/gone"),
             kind: CallerKind::User,
@@ -294,7 +227,69 @@ mod tests {
             user_name: Some("gone".to_owned()),
             access_key_id: "AKIAIOSFODNN7EXAMPLE".parse().unwrap(),
             session: None,
+            delegated: false,
+        }
+    }
+
+    #[test]
+    fn keys_of_a_request_are_known_and_agree_with_the_principal() {
+        let account: AccountId = "111122223333".parse().unwrap();
+        let mut caller = caller(account);
+        caller.kind = CallerKind::AssumedRole;
+        caller.session = Some(Session {
+            role: Some(SessionRole {
+                arn: Arn::iam(account, "role/app/reader"),
+                unique_id: "AROAAAAAAAAAAAAAAAAAA".to_owned(),
+                name: "reader".to_owned(),
+                session_name: "job".to_owned(),
+            }),
+            issued: Timestamp::from_secs(1_800_000_000),
+            expires: Timestamp::from_secs(1_800_003_600),
+            mfa_at: Some(Timestamp::from_secs(1_800_000_000)),
+            source_identity: Some("ann".to_owned()),
+            tags: vec![("team".to_owned(), "session's".to_owned())],
+            transitive_tag_keys: Vec::new(),
+            policy: None,
+            policy_arns: Vec::new(),
+            chained: false,
+        });
+        let network = Network {
+            source_ip: "192.0.2.7".to_owned(),
+            tls: Some("TLSv1.3".to_owned()),
+            vpce: Some("vpce-1".to_owned()),
         };
+        let context = context(&Facts {
+            caller: &caller,
+            principal_tags: &[("team".to_owned(), "role's".to_owned())],
+            now: Timestamp::from_secs(1_800_000_060),
+            region: &"us-east-1".parse().unwrap(),
+            network: &network,
+            user_agent: Some("aws-cli"),
+            referer: Some("https://app.example/"),
+            via: &["s3.amazonaws.com".to_owned()],
+        });
+        for (key, _) in context.iter() {
+            let known = keys::KNOWN.iter().any(|known| match known.ends_with('/') {
+                true => key.starts_with(&known.to_ascii_lowercase()),
+                false => known.eq_ignore_ascii_case(key),
+            });
+            assert!(known, "{key}");
+        }
+        let one = |key: &str| context.get(key).and_then(|values| values.first()).map(|v| &**v);
+        let principal = principal(&caller);
+        assert_eq!(one(keys::PRINCIPAL_TYPE), Some(principal.principal_type()));
+        assert_eq!(one(keys::PRINCIPAL_ARN), principal.principal_arn().map(Arn::as_str));
+        assert_eq!(one("aws:PrincipalTag/team"), Some("session's"));
+        assert_eq!(one(keys::MULTI_FACTOR_AUTH_AGE), Some("60"));
+        assert_eq!(one(keys::CALLED_VIA), Some("s3.amazonaws.com"));
+        assert_eq!(one(keys::WRIT_CREDENTIAL_DELEGATED), Some("false"));
+    }
+
+    #[test]
+    fn deleted_user_is_denied_also_where_a_resource_grants_to_everybody() {
+        let account: AccountId = "111122223333".parse().unwrap();
+        let snapshot = Snapshot::empty(Uuid::from_bytes([1; 16]));
+        let caller = caller(account);
         let everybody = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow",
             "Principal":{"AWS":["*","arn:aws:iam::111122223333:user/gone"]},"Action":"*","Resource":"*"}]}"#;
         let policy = Policy::load(everybody, PolicyKind::Resource(ResourceKind::Key));

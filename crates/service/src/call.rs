@@ -7,6 +7,7 @@ use serde_json::Map;
 use writ_aws::{ApiError, Operation, Value};
 use writ_keyd_client::caller::Caller;
 use writ_keyd_client::client::{CallError, Client};
+use writ_keyd_client::facts::Facts;
 use writ_keyd_client::protocol::{
     Answer, Command, Credential, End, Forwarded, Handle, IssueCredential, Network, Reply, Seal,
     Sealed, Use, UsePosition, Used,
@@ -17,7 +18,7 @@ use writ_store::{Expect, Object, ObjectId, Snapshot};
 use writ_trail::client::TrailClient;
 use writ_trail::record::Resource;
 
-use crate::authorize::{Circumstances, SnapshotAuthorizer, context, principal_tags};
+use crate::authorize::{SnapshotAuthorizer, context, principal_tags};
 use crate::error::{refused, unanswered};
 
 /// The client of keyd.
@@ -39,6 +40,8 @@ pub struct Call {
     pub user_agent: Option<String>,
     /// The client's `Referer`.
     pub referer: Option<String>,
+    /// The `Host` that the client asked for.
+    pub host: Option<String>,
     /// The state from which this call is decided.
     pub snapshot: Arc<Snapshot>,
     /// The region that answers.
@@ -70,15 +73,21 @@ impl Call {
     /// The condition keys of the request itself. Add those of the resource to a copy.
     pub fn context(&self) -> Context {
         let tags = principal_tags(&self.caller, &self.snapshot);
-        let seen = Circumstances {
+        context(&Facts {
+            caller: &self.caller,
+            principal_tags: &tags,
             now: self.now,
-            network: &self.network,
             region: &self.region,
+            network: &self.network,
             user_agent: self.user_agent.as_deref(),
             referer: self.referer.as_deref(),
-            forwarded: self.forwarded.as_ref(),
-        };
-        context(&self.caller, &tags, &seen)
+            via: self.via(),
+        })
+    }
+
+    /// The services through which the request came, first to last.
+    pub fn via(&self) -> &[String] {
+        self.forwarded.as_ref().map(|forwarded| forwarded.via.as_slice()).unwrap_or_default()
     }
 
     /// Decides; only an allow of everything in `accesses` gives a permit.

@@ -46,6 +46,7 @@ impl Pipeline {
                     region: &region,
                     network: &network,
                     user_agent: None,
+                    host: None,
                     error: &unproven.error,
                     request_id,
                     event_id,
@@ -67,6 +68,7 @@ impl Pipeline {
             network: unknown_network(),
             user_agent: None,
             referer: None,
+            host: None,
             input: json::decode(operation, &body),
         };
         match self.finish(admitted).await {

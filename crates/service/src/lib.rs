@@ -4,7 +4,8 @@
 //! operation decides with [`call::Call::authorize`], which alone makes a `Permit`; a mutation becomes
 //! one commit that carries its audit record, a key use one keyd call; and the reply leaves only when
 //! the ledger has acknowledged the record. Services (`iam`, `kms`) implement [`api::Api`] and know
-//! neither HTTP nor each other. The crate listens on nothing and stores nothing itself.
+//! neither HTTP nor each other. [`listener`] takes connections for whoever answers them; the crate
+//! stores nothing itself.
 
 pub mod api;
 pub mod audit;
@@ -14,6 +15,7 @@ pub mod error;
 pub mod forward;
 pub mod http;
 pub mod limits;
+pub mod listener;
 pub mod managed;
 pub mod pipeline;
 pub mod protocol;

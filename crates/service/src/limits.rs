@@ -2,6 +2,18 @@
 
 use std::time::Duration;
 
+/// Connections that are open at once to one listener; more wait in the kernel's queue.
+pub const CONNECTIONS_MAX: usize = 1024;
+
+/// How long the head of a request may take, and a TLS handshake before it.
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a request's body may take.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long open requests may take to end once the process shall stop.
+pub const DRAIN: Duration = Duration::from_secs(4);
+
 /// The largest body of the query and JSON protocols, in bytes. The longest legal input, a policy
 /// document of 131,072 characters in percent-encoding, is 393,216 bytes.
 pub const BODY_MAX_BYTES: usize = 1024 * 1024;

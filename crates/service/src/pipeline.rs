@@ -14,7 +14,8 @@ use writ_aws::{ApiError, Operation, Service, Value};
 use writ_keyd_client::caller::Caller;
 use writ_keyd_client::client::CallError;
 use writ_keyd_client::protocol::{
-    Answer, Authenticate, Authenticated, Command, Payload, Refusal, Reply as KeydReply, UsePosition,
+    Answer, Authenticate, Authenticated, Command, Forwarded, Payload, Refusal, Reply as KeydReply,
+    UsePosition,
 };
 use writ_model::{AccessKeyId, AccountId, Env, Region, Revision, Uuid};
 use writ_proof::append::AppendItem;
@@ -74,6 +75,7 @@ pub(crate) struct Admitted {
     pub(crate) network: writ_keyd_client::protocol::Network,
     pub(crate) user_agent: Option<String>,
     pub(crate) referer: Option<String>,
+    pub(crate) host: Option<String>,
     pub(crate) input: Result<Value, ApiError>,
 }
 
@@ -178,6 +180,7 @@ impl Pipeline {
             event_id,
             user_agent: request.header("user-agent").map(str::to_owned),
             referer: request.header("referer").map(str::to_owned),
+            host: request.header("host").map(str::to_owned),
             input: self.decode(operation, request).await,
             region: arrived.region,
             network: arrived.request.network,
@@ -240,13 +243,11 @@ impl Pipeline {
             }
         };
         let position = authenticated.position;
-        let network = match &authenticated.forwarded {
-            Some(forwarded) => forwarded.network.clone(),
-            None => admitted.network,
-        };
-        let user_agent = match &authenticated.forwarded {
-            Some(forwarded) => Some(forwarded.user_agent.clone()),
-            None => admitted.user_agent,
+        let (network, user_agent, referer) = match &authenticated.forwarded {
+            Some(Forwarded { network, user_agent, referer, .. }) => {
+                (network.clone(), user_agent.clone(), referer.clone())
+            }
+            None => (admitted.network, admitted.user_agent, admitted.referer),
         };
         let call = Call {
             operation,
@@ -255,7 +256,8 @@ impl Pipeline {
             forwarded: authenticated.forwarded,
             network,
             user_agent,
-            referer: admitted.referer,
+            referer,
+            host: admitted.host,
             snapshot: self.store.snapshot(),
             region: admitted.region,
             regions: Arc::clone(&self.regions),
@@ -546,6 +548,7 @@ impl Arrived {
             region: &self.region,
             network: &self.request.network,
             user_agent: self.request.header("user-agent"),
+            host: self.request.header("host"),
             error,
             request_id: self.request_id,
             event_id: self.event_id,

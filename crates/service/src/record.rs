@@ -41,7 +41,7 @@ pub fn of_call(
         region: &call.region,
         network: &call.network,
         user_agent: call.user_agent.as_deref(),
-        host: None,
+        host: call.host.as_deref(),
         error,
         request_parameters: request_parameters(operation, input),
         response_elements,
@@ -82,6 +82,8 @@ pub struct Refused<'a> {
     pub network: &'a Network,
     /// The client's `User-Agent`.
     pub user_agent: Option<&'a str>,
+    /// The `Host` that it asked for.
+    pub host: Option<&'a str>,
     /// The answer.
     pub error: &'a ApiError,
     /// `x-amzn-requestid`.
@@ -108,7 +110,7 @@ impl Refused<'_> {
             region: self.region,
             network: self.network,
             user_agent: self.user_agent,
-            host: None,
+            host: self.host,
             error: Some((&self.error.code, &self.error.message)),
             request_parameters: None,
             response_elements: None,

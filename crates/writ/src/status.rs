@@ -24,6 +24,7 @@ pub fn banner(ready: &Ready, data: &Path) -> String {
         "writ serves (mode {}).\n  \
          IAM, STS, KMS, CloudTrail  {}\n  \
          S3                         {}\n  \
+         HTTPS on the same ports    AWS_CONFIG_FILE={data}/config-tls, or trust {data}/ca.pem\n  \
          genesis SHA-256            {}\n\n\
          Use it:\n  \
          export AWS_CONFIG_FILE={data}/config AWS_SHARED_CREDENTIALS_FILE={data}/credentials\n  \

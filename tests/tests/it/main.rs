@@ -14,5 +14,6 @@ mod bad_input;
 mod claims;
 mod crash;
 mod every_endpoint;
+mod https;
 mod large;
 mod operations;

@@ -108,6 +108,7 @@ impl World {
             network: Network { source_ip: "192.0.2.1".to_owned(), tls: None, vpce: None },
             user_agent: None,
             referer: None,
+            host: None,
             snapshot: Arc::clone(&self.snapshot),
             region: region.clone(),
             regions: Arc::from([region]),
@@ -168,6 +169,7 @@ impl World {
             user_name: Some(user.name.clone()),
             access_key_id: AccessKeyId::long_term(owner, &*self.env),
             session: None,
+            delegated: false,
         }
     }
 
@@ -221,6 +223,7 @@ pub(crate) fn root(of: &str) -> Caller {
         user_name: None,
         access_key_id: "AKIAROOTROOTROOTROOT".parse().unwrap(),
         session: None,
+        delegated: false,
     }
 }
 
@@ -428,6 +431,7 @@ fn role_caller(
         user_name: None,
         access_key_id: AccessKeyId::session(role.account, env),
         session: Some(session),
+        delegated: false,
     }
 }
 
@@ -442,7 +446,6 @@ fn session(role: Option<SessionRole>, now: Timestamp) -> Session {
         transitive_tag_keys: Vec::new(),
         policy: None,
         policy_arns: Vec::new(),
-        delegated: false,
         chained: false,
     }
 }

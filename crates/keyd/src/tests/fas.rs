@@ -509,6 +509,16 @@ fn managed_key_is_made_at_first_use_and_serves_its_service_alone() {
 }
 
 #[test]
+fn front_learns_referer_and_user_agent_of_a_forwarded_request_as_keyd_has_them() {
+    let (site, root, key, s3) = setup();
+    let ticket = site.put(&root, "/b/k", &[("referer", "https://app.example/")]);
+    let inner = site.inner(&ticket, "GenerateDataKey", &data_key(&key, "b/k"));
+    let forwarded = site.present(site.presented(&s3, &inner)).unwrap().forwarded.unwrap();
+    assert_eq!(forwarded.referer.as_deref(), Some("https://app.example/"));
+    assert_eq!(forwarded.user_agent, None);
+}
+
+#[test]
 fn policies_decide_on_the_customers_own_network_and_services() {
     let site = Site::new();
     let root = site.create_account(OWNER);
@@ -533,11 +543,16 @@ fn policies_decide_on_the_customers_own_network_and_services() {
             "AccessDeniedException",
         ),
         (r#"{"StringEquals":{"aws:CalledViaFirst":"athena.amazonaws.com"}}"#, "ok"),
+        (r#"{"StringEquals":{"aws:Referer":"https://app.example/"}}"#, "AccessDeniedException"),
+        // An absent user agent is absent, not empty.
+        (r#"{"Null":{"aws:UserAgent":"true"}}"#, "AccessDeniedException"),
+        (r#"{"Bool":{"writ:CredentialDelegated":"false"}}"#, "AccessDeniedException"),
         (r#"{"StringNotEquals":{"kms:EncryptionContext:aws:s3:arn":"arn:aws:s3:::b/k"}}"#, "ok"),
     ];
     for (condition, expected) in table {
         let key = site.create_key(&root, Some(&deny(condition)));
-        let ticket = site.put(&root, "/b/k", &[("x-amz-meta-n", condition)]);
+        let headers = [("x-amz-meta-n", condition), ("referer", "https://app.example/")];
+        let ticket = site.put(&root, "/b/k", &headers);
         let inner = site.inner(&ticket, "GenerateDataKey", &data_key(&key, "b/k"));
         assert_eq!(code(site.through(&s3, &inner, &key)), expected, "{condition}");
     }

@@ -248,7 +248,7 @@ fn role_is_assumed_only_as_its_sealed_trust_policy_says() {
         assert_eq!(code(assume(who, role, sealed, delegated, more)), expected, "{name}");
     }
     let made = assume(&ann, "account", &account, true, "").unwrap();
-    assert!(made.caller.as_ref().unwrap().session.as_ref().unwrap().delegated);
+    assert!(made.caller.as_ref().unwrap().delegated);
     let session = signing(made);
     let answer = site.authenticate(site.query(&session, "sts", CALLER)).unwrap();
     assert_eq!(answer.caller.arn.as_str(), "arn:aws:sts::111122223333:assumed-role/account/s1");

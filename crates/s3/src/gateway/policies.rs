@@ -1,7 +1,8 @@
 //! The decisions of the shared authorizer, with S3's own condition keys.
 
+use writ_keyd_client::facts::Facts;
 use writ_policy::{Access, Authorizer as _, Denied, Permit};
-use writ_service::authorize::{Circumstances, SnapshotAuthorizer, context, principal_tags};
+use writ_service::authorize::{SnapshotAuthorizer, context, principal_tags};
 use writ_store::Node;
 
 use super::ports::{Asker, Decide, State};
@@ -13,15 +14,16 @@ pub struct SnapshotPolicies;
 impl Decide for SnapshotPolicies {
     fn decide(&self, asker: &Asker<'_>, accesses: &[Access<'_>]) -> Result<Permit, Denied> {
         let tags = principal_tags(asker.caller, asker.snapshot);
-        let seen = Circumstances {
+        let mut context = context(&Facts {
+            caller: asker.caller,
+            principal_tags: &tags,
             now: asker.now,
-            network: asker.network,
             region: asker.region,
+            network: asker.network,
             user_agent: asker.user_agent,
             referer: asker.referer,
-            forwarded: None,
-        };
-        let mut context = context(asker.caller, &tags, &seen);
+            via: &[],
+        });
         for (key, value) in asker.keys {
             context.insert(key, value.as_str());
         }

@@ -103,7 +103,7 @@ impl Refused<'_> {
             region: &gateway.region,
             network: &self.head.network,
             user_agent: self.head.header("user-agent"),
-            host: None,
+            host: self.head.header("host"),
             error: Some((&self.error.code, &self.error.message)),
             request_parameters: None,
             response_elements: None,

@@ -1,47 +1,33 @@
-//! The listener: HTTP/1.1 over accepted connections, one request after the other on each.
+//! What the gateway answers over HTTP, and its upkeep beside that.
 
-use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::io;
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use hyper::body::{Body as _, Incoming};
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::watch;
 use writ_keyd_client::protocol::Network;
 use writ_model::Uuid;
+use writ_service::listener::{self, TlsSettings};
 use writ_service::task;
 
 use super::record::host_id;
 use super::{Answered, Gateway, ReplyBody, fault, ledger};
 use crate::blob;
-use crate::limits::{HEAD_MAX_BYTES, HEAD_TIMEOUT, HEADERS_MAX};
 
-/// Connections at once.
-const CONNECTIONS_MAX: usize = 1_024;
-
-/// Serves `listener` until the future is dropped.
-pub async fn serve(gateway: Arc<Gateway>, listener: TcpListener) {
+/// Serves `listener` until `stop` becomes true.
+///
+/// # Errors
+/// The listener cannot be used.
+pub async fn serve(
+    gateway: Arc<Gateway>,
+    listener: std::net::TcpListener,
+    tls: TlsSettings,
+    stop: watch::Receiver<bool>,
+) -> io::Result<()> {
     task::spawn("upkeep", upkeep(Arc::clone(&gateway)));
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        let (stream, peer) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!(%error, "a connection was not accepted");
-                tokio::time::sleep(ledger::DRAIN_PAUSE).await;
-                continue;
-            }
-        };
-        let gateway = Arc::clone(&gateway);
-        task::spawn("connection", async move {
-            connection(gateway, stream, peer).await;
-            drop(place);
-        });
-    }
+    let answer = move |request, network| respond(Arc::clone(&gateway), request, network);
+    listener::serve(listener, tls, answer, stop).await
 }
 
 /// Keeps the outbox and the garbage short.
@@ -57,24 +43,6 @@ async fn upkeep(gateway: Arc<Gateway>) {
         if let Some(Err(error)) = task::blocking(move || blob::collect(&blobs, &index)).await {
             tracing::warn!(%error, "garbage was not collected");
         }
-    }
-}
-
-async fn connection(gateway: Arc<Gateway>, stream: TcpStream, peer: SocketAddr) {
-    let network = Network { source_ip: peer.ip().to_string(), tls: None, vpce: None };
-    let service = service_fn(move |request: http::Request<Incoming>| {
-        let (gateway, network) = (Arc::clone(&gateway), network.clone());
-        async move { Ok::<_, Infallible>(respond(gateway, request, network).await) }
-    });
-    let served = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(HEAD_MAX_BYTES * 2)
-        .max_headers(HEADERS_MAX)
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
-    if let Err(error) = served {
-        tracing::debug!(%error, "a connection ended early");
     }
 }
 

@@ -37,9 +37,9 @@ fn role_caller() -> Caller {
             transitive_tag_keys: Vec::new(),
             policy: None,
             policy_arns: Vec::new(),
-            delegated: false,
             chained: false,
         }),
+        delegated: false,
     }
 }
 
@@ -54,7 +54,8 @@ fn forwarded() -> Forwarded {
         request_digest: [6; 32],
         signature_digest: [7; 32],
         network: Network { source_ip: "192.0.2.7".to_owned(), tls: None, vpce: None },
-        user_agent: "aws-cli".to_owned(),
+        user_agent: Some("aws-cli".to_owned()),
+        referer: None,
     }
 }
 

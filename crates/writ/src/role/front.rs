@@ -57,6 +57,7 @@ async fn serve(
     let keyd: KeydClient = Client::new("keyd", inherited.channel(Role::Keyd)?)?;
     let trail = TrailClient::new(inherited.channel(Role::Trail)?)?;
     let listener = inherited.listener()?;
+    let tls = inherited.tls()?;
     let env: Arc<dyn Env> = Arc::new(SystemEnv);
     let site: SiteId = config.site.parse()?;
 
@@ -98,7 +99,7 @@ async fn serve(
     line.ready(facts)?;
     // The supervisor starts front again, which opens the database anew and keyd's catalogue with it.
     tokio::select! {
-        served = listener::serve(listener, Arc::clone(&pipeline), stopped) => served,
+        served = listener::serve(listener, tls, Arc::clone(&pipeline), stopped) => served,
         () = pipeline.broken() => anyhow::bail!("the state database failed; it has to be opened anew"),
     }
 }

@@ -21,6 +21,8 @@ use writ_keyd_client::channel::Channel;
 use writ_keyd_client::control::{Control, Fact, Notice};
 use writ_keyd_client::protocol::Role;
 use writ_proof::cbor;
+use writ_service::listener::TlsSettings;
+use zeroize::Zeroizing;
 
 /// `writ role NAME --fd NAME=NUMBER …`: only the supervisor calls it.
 pub fn run(name: &str, fds: &[String]) -> Result<()> {
@@ -75,6 +77,13 @@ impl Inherited {
     /// The listener.
     pub fn listener(&mut self) -> Result<TcpListener> {
         self.fd("listener").map(TcpListener::from)
+    }
+
+    /// The key and the certificates of the listener.
+    pub fn tls(&mut self) -> Result<TlsSettings> {
+        let mut pem = Zeroizing::new(Vec::new());
+        File::from(self.fd("tls")?).read_to_end(&mut pem)?;
+        writ_service::listener::tls(&pem).context("the listener's certificate cannot be used")
     }
 
     /// The configuration.

@@ -43,6 +43,7 @@ async fn serve(
     let config: S3Config = inherited.config()?;
     let region = config.regions.into_iter().next().context("no region is configured")?;
     let listener = inherited.listener()?;
+    let tls = inherited.tls()?;
     let channels = S3Channels {
         keyd: inherited.channel(Role::Keyd)?,
         front: inherited.channel(Role::Front)?,
@@ -72,5 +73,5 @@ async fn serve(
     facts.extend(hardening);
     facts.extend(process.facts());
     line.ready(facts)?;
-    Ok(process.serve(listener, stopped).await?)
+    Ok(process.serve(listener, tls, stopped).await?)
 }

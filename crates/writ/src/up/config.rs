@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
+use rustls_pki_types::ServerName;
 use serde::{Deserialize, Serialize};
 use writ_model::{AccountId, Region};
 
@@ -21,6 +22,10 @@ pub struct Config {
     pub listen_s3: SocketAddr,
     /// Where watch takes trail's stream.
     pub listen_watch: SocketAddr,
+    /// DNS names and addresses under which clients reach this machine, for the certificates of the
+    /// listeners; their own addresses and those of loopback are always among them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
     /// Regions that are served; the first is home.
     pub regions: Vec<Region>,
     /// The first of the user ids that the processes run under, where the supervisor is root.
@@ -53,6 +58,7 @@ impl Default for Config {
             listen: any(8440),
             listen_s3: any(0),
             listen_watch: any(0),
+            names: Vec::new(),
             regions: "us-east-1".parse().into_iter().collect(),
             uid_base: 64_800,
             ledger_floor_mib: 64,
@@ -115,13 +121,21 @@ impl Config {
         if self.regions.is_empty() {
             bail!("`regions` is empty: name at least one, such as us-east-1");
         }
-        for address in [self.listen, self.listen_s3, self.listen_watch] {
-            if !address.ip().is_loopback() {
+        for address in [self.listen, self.listen_s3] {
+            if address.ip().is_unspecified() && self.names.is_empty() {
                 bail!(
-                    "`{address}` is not a loopback address: plain HTTP is served on loopback only; \
-                     put a TLS proxy on this machine in front of it"
+                    "`{address}` is every address of this machine: say in `names` by which clients \
+                     reach it, such as names = [\"writ.example.com\"]"
                 );
             }
+        }
+        if !self.listen_watch.ip().is_loopback() {
+            bail!("`listen-watch` is for trail alone: give it a loopback address");
+        }
+        if let Some(name) =
+            self.names.iter().find(|name| ServerName::try_from(name.as_str()).is_err())
+        {
+            bail!("`names` holds `{name}`: give DNS names (in their ASCII form) and addresses");
         }
         if self.uid_base < 1000 {
             bail!("`uid-base` is below 1000, among the system's own users: choose another");
@@ -146,7 +160,9 @@ mod tests {
     #[test]
     fn config_that_is_wrong_says_what_to_do() {
         for (text, part) in [
-            ("listen = \"0.0.0.0:8440\"", "loopback"),
+            ("listen = \"0.0.0.0:8440\"", "say in `names`"),
+            ("listen-watch = \"0.0.0.0:1\"", "a loopback address"),
+            ("names = [\"büro.example\"]", "ASCII"),
             ("regions = []", "at least one"),
             ("colour = 1", "unknown field"),
             ("uid-base = 0", "choose another"),

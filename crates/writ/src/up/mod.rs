@@ -1,5 +1,6 @@
 //! `writ up`: everything in the foreground, as separate processes under one supervisor.
 
+pub mod authority;
 pub mod children;
 pub mod config;
 pub mod data;
@@ -15,8 +16,9 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use writ_keyd_client::protocol::Role;
-use writ_model::{AccountId, SystemEnv};
+use writ_model::{AccountId, Env as _, SystemEnv};
 
+use authority::Authority;
 use config::{Config, Overrides};
 use data::{DataDir, write_durably};
 use plan::Plan;
@@ -38,7 +40,8 @@ pub fn run(path: &Path, overrides: &Overrides, on_ready: impl FnOnce(&ready::Rea
     let genesis = genesis::open(&dir, &config, &SystemEnv)?;
     // Made before the plan gives the folder to trail, so that trail may read it.
     let mut spool = Spool::open(&dir.folder(genesis::LINK_FOLDER, None)?)?;
-    let plan = Plan::new(dir, config, genesis, accounts.clone(), watch)?;
+    let authority = Authority::open(&dir, genesis.genesis.site.as_str(), SystemEnv.now())?;
+    let plan = Plan::new(dir, config, genesis, authority, accounts.clone(), watch)?;
     let version = env!("CARGO_PKG_VERSION").to_owned();
     spool.record(&SystemEnv, "SupervisorStarted", &[("version", version)])?;
     let ready_file = plan.dir().join(ready::FILE);

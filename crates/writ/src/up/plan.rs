@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
 use anyhow::Result;
 use writ_keyd_client::protocol::Role;
-use writ_model::AccountId;
+use writ_model::{AccountId, Env as _, SystemEnv};
 
+use super::authority::{self, Authority};
 use super::config::Config;
 use super::data::{DataDir, open_private};
 use super::genesis::{HEAD_FILE, LINK_FOLDER, Opened, ROOT_FILE};
@@ -21,6 +23,7 @@ pub struct Plan {
     dir: DataDir,
     config: Config,
     genesis: Opened,
+    authority: Authority,
     accounts: Vec<AccountId>,
     watch_address: String,
     uids: HashMap<Role, u32>,
@@ -32,6 +35,7 @@ impl Plan {
         dir: DataDir,
         config: Config,
         genesis: Opened,
+        authority: Authority,
         accounts: Vec<AccountId>,
         watch_address: String,
     ) -> Result<Plan> {
@@ -40,7 +44,7 @@ impl Plan {
             dir.folder(role.name(), uids.get(&role).copied())?;
         }
         dir.folder(LINK_FOLDER, uids.get(&Role::Trail).copied())?;
-        Ok(Plan { dir, config, genesis, accounts, watch_address, uids })
+        Ok(Plan { dir, config, genesis, authority, accounts, watch_address, uids })
     }
 
     /// The processes.
@@ -93,8 +97,12 @@ impl Plan {
                 ("root".to_owned(), File::open(self.dir.join("keyd").join(ROOT_FILE))?.into()),
                 ("head".to_owned(), file("keyd", HEAD_FILE)?),
             ],
-            Role::Front => vec![("credentials".to_owned(), self.credentials()?)],
-            _ => Vec::new(),
+            Role::Front => vec![
+                ("credentials".to_owned(), self.credentials()?),
+                ("tls".to_owned(), self.certificate(self.config.listen)?),
+            ],
+            Role::S3 => vec![("tls".to_owned(), self.certificate(self.config.listen_s3)?)],
+            Role::Trail | Role::Watch | Role::Supervisor => Vec::new(),
         })
     }
 
@@ -133,6 +141,21 @@ impl Plan {
             Role::Supervisor => Ok(b"{}".to_vec()),
         };
         Ok(json?)
+    }
+
+    /// A fresh key and certificate of the listener on `address`.
+    fn certificate(&self, address: SocketAddr) -> Result<OwnedFd> {
+        let names = authority::names(address.ip(), &self.config.names);
+        self.authority.issue(&names, SystemEnv.now())
+    }
+
+    /// What clients may call.
+    pub fn endpoint(&self, scheme: &str, address: SocketAddr) -> String {
+        let name = self.config.names.first().filter(|_| address.ip().is_unspecified());
+        match name {
+            Some(name) => format!("{scheme}://{name}:{}", address.port()),
+            None => format!("{scheme}://{address}"),
+        }
     }
 
     fn credentials(&self) -> Result<OwnedFd> {

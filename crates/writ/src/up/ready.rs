@@ -1,6 +1,8 @@
 //! What a started installation tells its users: `ready.json` and the AWS CLI's configuration.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -8,6 +10,7 @@ use writ_keyd_client::control::Fact;
 use writ_keyd_client::protocol::Role;
 use writ_model::AccountId;
 
+use super::authority;
 use super::data::write_durably;
 use super::plan::Plan;
 use super::supervisor::Running;
@@ -22,6 +25,8 @@ pub struct Ready {
     pub endpoint: String,
     /// Where S3 answers.
     pub s3: String,
+    /// The authority of the certificates under which both answer HTTPS, on the same ports.
+    pub ca: PathBuf,
     /// Where watch takes trail's stream.
     pub watch: String,
     /// `dev`.
@@ -52,9 +57,13 @@ pub fn write(plan: &Plan, running: &Running, accounts: &[AccountId]) -> Result<R
     let mut pids: BTreeMap<String, u32> =
         running.pids.iter().map(|(role, pid)| (role.name().to_owned(), *pid)).collect();
     pids.insert(Role::Supervisor.name().to_owned(), std::process::id());
+    let address = |role| -> Result<SocketAddr> { Ok(fact(role, "listen").parse()?) };
+    let (front, s3) = (address(Role::Front)?, address(Role::S3)?);
+    let scheme = |address: SocketAddr| if address.ip().is_loopback() { "http" } else { "https" };
     let ready = Ready {
-        endpoint: format!("http://{}", fact(Role::Front, "listen")),
-        s3: format!("http://{}", fact(Role::S3, "listen")),
+        endpoint: plan.endpoint(scheme(front), front),
+        s3: plan.endpoint(scheme(s3), s3),
+        ca: plan.dir().join(authority::FILE),
         watch: fact(Role::Watch, "listen"),
         mode: "dev".to_owned(),
         genesis: plan.genesis().digest.to_string(),
@@ -62,8 +71,11 @@ pub fn write(plan: &Plan, running: &Running, accounts: &[AccountId]) -> Result<R
         hardening,
     };
     let dir = plan.dir();
-    let config = aws_config(&ready, accounts, plan);
-    write_durably(&dir.join("config"), config.as_bytes(), 0o644)?;
+    let config = AwsConfig { accounts, plan, front, s3 };
+    let text = config.text(scheme);
+    write_durably(&dir.join("config"), text.as_bytes(), 0o644)?;
+    let text = config.text(|_| "https");
+    write_durably(&dir.join("config-tls"), text.as_bytes(), 0o644)?;
     let mut json = serde_json::to_vec_pretty(&ready)?;
     json.push(b'\n');
     write_durably(&dir.join(FILE), &json, 0o644)?;
@@ -76,16 +88,28 @@ fn measures(facts: &[Fact]) -> BTreeMap<String, String> {
 }
 
 /// The AWS CLI's `config`: a profile for each account, and our endpoints as a `services` section.
-fn aws_config(ready: &Ready, accounts: &[AccountId], plan: &Plan) -> String {
-    let region = plan.home_region();
-    let mut text = String::from("# Written by `writ up`. Use it with AWS_CONFIG_FILE.\n");
-    for account in accounts {
-        text.push_str(&format!("[profile {account}]\nregion = {region}\nservices = writ\n\n"));
+struct AwsConfig<'a> {
+    accounts: &'a [AccountId],
+    plan: &'a Plan,
+    front: SocketAddr,
+    s3: SocketAddr,
+}
+
+impl AwsConfig<'_> {
+    fn text(&self, scheme: impl Fn(SocketAddr) -> &'static str) -> String {
+        let region = self.plan.home_region();
+        let authority = self.plan.dir().join(authority::FILE);
+        let mut text = String::from("# Written by `writ up`. Use it with AWS_CONFIG_FILE.\n");
+        for account in self.accounts {
+            text.push_str(&format!("[profile {account}]\nregion = {region}\nservices = writ\n"));
+            text.push_str(&format!("ca_bundle = {}\n\n", authority.display()));
+        }
+        text.push_str("[services writ]\n");
+        let services = ["iam", "sts", "kms", "cloudtrail"].map(|service| (service, self.front));
+        for (service, address) in services.into_iter().chain([("s3", self.s3)]) {
+            let endpoint = self.plan.endpoint(scheme(address), address);
+            text.push_str(&format!("{service} =\n  endpoint_url = {endpoint}\n"));
+        }
+        text
     }
-    text.push_str("[services writ]\n");
-    for service in ["iam", "sts", "kms", "cloudtrail"] {
-        text.push_str(&format!("{service} =\n  endpoint_url = {}\n", ready.endpoint));
-    }
-    text.push_str(&format!("s3 =\n  endpoint_url = {}\n", ready.s3));
-    text
 }

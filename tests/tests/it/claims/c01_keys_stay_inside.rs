@@ -1,14 +1,16 @@
 //! C-01: a plaintext customer key never leaves the key module's memory.
 
+use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rustix::process::Signal;
 use serde_json::json;
+use writ_keyd::{BLOB_HEADER_BYTES, BLOB_MAGIC};
 use writ_tests::search::{Findings, Searcher, Secret};
 use writ_tests::site::{ANN, tools};
 use writ_tests::{Client, Site, database, process, until};
@@ -17,19 +19,23 @@ use crate::operations::{Actor, text};
 
 use super::user;
 
+/// Objects that are written and read.
+const OBJECTS: usize = 3;
+
 /// What the test knows and nobody else may.
 struct Known {
     /// Backing keys of live KMS keys, derived from the root file: keyd alone.
     backing: Vec<Secret>,
     /// Secret access keys: `DIR/credentials` and the client.
     access: Vec<Secret>,
-    /// Data keys: the client that asked for them.
+    /// Data keys: the client that asked for them, s3 while it uses one of them.
     data: Vec<Secret>,
 }
 
 /// Goal: no backing key in any file, log or other process; no access-key secret but in
-/// `DIR/credentials`; no data key at all. Method: the keys are derived offline from the root file of
-/// mode dev, planted as a control, found, and then looked for everywhere else.
+/// `DIR/credentials`; no data key at all, neither a client's nor an object's. Method: the keys are
+/// derived offline from the root file of mode dev (the objects' are unwrapped with them), planted as a
+/// control, found, and then looked for everywhere else.
 #[test]
 fn c01_no_secret_is_anywhere_but_in_its_place() {
     let site = Site::start();
@@ -116,7 +122,7 @@ fn drive(site: &Site) -> Known {
         ann.ok("kms", "Decrypt", json!({"CiphertextBlob": blob}));
     }
     ann.ok("s3", "CreateBucket", json!({"Bucket": "safe"}));
-    for n in 0..3 {
+    for n in 0..OBJECTS {
         let key = format!("k{n}");
         ann.ok("s3", "PutObject", json!({"Bucket": "safe", "Key": key, "Body": "AAAA"}));
         ann.ok("s3", "GetObject", json!({"Bucket": "safe", "Key": key}));
@@ -129,7 +135,39 @@ fn drive(site: &Site) -> Known {
     until("the last call to be recorded", || {
         site.ledger().succeeded("Boto3/").contains("iam.ListUsers").then_some(())
     });
-    Known { backing: backing_keys(site), access, data }
+    let backing = backing_keys(site);
+    data.extend(object_keys(site, &backing));
+    Known { backing, access, data }
+}
+
+/// The data keys of the objects in the bucket: every wrapped key below s3's folder, opened.
+fn object_keys(site: &Site, backing: &[Secret]) -> Vec<Secret> {
+    // A data key of 32 bytes.
+    const BLOB_BYTES: usize = BLOB_HEADER_BYTES + 32 + 16;
+    let mut found: Vec<Secret> = Vec::new();
+    for path in files(&site.dir().join("s3")) {
+        let bytes = std::fs::read(&path).unwrap();
+        let starts = bytes.windows(BLOB_BYTES).filter(|window| window.starts_with(BLOB_MAGIC));
+        for (blob, n) in starts.flat_map(|blob| (0..OBJECTS).map(move |n| (blob, n))) {
+            let arn = format!("arn:aws:s3:::safe/k{n}");
+            let context = BTreeMap::from([("aws:s3:arn".to_owned(), arn)]);
+            let opened = backing.iter().find_map(|key| {
+                writ_keyd::offline::open_blob(key.bytes[..].try_into().unwrap(), &context, blob)
+            });
+            let name = format!("data key of object k{n}");
+            if let Some(plain) = opened.filter(|_| !found.iter().any(|known| known.name == name)) {
+                found.push(Secret { name, bytes: plain.to_vec() });
+            }
+        }
+    }
+    assert_eq!(found.len(), OBJECTS, "each object has a wrapped data key");
+    found
+}
+
+/// All files below `folder`.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
 /// The backing keys of all keys in the state, from the root file of mode dev.

@@ -6,6 +6,7 @@ mod c02_forward_access;
 mod c02_hostile_front;
 mod c03_ledger_first;
 mod c04_bundle;
+mod c04_fork;
 mod c04_history;
 mod c12_accounts;
 mod c13_deny;
@@ -24,7 +25,7 @@ fn allow(action: &str, resource: &str) -> String {
 }
 
 /// A user of ann's account, with an access key and this inline policy.
-fn user<'s>(site: &'s Site, name: &str, policy: Option<&str>) -> Actor<'s> {
+pub(crate) fn user<'s>(site: &'s Site, name: &str, policy: Option<&str>) -> Actor<'s> {
     let root = Actor::root(site, Client::Boto, ANN);
     root.ok("iam", "CreateUser", serde_json::json!({"UserName": name}));
     if let Some(policy) = policy {

@@ -123,9 +123,12 @@ impl World {
             state: Arc::clone(&state) as Arc<dyn State>,
             decide: Arc::new(SnapshotPolicies),
         });
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        writ_service::task::spawn("serve", serve(gateway, listener));
+        writ_service::task::spawn("serve", async move {
+            let (_running, stop) = tokio::sync::watch::channel(false);
+            serve(gateway, listener, certificate(), stop).await.unwrap();
+        });
         World { address, access_key, other_key, dir, state, ledger, closed, kms, seen }
     }
 
@@ -307,6 +310,7 @@ fn authenticated(ask: &Authenticate) -> Authenticated {
             user_name: None,
             access_key_id: key,
             session: None,
+            delegated: false,
         },
         handle: Nonce([3; 16]),
         service: "s3".to_owned(),
@@ -393,4 +397,10 @@ fn trail(ledger: Arc<Mutex<Vec<Value>>>, closed: Arc<AtomicBool>) -> Channel {
         }
         TrailReply::Append(AppendReply::Done(positions))
     })
+}
+
+fn certificate() -> writ_service::listener::TlsSettings {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let pem = made.signing_key.serialize_pem() + &made.cert.pem();
+    writ_service::listener::tls(pem.as_bytes()).unwrap()
 }
