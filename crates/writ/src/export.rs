@@ -25,7 +25,7 @@ use crate::verify::checkpoints::{self, Quorum, Trusted};
 use crate::verify::directory::{Directory, bundles};
 use crate::verify::finding::{Finding, Report};
 use crate::verify::roots::{self, Root};
-use crate::verify::source::{Copy, Ledger, Node, Source};
+use crate::verify::source::{Copy, Node, Source, WholeLedger};
 use crate::verify::{Options, State, verify};
 
 /// `writ export …`.

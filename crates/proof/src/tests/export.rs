@@ -67,9 +67,9 @@ fn bundle_round_trips_and_its_format_is_fixed() {
     let bytes = write(&parts()).unwrap();
     assert_eq!(read(&bytes).unwrap(), parts());
     let short = write(&[begin(), leaves(LogName::Operator, 0, 2), uses()]).unwrap();
-    expect!["575254420001000000108200a4010c02410103410204410300000039"]
+    expect!["5752544200010000000e8200a4010c02410103410204410300000039"]
         .assert_eq(&hex::encode(&short[..28]));
-    expect!["6a9d"].assert_eq(&hex::encode(&crate::hash::sha256(&short).0[..2]));
+    expect!["45fe"].assert_eq(&hex::encode(&crate::hash::sha256(&short).0[..2]));
 }
 
 #[test]

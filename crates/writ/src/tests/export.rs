@@ -198,7 +198,8 @@ fn bundle_of_many_leaves_verifies() {
         _ => None,
     });
     last.unwrap().swap(0, 1);
-    assert_code("swapped in the last part", &owner.verify(&bundle(&swapped)), Code::Trees);
+    let newcomer = Owner { now: time(400), ..Owner::new() };
+    assert_code("swapped in the last part", &newcomer.verify(&bundle(&swapped)), Code::Trees);
 }
 
 #[test]

@@ -101,6 +101,20 @@ pub(crate) struct Item {
     pub(crate) record: Vec<u8>,
     pub(crate) commit: Option<Commit>,
     pub(crate) position: Option<UsePosition>,
+    pub(crate) source: Source,
+}
+
+impl Item {
+    fn new(kind: Kind, log: LogName, id: Uuid, record: Vec<u8>) -> Item {
+        Item { kind, log, id, record, commit: None, position: None, source: Source::Front }
+    }
+
+    /// The same event with its JSON changed.
+    pub(crate) fn told(self, change: impl FnOnce(&mut serde_json::Value)) -> Item {
+        let mut record = serde_json::from_slice(&self.record).unwrap();
+        change(&mut record);
+        Item { record: record.to_string().into_bytes(), ..self }
+    }
 }
 
 /// An event of the account, with what stands under `fas`.
@@ -112,7 +126,8 @@ pub(crate) fn event(n: u8, fas: Option<(u8, u8)>) -> Item {
 pub(crate) fn event_of(account: AccountId, n: u8, fas: Option<(u8, u8)>) -> Item {
     let log = LogName::Account(account);
     let mut record = json!({
-        "eventVersion": "1.11", "eventName": "PutObject", "eventID": id(n).to_string(),
+        "eventVersion": "1.11", "eventSource": "kms.amazonaws.com", "eventName": "Decrypt",
+        "userIdentity": {"arn": Arn::iam(account, "user/u").as_str()}, "eventID": id(n).to_string(),
         "recipientAccountId": account.to_string(),
         "requestParameters": {"key": format!("key-{n}-of-{account}")},
         "responseElements": null, "sourceIPAddress": "192.0.2.1",
@@ -124,8 +139,7 @@ pub(crate) fn event_of(account: AccountId, n: u8, fas: Option<(u8, u8)>) -> Item
             "signatureSha256": Hash([signature; 32]).to_string(),
         });
     }
-    let record = record.to_string().into_bytes();
-    Item { kind: Kind::Event, log, id: id(n), record, commit: None, position: None }
+    Item::new(Kind::Event, log, id(n), record.to_string().into_bytes())
 }
 
 pub(crate) fn commit(item: Item, rev: u64, ordinal: u32, count: u32) -> Item {
@@ -135,13 +149,12 @@ pub(crate) fn commit(item: Item, rev: u64, ordinal: u32, count: u32) -> Item {
 
 pub(crate) fn boot(n: u8) -> Item {
     let record = json!({"process": "trail", "n": n}).to_string().into_bytes();
-    let (kind, log) = (Kind::Boot, LogName::Operator);
-    Item { kind, log, id: id(n), record, commit: None, position: None }
+    let item = Item::new(Kind::Boot, LogName::Operator, id(n), record);
+    Item { source: Source::Supervisor, ..item }
 }
 
 pub(crate) fn statement(n: u8, signed: &Signed) -> Item {
-    let (kind, log) = (Kind::Statement, LogName::Operator);
-    Item { kind, log, id: id(n), record: signed.to_bytes(), commit: None, position: None }
+    Item::new(Kind::Statement, LogName::Operator, id(n), signed.to_bytes())
 }
 
 /// keyd's chain of one boot.
@@ -180,6 +193,16 @@ impl Chain {
         n: u8,
         parent: Option<(u8, u8)>,
     ) -> UsePosition {
+        self.used_as(secs, Chain::a_use(account, n, parent))
+    }
+
+    /// A use, as it is told.
+    pub(crate) fn used_as(&mut self, secs: u64, told: Use) -> UsePosition {
+        self.add(secs, What::Use(Box::new(told)))
+    }
+
+    /// What keyd tells of a Decrypt by a user of `account`, for the event `n`.
+    pub(crate) fn a_use(account: AccountId, n: u8, parent: Option<(u8, u8)>) -> Use {
         let proof = match parent {
             Some((parent, signature)) => UseProof::Ticket(TicketProof {
                 ticket: Hash([1; 32]),
@@ -188,7 +211,7 @@ impl Chain {
             }),
             None => UseProof::Signature(Hash([1; 32])),
         };
-        let what = Use {
+        Use {
             op: "kms:Decrypt".to_owned(),
             key: None,
             backing_key: None,
@@ -207,8 +230,7 @@ impl Chain {
             request_id: id(n),
             event_id: id(n),
             via: Vec::new(),
-        };
-        self.add(secs, What::Use(Box::new(what)))
+        }
     }
 
     /// What has come since the last batch, signed by `seed`.
@@ -250,7 +272,7 @@ impl Ledger {
                 kind: item.kind,
                 log: item.log,
                 event_id: item.id,
-                source: Source::Front,
+                source: item.source,
                 commit: item.commit,
                 use_position: item.position,
                 rec: rec(item.kind, &item.record).unwrap(),
@@ -292,13 +314,8 @@ impl Ledger {
             }
         }
         heads.extend(self.use_head.map(Head::Uses));
-        let item = |(head, n): (Head, u8)| Item {
-            kind: Kind::Checkpoint,
-            log: LogName::Checkpoint,
-            id: id(n),
-            record: head.to_bytes(),
-            commit: None,
-            position: None,
+        let item = |(head, n): (Head, u8)| {
+            Item::new(Kind::Checkpoint, LogName::Checkpoint, id(n), head.to_bytes())
         };
         self.frame(heads.into_iter().zip(220..).map(item).collect(), Vec::new());
     }

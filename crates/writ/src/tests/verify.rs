@@ -1,7 +1,11 @@
 //! Tests of `writ verify` against a synthetic ledger: one harm, one exit code.
 
+use writ_model::{AccountId, Arn};
+use writ_proof::leaf::Source as Sender;
+use writ_proof::origin::LogName;
 use writ_proof::roster::{Change, PersonKey, RosterStatement};
 use writ_proof::statement::Signed;
+use writ_proof::use_record::{Use, UseResult};
 
 use super::*;
 use ledger::*;
@@ -20,6 +24,10 @@ struct Harm {
     unanswered: Option<u64>,
     /// Whether a restart is recorded after it.
     restart: bool,
+    /// Whether that record came from front.
+    by_front: bool,
+    /// What keyd tells of the direct use.
+    told: Option<fn(&mut Use)>,
     /// Who signs keyd's records instead of keyd.
     uses_signed_by: Option<[u8; 32]>,
     /// A head, changed.
@@ -38,7 +46,11 @@ fn ledger(harm: &Harm) -> Ledger {
     ledger.frame(vec![], vec![chain.signed()]);
     let signed = harm.statement.clone().unwrap_or_else(|| addition(&[21, 22]));
     ledger.frame(vec![statement(3, &signed)], vec![]);
-    let direct = chain.used(4, 13, None);
+    let mut told = Chain::a_use(owner(), 13, None);
+    if let Some(change) = harm.told {
+        change(&mut told);
+    }
+    let direct = chain.used_as(4, told);
     let forwarded = chain.used(4, 14, Some((15, harm.signature.unwrap_or(7))));
     if harm.unanswered.is_some() {
         chain.used(4, 99, None);
@@ -64,7 +76,8 @@ fn ledger(harm: &Harm) -> Ledger {
     ledger.frame(items, vec![]);
     ledger.wait(harm.unanswered.unwrap_or(0));
     if harm.restart {
-        ledger.frame(vec![boot(4)], vec![]);
+        let source = if harm.by_front { Sender::Front } else { Sender::Supervisor };
+        ledger.frame(vec![Item { source, ..boot(4) }], vec![]);
     }
     if harm.acknowledged.is_some() {
         ledger.frame(vec![], vec![Chain::begin(101, harm.acknowledged).signed()]);
@@ -77,6 +90,20 @@ fn ledger(harm: &Harm) -> Ledger {
         }
     });
     ledger
+}
+
+/// Changes the event of the direct use.
+fn edit(items: &mut [Item], pointer: &str, value: &str) {
+    let item = items[3].clone();
+    items[3] = item.told(|event| *event.pointer_mut(pointer).unwrap() = value.into());
+}
+
+fn other() -> AccountId {
+    AccountId::from_number(999_999_999_999).unwrap()
+}
+
+fn key_of(account: AccountId) -> Arn {
+    Arn::build("kms", "us-east-1", Some(account), "key/k")
 }
 
 /// A roster statement after genesis, signed by the keys of these numbers.
@@ -164,7 +191,7 @@ fn honest_ledger_verifies_and_is_kept() {
 #[test]
 #[expect(clippy::too_many_lines, reason = "it is a table")]
 fn ledgers_that_an_insider_wrote_are_refused() {
-    let table: [(&str, Code, Harm); 14] = [
+    let table: [(&str, Code, Harm); 21] = [
         (
             "roster statement of too few",
             Code::Roots,
@@ -214,6 +241,62 @@ fn ledgers_that_an_insider_wrote_are_refused() {
                 unanswered: Some(60),
                 restart: true,
                 items: Some(|items| items.push(event(18, None))),
+                ..Harm::default()
+            },
+        ),
+        (
+            "use without its event, excused by a restart of front's own",
+            Code::Uses,
+            Harm { unanswered: Some(1), restart: true, by_front: true, ..Harm::default() },
+        ),
+        (
+            "event of another operation",
+            Code::Uses,
+            Harm { items: Some(|items| edit(items, "/eventName", "ListKeys")), ..Harm::default() },
+        ),
+        (
+            "event of another principal",
+            Code::Uses,
+            Harm {
+                items: Some(|items| edit(items, "/userIdentity/arn", "arn:aws:iam::1:root")),
+                ..Harm::default()
+            },
+        ),
+        (
+            "event in another account's log",
+            Code::Uses,
+            Harm {
+                items: Some(|items| {
+                    let position = items[3].position;
+                    items[3] = Item { position, ..event_of(other(), 13, None) };
+                }),
+                ..Harm::default()
+            },
+        ),
+        (
+            "success of what keyd refused",
+            Code::Uses,
+            Harm {
+                told: Some(|told| told.result = UseResult::Denied("AccessDenied".to_owned())),
+                ..Harm::default()
+            },
+        ),
+        (
+            "event that leaves out the key",
+            Code::Uses,
+            Harm { told: Some(|told| told.key = Some(key_of(owner()))), ..Harm::default() },
+        ),
+        (
+            "event without a copy for the key's owner",
+            Code::Uses,
+            Harm {
+                told: Some(|told| told.key = Some(key_of(other()))),
+                items: Some(|items| {
+                    let arn = key_of(other());
+                    items[3] = items[3].clone().told(|event| {
+                        event["resources"] = serde_json::json!([{"ARN": arn.as_str()}]);
+                    });
+                }),
                 ..Harm::default()
             },
         ),

@@ -15,7 +15,7 @@ use writ_trail::logs::LogFiles;
 use writ_trail::reader::Reader;
 
 use super::finding::{Code, Finding};
-use super::source::{Content, Copy, Ledger, Node, Nodes, Source, Which};
+use super::source::{Content, Copy, Node, Nodes, Source, Which, WholeLedger};
 
 /// How often a file is looked for that a running writer may just have replaced.
 const ATTEMPTS: usize = 3;
@@ -193,7 +193,7 @@ impl Source for Directory {
     }
 }
 
-impl Ledger for Directory {
+impl WholeLedger for Directory {
     fn frames(&self, copy: Copy, visit: &mut dyn FnMut(&Located) -> bool) -> Result<bool, Finding> {
         let folder = self.segments(copy);
         for number in 0.. {

@@ -39,7 +39,7 @@ use facts::Facts;
 use finding::{Code, Finding, Report};
 use progress::Progress;
 use roots::Root;
-use source::{Content, Ledger, Source};
+use source::{Content, Source, WholeLedger};
 use state::{LogHeads, Seen};
 use trees::Heads;
 
@@ -302,7 +302,7 @@ fn strangers(root: &Root, held: &BTreeMap<LogName, u64>, facts: &Facts, report: 
 
 /// The write-ahead log and what its parts say of each other.
 fn content(
-    (source, ledger): (&dyn Source, &dyn Ledger),
+    (source, ledger): (&dyn Source, &dyn WholeLedger),
     root: &Root,
     heads: &Heads,
     report: &mut Report,

@@ -49,7 +49,7 @@ pub(crate) enum Content<'a> {
     /// What may be shown of them to one account.
     Account(&'a dyn View),
     /// All of it.
-    Ledger(&'a dyn Ledger),
+    Ledger(&'a dyn WholeLedger),
 }
 
 /// A ledger to verify. Nothing that it gives is trusted. An error is a finding: of kind 20 where
@@ -85,7 +85,7 @@ pub(crate) trait Source {
 }
 
 /// A whole ledger.
-pub(crate) trait Ledger {
+pub(crate) trait WholeLedger {
     /// Shows the frames of a copy in order until `visit` answers false; false if there is no copy. A
     /// last frame that is not whole is passed over.
     fn frames(&self, copy: Copy, visit: &mut dyn FnMut(&Located) -> bool) -> Result<bool, Finding>;

@@ -15,14 +15,14 @@ use super::facts::Facts;
 use super::finding::{Code, Report};
 use super::progress::Progress;
 use super::roots::{Root, Statements};
-use super::source::{Copy, Ledger};
+use super::source::{Copy, WholeLedger};
 use super::trees::Heads;
 
 const PLACE: &str = "write-ahead log";
 
 /// Reads and checks the whole log; answers what it tells.
 pub(crate) fn check(
-    ledger: &dyn Ledger,
+    ledger: &dyn WholeLedger,
     root: &Root,
     heads: &Heads,
     report: &mut Report,
@@ -59,7 +59,7 @@ pub(crate) fn check(
 }
 
 /// The hashes of the frames that watch holds.
-fn mirror(ledger: &dyn Ledger, report: &mut Report) -> Option<Vec<Hash>> {
+fn mirror(ledger: &dyn WholeLedger, report: &mut Report) -> Option<Vec<Hash>> {
     let mut hashes = Vec::new();
     let there = ledger.frames(Copy::Mirror, &mut |located| {
         hashes.push(located.hash);
