@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use writ_aws::Value;
 use writ_aws::generated::kms::put_key_policy::PutKeyPolicyRequest;
 use writ_model::{Arn, UniqueId};
-use writ_policy::{Policy, PolicyKind, Request, ResourceKind, ResourceOutcome, evaluate_resource};
+use writ_policy::{
+    Policy, PolicyKind, Request, ResourceKind, ResourceOutcome, evaluate_resource, keys,
+};
 use writ_service::call::{Call, Outcome};
 use writ_store::Snapshot;
 
@@ -96,7 +98,9 @@ pub(crate) fn lock_out_check(
     // They were bound a moment ago; a failure leaves the policy matching by name, which denies more.
     policy.bind_principals(&|arn| principals.get(arn).cloned()).ok();
     let principal = writ_service::authorize::principal(&call.caller);
-    let context = call.context().with("kms:CallerAccount", call.account().to_string());
+    let account = call.account().to_string();
+    let context =
+        call.context().with("kms:CallerAccount", &*account).with(keys::RESOURCE_ACCOUNT, &*account);
     let request = Request {
         principal: Some(&principal),
         action: "kms:PutKeyPolicy",
