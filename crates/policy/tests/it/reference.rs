@@ -332,7 +332,12 @@ impl Evaluation<'_> {
         let resources = match (statement.get("Resource"), statement.get("NotResource")) {
             (None, None) => true,
             (Some(r), _) => list(Some(r)).iter().any(resource),
-            (_, Some(not)) => !list(Some(not)).iter().any(resource),
+            // What cannot be written out widens no allow.
+            (_, Some(not)) => {
+                let clear = |p: &String| expand(p, variables, true, self.keys).is_some();
+                let open = statement["Effect"] == "Deny" || list(Some(not)).iter().all(clear);
+                open && !list(Some(not)).iter().any(resource)
+            }
         };
         let empty = serde_json::Map::new();
         let operators = statement.get("Condition").and_then(Value::as_object).unwrap_or(&empty);
