@@ -387,9 +387,17 @@ pub(crate) fn decide(q: &Question<'_>, caller: &Caller, keys: &Keys) -> &'static
     let rcp_service = matches!(service, "s3" | "kms" | "sts");
     let rcps = if !caller.linked && rcp_service { &q.rcps[..] } else { &[] };
 
+    // The owner's root gets back at a bucket policy that shuts it out.
+    let on_policy = matches!(
+        &*action,
+        "s3:getbucketpolicy" | "s3:putbucketpolicy" | "s3:deletebucketpolicy"
+    );
+    let own_root = caller.kind == "root" && caller.account == q.resource_account;
+    let resource_policy = q.resource_policy.filter(|_| !(on_policy && own_root));
+
     let mut everything: Vec<&Value> = vec![];
     everything.extend(scps.iter().flatten().chain(rcps.iter().flatten()));
-    everything.extend(q.vpce.iter().flatten().chain(q.resource_policy.iter()));
+    everything.extend(q.vpce.iter().flatten().chain(resource_policy.iter()));
     if owned {
         everything.extend(q.identity.iter().chain(q.session.iter().flatten()));
         everything.extend(boundary.iter().flat_map(|docs| docs.iter()));
@@ -403,7 +411,7 @@ pub(crate) fn decide(q: &Question<'_>, caller: &Caller, keys: &Keys) -> &'static
     if q.vpce.as_ref().is_some_and(|docs| !e.yes(docs)) {
         return DENIED;
     }
-    let resource: Vec<&Value> = q.resource_policy.into_iter().collect();
+    let resource: Vec<&Value> = resource_policy.into_iter().collect();
     let grants = e.says("Allow", &resource);
     if !owned {
         return if grants.is_empty() { DENIED } else { "Allowed" };
