@@ -14,6 +14,7 @@ pub mod error;
 pub mod forward;
 pub mod http;
 pub mod limits;
+pub mod live;
 pub mod managed;
 pub mod pipeline;
 pub mod protocol;

@@ -29,6 +29,7 @@ use crate::call::{Call, Changes, KeydClient, Outcome};
 use crate::error::{refused, unanswered};
 use crate::http::{Reply, Request};
 use crate::limits::{IN_FLIGHT_MAX, OWED_RECORDS_MAX, REQUEST_TIMEOUT};
+use crate::live;
 use crate::protocol;
 use crate::record::{Refused, StrangerLimit, of_call};
 use crate::task;
@@ -266,12 +267,15 @@ impl Pipeline {
             trail: self.trail.clone(),
             sealed: AtomicBool::new(false),
         };
-        let (input, result) = match input {
-            Ok(input) => {
+        // Whoever waited for a revision or for the turn may have been shut out meanwhile.
+        let alive = live::check(service, &call.caller, &call.snapshot, call.now);
+        let (input, result) = match (alive, input) {
+            (Ok(()), Ok(input)) => {
                 let shown = input.clone();
                 (shown, api.execute(&call, input).await)
             }
-            Err(error) => (Value::empty(), Err(error)),
+            (Ok(()), Err(error)) => (Value::empty(), Err(error)),
+            (Err(ended), input) => (input.unwrap_or_else(|_| Value::empty()), Err(ended)),
         };
         self.record(&call, &input, result, position.as_ref()).await
     }
