@@ -116,21 +116,22 @@ impl Pipeline {
     /// the client hangs up or the time is over.
     pub async fn handle(self: &Arc<Pipeline>, request: Request) -> Reply {
         let request_id = Uuid::random(&*self.env);
+        let service = protocol::likely_service(&request).unwrap_or(Service::Sts);
         let pipeline = Arc::clone(self);
         let work = task::guarded("request", async move {
             let Ok(_slot) = pipeline.in_flight.try_acquire() else {
                 // Refused before anything ran: the record would only add to the load.
-                let error = ApiError::throttled(Service::Sts);
-                return protocol::encode_error(None, &error, request_id);
+                let error = ApiError::throttled(service);
+                return protocol::encode_error(Some(service), &error, request_id);
             };
             pipeline.answer(request, request_id).await
         });
         let error = match tokio::time::timeout(REQUEST_TIMEOUT, work).await {
             Ok(Some(reply)) => return reply,
-            Ok(None) => ApiError::internal(Service::Sts),
-            Err(_) => ApiError::service_unavailable(Service::Sts),
+            Ok(None) => ApiError::internal(service),
+            Err(_) => ApiError::service_unavailable(service),
         };
-        protocol::encode_error(None, &error, request_id)
+        protocol::encode_error(Some(service), &error, request_id)
     }
 
     /// Answers a request whose body could not be taken; `head` has none. It counts as a stranger's,
