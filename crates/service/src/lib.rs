@@ -17,6 +17,7 @@ pub mod limits;
 pub mod live;
 pub mod managed;
 pub mod pipeline;
+pub mod principals;
 pub mod protocol;
 pub mod record;
 pub mod recorder;
