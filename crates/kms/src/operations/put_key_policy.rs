@@ -16,14 +16,14 @@ use super::reseal::reseal;
 use crate::access::{authorize, context, not_pending_deletion};
 use crate::limits::POLICY_MAX_BYTES;
 use crate::metadata::resource;
-use crate::resolve::{Accept, resolve};
+use crate::resolve::own_target;
 use crate::{Result, error};
 
 const KIND: PolicyKind = PolicyKind::Resource(ResourceKind::Key);
 
 pub(crate) async fn run(call: &Call, input: PutKeyPolicyRequest) -> Result {
     policy_name(input.policy_name.as_deref())?;
-    let target = resolve(call, &input.key_id, Accept::KeyOnly)?;
+    let target = own_target(call, &input.key_id)?;
     let bypass = input.bypass_policy_lockout_safety_check == Some(true);
     let mut context = context(call, &target);
     context.insert("kms:BypassPolicyLockoutSafetyCheck", bypass.to_string());
