@@ -3,4 +3,5 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests stop them")]
 
 mod across;
+mod destroyed;
 mod world;

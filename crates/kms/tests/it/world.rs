@@ -216,6 +216,14 @@ pub(crate) fn root(of: &str) -> Caller {
     }
 }
 
+/// How many items a list of a reply has.
+pub(crate) fn count(reply: &Value, list: &str) -> usize {
+    match reply.member(list) {
+        Some(Value::List(items)) => items.len(),
+        _ => panic!("no list {list} in {reply:?}"),
+    }
+}
+
 fn account(id: &str) -> AccountId {
     id.parse().unwrap()
 }
