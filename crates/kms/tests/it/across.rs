@@ -43,6 +43,7 @@ async fn operations_of_one_account_refuse_foreign_keys_and_tell_nothing() {
     // The key policy does admit bob: what AWS offers across accounts works.
     let body = format!(r#"{{"KeyId":"{foreign}"}}"#);
     w.ok(&bob, "DescribeKey", &body).await;
+    w.ok(&bob, "GetKeyRotationStatus", &body).await;
     let own = format!(r#"{{"KeyId":"{own}"}}"#);
     w.ok(&bob, "GetKeyPolicy", &own).await;
 }
