@@ -391,7 +391,11 @@ pub(crate) fn combine(request: &Request<'_>, layers: &Layers<'_>, facts: &Facts)
         };
     };
     let limits = Limits::new(principal, facts);
-    if is_owner(request, principal) { within(layers.mode, facts, &limits) } else { across(facts, &limits) }
+    if is_owner(request, principal) {
+        within(layers.mode, facts, &limits)
+    } else {
+        across(facts, &limits)
+    }
 }
 
 /// What bounds the caller's own permissions, and whether it has any.

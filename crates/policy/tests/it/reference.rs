@@ -388,10 +388,8 @@ pub(crate) fn decide(q: &Question<'_>, caller: &Caller, keys: &Keys) -> &'static
     let rcps = if !caller.linked && rcp_service { &q.rcps[..] } else { &[] };
 
     // The owner's root gets back at a bucket policy that shuts it out.
-    let on_policy = matches!(
-        &*action,
-        "s3:getbucketpolicy" | "s3:putbucketpolicy" | "s3:deletebucketpolicy"
-    );
+    let on_policy =
+        matches!(&*action, "s3:getbucketpolicy" | "s3:putbucketpolicy" | "s3:deletebucketpolicy");
     let own_root = caller.kind == "root" && caller.account == q.resource_account;
     let resource_policy = q.resource_policy.filter(|_| !(on_policy && own_root));
 
