@@ -18,9 +18,7 @@ pub(crate) struct Ask<'c> {
 impl<'c> Ask<'c> {
     /// The question of the call's own operation.
     pub(crate) fn of(call: &'c Call) -> Ask<'c> {
-        let mut context = call.context();
-        context.insert(keys::RESOURCE_ACCOUNT, call.account().to_string());
-        Ask { call, context, actions: vec![format!("iam:{}", call.operation.name)] }
+        Ask { call, context: call.context(), actions: vec![format!("iam:{}", call.operation.name)] }
     }
 
     /// The tags that the resource has.
@@ -71,11 +69,8 @@ impl<'c> Ask<'c> {
     }
 
     /// Decides for several; all must be allowed.
-    pub(crate) fn permit_all(mut self, resources: &[&str]) -> Result<Permit, ApiError> {
+    pub(crate) fn permit_all(self, resources: &[&str]) -> Result<Permit, ApiError> {
         let owner = |resource: &str| resource.parse::<Arn>().ok().and_then(|arn| arn.account());
-        if let Some(account) = resources.first().and_then(|resource| owner(resource)) {
-            self.context.insert(keys::RESOURCE_ACCOUNT, account.to_string());
-        }
         let pairs =
             self.actions.iter().flat_map(|action| resources.iter().map(move |on| (action, on)));
         let accesses: Vec<Access<'_>> = pairs

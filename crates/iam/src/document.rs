@@ -6,6 +6,7 @@ use writ_aws::sigv4::encode;
 use writ_aws::{ApiError, Service};
 use writ_model::{Arn, UniqueId};
 use writ_policy::{Policy, PolicyKind, limits as policy_limits};
+use writ_service::principals::{bind, principal_id};
 use writ_store::Snapshot;
 use writ_store::state::Role;
 
@@ -47,10 +48,7 @@ pub(crate) fn check_trust(
     let mut policy = parse(text, PolicyKind::Trust, || {
         error::over_quota("ACLSizePerRole", policy_limits::TRUST_POLICY_MAX_CHARS)
     })?;
-    policy
-        .bind_principals(&|arn| unique_id(snapshot, arn))
-        .map_err(|errors| error::malformed(Service::Iam, &errors))?;
-    Ok(policy.principals().filter_map(|(arn, id)| Some((arn.clone(), id?.clone()))).collect())
+    bind(&mut policy, snapshot).map_err(|errors| error::malformed(Service::Iam, &errors))
 }
 
 /// A role's trust policy as IAM returns it: a principal that was renamed stands there under its new
@@ -58,7 +56,7 @@ pub(crate) fn check_trust(
 pub(crate) fn shown_trust(role: &Role, snapshot: &Snapshot) -> String {
     let mut text = role.trust_policy.clone();
     for (arn, id) in &role.principals {
-        if unique_id(snapshot, arn).as_ref() != Some(id) {
+        if principal_id(snapshot, arn).as_ref() != Some(id) {
             let now = renamed(snapshot, arn, id).unwrap_or_else(|| id.to_string());
             text = text.replace(&format!("\"{arn}\""), &format!("\"{now}\""));
         }
@@ -72,24 +70,6 @@ fn renamed(snapshot: &Snapshot, old: &Arn, id: &UniqueId) -> Option<String> {
     let user = snapshot.user_by_unique_id(account, id).map(|user| user.arn(account));
     let role = || snapshot.role_by_unique_id(account, id).map(|role| role.arn(account));
     user.or_else(role).map(|arn| arn.to_string())
-}
-
-/// The unique id of the user or role that an ARN names now, in whatever account.
-fn unique_id(snapshot: &Snapshot, arn: &Arn) -> Option<UniqueId> {
-    let account = arn.account()?;
-    let (noun, rest) = arn.resource().split_once('/')?;
-    let name = rest.rsplit('/').next()?;
-    match noun {
-        "user" => {
-            let user = snapshot.user(account, name)?;
-            (user.arn(account) == *arn).then(|| user.unique_id.clone())
-        }
-        "role" => {
-            let role = snapshot.role(account, name)?;
-            (role.arn(account) == *arn).then(|| role.unique_id.clone())
-        }
-        _ => None,
-    }
 }
 
 fn parse(

@@ -164,12 +164,15 @@ impl Catalogue {
         }
     }
 
-    /// Which key a live alias means.
+    /// Which key a live alias means. The aliases of a destroyed key are gone with it, and their names
+    /// are free.
     pub(crate) fn alias(&self, arn: &Arn) -> Option<&KeyId> {
-        match &self.entries.get(&format!("alias/{arn}"))?.fact {
-            Fact::Alias(target) => target.as_ref(),
-            _ => None,
-        }
+        let Fact::Alias(Some(target)) = &self.entries.get(&format!("alias/{arn}"))?.fact else {
+            return None;
+        };
+        let key = Arn::build("kms", arn.region(), arn.account(), &format!("key/{target}"));
+        let gone = self.key(&key).is_some_and(|key| key.state == KeyState::Destroyed);
+        (!gone).then_some(target)
     }
 
     /// What is known of a key.

@@ -76,7 +76,8 @@ pub(crate) fn authorize_all(
     call.authorize(context, accesses)
 }
 
-fn hide(call: &Call, target: &Target, denied: writ_aws::ApiError) -> writ_aws::ApiError {
+/// The refusal, unless it would tell somebody of another account that the key exists.
+pub(crate) fn hide(call: &Call, target: &Target, denied: writ_aws::ApiError) -> writ_aws::ApiError {
     if target.descriptor.account == call.account() { denied } else { not_yours(call) }
 }
 

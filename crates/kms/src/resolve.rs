@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use writ_keyd_client::descriptor::{Descriptor, KeyDescriptor, peek};
+use writ_keyd_client::descriptor::{Descriptor, KeyDescriptor, KeyState, peek};
 use writ_keyd_client::protocol::UsedKey;
 use writ_model::{Arn, KeyId, Revision};
 use writ_service::call::Call;
@@ -84,6 +84,18 @@ pub(crate) fn resolve(call: &Call, key_id: &str, accept: Accept) -> Result<Targe
     find(call, &key_arn(call, &id), None)
 }
 
+/// Finds the key of an operation that works within one account ("Cross-account use: No", AWS KMS
+/// permissions): whatever its policy says, such a permission "has no effect" for another account. Its
+/// ARN is refused before anything is looked up, so that the answer tells nothing.
+pub(crate) fn own_target(call: &Call, key_id: &str) -> Result<Target> {
+    let own = |arn: &Arn| arn.account() == Some(call.account());
+    if key_id.parse::<Arn>().is_ok_and(|arn| arn.service() == "kms" && !own(&arn)) {
+        return Err(not_yours(call));
+    }
+    let target = resolve(call, key_id, Accept::KeyOnly)?;
+    if own(target.arn()) { Ok(target) } else { Err(not_yours(call)) }
+}
+
 /// The ARN of the caller's own key with this id, in the region of the call.
 pub(crate) fn key_arn(call: &Call, id: &KeyId) -> Arn {
     Arn::build("kms", call.region.as_str(), Some(call.account()), &format!("key/{id}"))
@@ -119,12 +131,21 @@ fn by_alias(call: &Call, arn: &Arn) -> Result<Target> {
 }
 
 fn find(call: &Call, arn: &Arn, alias: Option<String>) -> Result<Target> {
-    match call.snapshot.key(arn) {
-        Some(entry) => Target::new(entry, alias),
+    let target = call.snapshot.key(arn).map(|entry| Target::new(entry, alias)).transpose()?;
+    match target.filter(|target| target.descriptor.state != KeyState::Destroyed) {
+        Some(target) => Ok(target),
         None if arn.account() == Some(call.account()) => {
             Err(error("NotFoundException", format!("Key '{arn}' does not exist")))
         }
         None => Err(not_yours(call)),
+    }
+}
+
+/// True for the tombstone of a key: it stays for keyd, and for the API it is no key.
+pub(crate) fn is_destroyed(key: &Key) -> bool {
+    match peek(key.descriptor.as_slice()) {
+        Ok(Descriptor::Key(descriptor)) => descriptor.state == KeyState::Destroyed,
+        _ => false,
     }
 }
 
@@ -159,10 +180,7 @@ impl MaterialIndex {
         let id: [u8; 16] =
             blob.get(BLOB_BACKING_KEY).and_then(|id| id.try_into().ok()).ok_or_else(foreign)?;
         let arn = self.lookup(&call.snapshot, id).ok_or_else(foreign)?;
-        match call.snapshot.key(&arn) {
-            Some(entry) => Target::new(entry, None),
-            None => Err(foreign()),
-        }
+        find(call, &arn, None)
     }
 
     fn lookup(&self, snapshot: &Snapshot, id: [u8; 16]) -> Option<Arn> {

@@ -44,6 +44,11 @@ pub enum Mode {
     /// KMS keys and roles: without their key or trust policy nothing is allowed; identity policies
     /// count only if it names the account.
     RootOfTrust,
+    /// `s3:GetBucketPolicy`, `s3:PutBucketPolicy` and `s3:DeleteBucketPolicy`: as normal, but the
+    /// bucket policy has no say about the root of the bucket's own account, who would else be locked
+    /// out by it ("Bucket owner root principals can only be blocked from performing these API actions by
+    /// VPC endpoint policies and AWS Organizations policies", API reference, PutBucketPolicy).
+    RootRecovers,
     /// `sts:GetCallerIdentity` and `sts:GetSessionToken`, which need no permission and which no
     /// policy can deny ("You cannot use policies to control authentication operations").
     Unconditional,
@@ -57,6 +62,9 @@ impl Mode {
         match action.parts() {
             ("sts", "getcalleridentity" | "getsessiontoken") => Mode::Unconditional,
             ("sts", "setcontext" | "setsourceidentity" | "tagsession") => Mode::RootOfTrust,
+            ("s3", "deletebucketpolicy" | "getbucketpolicy" | "putbucketpolicy") => {
+                Mode::RootRecovers
+            }
             ("sts", name) if name.starts_with("assumerole") => Mode::RootOfTrust,
             (
                 "kms",
@@ -319,6 +327,18 @@ pub(crate) fn subject<'a>(
     }
 }
 
+/// The resource's policy, where it has a say about this caller.
+pub(crate) fn resource_policy<'a>(request: &Request<'_>, layers: &Layers<'a>) -> Option<Named<'a>> {
+    let own_root = request.principal.is_some_and(|principal| {
+        principal.kind == PrincipalKind::Root && is_owner(request, principal)
+    });
+    layers.resource.filter(|_| !(layers.mode == Mode::RootRecovers && own_root))
+}
+
+fn is_owner(request: &Request<'_>, principal: &Principal) -> bool {
+    request.resource_account.is_none_or(|account| account == principal.account)
+}
+
 fn gather(request: &Request<'_>, layers: &Layers<'_>) -> Facts {
     let applies = Applicable::new(request);
     let boundary = layers.boundary.filter(|_| applies.boundary);
@@ -336,7 +356,7 @@ fn gather(request: &Request<'_>, layers: &Layers<'_>) -> Facts {
         }
     }
     facts.vpce = layers.vpce.map(|policies| scan.any(Layer::VpcEndpoint, policies));
-    if let Some(named) = layers.resource {
+    if let Some(named) = resource_policy(request, layers) {
         facts.resource = scan.policy(Layer::Resource, named.policy);
     }
     if applies.identity {
@@ -370,9 +390,12 @@ pub(crate) fn combine(request: &Request<'_>, layers: &Layers<'_>, facts: &Facts)
             false => Verdict::allow(Basis::Resource),
         };
     };
-    let same = request.resource_account.is_none_or(|account| account == principal.account);
     let limits = Limits::new(principal, facts);
-    if same { within(layers.mode, facts, &limits) } else { across(facts, &limits) }
+    if is_owner(request, principal) {
+        within(layers.mode, facts, &limits)
+    } else {
+        across(facts, &limits)
+    }
 }
 
 /// What bounds the caller's own permissions, and whether it has any.
@@ -406,9 +429,9 @@ fn within(mode: Mode, facts: &Facts, limits: &Limits) -> Verdict {
     if direct {
         return Verdict::allow(Basis::Resource);
     }
-    let delegated = mode == Mode::Normal || forms.has(Forms::ACCOUNT);
+    let delegated = mode != Mode::RootOfTrust || forms.has(Forms::ACCOUNT);
     let missing = match (delegated, limits.own) {
-        (true, None) if mode == Mode::Normal => return Verdict::allow(Basis::Identity),
+        (true, None) if mode != Mode::RootOfTrust => return Verdict::allow(Basis::Identity),
         (true, None) => return Verdict::allow(Basis::Delegated),
         // A grant to the role stands, and what limits it is the reason.
         (_, Some(_)) if forms.has(Forms::ROLE) => limits.session,

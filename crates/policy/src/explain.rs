@@ -5,7 +5,7 @@ use std::fmt;
 use crate::document::PolicyKind;
 use crate::engine::{
     Applicable, Decision, DenyKind, Facts, Layer, Layers, Mode, Named, Request, Verdict, combine,
-    subject,
+    resource_policy, subject,
 };
 use crate::principal::Forms;
 use crate::statement::{ActionName, Effect, Miss, Statement, Subject};
@@ -103,7 +103,7 @@ pub fn explain(request: &Request<'_>, layers: &Layers<'_>) -> Explanation {
         trace(Layer::Rcp, at, level);
     }
     trace(Layer::VpcEndpoint, 0, layers.vpce.unwrap_or_default());
-    trace(Layer::Resource, 0, layers.resource.as_slice());
+    trace(Layer::Resource, 0, resource_policy(request, layers).as_slice());
     if applies.identity {
         trace(Layer::Identity, 0, layers.identity);
         trace(Layer::Boundary, 0, boundary.unwrap_or_default());

@@ -73,6 +73,16 @@ impl Pattern {
         }
     }
 
+    /// True if each of its variables has a value.
+    fn resolves(&self, context: &Context) -> bool {
+        self.tokens.iter().all(|token| match token {
+            Token::Variable { key, default } => {
+                resolve(key, default.as_deref(), Some(context)).is_some()
+            }
+            Token::Literal(_) | Token::Many | Token::One => true,
+        })
+    }
+
     /// As [`Pattern::matches`], without case.
     pub(crate) fn matches_folded(&self, text: &str, context: &Context) -> bool {
         run(&self.tokens, text, Some(context), strip_prefix_folded)
@@ -290,6 +300,15 @@ impl ArnPattern {
                 let [_, _, service, ..] = &**parts;
                 service.literal()
             }
+        }
+    }
+
+    /// True if each of its variables has a value, so that what it does not match is really outside.
+    pub(crate) fn resolves(&self, context: &Context) -> bool {
+        match self {
+            ArnPattern::Everything => true,
+            ArnPattern::Prefixed(_, resource) => resource.resolves(context),
+            ArnPattern::Parts(parts) => parts.iter().all(|part| part.resolves(context)),
         }
     }
 

@@ -140,17 +140,25 @@ impl Statement {
         if forms.is_empty() {
             return Err(Miss::Principal);
         }
-        let resource_fits = self
-            .resources
-            .as_ref()
-            .is_none_or(|rule| rule.accepts(|p| p.matches(subject.resource, subject.context)));
-        if !resource_fits {
+        if !self.fits_resource(subject) {
             return Err(Miss::Resource);
         }
         match self.conditions.iter().find(|c| !c.holds(subject.context)) {
             Some(condition) => Err(Miss::Condition(condition)),
             None => Ok(forms),
         }
+    }
+
+    /// A variable without a value makes an element match nothing. In `NotResource` that would be
+    /// everything: an allow misses ("If AWS cannot resolve a variable this might cause the entire
+    /// statement to be invalid", "IAM policy elements: Variables and tags"), a deny applies.
+    fn fits_resource(&self, subject: &Subject<'_>) -> bool {
+        let Some(rule) = &self.resources else { return true };
+        let resolved = || rule.items.iter().all(|pattern| pattern.resolves(subject.context));
+        if rule.not && self.effect == Effect::Allow && !resolved() {
+            return false;
+        }
+        rule.accepts(|pattern| pattern.matches(subject.resource, subject.context))
     }
 
     fn forms(&self, subject: &Subject<'_>) -> Forms {

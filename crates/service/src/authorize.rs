@@ -8,8 +8,8 @@ use writ_keyd_client::caller::{Caller, CallerKind, Session};
 use writ_keyd_client::facts::Facts;
 use writ_model::{AccountId, Arn};
 use writ_policy::{
-    Authorizer, Context, Denied, Layers, Named, Permit, Policy, PolicyKind, Principal, Request,
-    authorize,
+    Access, Authorizer, Context, Denied, Layers, Named, Permit, Policy, PolicyKind, Principal,
+    Request, authorize, keys,
 };
 use writ_store::Snapshot;
 use writ_store::derived::InlinePolicies;
@@ -93,6 +93,14 @@ impl<'a> SnapshotAuthorizer<'a> {
         found
     }
 
+    /// The keys of one access. **`aws:ResourceAccount` is set here**, for every service, so that no
+    /// service can forget it: "included in the request context for most service actions" ("AWS global
+    /// condition context keys"). What has no owner of its own belongs to the caller's account.
+    fn context_of(&self, access: &Access<'_>, call: &Context) -> Context {
+        let owner = access.resource_account.unwrap_or(self.principal.account);
+        access.context.unwrap_or(call).clone().with(keys::RESOURCE_ACCOUNT, owner.to_string())
+    }
+
     fn add_user(&mut self, caller: &Caller) {
         let Some(user) = caller_user(caller, self.snapshot) else {
             return self.deny_all();
@@ -154,14 +162,16 @@ impl Authorizer for SnapshotAuthorizer<'_> {
         let boundary: Option<Vec<Named<'_>>> = self.boundary.as_ref().map(|b| vec![b.named()]);
         let session: Option<Vec<Named<'_>>> =
             self.session.as_ref().map(|s| s.iter().map(Owned::named).collect());
+        let contexts: Vec<Context> =
+            call.accesses.iter().map(|access| self.context_of(access, call.context)).collect();
         let mut pairs = Vec::with_capacity(call.accesses.len());
-        for access in call.accesses {
+        for (access, context) in call.accesses.iter().zip(&contexts) {
             let request = Request {
                 principal: Some(&self.principal),
                 action: access.action,
                 resource: access.resource,
                 resource_account: access.resource_account,
-                context: access.context.unwrap_or(call.context),
+                context,
             };
             let layers = Layers {
                 identity: &identity,
@@ -214,7 +224,7 @@ mod tests {
     use writ_keyd_client::caller::SessionRole;
     use writ_keyd_client::protocol::Network;
     use writ_model::{Timestamp, Uuid};
-    use writ_policy::{Access, Mode, ResourceKind, keys};
+    use writ_policy::{Mode, ResourceKind};
 
     use super::*;
 
@@ -307,6 +317,46 @@ mod tests {
                 accesses: &accesses,
             };
             assert!(SnapshotAuthorizer::new(&caller, &snapshot).authorize(&call).is_err());
+        }
+    }
+
+    #[test]
+    fn perimeter_policies_see_the_owner_of_each_access() {
+        let account: AccountId = "111122223333".parse().unwrap();
+        let snapshot = Snapshot::empty(Uuid::from_bytes([1; 16]));
+        let mut caller = caller(account);
+        caller.kind = CallerKind::Root;
+        let perimeter = format!(
+            r#"{{"Version":"2012-10-17","Statement":[
+            {{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*"}},
+            {{"Effect":"Deny","Principal":"*","Action":"*","Resource":"*",
+                "Condition":{{"StringNotEquals":{{"aws:ResourceAccount":"{account}"}}}}}}]}}"#
+        );
+        let policy = Policy::load(&perimeter, PolicyKind::Resource(ResourceKind::Key));
+        let own = Context::new();
+        // An owner, none, and an access with a context of its own.
+        let table = [
+            (Some("111122223333"), false, true),
+            (Some("444455556666"), false, false),
+            (Some("444455556666"), true, false),
+            (Some("111122223333"), true, true),
+            (None, false, true),
+        ];
+        for (owner, with_own, allowed) in table {
+            let mut access =
+                Access::new("kms:Decrypt", "arn:aws:kms:::key/k").with_policy("key", &policy);
+            access.resource_account = owner.map(|owner| owner.parse().unwrap());
+            access.context = with_own.then_some(&own);
+            let context = Context::new();
+            let call = writ_policy::Call {
+                principal: None,
+                context: &context,
+                session: None,
+                vpce: None,
+                accesses: &[access],
+            };
+            let answer = SnapshotAuthorizer::new(&caller, &snapshot).authorize(&call);
+            assert_eq!(answer.is_ok(), allowed, "{owner:?} {with_own}");
         }
     }
 }

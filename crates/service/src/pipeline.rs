@@ -29,6 +29,7 @@ use crate::call::{Call, Changes, KeydClient, Outcome};
 use crate::error::{refused, unanswered};
 use crate::http::{Reply, Request};
 use crate::limits::{IN_FLIGHT_MAX, OWED_RECORDS_MAX, REQUEST_TIMEOUT};
+use crate::live;
 use crate::protocol;
 use crate::record::{Refused, StrangerLimit, of_call};
 use crate::task;
@@ -116,21 +117,22 @@ impl Pipeline {
     /// the client hangs up or the time is over.
     pub async fn handle(self: &Arc<Pipeline>, request: Request) -> Reply {
         let request_id = Uuid::random(&*self.env);
+        let service = protocol::likely_service(&request).unwrap_or(Service::Sts);
         let pipeline = Arc::clone(self);
         let work = task::guarded("request", async move {
             let Ok(_slot) = pipeline.in_flight.try_acquire() else {
                 // Refused before anything ran: the record would only add to the load.
-                let error = ApiError::throttled(Service::Sts);
-                return protocol::encode_error(None, &error, request_id);
+                let error = ApiError::throttled(service);
+                return protocol::encode_error(Some(service), &error, request_id);
             };
             pipeline.answer(request, request_id).await
         });
         let error = match tokio::time::timeout(REQUEST_TIMEOUT, work).await {
             Ok(Some(reply)) => return reply,
-            Ok(None) => ApiError::internal(Service::Sts),
-            Err(_) => ApiError::service_unavailable(Service::Sts),
+            Ok(None) => ApiError::internal(service),
+            Err(_) => ApiError::service_unavailable(service),
         };
-        protocol::encode_error(None, &error, request_id)
+        protocol::encode_error(Some(service), &error, request_id)
     }
 
     /// Answers a request whose body could not be taken; `head` has none. It counts as a stranger's,
@@ -269,12 +271,15 @@ impl Pipeline {
             trail: self.trail.clone(),
             sealed: AtomicBool::new(false),
         };
-        let (input, result) = match input {
-            Ok(input) => {
+        // Whoever waited for a revision or for the turn may have been shut out meanwhile.
+        let alive = live::check(service, &call.caller, &call.snapshot, call.now);
+        let (input, result) = match (alive, input) {
+            (Ok(()), Ok(input)) => {
                 let shown = input.clone();
                 (shown, api.execute(&call, input).await)
             }
-            Err(error) => (Value::empty(), Err(error)),
+            (Ok(()), Err(error)) => (Value::empty(), Err(error)),
+            (Err(ended), input) => (input.unwrap_or_else(|_| Value::empty()), Err(ended)),
         };
         self.record(&call, &input, result, position.as_ref()).await
     }

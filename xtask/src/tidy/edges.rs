@@ -36,7 +36,11 @@ const TABLE: &[Row] = &[
         normal: &["model", "policy", "aws", "keyd-client", "store", "trail", "service"],
         dev: &["proof"],
     },
-    row("kms", &["model", "policy", "aws", "keyd-client", "store", "trail", "service"]),
+    Row {
+        name: "kms",
+        normal: &["model", "policy", "aws", "keyd-client", "store", "trail", "service"],
+        dev: &["proof"],
+    },
     row("s3", &["model", "policy", "aws", "proof", "keyd-client", "store", "trail", "service"]),
     row("watch", &["model", "proof", "keyd-client"]),
     row(

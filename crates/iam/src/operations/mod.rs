@@ -20,6 +20,7 @@ mod get_user;
 mod group_membership;
 mod inline_policies;
 mod list_entities_for_policy;
+mod list_instance_profiles_for_role;
 mod permissions_boundary;
 mod policy_versions;
 mod tag_role;
@@ -82,6 +83,10 @@ pub(crate) const TABLE: &[(&str, Handler)] = &[
     ("ListGroupPolicies", direct!(inline_policies::list_group_policies)),
     ("ListGroups", direct!(get_group::list_groups)),
     ("ListGroupsForUser", direct!(group_membership::list_groups_for_user)),
+    (
+        "ListInstanceProfilesForRole",
+        direct!(list_instance_profiles_for_role::list_instance_profiles_for_role),
+    ),
     ("ListPolicies", direct!(get_policy::list_policies)),
     ("ListPolicyVersions", direct!(policy_versions::list_policy_versions)),
     ("ListRolePolicies", direct!(inline_policies::list_role_policies)),

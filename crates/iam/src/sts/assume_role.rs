@@ -78,7 +78,7 @@ fn permit<'c>(
 ) -> Result<(Permit, &'c Arc<Entry<Role>>, AccountId), ApiError> {
     let account = arn.account().unwrap_or(call.account());
     let role = find(call, arn);
-    let context = context(call, request, account, role, carried);
+    let context = context(call, request, role, carried);
     let mut actions = vec!["sts:AssumeRole"];
     if !carried.tags.is_empty() || !carried.transitive.is_empty() {
         actions.push("sts:TagSession");
@@ -168,12 +168,10 @@ impl Carried {
 fn context(
     call: &Call,
     request: &AssumeRoleRequest,
-    account: AccountId,
     role: Option<&Arc<Entry<Role>>>,
     carried: &Carried,
 ) -> Context {
     let mut context = call.context();
-    context.insert(keys::RESOURCE_ACCOUNT, account.to_string());
     if let Some(role) = role {
         insert_resource_tags(&mut context, &role.tags);
     }

@@ -233,6 +233,13 @@ fn states_and_deletion_follow_the_sealed_schedule() {
     let blob = site.encrypt(&root, &key, b"x");
     let id = json!({ "KeyId": key.id });
     let body = json!({ "CiphertextBlob": b64(&blob) });
+    let alias = |key: &StoredKey| {
+        let body = json!({ "AliasName": "alias/prod", "TargetKeyId": key.id });
+        site.seal(site.kms(&root, "CreateAlias", &body), |s| {
+            s.key_policy = Some(key.policy.clone())
+        })
+    };
+    alias(&key).unwrap();
     assert_eq!(
         code(site.change_key(&root, &key, "CancelKeyDeletion", &id)),
         "KMSInvalidStateException"
@@ -265,6 +272,11 @@ fn states_and_deletion_follow_the_sealed_schedule() {
     assert!(tick().is_empty(), "once");
     assert_eq!(code(decrypt(&site, &root, &pending, &body)), "Forbidden", "the old descriptor");
     let tombstone = StoredKey { descriptor: gone[0].clone(), ..pending };
+    let by_alias = json!({ "KeyId": "alias/prod", "Plaintext": "AAAA" });
+    let by_alias = site.use_keys(site.kms(&root, "Encrypt", &by_alias), &[&tombstone], true);
+    assert_eq!(code(by_alias), "NotFoundException");
+    let other = site.create_key(&root, None);
+    assert_eq!(code(alias(&other)), "ok", "the name of a destroyed key's alias is free");
     assert_eq!(code(decrypt(&site, &root, &tombstone, &body)), "KMSInvalidStateException");
     let revive = site.change_key(&root, &tombstone, "CancelKeyDeletion", &id);
     assert_eq!(code(revive), "KMSInvalidStateException");

@@ -11,11 +11,11 @@ use writ_service::call::{Call, Outcome};
 use super::reseal::reseal;
 use crate::access::{authorize, context};
 use crate::metadata::resource;
-use crate::resolve::{Accept, resolve};
+use crate::resolve::own_target;
 use crate::{Result, error};
 
 pub(crate) async fn run(call: &Call, input: CancelKeyDeletionRequest) -> Result {
-    let target = resolve(call, &input.key_id, Accept::KeyOnly)?;
+    let target = own_target(call, &input.key_id)?;
     let permit = authorize(call, &target, "kms:CancelKeyDeletion", &context(call, &target))?;
     if target.descriptor.state != KeyState::PendingDeletion {
         let message = format!("{} is not pending deletion.", target.arn());

@@ -13,12 +13,12 @@ use writ_trail::record::Resource;
 use crate::access::{aliases_of, authorize_all, context, not_pending_deletion, on_key};
 use crate::limits::ALIASES_PER_KEY_MAX;
 use crate::metadata::resource;
-use crate::resolve::{Accept, Target, resolve};
+use crate::resolve::{Target, own_target};
 use crate::{Result, error};
 
 pub(crate) async fn run(call: &Call, input: CreateAliasRequest) -> Result {
     let arn = alias_arn(call, &input.alias_name)?;
-    let target = own_key(call, &input.target_key_id)?;
+    let target = own_target(call, &input.target_key_id)?;
     let context = context(call, &target);
     let accesses =
         [Access::new("kms:CreateAlias", arn.as_str()), on_key("kms:CreateAlias", &target)];
@@ -66,16 +66,6 @@ pub(crate) fn alias_arn(call: &Call, name: &str) -> Result<Arn> {
         return Err(error("InvalidAliasNameException", message));
     }
     Ok(Arn::build("kms", call.region.as_str(), Some(call.account()), name))
-}
-
-/// The key that an alias shall mean: one of the caller's account.
-pub(crate) fn own_key(call: &Call, key_id: &str) -> Result<Target> {
-    let target = resolve(call, key_id, Accept::KeyOnly)?;
-    if target.descriptor.account != call.account() {
-        let message = format!("Key '{key_id}' does not exist");
-        return Err(error("NotFoundException", message));
-    }
-    Ok(target)
 }
 
 /// What keyd needs to seal a change of an alias that shall mean `target`.

@@ -18,7 +18,7 @@ use super::put_key_policy::{accept_policy, lock_out_check};
 use super::tag_resource::checked_tags;
 use crate::limits::KEYS_MAX;
 use crate::metadata::{metadata, resource};
-use crate::resolve::key_arn;
+use crate::resolve::{is_destroyed, key_arn};
 use crate::{Result, error};
 
 pub(crate) async fn run(call: &Call, input: CreateKeyRequest) -> Result {
@@ -30,7 +30,6 @@ pub(crate) async fn run(call: &Call, input: CreateKeyRequest) -> Result {
     let policy = input.policy.clone().unwrap_or_else(|| default_key_policy(call.account()));
     let id = KeyId::random(&*call.env);
     let arn = key_arn(call, &id);
-    let principals = accept_policy(call, &policy)?;
 
     let context = context(call, &input, &tags);
     let mut accesses = vec![Access::new("kms:CreateKey", "*")];
@@ -40,6 +39,8 @@ pub(crate) async fn run(call: &Call, input: CreateKeyRequest) -> Result {
         accesses.iter_mut().for_each(|access| access.mode = writ_policy::Mode::Normal);
     }
     let permit = call.authorize(&context, &accesses)?;
+    // Not before: the answer tells which of the principals exist.
+    let principals = accept_policy(call, &policy)?;
     if input.bypass_policy_lockout_safety_check != Some(true) {
         lock_out_check(call, &policy, &arn, &principals)?;
     }
@@ -127,7 +128,12 @@ fn context(call: &Call, input: &CreateKeyRequest, tags: &BTreeMap<String, String
 
 fn quota(call: &Call) -> Result<()> {
     let state = call.snapshot.state(call.account());
-    match state.is_some_and(|state| state.count::<Key>() >= KEYS_MAX) {
+    // Tombstones do not count; they are told apart only where it matters.
+    let full = state.is_some_and(|state| {
+        let keys = || state.list::<Key>(None).filter(|key| !is_destroyed(key));
+        state.count::<Key>() >= KEYS_MAX && keys().count() >= KEYS_MAX
+    });
+    match full {
         true => Err(error("LimitExceededException", "The quota of KMS keys is reached.")),
         false => Ok(()),
     }

@@ -8,10 +8,10 @@ use writ_store::ObjectId;
 use writ_store::Stored as _;
 use writ_store::state::Alias;
 
-use super::create_alias::{alias_arn, alias_resource, own_key, seal};
+use super::create_alias::{alias_arn, alias_resource, seal};
 use crate::access::{authorize_all, context, on_key};
 use crate::metadata::resource;
-use crate::resolve::key_arn;
+use crate::resolve::{key_arn, own_target};
 use crate::{Result, error};
 
 pub(crate) async fn run(call: &Call, input: DeleteAliasRequest) -> Result {
@@ -19,7 +19,7 @@ pub(crate) async fn run(call: &Call, input: DeleteAliasRequest) -> Result {
     let Some(alias) = call.snapshot.alias(&arn) else {
         return Err(error("NotFoundException", format!("Alias {arn} is not found.")));
     };
-    let target = own_key(call, key_arn(call, &alias.target).as_str())?;
+    let target = own_target(call, key_arn(call, &alias.target).as_str())?;
     let context = context(call, &target);
     let accesses =
         [Access::new("kms:DeleteAlias", arn.as_str()), on_key("kms:DeleteAlias", &target)];

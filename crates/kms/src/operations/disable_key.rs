@@ -8,10 +8,10 @@ use super::reseal::reseal;
 use crate::Result;
 use crate::access::{authorize, context, not_pending_deletion};
 use crate::metadata::resource;
-use crate::resolve::{Accept, resolve};
+use crate::resolve::own_target;
 
 pub(crate) async fn run(call: &Call, input: DisableKeyRequest) -> Result {
-    let target = resolve(call, &input.key_id, Accept::KeyOnly)?;
+    let target = own_target(call, &input.key_id)?;
     let permit = authorize(call, &target, "kms:DisableKey", &context(call, &target))?;
     not_pending_deletion(&target)?;
     // keyd refuses uses from this moment on, before the ledger has acknowledged: an ending.

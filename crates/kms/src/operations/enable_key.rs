@@ -8,10 +8,10 @@ use super::reseal::reseal;
 use crate::Result;
 use crate::access::{authorize, context, not_pending_deletion};
 use crate::metadata::resource;
-use crate::resolve::{Accept, resolve};
+use crate::resolve::own_target;
 
 pub(crate) async fn run(call: &Call, input: EnableKeyRequest) -> Result {
-    let target = resolve(call, &input.key_id, Accept::KeyOnly)?;
+    let target = own_target(call, &input.key_id)?;
     let permit = authorize(call, &target, "kms:EnableKey", &context(call, &target))?;
     not_pending_deletion(&target)?;
     let (changes, _, position) = reseal(call, &target, permit, |_| {}).await?;

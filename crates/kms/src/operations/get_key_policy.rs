@@ -8,10 +8,10 @@ use super::put_key_policy::policy_name;
 use crate::Result;
 use crate::access::{authorize, context};
 use crate::metadata::resource;
-use crate::resolve::{Accept, resolve};
+use crate::resolve::own_target;
 
 pub(crate) fn run(call: &Call, input: &GetKeyPolicyRequest) -> Result {
-    let target = resolve(call, &input.key_id, Accept::KeyOnly)?;
+    let target = own_target(call, &input.key_id)?;
     authorize(call, &target, "kms:GetKeyPolicy", &context(call, &target))?;
     policy_name(input.policy_name.as_deref())?;
     let reply = GetKeyPolicyResponse {

@@ -11,12 +11,12 @@ use writ_store::state::Alias;
 use crate::Result;
 use crate::limits::PAGE_SMALL_DEFAULT;
 use crate::page;
-use crate::resolve::{Accept, resolve};
+use crate::resolve::own_target;
 
 pub(crate) fn run(call: &Call, input: &ListAliasesRequest) -> Result {
     call.authorize(&call.context(), &[Access::new("kms:ListAliases", "*")])?;
     let only = match &input.key_id {
-        Some(key_id) => Some(resolve(call, key_id, Accept::KeyOnly)?.descriptor.key_id),
+        Some(key_id) => Some(own_target(call, key_id)?.descriptor.key_id),
         None => None,
     };
     let after = page::after(input.marker.as_deref())?;

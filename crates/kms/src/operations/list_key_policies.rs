@@ -9,10 +9,10 @@ use writ_service::call::{Call, Outcome};
 use crate::Result;
 use crate::access::{authorize, context};
 use crate::metadata::resource;
-use crate::resolve::{Accept, resolve};
+use crate::resolve::own_target;
 
 pub(crate) fn run(call: &Call, input: &ListKeyPoliciesRequest) -> Result {
-    let target = resolve(call, &input.key_id, Accept::KeyOnly)?;
+    let target = own_target(call, &input.key_id)?;
     authorize(call, &target, "kms:ListKeyPolicies", &context(call, &target))?;
     let reply = ListKeyPoliciesResponse {
         policy_names: Some(vec!["default".to_owned()]),

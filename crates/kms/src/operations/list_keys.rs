@@ -10,6 +10,7 @@ use writ_store::state::Key;
 use crate::Result;
 use crate::limits::PAGE_DEFAULT;
 use crate::page;
+use crate::resolve::is_destroyed;
 
 pub(crate) fn run(call: &Call, input: &ListKeysRequest) -> Result {
     call.authorize(&call.context(), &[Access::new("kms:ListKeys", "*")])?;
@@ -18,7 +19,7 @@ pub(crate) fn run(call: &Call, input: &ListKeysRequest) -> Result {
     let keys = state
         .iter()
         .flat_map(|state| state.list::<Key>(after.as_deref()))
-        .filter(|key| key.region == call.region);
+        .filter(|key| key.region == call.region && !is_destroyed(key));
     let page = page::take(keys, input.limit, PAGE_DEFAULT, |key| stored_id(key));
     let reply = ListKeysResponse {
         truncated: Some(page.next.is_some()),

@@ -12,10 +12,10 @@ use crate::access::{authorize, context};
 use crate::limits::PAGE_SMALL_DEFAULT;
 use crate::metadata::resource;
 use crate::page;
-use crate::resolve::{Accept, resolve};
+use crate::resolve::own_target;
 
 pub(crate) fn run(call: &Call, input: &ListResourceTagsRequest) -> Result {
-    let target = resolve(call, &input.key_id, Accept::KeyOnly)?;
+    let target = own_target(call, &input.key_id)?;
     authorize(call, &target, "kms:ListResourceTags", &context(call, &target))?;
     let after = page::after(input.marker.as_deref())?;
     let tags =

@@ -13,6 +13,7 @@ mod generate_data_key;
 mod generate_data_key_without_plaintext;
 mod generate_random;
 mod get_key_policy;
+mod get_key_rotation_status;
 mod list_aliases;
 mod list_key_policies;
 mod list_keys;
@@ -87,6 +88,11 @@ async fn execute_metadata(call: &Call, input: Value, materials: &MaterialIndex) 
     match call.operation.name {
         "GetKeyPolicy" => {
             get_key_policy::run(call, &api::get_key_policy::GetKeyPolicyRequest::from_value(input)?)
+        }
+        "GetKeyRotationStatus" => {
+            let input =
+                api::get_key_rotation_status::GetKeyRotationStatusRequest::from_value(input)?;
+            get_key_rotation_status::run(call, &input)
         }
         "ListAliases" => {
             list_aliases::run(call, &api::list_aliases::ListAliasesRequest::from_value(input)?)

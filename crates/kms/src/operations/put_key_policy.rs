@@ -5,22 +5,25 @@ use std::collections::BTreeMap;
 use writ_aws::Value;
 use writ_aws::generated::kms::put_key_policy::PutKeyPolicyRequest;
 use writ_model::{Arn, UniqueId};
-use writ_policy::{Policy, PolicyKind, Request, ResourceKind, ResourceOutcome, evaluate_resource};
+use writ_policy::{
+    Policy, PolicyKind, Request, ResourceKind, ResourceOutcome, evaluate_resource, keys,
+};
 use writ_service::call::{Call, Outcome};
+use writ_service::principals::{self, bind};
 use writ_store::Snapshot;
 
 use super::reseal::reseal;
 use crate::access::{authorize, context, not_pending_deletion};
 use crate::limits::POLICY_MAX_BYTES;
 use crate::metadata::resource;
-use crate::resolve::{Accept, resolve};
+use crate::resolve::own_target;
 use crate::{Result, error};
 
 const KIND: PolicyKind = PolicyKind::Resource(ResourceKind::Key);
 
 pub(crate) async fn run(call: &Call, input: PutKeyPolicyRequest) -> Result {
     policy_name(input.policy_name.as_deref())?;
-    let target = resolve(call, &input.key_id, Accept::KeyOnly)?;
+    let target = own_target(call, &input.key_id)?;
     let bypass = input.bypass_policy_lockout_safety_check == Some(true);
     let mut context = context(call, &target);
     context.insert("kms:BypassPolicyLockoutSafetyCheck", bypass.to_string());
@@ -67,22 +70,9 @@ pub fn principals(text: &str, snapshot: &Snapshot) -> Result<BTreeMap<Arn, Uniqu
         return Err(error("LimitExceededException", message));
     }
     let mut policy = Policy::parse(text, KIND).map_err(|errors| malformed(errors.to_string()))?;
-    let bound = policy.bind_principals(&|arn| unique_id(snapshot, arn));
-    bound.map_err(|_| {
+    bind(&mut policy, snapshot).map_err(|_| {
         malformed("Policy contains a statement with one or more invalid principals.".to_owned())
-    })?;
-    Ok(policy.principals().filter_map(|(arn, id)| Some((arn.clone(), id?.clone()))).collect())
-}
-
-fn unique_id(snapshot: &Snapshot, arn: &Arn) -> Option<UniqueId> {
-    let account = arn.account()?;
-    let (kind, path) = arn.resource().split_once('/')?;
-    let name = path.rsplit('/').next()?;
-    match kind {
-        "user" => snapshot.user(account, name).map(|user| user.unique_id.clone()),
-        "role" => snapshot.role(account, name).map(|role| role.unique_id.clone()),
-        _ => None,
-    }
+    })
 }
 
 /// The caller must still be able to change the policy afterwards (AWS KMS, "Default key policy").
@@ -90,13 +80,13 @@ pub(crate) fn lock_out_check(
     call: &Call,
     text: &str,
     arn: &Arn,
-    principals: &BTreeMap<Arn, UniqueId>,
+    bound: &BTreeMap<Arn, UniqueId>,
 ) -> Result<()> {
-    let mut policy = Policy::load(text, KIND);
-    // They were bound a moment ago; a failure leaves the policy matching by name, which denies more.
-    policy.bind_principals(&|arn| principals.get(arn).cloned()).ok();
+    let policy = principals::load(text, KIND, bound);
     let principal = writ_service::authorize::principal(&call.caller);
-    let context = call.context().with("kms:CallerAccount", call.account().to_string());
+    let account = call.account().to_string();
+    let context =
+        call.context().with("kms:CallerAccount", &*account).with(keys::RESOURCE_ACCOUNT, &*account);
     let request = Request {
         principal: Some(&principal),
         action: "kms:PutKeyPolicy",

@@ -7,7 +7,7 @@ use writ_service::call::{Call, Outcome};
 
 use super::encrypt::dry_run;
 use crate::Result;
-use crate::access::{authorize_all, context, on_key, usable, with_encryption_context};
+use crate::access::{authorize_all, context, hide, on_key, usable, with_encryption_context};
 use crate::metadata::resource;
 use crate::resolve::{Accept, MaterialIndex, resolve};
 
@@ -34,7 +34,8 @@ pub(crate) async fn run(call: &Call, input: ReEncryptRequest, materials: &Materi
             on_key("kms:ReEncryptFrom", &source).with_context(&from),
             on_key("kms:ReEncryptTo", &target).with_context(&to),
         ],
-    )?;
+    )
+    .map_err(|denied| hide(call, &target, hide(call, &source, denied)))?;
     usable(&source)?;
     usable(&target)?;
     if input.dry_run == Some(true) {

@@ -12,7 +12,7 @@ use super::reseal::reseal;
 use crate::access::{authorize, context, not_pending_deletion};
 use crate::limits::{DELETION_DAYS, DELETION_DAYS_DEFAULT};
 use crate::metadata::resource;
-use crate::resolve::{Accept, resolve};
+use crate::resolve::own_target;
 use crate::{Result, error};
 
 pub(crate) async fn run(call: &Call, input: ScheduleKeyDeletionRequest) -> Result {
@@ -22,7 +22,7 @@ pub(crate) async fn run(call: &Call, input: ScheduleKeyDeletionRequest) -> Resul
         let message = format!("PendingWindowInDays must be between {least} and {most}.");
         return Err(error("ValidationException", message));
     }
-    let target = resolve(call, &input.key_id, Accept::KeyOnly)?;
+    let target = own_target(call, &input.key_id)?;
     let mut context = context(call, &target);
     context.insert("kms:ScheduleKeyDeletionPendingWindowInDays", days.to_string());
     let permit = authorize(call, &target, "kms:ScheduleKeyDeletion", &context)?;

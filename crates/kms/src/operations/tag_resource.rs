@@ -11,11 +11,11 @@ use writ_store::Object;
 use crate::access::{authorize, context, not_pending_deletion};
 use crate::limits::TAGS_MAX;
 use crate::metadata::resource;
-use crate::resolve::{Accept, resolve};
+use crate::resolve::own_target;
 use crate::{Result, error};
 
 pub(crate) fn run(call: &Call, input: &TagResourceRequest) -> Result {
-    let target = resolve(call, &input.key_id, Accept::KeyOnly)?;
+    let target = own_target(call, &input.key_id)?;
     let mut context = context(call, &target);
     for tag in &input.tags {
         context.insert(&format!("aws:RequestTag/{}", tag.tag_key), tag.tag_value.as_str());

@@ -8,10 +8,10 @@ use writ_store::Object;
 use crate::Result;
 use crate::access::{authorize, context, not_pending_deletion};
 use crate::metadata::resource;
-use crate::resolve::{Accept, resolve};
+use crate::resolve::own_target;
 
 pub(crate) fn run(call: &Call, input: &UntagResourceRequest) -> Result {
-    let target = resolve(call, &input.key_id, Accept::KeyOnly)?;
+    let target = own_target(call, &input.key_id)?;
     let mut context = context(call, &target);
     context.insert_many("aws:TagKeys", input.tag_keys.iter().map(String::as_str));
     let permit = authorize(call, &target, "kms:UntagResource", &context)?;

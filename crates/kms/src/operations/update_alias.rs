@@ -6,11 +6,11 @@ use writ_policy::Access;
 use writ_service::call::{Call, Changes, Outcome};
 use writ_store::{Blob, Object};
 
-use super::create_alias::{alias_arn, alias_resource, own_key, seal};
+use super::create_alias::{alias_arn, alias_resource, seal};
 use crate::access::{aliases_of, authorize_all, context, not_pending_deletion, on_key};
 use crate::limits::ALIASES_PER_KEY_MAX;
 use crate::metadata::resource;
-use crate::resolve::key_arn;
+use crate::resolve::{key_arn, own_target};
 use crate::{Result, error};
 
 pub(crate) async fn run(call: &Call, input: UpdateAliasRequest) -> Result {
@@ -18,8 +18,8 @@ pub(crate) async fn run(call: &Call, input: UpdateAliasRequest) -> Result {
     let Some(alias) = call.snapshot.alias(&arn) else {
         return Err(error("NotFoundException", format!("Alias {arn} is not found.")));
     };
-    let target = own_key(call, &input.target_key_id)?;
-    let before = own_key(call, key_arn(call, &alias.target).as_str())?;
+    let target = own_target(call, &input.target_key_id)?;
+    let before = own_target(call, key_arn(call, &alias.target).as_str())?;
     let (old, new) = (context(call, &before), context(call, &target));
     let accesses = [
         Access::new("kms:UpdateAlias", arn.as_str()),

@@ -9,10 +9,10 @@ use writ_store::Object;
 use crate::Result;
 use crate::access::{authorize, context, not_pending_deletion};
 use crate::metadata::resource;
-use crate::resolve::{Accept, resolve};
+use crate::resolve::own_target;
 
 pub(crate) fn run(call: &Call, input: UpdateKeyDescriptionRequest) -> Result {
-    let target = resolve(call, &input.key_id, Accept::KeyOnly)?;
+    let target = own_target(call, &input.key_id)?;
     let permit = authorize(call, &target, "kms:UpdateKeyDescription", &context(call, &target))?;
     not_pending_deletion(&target)?;
     let mut key = (*target.entry.value).clone();

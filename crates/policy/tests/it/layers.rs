@@ -469,3 +469,35 @@ fn not_principal_with_deny_spares_only_who_is_listed_in_full() {
     check(&get(bob, json!({"resourcePolicy": all_but_alice})), "Allowed");
     check(&get(ALICE, json!({"resourcePolicy": all_but_alice})), "ImplicitlyDenied");
 }
+
+/// "Even if their bucket policy explicitly denies the root principal's access", PutBucketPolicy.
+#[test]
+fn root_of_the_owner_gets_at_a_bucket_policy_that_denies_everybody() {
+    let nobody = resource("Deny", &json!("*"));
+    let bucket = "arn:aws:s3:::b";
+    let foreign = "arn:aws:iam::222222222222:root";
+    let wide = json!([allow("*")]);
+    for (principal, action, expected) in [
+        (ROOT, "s3:GetBucketPolicy", "Allowed"),
+        (ROOT, "s3:PutBucketPolicy", "Allowed"),
+        (ROOT, "s3:DeleteBucketPolicy", "Allowed"),
+        (ROOT, "s3:GetObject", "ExplicitlyDenied"),
+        (ROOT, "s3:DeleteBucket", "ExplicitlyDenied"),
+        (foreign, "s3:PutBucketPolicy", "ExplicitlyDenied"),
+        (ALICE, "s3:PutBucketPolicy", "ExplicitlyDenied"),
+    ] {
+        let members = json!({"resourcePolicy": nobody, "identity": wide});
+        check(&case(principal, action, bucket, members), expected);
+    }
+    // Without a bucket policy the mode is the normal one.
+    for (principal, identity, expected) in [
+        (ALICE, wide.clone(), "Allowed"),
+        (ALICE, json!([]), "ImplicitlyDenied"),
+        (foreign, wide.clone(), "ImplicitlyDenied"),
+    ] {
+        let members = json!({"identity": identity});
+        check(&case(principal, "s3:PutBucketPolicy", bucket, members), expected);
+    }
+    let closed = json!({"vpce": [resource("Deny", &json!("*"))]});
+    check(&case(ROOT, "s3:PutBucketPolicy", bucket, closed), "ExplicitlyDenied");
+}

@@ -112,6 +112,23 @@ fn deny_with_a_missing_variable_does_not_apply() {
     }
 }
 
+/// "If AWS cannot resolve a variable this might cause the entire statement to be invalid": an allow for
+/// all but what cannot be told allows nothing.
+#[test]
+fn allow_with_not_resource_and_a_missing_variable_does_not_apply() {
+    let own = "arn:aws:s3:::b/${aws:none}/*";
+    for (element, allowed) in [
+        (json!(own), false),
+        (json!(["arn:aws:s3:::other/*", own]), false),
+        (json!("arn:aws:s3:::b/${aws:none, 'x'}/*"), true),
+        (json!("arn:aws:s3:::b/${aws:username}/*"), true),
+        (json!("arn:aws:s3:::b/${*}/*"), true),
+    ] {
+        let change = json!({"Action": "*", "NotResource": element});
+        alone("s3:GetObject", "arn:aws:s3:::b/k", change, allowed);
+    }
+}
+
 #[test]
 fn keys_of_the_principal_are_filled_in_unless_given() {
     let run = |principal: &str, context: Value, conditions: Value, allowed: bool| {

@@ -132,6 +132,8 @@ fn mode_of_an_action_is_that_of_its_resource() {
     let key = "arn:aws:kms:eu-west-1:111111111111:key/k";
     for (action, resource, mode) in [
         ("s3:GetObject", SOURCE, Mode::Normal),
+        ("s3:PutBucketPolicy", "arn:aws:s3:::b", Mode::RootRecovers),
+        ("s3:PutBucketAcl", "arn:aws:s3:::b", Mode::Normal),
         ("KMS:Decrypt", key, Mode::RootOfTrust),
         ("kms:ListKeys", "*", Mode::Normal),
         ("kms:UpdateAlias", "arn:aws:kms:eu-west-1:111111111111:alias/a", Mode::Normal),

@@ -46,10 +46,11 @@ const fn caller(
     Caller { kind, account, arn, owner, linked }
 }
 
-const ACTIONS: [(&str, &[&str]); 6] = [
+const ACTIONS: [(&str, &[&str]); 7] = [
     ("s3:GetObject", &["arn:aws:s3:::b/k", "arn:aws:s3:::b/alice/x", "arn:aws:s3:::b/a*c"]),
     ("S3:PutObject", &["arn:aws:s3:::b/k", "arn:aws:s3:::c/red/k"]),
     ("s3:ListAllMyBuckets", &["*"]),
+    ("s3:PutBucketPolicy", &["arn:aws:s3:::b"]),
     ("kms:Decrypt", &["arn:aws:kms:eu-west-1:111111111111:key/1"]),
     ("ec2:RunInstances", &["arn:aws:ec2:eu-west-1:111111111111:instance/i-1"]),
     ("sts:AssumeRole", &["arn:aws:iam::111111111111:role/T"]),

@@ -332,7 +332,12 @@ impl Evaluation<'_> {
         let resources = match (statement.get("Resource"), statement.get("NotResource")) {
             (None, None) => true,
             (Some(r), _) => list(Some(r)).iter().any(resource),
-            (_, Some(not)) => !list(Some(not)).iter().any(resource),
+            // What cannot be written out widens no allow.
+            (_, Some(not)) => {
+                let clear = |p: &String| expand(p, variables, true, self.keys).is_some();
+                let open = statement["Effect"] == "Deny" || list(Some(not)).iter().all(clear);
+                open && !list(Some(not)).iter().any(resource)
+            }
         };
         let empty = serde_json::Map::new();
         let operators = statement.get("Condition").and_then(Value::as_object).unwrap_or(&empty);
@@ -382,9 +387,15 @@ pub(crate) fn decide(q: &Question<'_>, caller: &Caller, keys: &Keys) -> &'static
     let rcp_service = matches!(service, "s3" | "kms" | "sts");
     let rcps = if !caller.linked && rcp_service { &q.rcps[..] } else { &[] };
 
+    // The owner's root gets back at a bucket policy that shuts it out.
+    let on_policy =
+        matches!(&*action, "s3:getbucketpolicy" | "s3:putbucketpolicy" | "s3:deletebucketpolicy");
+    let own_root = caller.kind == "root" && caller.account == q.resource_account;
+    let resource_policy = q.resource_policy.filter(|_| !(on_policy && own_root));
+
     let mut everything: Vec<&Value> = vec![];
     everything.extend(scps.iter().flatten().chain(rcps.iter().flatten()));
-    everything.extend(q.vpce.iter().flatten().chain(q.resource_policy.iter()));
+    everything.extend(q.vpce.iter().flatten().chain(resource_policy.iter()));
     if owned {
         everything.extend(q.identity.iter().chain(q.session.iter().flatten()));
         everything.extend(boundary.iter().flat_map(|docs| docs.iter()));
@@ -398,7 +409,7 @@ pub(crate) fn decide(q: &Question<'_>, caller: &Caller, keys: &Keys) -> &'static
     if q.vpce.as_ref().is_some_and(|docs| !e.yes(docs)) {
         return DENIED;
     }
-    let resource: Vec<&Value> = q.resource_policy.into_iter().collect();
+    let resource: Vec<&Value> = resource_policy.into_iter().collect();
     let grants = e.says("Allow", &resource);
     if !owned {
         return if grants.is_empty() { DENIED } else { "Allowed" };

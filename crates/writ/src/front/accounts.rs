@@ -5,15 +5,17 @@ use std::io::{Read as _, Seek as _, Write as _};
 use std::os::fd::OwnedFd;
 
 use anyhow::{Context as _, Result, bail};
-use writ_keyd_client::descriptor::{Descriptor, KeyState, peek};
+use writ_keyd_client::descriptor::{Descriptor, KeyDescriptor, KeyState, peek};
 use writ_keyd_client::protocol::{
     Answer, Command, CreateAccount, Credential, End, Network, Reply, UsePosition,
 };
 use writ_model::{AccountId, Env as _, Region, SystemEnv, Timestamp, Uuid};
 use writ_proof::origin::SiteId;
 use writ_service::call::KeydClient;
-use writ_store::state::{AccessKey, Account};
-use writ_store::{Blob, Body, Object, OutboxRecord, Snapshot, Store, Transaction};
+use writ_store::state::{AccessKey, Account, Alias};
+use writ_store::{
+    Blob, Body, Object, ObjectId, OutboxRecord, Snapshot, Store, Stored as _, Transaction,
+};
 use writ_trail::record::{Call, Category, Identity};
 
 /// The service principal in records of what the platform itself does.
@@ -217,9 +219,26 @@ pub async fn destroy_due(keyd: &KeydClient, store: &Store, platform: &Platform) 
             platform.record(descriptor.account, event, &parameters, request_id, position)?;
         let transaction = Transaction::new(PRINCIPAL, request_id, record)
             .update(Object::new(descriptor.account, destroyed), key.revision);
+        let transaction = without_aliases(transaction, &snapshot, &descriptor);
         store.commit(transaction).await.context("a destroyed key cannot be stored")?;
     }
     Ok(())
+}
+
+/// Deletes the aliases of a key that is destroyed, as AWS does ("Deleting AWS KMS keys"). keyd knows by
+/// the key's tombstone that their names are free.
+pub(super) fn without_aliases(
+    transaction: Transaction,
+    snapshot: &Snapshot,
+    key: &KeyDescriptor,
+) -> Transaction {
+    let aliases = snapshot
+        .list::<Alias>(key.account, None)
+        .filter(|alias| alias.target == key.key_id && alias.region == key.region);
+    aliases.fold(transaction, |transaction, alias| {
+        let id = ObjectId::of::<Alias>(key.account, &alias.id());
+        transaction.delete(id, alias.revision)
+    })
 }
 
 fn is_due(sealed: &[u8], now: Timestamp) -> bool {
@@ -229,5 +248,77 @@ fn is_due(sealed: &[u8], now: Timestamp) -> bool {
                 && descriptor.deletion_date.is_some_and(|date| date <= now)
         }
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use writ_model::{Arn, KeyId, Revision};
+    use writ_store::Change;
+
+    use super::*;
+
+    #[test]
+    fn destroyed_keys_aliases_go_with_it() {
+        let env = SystemEnv;
+        let account: AccountId = "111122223333".parse().unwrap();
+        let region: Region = "us-east-1".parse().unwrap();
+        let (gone, other) = (KeyId::random(&env), KeyId::random(&env));
+        let alias = |name: &str, target: &KeyId| Alias {
+            arn: Arn::build("kms", region.as_str(), Some(account), name),
+            region: region.clone(),
+            name: name.to_owned(),
+            target: target.clone(),
+            descriptor: Blob::from(Vec::new()),
+            created: env.now(),
+            updated: env.now(),
+        };
+        let aliases = [alias("alias/a", &gone), alias("alias/b", &gone), alias("alias/c", &other)];
+        let changes: Vec<Change> = aliases
+            .iter()
+            .zip(0..)
+            .map(|(alias, ordinal)| Change {
+                revision: Revision(1),
+                ordinal,
+                object: Object::new(account, alias.clone()).id(),
+                body: Some(Body::from(alias.clone())),
+                actor: "test".to_owned(),
+                request_id: Uuid::random(&env),
+                at: env.now(),
+            })
+            .collect();
+        let snapshot = Snapshot::empty(Uuid::random(&env)).apply(&changes, Revision(1));
+        let key = KeyDescriptor {
+            arn: Arn::build("kms", region.as_str(), Some(account), &format!("key/{gone}")),
+            account,
+            region: region.clone(),
+            key_id: gone,
+            spec: "SYMMETRIC_DEFAULT".to_owned(),
+            usage: "ENCRYPT_DECRYPT".to_owned(),
+            origin: "AWS_KMS".to_owned(),
+            created: env.now(),
+            multi_region: 0,
+            state: KeyState::Destroyed,
+            policy_digest: [0; 32],
+            grants_root: [0; 32],
+            rotation_days: None,
+            deletion_date: None,
+            material_expiry: None,
+            backing_keys: Vec::new(),
+            managed_by: None,
+            revision: 2,
+        };
+        let platform = Platform { site: "site".parse().unwrap(), region };
+        let record = platform.record(
+            account,
+            ("kms.amazonaws.com", "DeleteKey"),
+            &[],
+            Uuid::random(&env),
+            None,
+        );
+        let begun = Transaction::new(PRINCIPAL, Uuid::random(&env), record.unwrap());
+        let deleted = without_aliases(begun, &snapshot, &key).deletes;
+        let names: Vec<&str> = deleted.iter().filter_map(|id| id.id.rsplit(':').next()).collect();
+        assert_eq!(names, ["alias/a", "alias/b"]);
     }
 }

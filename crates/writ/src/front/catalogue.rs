@@ -163,7 +163,11 @@ impl Edit<'_> {
         }
         let begun = self.begin(new.account, new.revision)?;
         (key.tokens, key.descriptor) = (tokens, self.sealed);
-        Ok(begun.update(Object::new(new.account, key), old.revision))
+        let begun = begun.update(Object::new(new.account, key), old.revision);
+        Ok(match new.state {
+            KeyState::Destroyed => accounts::without_aliases(begun, self.snapshot, new),
+            _ => begun,
+        })
     }
 
     fn role(self, new: &RoleDescriptor) -> Result<Transaction> {

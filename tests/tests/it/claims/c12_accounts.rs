@@ -4,88 +4,157 @@ use serde_json::{Value, json};
 use writ_tests::site::{ANN, BOB};
 use writ_tests::{Client, Site};
 
-use super::{allow, refused_and_recorded, user};
+use super::{allow, refused_and_recorded, user, user_of};
 use crate::operations::{Actor, text, texts};
 
 /// Service, operation, parameters and the code that the stranger is answered with.
 type Attack = (&'static str, &'static str, Value, &'static str);
 
-/// What bob tries on ann's things.
-fn attacks(policy: &str, role: &str, key: &str, blob: &str) -> Vec<Attack> {
-    vec![
-        ("iam", "GetUser", json!({"UserName": "carol"}), "NoSuchEntity"),
-        ("iam", "CreateAccessKey", json!({"UserName": "carol"}), "NoSuchEntity"),
-        ("iam", "DeleteRole", json!({"RoleName": "admin"}), "NoSuchEntity"),
-        ("iam", "GetPolicy", json!({"PolicyArn": policy}), "AccessDenied"),
-        ("sts", "AssumeRole", json!({"RoleArn": role, "RoleSessionName": "night"}), "AccessDenied"),
-        ("kms", "DescribeKey", json!({"KeyId": key}), "AccessDeniedException"),
-        ("kms", "Encrypt", json!({"KeyId": key, "Plaintext": "AAAA"}), "AccessDeniedException"),
-        ("kms", "Decrypt", json!({"CiphertextBlob": blob}), "AccessDeniedException"),
-        (
-            "kms",
-            "GetKeyPolicy",
-            json!({"KeyId": key, "PolicyName": "default"}),
-            "AccessDeniedException",
-        ),
-        (
-            "kms",
-            "PutKeyPolicy",
-            json!({"KeyId": key, "Policy": allow("kms:*", "*")}),
-            "AccessDeniedException",
-        ),
-        ("kms", "DisableKey", json!({"KeyId": key}), "AccessDeniedException"),
-        ("kms", "ScheduleKeyDeletion", json!({"KeyId": key}), "AccessDeniedException"),
-        (
-            "kms",
-            "CreateAlias",
-            json!({"AliasName": "alias/x", "TargetKeyId": key}),
-            "NotFoundException",
-        ),
-        ("s3", "GetObject", json!({"Bucket": "anns", "Key": "k"}), "AccessDenied"),
-        ("s3", "PutObject", json!({"Bucket": "anns", "Key": "k", "Body": "AAAA"}), "AccessDenied"),
-        ("s3", "ListObjectsV2", json!({"Bucket": "anns"}), "AccessDenied"),
-        ("s3", "DeleteObject", json!({"Bucket": "anns", "Key": "k"}), "AccessDenied"),
-        ("s3", "DeleteBucket", json!({"Bucket": "anns"}), "AccessDenied"),
-        ("s3", "GetBucketPolicy", json!({"Bucket": "anns"}), "AccessDenied"),
-    ]
+/// What ann has: each by the ARN, or the name that is one for all accounts, by which a stranger reaches it.
+struct Things {
+    policy: String,
+    role: String,
+    key: String,
+    blob: String,
+    bucket: &'static str,
 }
 
-/// bob, with all rights in his own account, goes for ann's user, role, key, bucket, object, ledger.
+impl Things {
+    fn of(ann: &Actor<'_>) -> Things {
+        let root = format!("arn:aws:iam::{ANN}:root");
+        let trust = json!({"RoleName": "admin", "AssumeRolePolicyDocument": trusting(&root)});
+        let role = ann.ok("iam", "CreateRole", trust);
+        let document = json!({"PolicyName": "mine", "PolicyDocument": allow("*", "*")});
+        let policy = ann.ok("iam", "CreatePolicy", document);
+        let key = ann.ok("kms", "CreateKey", json!({}));
+        let key = text(&key, "/KeyMetadata/Arn");
+        let sealed = ann.ok("kms", "Encrypt", json!({"KeyId": key, "Plaintext": "Z29sZA=="}));
+        let bucket = "anns";
+        ann.ok("s3", "CreateBucket", json!({"Bucket": bucket}));
+        ann.ok("s3", "PutObject", json!({"Bucket": bucket, "Key": "k", "Body": "Z29sZA=="}));
+        Things {
+            policy: text(&policy, "/Policy/Arn"),
+            role: text(&role, "/Role/Arn"),
+            blob: text(&sealed, "/CiphertextBlob"),
+            bucket,
+            key,
+        }
+    }
+
+    /// What her role, key and bucket policies can open to others.
+    fn opened_by_policy(&self) -> Vec<Attack> {
+        let (key, bucket) = (&self.key, self.bucket);
+        vec![
+            (
+                "sts",
+                "AssumeRole",
+                json!({"RoleArn": self.role, "RoleSessionName": "night"}),
+                "AccessDenied",
+            ),
+            ("kms", "DescribeKey", json!({"KeyId": key}), "AccessDeniedException"),
+            ("kms", "Encrypt", json!({"KeyId": key, "Plaintext": "AAAA"}), "AccessDeniedException"),
+            ("kms", "Decrypt", json!({"CiphertextBlob": self.blob}), "AccessDeniedException"),
+            ("s3", "ListObjectsV2", json!({"Bucket": bucket}), "AccessDenied"),
+            ("s3", "DeleteObject", json!({"Bucket": bucket, "Key": "none"}), "AccessDenied"),
+        ]
+    }
+
+    /// What stays hers whatever her policies say: AWS does not offer it across accounts.
+    fn never_opened(&self) -> Vec<Attack> {
+        let (policy, key) = (&self.policy, &self.key);
+        let denied = "AccessDeniedException";
+        let lax = allow("kms:*", "*");
+        vec![
+            ("iam", "GetPolicy", json!({"PolicyArn": policy}), "AccessDenied"),
+            (
+                "iam",
+                "GetPolicyVersion",
+                json!({"PolicyArn": policy, "VersionId": "v1"}),
+                "AccessDenied",
+            ),
+            (
+                "iam",
+                "CreatePolicyVersion",
+                json!({"PolicyArn": policy, "PolicyDocument": lax}),
+                "AccessDenied",
+            ),
+            ("iam", "DeletePolicy", json!({"PolicyArn": policy}), "AccessDenied"),
+            ("iam", "ListEntitiesForPolicy", json!({"PolicyArn": policy}), "AccessDenied"),
+            ("kms", "GetKeyPolicy", json!({"KeyId": key, "PolicyName": "default"}), denied),
+            ("kms", "PutKeyPolicy", json!({"KeyId": key, "Policy": lax}), denied),
+            ("kms", "DisableKey", json!({"KeyId": key}), denied),
+            ("kms", "ScheduleKeyDeletion", json!({"KeyId": key}), denied),
+            ("kms", "TagResource", json!({"KeyId": key, "Tags": []}), denied),
+            ("kms", "ListAliases", json!({"KeyId": key}), denied),
+            ("kms", "CreateAlias", json!({"AliasName": "alias/x", "TargetKeyId": key}), denied),
+        ]
+    }
+
+    /// The rest of what a bucket's name reaches.
+    fn objects(&self) -> Vec<Attack> {
+        let bucket = self.bucket;
+        vec![
+            ("s3", "GetObject", json!({"Bucket": bucket, "Key": "k"}), "AccessDenied"),
+            (
+                "s3",
+                "PutObject",
+                json!({"Bucket": bucket, "Key": "k", "Body": "AAAA"}),
+                "AccessDenied",
+            ),
+            ("s3", "DeleteObject", json!({"Bucket": bucket, "Key": "k"}), "AccessDenied"),
+            ("s3", "DeleteBucket", json!({"Bucket": bucket}), "AccessDenied"),
+            ("s3", "GetBucketPolicy", json!({"Bucket": bucket}), "AccessDenied"),
+        ]
+    }
+
+    /// ann lets everybody of bob's account in wherever she can.
+    fn admit(&self, ann: &Actor<'_>, bob: &str) {
+        let document = trusting(bob);
+        ann.ok(
+            "iam",
+            "UpdateAssumeRolePolicy",
+            json!({"RoleName": "admin", "PolicyDocument": document}),
+        );
+        let policy = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow",
+            "Principal": {"AWS": [bob, format!("arn:aws:iam::{ANN}:root")]},
+            "Action": "kms:*", "Resource": "*"}]});
+        ann.ok("kms", "PutKeyPolicy", json!({"KeyId": self.key, "Policy": policy.to_string()}));
+        let arn = format!("arn:aws:s3:::{}", self.bucket);
+        let policy = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow",
+            "Principal": {"AWS": bob}, "Action": "s3:*", "Resource": [arn, format!("{arn}/*")]}]});
+        let policy = policy.to_string();
+        ann.ok("s3", "PutBucketPolicy", json!({"Bucket": self.bucket, "Policy": policy}));
+    }
+}
+
+fn trusting(principal: &str) -> String {
+    json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow",
+        "Principal": {"AWS": principal}, "Action": "sts:AssumeRole"}]})
+    .to_string()
+}
+
+/// mallory, a user of bob's with all rights there, goes for ann's role, policy, key, bucket and object.
+/// Then ann admits bob's account, and the same calls succeed: it was her policies that refused.
 #[test]
 fn c12_another_accounts_things_are_out_of_reach() {
     let site = Site::start();
     let (ann, bob) = (Actor::root(&site, Client::Boto, ANN), Actor::root(&site, Client::Boto, BOB));
-    ann.ok("iam", "CreateUser", json!({"UserName": "carol"}));
-    let trust = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow",
-        "Principal": {"AWS": format!("arn:aws:iam::{ANN}:root")}, "Action": "sts:AssumeRole"}]});
-    ann.ok(
-        "iam",
-        "CreateRole",
-        json!({"RoleName": "admin", "AssumeRolePolicyDocument": trust.to_string()}),
-    );
-    let policy = ann.ok(
-        "iam",
-        "CreatePolicy",
-        json!({"PolicyName": "mine", "PolicyDocument": allow("*", "*")}),
-    );
-    let policy = text(&policy, "/Policy/Arn");
-    let key = ann.ok("kms", "CreateKey", json!({}));
-    let key = text(&key, "/KeyMetadata/Arn");
-    let sealed = ann.ok("kms", "Encrypt", json!({"KeyId": key, "Plaintext": "Z29sZA=="}));
-    let blob = text(&sealed, "/CiphertextBlob");
-    ann.ok("s3", "CreateBucket", json!({"Bucket": "anns"}));
-    ann.ok("s3", "PutObject", json!({"Bucket": "anns", "Key": "k", "Body": "Z29sZA=="}));
+    let things = Things::of(&ann);
+    let mallory = user_of(&site, BOB, "mallory", Some(&allow("*", "*")));
 
-    let role = format!("arn:aws:iam::{ANN}:role/admin");
-    let attacks = attacks(&policy, &role, &key, &blob);
-    let count = attacks.len();
-    for (service, name, params, code) in attacks {
-        refused_and_recorded(&site, &bob, (service, name), params, code);
+    let (opened, never) = (things.opened_by_policy(), things.never_opened());
+    let attacks = || opened.iter().chain(&never).cloned().chain(things.objects());
+    for (service, name, params, code) in attacks() {
+        let failure = refused_and_recorded(&site, &mallory, (service, name), params, code);
+        if name == "AssumeRole" {
+            let why = "because no role trust policy allows the sts:AssumeRole action";
+            assert!(failure.message.contains(why), "{failure:?}");
+        }
     }
-    println!("{count} attacks across accounts were refused and recorded");
+    println!("{} attacks across accounts were refused and recorded", attacks().count());
 
     // bob's own lists show nothing of ann's.
-    assert!(texts(&bob.ok("iam", "ListUsers", json!({})), "Users", "UserName").is_empty());
+    assert_eq!(texts(&bob.ok("iam", "ListUsers", json!({})), "Users", "UserName"), ["mallory"]);
     assert!(texts(&bob.ok("kms", "ListKeys", json!({})), "Keys", "KeyId").is_empty());
     assert!(texts(&bob.ok("s3", "ListBuckets", json!({})), "Buckets", "Name").is_empty());
     let events = bob.ok("cloudtrail", "LookupEvents", json!({}));
@@ -95,6 +164,14 @@ fn c12_another_accounts_things_are_out_of_reach() {
     }
     let mine = ann.ok("s3", "GetObject", json!({"Bucket": "anns", "Key": "k"}));
     assert_eq!(text(&mine, "/Body"), "Z29sZA==");
+
+    things.admit(&ann, &format!("arn:aws:iam::{BOB}:root"));
+    for (service, name, params, _) in opened {
+        mallory.ok(service, name, params);
+    }
+    for (service, name, params, code) in never {
+        refused_and_recorded(&site, &mallory, (service, name), params, code);
+    }
 }
 
 /// Policy on one side alone opens nothing; on both sides it does, and both accounts see it.

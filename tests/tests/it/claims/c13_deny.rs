@@ -5,7 +5,7 @@ use writ_tests::site::ANN;
 use writ_tests::{Client, Site};
 
 use super::{allow, refused_and_recorded, user};
-use crate::operations::{Actor, text};
+use crate::operations::{Actor, text, texts};
 
 /// A new user can do nothing but ask who it is.
 #[test]
@@ -128,4 +128,34 @@ fn c13_denial_names_its_reason() {
     let event = site.ledger().of_request(&by_deny.request);
     assert!(event.text("/errorMessage").contains("explicit deny"));
     assert_eq!(event.text("/userIdentity/userName"), "fred");
+}
+
+/// A call that waits while its credential is revoked changes nothing after the revocation was
+/// acknowledged: the wait for a revision is such a place.
+#[test]
+fn c13_revoked_credential_changes_nothing_after_its_revocation() {
+    let site = Site::start();
+    let root = Actor::root(&site, Client::Boto, ANN);
+    let kim = user(&site, "kim", Some(&allow("*", "*")));
+    let iam = site.http("iam");
+    let seen = iam.query(&root.who, "Action=GetUser&Version=2010-05-08&UserName=kim").unwrap();
+    let next: u64 = seen.header("x-writ-revision").unwrap().parse::<u64>().unwrap() + 1;
+    let form = "Action=TagUser&Version=2010-05-08&UserName=kim&Tags.member.1.Key=late\
+                &Tags.member.1.Value=1";
+    let fields = [
+        ("content-type", "application/x-www-form-urlencoded"),
+        ("x-writ-revision", &*next.to_string()),
+    ];
+    let waiting = std::thread::scope(|scope| {
+        let late =
+            scope.spawn(|| iam.send(&kim.who, "POST", "/", "", &fields, form.as_bytes()).unwrap());
+        // Time to be authenticated; a call that comes later is refused as well.
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        let off = json!({"UserName": "kim", "AccessKeyId": kim.who.id, "Status": "Inactive"});
+        root.ok("iam", "UpdateAccessKey", off);
+        late.join().unwrap()
+    });
+    assert_eq!(waiting.code(), "InvalidClientTokenId", "{}", waiting.text());
+    let tags = root.ok("iam", "ListUserTags", json!({"UserName": "kim"}));
+    assert!(texts(&tags, "Tags", "Key").is_empty(), "{tags}");
 }

@@ -13,7 +13,7 @@ mod c13_deny;
 
 use serde_json::Value;
 use writ_tests::site::ANN;
-use writ_tests::{Client, Credentials, Site};
+use writ_tests::{Client, Credentials, Failure, Site};
 
 use crate::operations::Actor;
 
@@ -26,7 +26,12 @@ fn allow(action: &str, resource: &str) -> String {
 
 /// A user of ann's account, with an access key and this inline policy.
 pub(crate) fn user<'s>(site: &'s Site, name: &str, policy: Option<&str>) -> Actor<'s> {
-    let root = Actor::root(site, Client::Boto, ANN);
+    user_of(site, ANN, name, policy)
+}
+
+/// The same of any account.
+fn user_of<'s>(site: &'s Site, account: &str, name: &str, policy: Option<&str>) -> Actor<'s> {
+    let root = Actor::root(site, Client::Boto, account);
     root.ok("iam", "CreateUser", serde_json::json!({"UserName": name}));
     if let Some(policy) = policy {
         root.ok(
@@ -37,7 +42,7 @@ pub(crate) fn user<'s>(site: &'s Site, name: &str, policy: Option<&str>) -> Acto
         );
     }
     let key: Value = root.ok("iam", "CreateAccessKey", serde_json::json!({"UserName": name}));
-    root.with(Credentials::of_reply(ANN, &key["AccessKey"]))
+    root.with(Credentials::of_reply(account, &key["AccessKey"]))
 }
 
 /// The attack must fail with this code, and its failure must be in the log of the attacker's account.
@@ -48,11 +53,12 @@ fn refused_and_recorded(
     operation: (&str, &str),
     params: Value,
     code: &str,
-) {
+) -> Failure {
     let (service, name) = operation;
     let failure = attacker.refused(service, name, params, code);
     let event = site.ledger().of_request(&failure.request);
     assert_eq!(event.log, attacker.who.profile, "{service} {name}");
     assert_eq!(event.operation(), format!("{service}.{name}"));
     assert!(!event.error().is_empty(), "{service} {name} is recorded as a success");
+    failure
 }

@@ -206,6 +206,10 @@ fn roles(root: &Actor<'_>, policy: &str) {
     let tags = root.ok("iam", "ListRoleTags", json!({"RoleName": role}));
     assert_eq!(texts(&tags, "Tags", "Value"), ["2"]);
     root.ok("iam", "UntagRole", json!({"RoleName": role, "TagKeys": ["b"]}));
+    let profiles = root.ok("iam", "ListInstanceProfilesForRole", json!({"RoleName": role}));
+    assert!(texts(&profiles, "InstanceProfiles", "Arn").is_empty());
+    let missing = json!({"RoleName": "nobody"});
+    root.refused("iam", "ListInstanceProfilesForRole", missing, "NoSuchEntity");
 
     root.ok(
         "iam",

@@ -118,6 +118,8 @@ fn settings(root: &Actor<'_>, key: &str) {
     let tags = root.ok("kms", "ListResourceTags", json!({"KeyId": key}));
     assert_eq!(texts(&tags, "Tags", "TagKey"), ["cost"]);
 
+    let rotation = root.ok("kms", "GetKeyRotationStatus", json!({"KeyId": key}));
+    assert_eq!(rotation["KeyRotationEnabled"], false);
     let names = root.ok("kms", "ListKeyPolicies", json!({"KeyId": key}));
     assert_eq!(names["PolicyNames"], json!(["default"]));
     let policy = root.ok("kms", "GetKeyPolicy", json!({"KeyId": key, "PolicyName": "default"}));

@@ -46,6 +46,7 @@ pub mod list_entities_for_policy;
 pub mod list_group_policies;
 pub mod list_groups;
 pub mod list_groups_for_user;
+pub mod list_instance_profiles_for_role;
 pub mod list_policies;
 pub mod list_policy_versions;
 pub mod list_role_policies;
@@ -120,6 +121,9 @@ pub use list_entities_for_policy::{ListEntitiesForPolicyRequest, ListEntitiesFor
 pub use list_group_policies::{ListGroupPoliciesRequest, ListGroupPoliciesResponse};
 pub use list_groups::{ListGroupsRequest, ListGroupsResponse};
 pub use list_groups_for_user::{ListGroupsForUserRequest, ListGroupsForUserResponse};
+pub use list_instance_profiles_for_role::{
+    ListInstanceProfilesForRoleRequest, ListInstanceProfilesForRoleResponse,
+};
 pub use list_policies::{ListPoliciesRequest, ListPoliciesResponse};
 pub use list_policy_versions::{ListPolicyVersionsRequest, ListPolicyVersionsResponse};
 pub use list_role_policies::{ListRolePoliciesRequest, ListRolePoliciesResponse};
@@ -137,8 +141,8 @@ pub use remove_user_from_group::RemoveUserFromGroupRequest;
 pub use set_default_policy_version::SetDefaultPolicyVersionRequest;
 pub use shapes::{
     AccessKey, AccessKeyLastUsed, AccessKeyMetadata, AttachedPermissionsBoundary, AttachedPolicy,
-    Group, Policy, PolicyGroup, PolicyRole, PolicyUser, PolicyVersion, Role, RoleLastUsed,
-    SourceRoleTemplate, Tag, User,
+    Group, InstanceProfile, Policy, PolicyGroup, PolicyRole, PolicyUser, PolicyVersion, Role,
+    RoleLastUsed, SourceRoleTemplate, Tag, User,
 };
 pub use tag_role::TagRoleRequest;
 pub use tag_user::TagUserRequest;
@@ -208,6 +212,7 @@ static OPERATIONS: &[&Operation] = &[
     &list_group_policies::OPERATION,
     &list_groups::OPERATION,
     &list_groups_for_user::OPERATION,
+    &list_instance_profiles_for_role::OPERATION,
     &list_policies::OPERATION,
     &list_policy_versions::OPERATION,
     &list_role_policies::OPERATION,

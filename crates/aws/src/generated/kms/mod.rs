@@ -15,6 +15,7 @@ pub mod generate_data_key;
 pub mod generate_data_key_without_plaintext;
 pub mod generate_random;
 pub mod get_key_policy;
+pub mod get_key_rotation_status;
 mod known;
 pub mod list_aliases;
 pub mod list_key_policies;
@@ -44,6 +45,7 @@ pub use generate_data_key_without_plaintext::{
 };
 pub use generate_random::{GenerateRandomRequest, GenerateRandomResponse};
 pub use get_key_policy::{GetKeyPolicyRequest, GetKeyPolicyResponse};
+pub use get_key_rotation_status::{GetKeyRotationStatusRequest, GetKeyRotationStatusResponse};
 pub use list_aliases::{ListAliasesRequest, ListAliasesResponse};
 pub use list_key_policies::{ListKeyPoliciesRequest, ListKeyPoliciesResponse};
 pub use list_keys::{ListKeysRequest, ListKeysResponse};
@@ -89,6 +91,7 @@ static OPERATIONS: &[&Operation] = &[
     &generate_data_key_without_plaintext::OPERATION,
     &generate_random::OPERATION,
     &get_key_policy::OPERATION,
+    &get_key_rotation_status::OPERATION,
     &list_aliases::OPERATION,
     &list_key_policies::OPERATION,
     &list_keys::OPERATION,

@@ -76,6 +76,16 @@ static ID_TYPE_PATTERN: Pattern = Pattern::new(r"[\w]+");
 pub(in super::super) static ID_TYPE: Shape =
     Shape::constrained("idType", Bounds::both(16, 128), Some(&ID_TYPE_PATTERN));
 
+pub(in super::super) static INSTANCE_PROFILE_LIST_TYPE: Shape =
+    Shape::list("instanceProfileListType", List::of(&INSTANCE_PROFILE));
+
+static INSTANCE_PROFILE_NAME_TYPE_PATTERN: Pattern = Pattern::new(r"[\w+=,.@-]+");
+pub(in super::super) static INSTANCE_PROFILE_NAME_TYPE: Shape = Shape::constrained(
+    "instanceProfileNameType",
+    Bounds::both(1, 128),
+    Some(&INSTANCE_PROFILE_NAME_TYPE_PATTERN),
+);
+
 pub(in super::super) static INTEGER_TYPE: Shape = Shape::integer("integerType", Bounds::NONE);
 
 static MARKER_TYPE_PATTERN: Pattern = Pattern::new(r"[\u0020-\u00FF]+");

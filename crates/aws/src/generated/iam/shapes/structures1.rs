@@ -180,6 +180,47 @@ pub(in super::super) static GROUP: Shape = Shape::structure(
     ],
 );
 
+/// `InstanceProfile`: <https://docs.aws.amazon.com/IAM/latest/APIReference/API_InstanceProfile.html>.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct InstanceProfile {
+    pub path: String,
+    pub instance_profile_name: String,
+    pub instance_profile_id: String,
+    pub arn: String,
+    pub create_date: Timestamp,
+    pub roles: Vec<Role>,
+    pub tags: Option<Vec<Tag>>,
+}
+
+impl Encode for InstanceProfile {
+    fn encode(self) -> Value {
+        let mut m = Members::new();
+        m.put("Path", self.path);
+        m.put("InstanceProfileName", self.instance_profile_name);
+        m.put("InstanceProfileId", self.instance_profile_id);
+        m.put("Arn", self.arn);
+        m.put("CreateDate", self.create_date);
+        m.put("Roles", self.roles);
+        m.put("Tags", self.tags);
+        m.finish()
+    }
+}
+
+impl Listed for InstanceProfile {}
+
+pub(in super::super) static INSTANCE_PROFILE: Shape = Shape::structure(
+    "InstanceProfile",
+    &[
+        Member::new("Path", &PATH_TYPE).required(),
+        Member::new("InstanceProfileName", &INSTANCE_PROFILE_NAME_TYPE).required(),
+        Member::new("InstanceProfileId", &ID_TYPE).required(),
+        Member::new("Arn", &ARN_TYPE).required(),
+        Member::new("CreateDate", &DATE_TYPE).required(),
+        Member::new("Roles", &ROLE_LIST_TYPE).required(),
+        Member::new("Tags", &TAG_LIST_TYPE),
+    ],
+);
+
 /// `Policy`: <https://docs.aws.amazon.com/IAM/latest/APIReference/API_Policy.html>.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Policy {

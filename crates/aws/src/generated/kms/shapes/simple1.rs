@@ -241,6 +241,9 @@ pub(in super::super) static RESOURCE_OWNER_TYPE: Shape =
 pub(in super::super) static RESOURCE_OWNERS_LIST: Shape =
     Shape::list("ResourceOwnersList", List::of(&RESOURCE_OWNER_TYPE).bounds(Bounds::both(1, 2)));
 
+pub(in super::super) static ROTATION_PERIOD_IN_DAYS_TYPE: Shape =
+    Shape::integer("RotationPeriodInDaysType", Bounds::both(90, 2560));
+
 pub(in super::super) static SIGNING_ALGORITHM_SPEC: Shape = Shape::one_of(
     "SigningAlgorithmSpec",
     Bounds::NONE,
