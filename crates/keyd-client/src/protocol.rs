@@ -139,8 +139,11 @@ pub enum Refusal {
     Unavailable(String),
     /// The peer may not ask this, or asked it wrongly. Always recorded.
     Forbidden(String),
+    /// The signature is this caller's, but was admitted before and changes nothing twice. Retryable:
+    /// SigV4 dates by the second, so a request that is signed again a second later has another one.
+    Repeated(Box<Caller>),
 }
-cbor_enum!(Refusal { 0: Aws(_), 1: Unavailable(_), 2: Forbidden(_) });
+cbor_enum!(Refusal { 0: Aws(_), 1: Unavailable(_), 2: Forbidden(_), 3: Repeated(_) });
 
 /// An error code, message and HTTP status as the protocol of the request wants them.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -62,11 +62,16 @@ pub(crate) enum TooMany {
 }
 
 impl Admissions {
-    /// Counts an admission of the signature whose window ends at `until`.
-    pub(crate) fn admit(&mut self, signature: [u8; 32], until: Timestamp) -> Result<(), TooMany> {
+    /// Counts an admission of the signature whose window ends at `until`; at most `max` are.
+    pub(crate) fn admit(
+        &mut self,
+        signature: [u8; 32],
+        until: Timestamp,
+        max: u32,
+    ) -> Result<(), TooMany> {
         let room = self.counts.len() < limits::SIGNATURES_MAX;
         match self.counts.get_mut(&signature) {
-            Some((count, _)) if *count >= limits::ADMISSIONS_PER_SIGNATURE => Err(TooMany::Repeats),
+            Some((count, _)) if *count >= max => Err(TooMany::Repeats),
             Some((count, _)) => {
                 *count += 1;
                 Ok(())
@@ -92,15 +97,15 @@ mod tests {
     #[test]
     fn signature_is_admitted_up_to_the_limit_and_not_once_more() {
         let mut admissions = Admissions::default();
-        let until = Timestamp::from_secs(10);
-        for _ in 0..limits::ADMISSIONS_PER_SIGNATURE {
-            admissions.admit([1; 32], until).unwrap();
+        let (until, max) = (Timestamp::from_secs(10), limits::ADMISSIONS_PER_SIGNATURE);
+        for _ in 0..max {
+            admissions.admit([1; 32], until, max).unwrap();
         }
-        assert_eq!(admissions.admit([1; 32], until), Err(TooMany::Repeats));
-        admissions.admit([2; 32], until).unwrap();
+        assert_eq!(admissions.admit([1; 32], until, max), Err(TooMany::Repeats));
+        admissions.admit([2; 32], until, max).unwrap();
         admissions.sweep(Timestamp::from_secs(10));
-        assert_eq!(admissions.admit([1; 32], until), Err(TooMany::Repeats), "still in its window");
+        assert_eq!(admissions.admit([1; 32], until, max), Err(TooMany::Repeats), "still in its window");
         admissions.sweep(Timestamp::from_secs(11));
-        admissions.admit([1; 32], until).unwrap();
+        admissions.admit([1; 32], until, max).unwrap();
     }
 }

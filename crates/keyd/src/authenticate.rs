@@ -20,7 +20,8 @@ use crate::credential::{self, Holder, Owner};
 use crate::crypto::sha256;
 use crate::engine::Engine;
 use crate::handles::Admitted;
-use crate::operations;
+use crate::limits;
+use crate::operations::{self, Part};
 use crate::refuse::{forbidden, unavailable};
 use crate::request::{self, Asked};
 
@@ -230,27 +231,29 @@ impl Engine {
         })
     }
 
-    /// Counts an admission that leads to more than an answer.
-    pub(crate) fn count_admission(&self, signed: &Signed<'_>) -> Result<(), Refusal> {
+    /// Counts an admission that leads to more than an answer; at most `max` of one signature do.
+    pub(crate) fn count_admission(&self, signed: &Signed<'_>, max: u32) -> Result<(), Refusal> {
         let window = request::family(signed.service).window();
         let until = match signed.claim.form {
             Form::Header => signed.claim.signed_at.plus(window),
             // A presigned URL is meant to be used many times until its end.
             Form::Presigned { .. } => return Ok(()),
         };
-        let counted = self.admissions().admit(signed.verified.signature_digest, until);
+        let counted = self.admissions().admit(signed.verified.signature_digest, until, max);
         counted.map_err(|why| match why {
-            TooMany::Repeats => unavailable("this signature was admitted too often; sign again"),
+            TooMany::Repeats => Refusal::Repeated(Box::new(signed.caller.clone())),
             TooMany::Full => unavailable("too many signatures are in their window"),
         })
     }
 
     /// Keeps what was asked, for operations that keyd has a part in.
     fn keep(&self, signed: &Signed<'_>, asked: Asked) -> Result<Option<Handle>, Refusal> {
-        if operations::part(signed.service, asked.operation.name).is_none() {
-            return Ok(None);
-        }
-        self.count_admission(signed)?;
+        let max = match operations::part(signed.service, asked.operation.name) {
+            None => return Ok(None),
+            Some(Part::Issue | Part::Seal) => limits::CHANGES_PER_SIGNATURE,
+            Some(Part::Use) => limits::ADMISSIONS_PER_SIGNATURE,
+        };
+        self.count_admission(signed, max)?;
         let request = signed.request;
         let admitted = Admitted {
             caller: signed.caller.clone(),

@@ -50,10 +50,14 @@ pub const INPUT_MAX_BYTES: usize = 512 * 1024;
 pub const CHUNKS_LIFETIME: Duration = Duration::from_secs(3600);
 /// Chunk signatures in one command.
 pub const CHUNKS_PER_COMMAND_MAX: usize = 1024;
-/// How often one signature is admitted. SigV4 dates by the second and has no nonce, so a client that
-/// asks the same again and again within a second, as loops around GenerateDataKey do, sends the same
-/// signature each time. Each admission is recorded; a front that replays learns nothing new.
+/// How often one signature is admitted to use keys. SigV4 dates by the second and has no nonce, so a
+/// client that asks the same again and again within a second, as loops around GenerateDataKey do,
+/// sends the same signature each time. Each admission is recorded; a front that replays learns
+/// nothing new.
 pub const ADMISSIONS_PER_SIGNATURE: u32 = 1000;
+/// How often one signature is admitted to change something or to make a credential: replayed, it
+/// would undo what came after it, or give out further secrets. A client signs again, a second later.
+pub const CHANGES_PER_SIGNATURE: u32 = 1;
 /// Signatures whose admissions are counted.
 pub const SIGNATURES_MAX: usize = 1_000_000;
 /// Signing keys kept, of (access key, day, region, service).

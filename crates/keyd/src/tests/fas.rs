@@ -445,7 +445,7 @@ fn one_signature_is_one_transaction_and_one_budget() {
         site.ticket(again()).unwrap();
     }
     let one_more = site.authenticate_as(Role::S3, again());
-    assert_eq!(code(one_more), "ServiceUnavailable");
+    assert_eq!(code(one_more), "Repeated");
 }
 
 #[test]

@@ -383,25 +383,51 @@ fn repeated_signature_is_admitted_up_to_the_limit() {
     let (site, root, key) = setup();
     let body = json!({ "KeyId": key.id, "Plaintext": "AAAA" });
     let once = site.kms(&root, "Encrypt", &body);
-    let again = || Authenticate {
-        method: once.method.clone(),
-        path: once.path.clone(),
-        query: once.query.clone(),
-        headers: once.headers.clone(),
-        payload: match &once.payload {
-            Payload::Body(body) => Payload::Body(body.clone()),
-            Payload::Declared(text) => Payload::Declared(text.clone()),
-        },
-        credential: once.credential.clone(),
-        network: once.network.clone(),
-        request_id: once.request_id,
-        event_id: once.event_id,
-        region: region(),
-    };
+    let again = || copy(&once);
     for n in 0..crate::limits::ADMISSIONS_PER_SIGNATURE {
         assert_eq!(code(site.use_keys(again(), &[&key], true)), "ok", "{n}");
     }
-    assert_eq!(code(site.use_keys(again(), &[&key], true)), "ServiceUnavailable");
+    assert_eq!(code(site.use_keys(again(), &[&key], true)), "Repeated");
+}
+
+#[test]
+fn replayed_signature_changes_nothing_and_gives_no_further_secret() {
+    let (site, root, key) = setup();
+    let open = with_admin(r#"{"Effect":"Allow","Principal":"*","Action":"kms:*","Resource":"*"}"#);
+    let put = |text: &str| {
+        site.kms(&root, "PutKeyPolicy", &json!({ "KeyId": key.id, "Policy": text }))
+    };
+    let seal = |request: Authenticate, key: &StoredKey| {
+        site.seal(request, |seal| {
+            seal.current = Some(key.descriptor.clone());
+            seal.key_policy = Some(key.policy.clone());
+            seal.tokens = key.tokens.clone();
+        })
+    };
+    let (wide, narrow) = (put(&open), put(&key.policy));
+    let widened = seal(copy(&wide), &key).unwrap();
+    let widened = StoredKey {
+        descriptor: widened.descriptors[0].clone(),
+        tokens: widened.tokens,
+        policy: open,
+        ..key.clone()
+    };
+    let narrowed = seal(narrow, &widened).unwrap();
+    let narrowed = StoredKey {
+        descriptor: narrowed.descriptors[0].clone(),
+        tokens: narrowed.tokens,
+        ..key.clone()
+    };
+    assert_eq!(code(seal(wide, &narrowed)), "Repeated", "the wide policy again");
+
+    let form = "Action=CreateAccessKey&Version=2010-05-08";
+    let once = site.query(&root, "iam", form);
+    assert_eq!(code(site.issue(copy(&once), None, true)), "ok");
+    let Err(Refusal::Repeated(caller)) = site.issue(once, None, true) else { panic!("issued") };
+    assert_eq!(caller.arn.as_str(), format!("arn:aws:iam::{OWNER}:root"), "recorded as its own");
+    site.advance(Duration::from_secs(1));
+    let anew = site.query(&root, "iam", form);
+    assert_eq!(code(site.issue(anew, None, true)), "ok", "signed again, a second later");
 }
 
 #[test]

@@ -430,6 +430,12 @@ pub(crate) fn signing(credential: Credential) -> Signing {
     }
 }
 
+/// The same request again, as a front that replays would send it.
+pub(crate) fn copy(request: &Authenticate) -> Authenticate {
+    let bytes = cbor::to_vec(request);
+    cbor::from_slice(&bytes).unwrap()
+}
+
 fn host(name: &str) -> Vec<(String, Vec<u8>)> {
     vec![("host".to_owned(), name.as_bytes().to_vec())]
 }
