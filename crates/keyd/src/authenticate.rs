@@ -196,7 +196,7 @@ impl Engine {
             None => (CallerKind::Root, Arn::root(*account), account.to_string(), None),
             Some(id) => {
                 let catalogue = self.catalogue();
-                let user = catalogue.user(id)?;
+                let user = catalogue.user(id).filter(|user| user.account == *account)?;
                 (CallerKind::User, user.arn.clone(), id.clone(), Some(user.name.clone()))
             }
         };

@@ -303,7 +303,7 @@ impl Engine {
             self.unconfirmed().shown(opened.descriptor.id());
             match catalogue.admit(&opened) {
                 Err(Stale::Full) => return Err(unavailable("the catalogue is full")),
-                Err(Stale::Old | Stale::Unknown) => {
+                Err(Stale::Old | Stale::Other | Stale::Taken | Stale::Unknown) => {
                     self.unconfirmed().lost(opened.descriptor.id());
                 }
                 Ok(()) => {}

@@ -10,7 +10,7 @@ use writ_keyd_client::descriptor::{
     AccessKeyDescriptor, Descriptor, RoleDescriptor, UserDescriptor,
 };
 use writ_keyd_client::protocol::{End, Refusal, Seal};
-use writ_model::{AccountId, Arn, UniqueId, UniqueIdKind};
+use writ_model::{AccountId, UniqueId, UniqueIdKind};
 use writ_policy::{Policy, PolicyKind};
 
 use super::Change;
@@ -45,7 +45,7 @@ impl Engine {
         let account = admitted.caller.account;
         let unique_id = self.new_unique_id(seal, UniqueIdKind::User)?;
         let path = request.path.unwrap_or_else(|| "/".to_owned());
-        self.check_free(account, "user", &path, &request.user_name)?;
+        self.check_free(account, "user", &request.user_name, &unique_id)?;
         let name = request.user_name;
         let user = UserDescriptor { account, unique_id, name, path, revision: 1, deleted: false };
         Ok(Descriptor::User(user))
@@ -56,9 +56,7 @@ impl Engine {
         let old = self.current_user(admitted, seal, Some(&request.user_name))?;
         let name = request.new_user_name.unwrap_or_else(|| old.name.clone());
         let path = request.new_path.unwrap_or_else(|| old.path.clone());
-        if (&name, &path) != (&old.name, &old.path) {
-            self.check_free(old.account, "user", &path, &name)?;
-        }
+        self.check_free(old.account, "user", &name, &old.unique_id)?;
         Ok(Descriptor::User(UserDescriptor { name, path, revision: old.revision + 1, ..old }))
     }
 
@@ -73,7 +71,7 @@ impl Engine {
         let account = admitted.caller.account;
         let unique_id = self.new_unique_id(seal, UniqueIdKind::Role)?;
         let path = request.path.unwrap_or_else(|| "/".to_owned());
-        self.check_free(account, "role", &path, &request.role_name)?;
+        self.check_free(account, "role", &request.role_name, &unique_id)?;
         let seconds = duration(request.max_session_duration);
         Ok(Descriptor::Role(RoleDescriptor {
             account,
@@ -189,21 +187,21 @@ impl Engine {
         Ok(text.to_owned())
     }
 
+    /// No other live user or role has the name; the catalogue checks it again when it admits.
     fn check_free(
         &self,
         account: AccountId,
-        noun: &str,
-        path: &str,
+        noun: &'static str,
         name: &str,
+        unique_id: &str,
     ) -> Result<(), Refusal> {
-        let arn = Arn::iam(account, &format!("{noun}{path}{name}"));
-        match self.catalogue().unique_id(&arn) {
-            None => Ok(()),
-            Some(_) => Err(refuse::aws(
+        match self.catalogue().holder(account, noun, name) {
+            Some(holder) if holder != unique_id => Err(refuse::aws(
                 "EntityAlreadyExists",
                 format!("{} with name {name} already exists.", capitalised(noun)),
                 409,
             )),
+            _ => Ok(()),
         }
     }
 }
