@@ -84,6 +84,18 @@ impl Admissions {
         }
     }
 
+    /// How often the signature was admitted.
+    pub(crate) fn count(&self, signature: &[u8; 32]) -> u32 {
+        self.counts.get(signature).map_or(0, |(count, _)| *count)
+    }
+
+    /// What the signature was admitted for came to nothing: it may come again.
+    pub(crate) fn take_back(&mut self, signature: &[u8; 32]) {
+        if let Some((count, _)) = self.counts.get_mut(signature) {
+            *count = count.saturating_sub(1);
+        }
+    }
+
     /// Forgets signatures whose window is over: they are refused by their date.
     pub(crate) fn sweep(&mut self, now: Timestamp) {
         self.counts.retain(|_, (_, until)| now <= *until);

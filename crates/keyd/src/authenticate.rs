@@ -231,29 +231,32 @@ impl Engine {
         })
     }
 
-    /// Counts an admission that leads to more than an answer; at most `max` of one signature do.
-    pub(crate) fn count_admission(&self, signed: &Signed<'_>, max: u32) -> Result<(), Refusal> {
-        let window = request::family(signed.service).window();
-        let until = match signed.claim.form {
-            Form::Header => signed.claim.signed_at.plus(window),
-            // A presigned URL is meant to be used many times until its end.
-            Form::Presigned { .. } => return Ok(()),
-        };
-        let counted = self.admissions().admit(signed.verified.signature_digest, until, max);
-        counted.map_err(|why| match why {
-            TooMany::Repeats => Refusal::Repeated(Box::new(signed.caller.clone())),
-            TooMany::Full => unavailable("too many signatures are in their window"),
-        })
+    /// Counts an admission that leads to a use of keys.
+    pub(crate) fn count_admission(&self, signed: &Signed<'_>) -> Result<(), Refusal> {
+        // A presigned URL is meant to be used many times until its end.
+        if matches!(signed.claim.form, Form::Presigned { .. }) {
+            return Ok(());
+        }
+        let until = signature_end(&signed.claim, signed.service.protocol());
+        let (signature, max) = (signed.verified.signature_digest, limits::ADMISSIONS_PER_SIGNATURE);
+        let counted = self.admissions().admit(signature, until, max);
+        counted.map_err(|why| too_many(&why, &signed.caller))
     }
 
     /// Keeps what was asked, for operations that keyd has a part in.
     fn keep(&self, signed: &Signed<'_>, asked: Asked) -> Result<Option<Handle>, Refusal> {
-        let max = match operations::part(signed.service, asked.operation.name) {
+        match operations::part(signed.service, asked.operation.name) {
             None => return Ok(None),
-            Some(Part::Issue | Part::Seal) => limits::CHANGES_PER_SIGNATURE,
-            Some(Part::Use) => limits::ADMISSIONS_PER_SIGNATURE,
-        };
-        self.count_admission(signed, max)?;
+            // It counts when its handle is spent: what is denied before may be asked again.
+            Some(Part::Issue | Part::Seal) => {
+                let signature = &signed.verified.signature_digest;
+                let max = operations::per_signature(asked.operation.name);
+                if self.admissions().count(signature) >= max {
+                    return Err(too_many(&TooMany::Repeats, &signed.caller));
+                }
+            }
+            Some(Part::Use) => self.count_admission(signed)?,
+        }
         let request = signed.request;
         let admitted = Admitted {
             caller: signed.caller.clone(),
@@ -268,6 +271,7 @@ impl Engine {
             event_id: request.event_id,
             request_digest: signed.verified.request_digest,
             signature_digest: signed.verified.signature_digest,
+            signature_end: Some(signature_end(&signed.claim, signed.service.protocol())),
             forwarded: None,
             weight: asked.weight,
         };
@@ -277,6 +281,13 @@ impl Engine {
 
     fn signing_keys(&self) -> std::sync::MutexGuard<'_, crate::admissions::SigningKeyCache> {
         self.signing_keys.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+pub(crate) fn too_many(why: &TooMany, caller: &Caller) -> Refusal {
+    match why {
+        TooMany::Repeats => Refusal::Repeated(Box::new(caller.clone())),
+        TooMany::Full => unavailable("too many signatures are in their window"),
     }
 }
 

@@ -13,6 +13,7 @@ use writ_proof::origin::SiteId;
 use writ_proof::use_record::What;
 
 use crate::admissions::{Admissions, SigningKeyCache};
+use crate::authenticate::too_many;
 use crate::budget::Budgets;
 use crate::catalogue::{Catalogue, Stale};
 use crate::channels::Channels;
@@ -265,6 +266,30 @@ impl Engine {
         let refusal = crate::refuse::ended(admitted.service);
         self.record_denied(&admitted, &refusal);
         Err(refusal)
+    }
+
+    /// Spends a handle on a change or a new credential, which one signature makes only so often. What
+    /// comes to nothing does not count.
+    pub(crate) fn spend_once<T>(
+        &self,
+        handle: &writ_keyd_client::protocol::Handle,
+        carry_out: impl FnOnce(&Admitted) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        let admitted = self.spend(handle)?;
+        let signature = admitted.signature_end.map(|end| (admitted.signature_digest, end));
+        let counted = signature.map_or(Ok(()), |(signature, end)| {
+            let max = crate::operations::per_signature(admitted.operation);
+            self.admissions().admit(signature, end, max)
+        });
+        let done = match counted {
+            Ok(()) => carry_out(&admitted).inspect_err(|_| {
+                if let Some((signature, _)) = &signature {
+                    self.admissions().take_back(signature);
+                }
+            }),
+            Err(why) => Err(too_many(&why, &admitted.caller)),
+        };
+        done.inspect_err(|refusal| self.record_denied(&admitted, refusal))
     }
 
     fn hello(&self, role: Role, hello: &Hello) -> Result<Reply, Refusal> {

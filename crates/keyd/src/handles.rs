@@ -40,6 +40,8 @@ pub(crate) struct Admitted {
     pub(crate) request_digest: [u8; 32],
     /// SHA-256 of the signature.
     pub(crate) signature_digest: [u8; 32],
+    /// When the signature's window is over; `None` for a request through a service.
+    pub(crate) signature_end: Option<Timestamp>,
     /// For a request through a service.
     pub(crate) forwarded: Option<Forward>,
     /// Bytes that this takes, roughly.

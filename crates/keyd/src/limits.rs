@@ -55,9 +55,12 @@ pub const CHUNKS_PER_COMMAND_MAX: usize = 1024;
 /// sends the same signature each time. Each admission is recorded; a front that replays learns
 /// nothing new.
 pub const ADMISSIONS_PER_SIGNATURE: u32 = 1000;
-/// How often one signature is admitted to change something or to make a credential: replayed, it
+/// How often one signature changes something or makes a long-term credential: replayed, it
 /// would undo what came after it, or give out further secrets. A client signs again, a second later.
 pub const CHANGES_PER_SIGNATURE: u32 = 1;
+/// How often one signature makes a session: what starts together and assumes one role within a second
+/// signs alike. A further session gives a front no more than the first one, which it relayed.
+pub const SESSIONS_PER_SIGNATURE: u32 = 8;
 /// Signatures whose admissions are counted.
 pub const SIGNATURES_MAX: usize = 1_000_000;
 /// Signing keys kept, of (access key, day, region, service).
@@ -100,5 +103,8 @@ pub const URGENT_MAX_BYTES: usize = 512;
 pub const ANSWER_SEND_MAX: Duration = Duration::from_secs(5);
 /// How long a batch of use records may wait for trail to read.
 pub const RECORD_SEND_MAX: Duration = Duration::from_millis(500);
+/// Bytes of what a use record tells: a record in full is at most
+/// `writ_proof::limits::USE_RECORD_MAX_BYTES`, of which version, boot, number and time take few.
+pub const USE_MAX_BYTES: usize = writ_proof::limits::USE_RECORD_MAX_BYTES - 256;
 /// Use records in one signed batch.
 pub const USE_BATCH_RECORDS_MAX: usize = 256;

@@ -42,7 +42,7 @@ impl Engine {
         if fwd.is_empty() || exp <= now {
             return Ok(None);
         }
-        self.count_admission(signed, limits::ADMISSIONS_PER_SIGNATURE)?;
+        self.count_admission(signed)?;
         let context = self.context_document(signed);
         if context.len() > limits::FAS_CONTEXT_MAX_BYTES {
             return Ok(None);

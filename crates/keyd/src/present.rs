@@ -19,7 +19,7 @@ use crate::engine::Engine;
 use crate::fas::ContextDocument;
 use crate::handles::{Admitted, Forward, Presented};
 use crate::kms;
-use crate::operations::{Part, part};
+use crate::operations::{self, Part, part};
 use crate::refuse::{self, unavailable};
 use crate::{limits, narrate};
 
@@ -28,7 +28,10 @@ impl Engine {
         self.check_ready()?;
         let answer = self.check_presented(present);
         answer.map(|answer| Reply::Authenticated(Box::new(answer))).inspect_err(|refusal| {
-            let mut record = narrate::own(&format!("present:{}", present.target), None);
+            // The target is the peer's own text: only a name that keyd has goes into a record.
+            let name = present.target.strip_prefix("TrentService.").unwrap_or_default();
+            let known = operations::name(Service::Kms, name).unwrap_or("?");
+            let mut record = narrate::own(&format!("present:{known}"), None);
             record.result = UseResult::Denied(refuse::code(refusal));
             record.request_id = present.request_id;
             record.event_id = present.event_id;
@@ -172,6 +175,7 @@ impl Engine {
             event_id: present.event_id,
             request_digest: root.req.digest.0,
             signature_digest: root.req.signature.0,
+            signature_end: None,
             forwarded: Some(forward),
             weight: present.body.len() + present.context.len() + 8192,
         };

@@ -277,6 +277,19 @@ fn front_that_changes_what_s3_asked_is_refused() {
 }
 
 #[test]
+fn target_of_any_length_does_not_stop_the_record_stream() {
+    let (site, root, key, s3) = setup();
+    let inner = site.inner(&site.put(&root, "/b/k", &[]), "GenerateDataKey", &data_key(&key, "b/k"));
+    for target in ["x".repeat(1 << 20), "TrentService.Nonsense".to_owned()] {
+        let mut present = site.presented(&s3, &inner);
+        present.target = target;
+        assert_eq!(code(site.present(present)), "AccessDeniedException");
+        let expected = ("present:?".to_owned(), "AccessDeniedException".to_owned());
+        assert_eq!(site.last_record(), expected);
+    }
+}
+
+#[test]
 fn caveats_only_take_away_and_cannot_be_cut_or_reordered() {
     let (site, root, key, s3) = setup();
     let fresh =

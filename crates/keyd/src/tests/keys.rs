@@ -420,11 +420,33 @@ fn replayed_signature_changes_nothing_and_gives_no_further_secret() {
     };
     assert_eq!(code(seal(wide, &narrowed)), "Repeated", "the wide policy again");
 
+    // Handles that were drawn before one of them is spent.
+    let off = site.kms(&root, "DisableKey", &json!({ "KeyId": key.id }));
+    let handles = [copy(&off), copy(&off)].map(|r| site.authenticate(r).unwrap().handle);
+    let sealed = handles.map(|handle| {
+        let (current, key_policy) = (Some(narrowed.descriptor.clone()), Some(key.policy.clone()));
+        let tokens = narrowed.tokens.clone();
+        let (new_id, default_policy) = (None, None);
+        let seal = Seal { handle, current, new_id, key_policy, tokens, default_policy };
+        code(site.engine.handle(Role::Front, Command::Seal(Box::new(seal))))
+    });
+    assert_eq!(sealed, ["ok", "Repeated"]);
+    // What came to nothing may be asked again.
+    let early = site.kms(&root, "CancelKeyDeletion", &json!({ "KeyId": key.id }));
+    for _ in 0..2 {
+        assert_eq!(code(seal(copy(&early), &narrowed)), "Forbidden");
+    }
+
     let form = "Action=CreateAccessKey&Version=2010-05-08";
     let once = site.query(&root, "iam", form);
     assert_eq!(code(site.issue(copy(&once), None, true)), "ok");
     let Err(Refusal::Repeated(caller)) = site.issue(once, None, true) else { panic!("issued") };
     assert_eq!(caller.arn.as_str(), format!("arn:aws:iam::{OWNER}:root"), "recorded as its own");
+    let session = site.query(&root, "sts", "Action=GetSessionToken&Version=2011-06-15");
+    for n in 0..crate::limits::SESSIONS_PER_SIGNATURE {
+        assert_eq!(code(site.issue(copy(&session), None, true)), "ok", "session {n}");
+    }
+    assert_eq!(code(site.issue(session, None, true)), "Repeated");
     site.advance(Duration::from_secs(1));
     let anew = site.query(&root, "iam", form);
     assert_eq!(code(site.issue(anew, None, true)), "ok", "signed again, a second later");

@@ -47,7 +47,13 @@ impl<'s> Actor<'s> {
     #[track_caller]
     #[expect(clippy::needless_pass_by_value, reason = "callers write the parameters in place")]
     pub(crate) fn ok(&self, service: &str, operation: &str, params: Value) -> Value {
-        match self.call(service, operation, &params) {
+        let answer = match self.call(service, operation, &params) {
+            // Two equal changes within a second have one signature, which works once. AWS clients sign
+            // again by themselves; ours here are told not to retry.
+            Err(failure) if failure.status == 503 => self.call(service, operation, &params),
+            answer => answer,
+        };
+        match answer {
             Ok(reply) => reply,
             Err(failure) => {
                 panic!("{}: {service} {operation} {params}: {failure:?}", self.client.name())
