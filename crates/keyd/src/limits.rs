@@ -97,6 +97,9 @@ pub const CHAIN_HEAD_INTERVAL: Duration = Duration::from_secs(5);
 pub const MAINTENANCE_INTERVAL: Duration = Duration::from_millis(500);
 /// Packets of one peer that wait for its workers.
 pub const PACKETS_WAITING_MAX: usize = 1024;
+/// Bytes of one peer's packets that wait for its workers: four of the largest. A packet that is larger
+/// than what is left waits alone.
+pub const PACKETS_WAITING_MAX_BYTES: usize = 64 * 1024 * 1024;
 /// Bytes of a message that is handled before those that wait.
 pub const URGENT_MAX_BYTES: usize = 512;
 /// How long an answer may wait for its peer to read.
