@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use writ_aws::sigv4::SigningKey;
-use writ_model::Timestamp;
+use writ_model::{AccountId, Timestamp};
 
 use crate::credential::Holder;
 use crate::limits;
+use crate::shared::{Full, Room, Shared};
 
 /// What a signing key was derived for. The digest of the wrapped credential is part of it, so that a
 /// key is never used for another credential of the same name.
@@ -47,10 +48,7 @@ impl SigningKeyCache {
 }
 
 /// How often each signature was admitted, while its window lasts.
-#[derive(Default)]
-pub(crate) struct Admissions {
-    counts: HashMap<[u8; 32], (u32, Timestamp)>,
-}
+pub(crate) struct Admissions(Shared<[u8; 32], u32>);
 
 /// Why a signature is not admitted again.
 #[derive(Debug, PartialEq, Eq)]
@@ -61,44 +59,52 @@ pub(crate) enum TooMany {
     Full,
 }
 
+/// A signature, whose account it is of, and when its window ends.
+#[derive(Clone, Copy)]
+pub(crate) struct Window {
+    pub(crate) signature: [u8; 32],
+    pub(crate) account: AccountId,
+    pub(crate) until: Timestamp,
+}
+
+impl Default for Admissions {
+    fn default() -> Admissions {
+        Admissions(Shared::new(Room { count: limits::SIGNATURES_MAX, bytes: usize::MAX }))
+    }
+}
+
 impl Admissions {
-    /// Counts an admission of the signature whose window ends at `until`; at most `max` are.
-    pub(crate) fn admit(
-        &mut self,
-        signature: [u8; 32],
-        until: Timestamp,
-        max: u32,
-    ) -> Result<(), TooMany> {
-        let room = self.counts.len() < limits::SIGNATURES_MAX;
-        match self.counts.get_mut(&signature) {
-            Some((count, _)) if *count >= max => Err(TooMany::Repeats),
-            Some((count, _)) => {
+    /// Counts an admission of the signature; at most `max` are.
+    pub(crate) fn admit(&mut self, window: &Window, max: u32) -> Result<(), TooMany> {
+        let Window { signature, account, until } = window;
+        match self.0.get_mut(signature) {
+            Some(count) if *count >= max => Err(TooMany::Repeats),
+            Some(count) => {
                 *count += 1;
                 Ok(())
             }
-            None if !room => Err(TooMany::Full),
             None => {
-                self.counts.insert(signature, (1, until));
-                Ok(())
+                let kept = self.0.insert(*signature, *account, *until, 0, 1);
+                kept.map_err(|Full| TooMany::Full)
             }
         }
     }
 
     /// How often the signature was admitted.
-    pub(crate) fn count(&self, signature: &[u8; 32]) -> u32 {
-        self.counts.get(signature).map_or(0, |(count, _)| *count)
+    pub(crate) fn count(&mut self, signature: &[u8; 32]) -> u32 {
+        self.0.get_mut(signature).map_or(0, |count| *count)
     }
 
     /// What the signature was admitted for came to nothing: it may come again.
     pub(crate) fn take_back(&mut self, signature: &[u8; 32]) {
-        if let Some((count, _)) = self.counts.get_mut(signature) {
+        if let Some(count) = self.0.get_mut(signature) {
             *count = count.saturating_sub(1);
         }
     }
 
     /// Forgets signatures whose window is over: they are refused by their date.
     pub(crate) fn sweep(&mut self, now: Timestamp) {
-        self.counts.retain(|_, (_, until)| now <= *until);
+        self.0.sweep(now);
     }
 }
 
@@ -109,15 +115,20 @@ mod tests {
     #[test]
     fn signature_is_admitted_up_to_the_limit_and_not_once_more() {
         let mut admissions = Admissions::default();
-        let (until, max) = (Timestamp::from_secs(10), limits::ADMISSIONS_PER_SIGNATURE);
+        let max = limits::ADMISSIONS_PER_SIGNATURE;
+        let of = |n: u8| Window {
+            signature: [n; 32],
+            account: AccountId::from_number(1).unwrap(),
+            until: Timestamp::from_secs(10),
+        };
         for _ in 0..max {
-            admissions.admit([1; 32], until, max).unwrap();
+            admissions.admit(&of(1), max).unwrap();
         }
-        assert_eq!(admissions.admit([1; 32], until, max), Err(TooMany::Repeats));
-        admissions.admit([2; 32], until, max).unwrap();
+        assert_eq!(admissions.admit(&of(1), max), Err(TooMany::Repeats));
+        admissions.admit(&of(2), max).unwrap();
         admissions.sweep(Timestamp::from_secs(10));
-        assert_eq!(admissions.admit([1; 32], until, max), Err(TooMany::Repeats), "still in its window");
+        assert_eq!(admissions.admit(&of(1), max), Err(TooMany::Repeats), "still in its window");
         admissions.sweep(Timestamp::from_secs(11));
-        admissions.admit([1; 32], until, max).unwrap();
+        admissions.admit(&of(1), max).unwrap();
     }
 }

@@ -15,7 +15,7 @@ use writ_keyd_client::protocol::{
 };
 use writ_model::{Arn, Region, Timestamp};
 
-use crate::admissions::{Opened, SigningKeyName, TooMany};
+use crate::admissions::{Opened, SigningKeyName, TooMany, Window};
 use crate::credential::{self, Holder, Owner};
 use crate::crypto::sha256;
 use crate::engine::Engine;
@@ -39,10 +39,17 @@ pub(crate) struct Signed<'a> {
 }
 
 impl Signed<'_> {
-    /// True if chunks will follow, each signed on from this signature.
-    pub(crate) fn has_signed_chunks(&self) -> bool {
-        let Payload::Declared(literal) = &self.request.payload else { return false };
-        PayloadMode::parse(literal).is_ok_and(PayloadMode::has_chunk_signatures)
+    /// How long the signature is good for.
+    pub(crate) fn window(&self) -> Window {
+        let until = signature_end(&self.claim, self.service.protocol());
+        let signature = self.verified.signature_digest;
+        Window { signature, account: self.caller.account, until }
+    }
+
+    /// How chunks will follow, each signed on from this signature, if they will.
+    pub(crate) fn signed_chunks(&self) -> Option<PayloadMode> {
+        let Payload::Declared(literal) = &self.request.payload else { return None };
+        PayloadMode::parse(literal).ok().filter(|mode| mode.has_chunk_signatures())
     }
 }
 
@@ -237,9 +244,7 @@ impl Engine {
         if matches!(signed.claim.form, Form::Presigned { .. }) {
             return Ok(());
         }
-        let until = signature_end(&signed.claim, signed.service.protocol());
-        let (signature, max) = (signed.verified.signature_digest, limits::ADMISSIONS_PER_SIGNATURE);
-        let counted = self.admissions().admit(signature, until, max);
+        let counted = self.admissions().admit(&signed.window(), limits::ADMISSIONS_PER_SIGNATURE);
         counted.map_err(|why| too_many(&why, &signed.caller))
     }
 
@@ -271,7 +276,7 @@ impl Engine {
             event_id: request.event_id,
             request_digest: signed.verified.request_digest,
             signature_digest: signed.verified.signature_digest,
-            signature_end: Some(signature_end(&signed.claim, signed.service.protocol())),
+            window: Some(signed.window()),
             forwarded: None,
             weight: asked.weight,
         };

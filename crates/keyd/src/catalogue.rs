@@ -472,8 +472,7 @@ mod tests {
         };
         let mut catalogue = Catalogue::default();
         catalogue.admit(&user("a", 1, false)).unwrap();
-        let moved =
-            with(user("a", 2, false), &|u| u.account = AccountId::from_number(6).unwrap());
+        let moved = with(user("a", 2, false), &|u| u.account = AccountId::from_number(6).unwrap());
         assert_eq!(catalogue.admit(&moved), Err(Stale::Other));
         let other = |name: &str, path: &str, deleted| {
             with(user(name, 1, deleted), &|u| {

@@ -171,6 +171,7 @@ impl Engine {
         self.admissions().sweep(now);
         self.budgets().sweep(now);
         self.uploads().sweep(now);
+        self.handles().sweep(now);
         self.fas.rotate(&*self.env);
         self.records.persist()
     }
@@ -276,15 +277,13 @@ impl Engine {
         carry_out: impl FnOnce(&Admitted) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
         let admitted = self.spend(handle)?;
-        let signature = admitted.signature_end.map(|end| (admitted.signature_digest, end));
-        let counted = signature.map_or(Ok(()), |(signature, end)| {
-            let max = crate::operations::per_signature(admitted.operation);
-            self.admissions().admit(signature, end, max)
+        let counted = admitted.window.as_ref().map_or(Ok(()), |window| {
+            self.admissions().admit(window, crate::operations::per_signature(admitted.operation))
         });
         let done = match counted {
             Ok(()) => carry_out(&admitted).inspect_err(|_| {
-                if let Some((signature, _)) = &signature {
-                    self.admissions().take_back(signature);
+                if let Some(window) = &admitted.window {
+                    self.admissions().take_back(&window.signature);
                 }
             }),
             Err(why) => Err(too_many(&why, &admitted.caller)),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use writ_keyd_client::caller::Caller;
 use writ_model::limits::FAS_ROOT_LIFETIME;
-use writ_model::{Env, Nonce};
+use writ_model::{Env, Nonce, Timestamp};
 use writ_proof::cbor_map;
 use zeroize::Zeroizing;
 
@@ -30,8 +30,10 @@ pub(crate) struct ContextDocument {
     pub(crate) caller: Caller,
     pub(crate) user_agent: Option<String>,
     pub(crate) referer: Option<String>,
+    /// Until when the transaction's budget is counted.
+    pub(crate) until: Timestamp,
 }
-cbor_map!(ContextDocument { 1: caller, 2: opt user_agent, 3: opt referer });
+cbor_map!(ContextDocument { 1: caller, 2: opt user_agent, 3: opt referer, 4: until });
 
 impl FasKeys {
     pub(crate) fn new(env: &dyn Env) -> FasKeys {

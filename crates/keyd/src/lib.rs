@@ -49,6 +49,7 @@ pub mod sandbox;
 mod seal;
 mod sealing;
 mod server;
+mod shared;
 mod table;
 mod unconfirmed;
 mod using;

@@ -61,20 +61,18 @@ pub const CHANGES_PER_SIGNATURE: u32 = 1;
 /// How often one signature makes a session: what starts together and assumes one role within a second
 /// signs alike. A further session gives a front no more than the first one, which it relayed.
 pub const SESSIONS_PER_SIGNATURE: u32 = 8;
-/// Signatures whose admissions are counted.
-pub const SIGNATURES_MAX: usize = 1_000_000;
+/// Signatures whose admissions are counted. One account may take half of this table, and of each of those
+/// of handles, uploads, proofs and budgets.
+pub const SIGNATURES_MAX: usize = 2_000_000;
 /// Signing keys kept, of (access key, day, region, service).
 pub const SIGNING_KEYS_MAX: usize = 16_384;
 /// Compiled policies kept.
 pub const POLICIES_CACHED: usize = 4096;
 
 /// Proofs of possession that are remembered so that none works twice.
-pub const REPLAY_SET_MAX: usize = 262_144;
-/// Budgets of transactions that are counted.
-pub const BUDGETS_MAX: usize = 262_144;
-/// How long a transaction's budget is remembered: longer than the signature that it came from is
-/// good for, which can be dated 15 minutes ahead and is good for 15 minutes after its date.
-pub const TRANSACTION_MEMORY: Duration = Duration::from_secs(31 * 60);
+pub const REPLAY_SET_MAX: usize = 524_288;
+/// Budgets of transactions that are counted, until no ticket of the transaction can come any more.
+pub const BUDGETS_MAX: usize = 524_288;
 /// Bytes of a ticket's context document.
 pub const FAS_CONTEXT_MAX_BYTES: usize = 32 * 1024;
 

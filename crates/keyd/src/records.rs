@@ -311,7 +311,12 @@ mod tests {
         let long = "x".repeat(2000);
         let account = "111122223333".parse().unwrap();
         let arn = |n: usize| {
-            writ_model::Arn::build("kms", "us-east-1", Some(account), &format!("key/{}", "x".repeat(n)))
+            writ_model::Arn::build(
+                "kms",
+                "us-east-1",
+                Some(account),
+                &format!("key/{}", "x".repeat(n)),
+            )
         };
         let denied = |op: &str, key: Option<writ_model::Arn>, code: &str| Use {
             result: UseResult::Denied(code.to_owned()),

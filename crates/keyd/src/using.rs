@@ -15,6 +15,7 @@ use writ_proof::use_record::{self, UseResult};
 use zeroize::Zeroizing;
 
 use crate::blob::{self, EncryptionContext, Header};
+use crate::budget::NotCounted;
 use crate::domain::material_id;
 use crate::engine::Engine;
 use crate::handles::Admitted;
@@ -100,11 +101,10 @@ impl Engine {
         let mut budgets = self.budgets();
         let spent = budgets.spent(&forward.spend);
         forward.allows(&admitted.region, spent, self.env.now()).map_err(present::say)?;
-        if budgets.spend(&forward.spend) {
-            Ok(())
-        } else {
-            Err(present::say(writ_proof::fas::Refusal::Budget))
-        }
+        budgets.spend(&forward.spend).map_err(|why| match why {
+            NotCounted::Full => refuse::unavailable("too many transactions are under way"),
+            NotCounted::Repeated => present::say(writ_proof::fas::Refusal::Budget),
+        })
     }
 
     /// The key is the one that was signed for, its descriptor and policy are the newest, and the policy

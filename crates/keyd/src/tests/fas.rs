@@ -279,7 +279,8 @@ fn front_that_changes_what_s3_asked_is_refused() {
 #[test]
 fn target_of_any_length_does_not_stop_the_record_stream() {
     let (site, root, key, s3) = setup();
-    let inner = site.inner(&site.put(&root, "/b/k", &[]), "GenerateDataKey", &data_key(&key, "b/k"));
+    let inner =
+        site.inner(&site.put(&root, "/b/k", &[]), "GenerateDataKey", &data_key(&key, "b/k"));
     for target in ["x".repeat(1 << 20), "TrentService.Nonsense".to_owned()] {
         let mut present = site.presented(&s3, &inner);
         present.target = target;
@@ -569,4 +570,55 @@ fn policies_decide_on_the_customers_own_network_and_services() {
         let inner = site.inner(&ticket, "GenerateDataKey", &data_key(&key, "b/k"));
         assert_eq!(code(site.through(&s3, &inner, &key)), expected, "{condition}");
     }
+}
+
+#[test]
+fn upload_without_trailer_keeps_no_slot_after_its_last_chunk() {
+    use writ_aws::sigv4::{ChunkChain, SigningKey, parse};
+    let (site, root, _, _) = setup();
+    for (literal, after) in [
+        ("STREAMING-AWS4-HMAC-SHA256-PAYLOAD", 0),
+        ("STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER", 1),
+    ] {
+        let request = site.s3_with(&root, ("PUT", "/b/k"), &[], literal);
+        let headers = &request.headers;
+        let raw = RawRequest { method: "PUT", path: "/b/k", query: "", headers };
+        let claim = parse(&raw).unwrap().unwrap();
+        let (scope, secret) = (&claim.scope, root.credentials.secret.as_bytes());
+        let key = SigningKey::derive(secret, &scope.date, scope.region.as_str(), &scope.service);
+        let mut chain = ChunkChain::new(&claim);
+        let before = site.engine.uploads().len();
+        let handle = site.authenticate_as(Role::S3, request).unwrap().handle;
+        let mut send = |data: &[u8]| {
+            let digest = sha256(data).0;
+            let chunks = vec![(chain.sign_chunk(&key, &digest), digest)];
+            let chunks = Chunks { handle, chunks, trailer: None };
+            code(site.engine.handle(Role::S3, Command::Chunks(chunks)))
+        };
+        assert_eq!(send(b"data"), "ok", "{literal}");
+        assert_eq!(site.engine.uploads().len(), before + 1, "{literal}");
+        assert_eq!(send(b""), "ok", "{literal}");
+        assert_eq!(site.engine.uploads().len(), before + after, "{literal}");
+    }
+}
+
+#[test]
+fn budget_is_remembered_until_the_signature_is_over() {
+    let (site, root, _, _) = setup();
+    let ticket = site.put(&root, "/b/k", &[]);
+    let document: crate::fas::ContextDocument = cbor::from_slice(&ticket.context).unwrap();
+    let signed_at = Timestamp::from_secs(site.env.now().secs());
+    assert_eq!(document.until, signed_at.plus(Duration::from_secs(15 * 60)));
+}
+
+#[test]
+fn unspent_handle_keeps_no_slot_after_its_minute() {
+    let (site, root, key, _) = setup();
+    let body = json!({ "KeyId": key.id, "Plaintext": "AAAA" });
+    site.authenticate(site.kms(&root, "Encrypt", &body)).unwrap();
+    let unspent = |site: &Site| site.engine.handles().len();
+    assert_eq!(unspent(&site), 1);
+    site.advance(Duration::from_secs(61));
+    site.engine.maintain().unwrap();
+    assert_eq!(unspent(&site), 0);
 }

@@ -394,9 +394,8 @@ fn repeated_signature_is_admitted_up_to_the_limit() {
 fn replayed_signature_changes_nothing_and_gives_no_further_secret() {
     let (site, root, key) = setup();
     let open = with_admin(r#"{"Effect":"Allow","Principal":"*","Action":"kms:*","Resource":"*"}"#);
-    let put = |text: &str| {
-        site.kms(&root, "PutKeyPolicy", &json!({ "KeyId": key.id, "Policy": text }))
-    };
+    let put =
+        |text: &str| site.kms(&root, "PutKeyPolicy", &json!({ "KeyId": key.id, "Policy": text }));
     let seal = |request: Authenticate, key: &StoredKey| {
         site.seal(request, |seal| {
             seal.current = Some(key.descriptor.clone());

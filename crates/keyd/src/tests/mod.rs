@@ -209,11 +209,21 @@ impl Site {
         path: &str,
         headers: &[(&str, &str)],
     ) -> Authenticate {
+        self.s3_with(signer, (method, path), headers, "UNSIGNED-PAYLOAD")
+    }
+
+    /// The same with another literal of `x-amz-content-sha256`.
+    pub(crate) fn s3_with(
+        &self,
+        signer: &Signing,
+        (method, path): (&str, &str),
+        headers: &[(&str, &str)],
+        literal: &str,
+    ) -> Authenticate {
         let mut all = host("s3.test");
         all.extend(headers.iter().map(|(n, v)| ((*n).to_owned(), v.as_bytes().to_vec())));
         let id = Uuid::random(&*self.env).to_string().into_bytes();
         all.push(("amz-sdk-invocation-id".to_owned(), id));
-        let literal = "UNSIGNED-PAYLOAD";
         let raw = RawRequest { method, path, query: "", headers: &all };
         let region = region();
         let by = Signer { credentials: &signer.credentials, region: &region, service: "s3" };
