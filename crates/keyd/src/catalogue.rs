@@ -5,7 +5,7 @@
 //! what front loads at start; a rollback **across** a restart of keyd is therefore open until the
 //! head of the catalogue is persisted and witnessed (a later step).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use writ_keyd_client::caller::{Caller, CallerKind};
 use writ_keyd_client::descriptor::{Descriptor, KeyDescriptor, KeyState};
@@ -86,8 +86,6 @@ enum Fact {
 pub(crate) struct KeyFact {
     /// Its state.
     pub(crate) state: KeyState,
-    /// SHA-256 of its policy's text.
-    pub(crate) policy_digest: [u8; 32],
     /// The whole descriptor of a key that waits for its deletion.
     pub(crate) pending: Option<KeyDescriptor>,
 }
@@ -111,6 +109,8 @@ pub(crate) struct Catalogue {
     /// case does not (IAM User Guide, "IAM identifiers").
     by_name: HashMap<Name, String>,
     by_backing_key: HashMap<[u8; 16], Arn>,
+    /// A key's ARN -> the names of its live aliases.
+    by_target: HashMap<String, BTreeSet<String>>,
     pending_deletion: HashSet<Arn>,
     ended_keys: HashSet<AccessKeyId>,
     ended_principals: HashSet<String>,
@@ -214,6 +214,11 @@ impl Catalogue {
         }
     }
 
+    /// The names of a key's live aliases, such as `alias/prod`.
+    pub(crate) fn aliases(&self, key: &Arn) -> Vec<String> {
+        self.by_target.get(key.as_str()).into_iter().flatten().cloned().collect()
+    }
+
     /// What is known of a key.
     pub(crate) fn key(&self, arn: &Arn) -> Option<&KeyFact> {
         match &self.entries.get(&format!("key/{arn}"))?.fact {
@@ -280,6 +285,7 @@ impl Catalogue {
     pub(crate) fn end_unstored(&mut self, descriptor: &Descriptor) {
         let principal = match fact(descriptor) {
             Fact::Alias(Some(_)) => {
+                self.point(descriptor, false);
                 if let Some(entry) = self.entries.get_mut(&descriptor.id()) {
                     entry.fact = Fact::Alias(None);
                 }
@@ -342,6 +348,9 @@ impl Catalogue {
                 self.pending_deletion.remove(&key.arn);
             }
         }
+        if let Descriptor::Alias(alias) = descriptor {
+            self.point(descriptor, !alias.deleted);
+        }
         let Fact::Principal(now) = fact(descriptor) else { return };
         if let Some(before) = self.principal(&descriptor.id()).cloned() {
             self.forget_names(&before);
@@ -349,6 +358,27 @@ impl Catalogue {
         if now.live {
             self.by_name.insert(now.full_name(), now.unique_id.clone());
             self.by_arn.insert(now.arn.as_str().to_owned(), now.unique_id);
+        }
+    }
+
+    /// The alias means its new target, or nothing, and no more what it meant before.
+    fn point(&mut self, descriptor: &Descriptor, live: bool) {
+        let Descriptor::Alias(alias) = descriptor else { return };
+        let account = alias.arn.account();
+        let key = |target: &KeyId| {
+            Arn::build("kms", alias.arn.region(), account, &format!("key/{target}")).to_string()
+        };
+        let name = alias.arn.resource();
+        if let Some(before) = self.alias(&alias.arn).map(key)
+            && let Some(names) = self.by_target.get_mut(&before)
+        {
+            names.remove(name);
+            if names.is_empty() {
+                self.by_target.remove(&before);
+            }
+        }
+        if live {
+            self.by_target.entry(key(&alias.target)).or_default().insert(name.to_owned());
         }
     }
 
@@ -409,7 +439,6 @@ fn fact(descriptor: &Descriptor) -> Fact {
         Descriptor::Alias(d) => Fact::Alias((!d.deleted).then(|| d.target.clone())),
         Descriptor::Key(d) => Fact::Key(Box::new(KeyFact {
             state: d.state,
-            policy_digest: d.policy_digest,
             pending: (d.state == KeyState::PendingDeletion).then(|| (**d).clone()),
         })),
         Descriptor::Role(d) => Fact::Principal(Principal {

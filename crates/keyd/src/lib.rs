@@ -12,6 +12,7 @@
 //! its window, which the records show.
 
 mod admissions;
+mod allow;
 mod assume;
 mod authenticate;
 #[doc(hidden)]

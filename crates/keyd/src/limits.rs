@@ -86,6 +86,8 @@ pub const SESSION_TOKEN_DEFAULT: Duration = Duration::from_secs(12 * 3600);
 pub const PACKED_POLICY_MAX_BYTES: usize = 4096;
 /// Session tags (AWS STS API).
 pub const SESSION_TAGS_MAX: usize = 50;
+/// Tags of a user, role or key (quotas of IAM and AWS KMS).
+pub const TAGS_MAX: usize = 50;
 /// Managed session policies (AWS STS API).
 pub const SESSION_POLICY_ARNS_MAX: usize = 10;
 

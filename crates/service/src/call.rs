@@ -108,6 +108,7 @@ impl Call {
     /// Has keyd seal what this mutation changes.
     pub async fn seal(&self, _permit: &Permit, mut seal: Seal) -> Result<Sealed, ApiError> {
         seal.handle = self.handle;
+        seal.principal_tags = principal_tags(&self.caller, &self.snapshot);
         let command = Command::Seal(Box::new(seal));
         let answer = self.keyd.call(&command).await;
         let nothing_sent = matches!(answer, Err(CallError::Busy(_) | CallError::TooLarge(_)));
@@ -125,10 +126,10 @@ impl Call {
         &self,
         permit: &Permit,
         subject: Option<Vec<u8>>,
-        managed_policies: Vec<String>,
     ) -> Result<Credential, ApiError> {
         let delegated = self.rests_on_identity(permit);
-        let issue = IssueCredential { handle: self.handle, subject, delegated, managed_policies };
+        let principal_tags = principal_tags(&self.caller, &self.snapshot);
+        let issue = IssueCredential { handle: self.handle, subject, delegated, principal_tags };
         match self.ask(Command::IssueCredential(Box::new(issue))).await? {
             Reply::Credential(credential) => Ok(*credential),
             _ => Err(ApiError::internal(self.operation.service)),
@@ -139,6 +140,7 @@ impl Call {
     pub async fn use_keys(&self, permit: &Permit, mut ask: Use) -> Result<Used, ApiError> {
         ask.handle = self.handle;
         ask.delegated = self.rests_on_identity(permit);
+        ask.principal_tags = principal_tags(&self.caller, &self.snapshot);
         match self.ask(Command::Use(Box::new(ask))).await? {
             Reply::Used(used) => Ok(*used),
             _ => Err(ApiError::internal(self.operation.service)),

@@ -337,6 +337,7 @@ fn seal_as(seal: &Seal, signed: &Signed) -> Sealed {
             max_session_secs: 3600,
             revision: 1,
             deleted: false,
+            principals: Vec::new(),
         }),
     };
     Sealed {

@@ -10,7 +10,7 @@ use writ_keyd_client::descriptor::{
     AccessKeyDescriptor, Descriptor, RoleDescriptor, UserDescriptor,
 };
 use writ_keyd_client::protocol::{End, Refusal, Seal};
-use writ_model::{AccountId, UniqueId, UniqueIdKind};
+use writ_model::{AccountId, Arn, UniqueId, UniqueIdKind};
 use writ_policy::{Policy, PolicyKind};
 
 use super::Change;
@@ -73,15 +73,17 @@ impl Engine {
         let path = request.path.unwrap_or_else(|| "/".to_owned());
         self.check_free(account, "role", &request.role_name, &unique_id)?;
         let seconds = duration(request.max_session_duration);
+        let (trust_policy, principals) = self.trust_policy(request.assume_role_policy_document)?;
         Ok(Descriptor::Role(RoleDescriptor {
             account,
             unique_id,
             name: request.role_name,
             path,
-            trust_policy: trust_policy(request.assume_role_policy_document)?,
+            trust_policy,
             max_session_secs: seconds.unwrap_or(ROLE_SESSION_DEFAULT_SECS),
             revision: 1,
             deleted: false,
+            principals,
         }))
     }
 
@@ -102,7 +104,7 @@ impl Engine {
             }
             "UpdateAssumeRolePolicy" => {
                 let request: UpdateAssumeRolePolicyRequest = input(&admitted.input)?;
-                new.trust_policy = trust_policy(request.policy_document)?;
+                (new.trust_policy, new.principals) = self.trust_policy(request.policy_document)?;
                 request.role_name
             }
             _ => {
@@ -187,6 +189,21 @@ impl Engine {
         Ok(text.to_owned())
     }
 
+    /// A trust policy that can be read, with those whom it names; what cannot be would deny everybody.
+    fn trust_policy(&self, text: String) -> Result<(String, Vec<(Arn, UniqueId)>), Refusal> {
+        if text.chars().count() > limits::TRUST_POLICY_MAX_CHARS {
+            let message = "Cannot exceed quota for ACLSizePerRole: 2048";
+            return Err(refuse::aws("LimitExceeded", message, 409));
+        }
+        let malformed = |why: String| refuse::aws("MalformedPolicyDocument", why, 400);
+        let policy = Policy::parse(&text, PolicyKind::Trust)
+            .map_err(|errors| malformed(errors.to_string()))?;
+        match self.bind(&policy) {
+            Some(bound) => Ok((text, bound)),
+            None => Err(malformed("Invalid principal in policy".to_owned())),
+        }
+    }
+
     /// No other live user or role has the name; the catalogue checks it again when it admits.
     fn check_free(
         &self,
@@ -203,18 +220,6 @@ impl Engine {
             )),
             _ => Ok(()),
         }
-    }
-}
-
-/// A trust policy that can be read; what cannot be would deny everybody.
-fn trust_policy(text: String) -> Result<String, Refusal> {
-    if text.chars().count() > limits::TRUST_POLICY_MAX_CHARS {
-        let message = "Cannot exceed quota for ACLSizePerRole: 2048";
-        return Err(refuse::aws("LimitExceeded", message, 409));
-    }
-    match Policy::parse(&text, PolicyKind::Trust) {
-        Ok(_) => Ok(text),
-        Err(errors) => Err(refuse::aws("MalformedPolicyDocument", errors.to_string(), 400)),
     }
 }
 

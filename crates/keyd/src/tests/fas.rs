@@ -479,14 +479,7 @@ fn managed_key_is_made_at_first_use_and_serves_its_service_alone() {
     let create = site.inner(&ticket, "CreateKey", &json!({}));
     let handle = site.present(site.presented(&s3, &create)).unwrap().handle;
     let id = Uuid::random(&*site.env).to_string();
-    let seal = Seal {
-        handle,
-        current: None,
-        new_id: Some(id.clone()),
-        key_policy: None,
-        tokens: vec![],
-        default_policy: None,
-    };
+    let seal = Seal { handle, new_id: Some(id.clone()), ..Seal::default() };
     let sealed = site.engine.handle(Role::Front, Command::Seal(Box::new(seal)));
     let Ok(Reply::Sealed(sealed)) = sealed else { panic!("not sealed") };
     assert_eq!(sealed.descriptors.len(), 2, "the key and its alias");
@@ -508,14 +501,8 @@ fn managed_key_is_made_at_first_use_and_serves_its_service_alone() {
     assert_eq!(code(result), "AccessDeniedException", "another account through s3");
     let again = site.inner(&site.put(&root, "/b/k2", &[]), "CreateKey", &json!({}));
     let handle = site.present(site.presented(&s3, &again)).unwrap().handle;
-    let seal = Seal {
-        handle,
-        current: None,
-        new_id: Some(Uuid::random(&*site.env).to_string()),
-        key_policy: None,
-        tokens: vec![],
-        default_policy: None,
-    };
+    let seal =
+        Seal { handle, new_id: Some(Uuid::random(&*site.env).to_string()), ..Seal::default() };
     assert_eq!(
         code(site.engine.handle(Role::Front, Command::Seal(Box::new(seal)))),
         "AlreadyExistsException"

@@ -215,7 +215,7 @@ fn handle_is_for_its_own_operation_once_and_for_a_minute() {
     let handle = || site.authenticate(site.query(&root, "iam", user)).unwrap().handle;
     let issue = |handle| {
         let issue =
-            IssueCredential { handle, subject: None, delegated: true, managed_policies: vec![] };
+            IssueCredential { handle, subject: None, delegated: true, principal_tags: vec![] };
         code(site.engine.handle(Role::Front, Command::IssueCredential(Box::new(issue))))
     };
     assert_eq!(issue(handle()), "Forbidden", "a handle for CreateUser makes no credential");

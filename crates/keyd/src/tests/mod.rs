@@ -73,6 +73,7 @@ impl StoredKey {
             descriptor: self.descriptor.clone(),
             tokens: self.tokens.clone(),
             policy: self.policy.clone(),
+            tags: Vec::new(),
         }
     }
 }
@@ -296,14 +297,7 @@ impl Site {
         with: impl FnOnce(&mut Seal),
     ) -> Result<Sealed, Refusal> {
         let handle = self.authenticate(request)?.handle;
-        let mut seal = Seal {
-            handle,
-            current: None,
-            new_id: None,
-            key_policy: None,
-            tokens: vec![],
-            default_policy: None,
-        };
+        let mut seal = Seal { handle, ..Seal::default() };
         with(&mut seal);
         match self.engine.handle(Role::Front, Command::Seal(Box::new(seal)))? {
             Reply::Sealed(sealed) => Ok(sealed),
@@ -329,7 +323,7 @@ impl Site {
         delegated: bool,
     ) -> Result<Used, Refusal> {
         let keys = keys.iter().map(|key| key.used()).collect();
-        let wanted = Use { handle, keys, delegated };
+        let wanted = Use { handle, delegated, ..Use::of(keys) };
         match self.engine.handle(Role::Front, Command::Use(Box::new(wanted)))? {
             Reply::Used(used) => Ok(*used),
             _ => panic!("not an answer to use"),
@@ -347,7 +341,7 @@ impl Site {
             handle,
             subject: subject.map(<[u8]>::to_vec),
             delegated,
-            managed_policies: vec![],
+            principal_tags: vec![],
         };
         match self.engine.handle(Role::Front, Command::IssueCredential(Box::new(issue)))? {
             Reply::Credential(credential) => Ok(*credential),
@@ -402,9 +396,7 @@ impl Site {
         body: &Json,
     ) -> Result<StoredKey, Refusal> {
         let sealed = self.seal(self.kms(signer, operation, body), |seal| {
-            seal.current = Some(key.descriptor.clone());
-            seal.key_policy = Some(key.policy.clone());
-            seal.tokens = key.tokens.clone();
+            seal.keys = vec![key.used()];
         })?;
         let policy = body.get("Policy").and_then(Json::as_str).unwrap_or(&key.policy).to_owned();
         Ok(StoredKey {
