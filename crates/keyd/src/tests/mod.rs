@@ -450,6 +450,16 @@ pub(crate) fn code<T>(result: Result<T, Refusal>) -> String {
     }
 }
 
+/// The text of a refusal, for tables of attacks: each must fail for its own reason.
+pub(crate) fn why<T>(result: Result<T, Refusal>) -> String {
+    match result {
+        Ok(_) => "ok".to_owned(),
+        Err(Refusal::Aws(refusal)) => refusal.message,
+        Err(Refusal::Forbidden(why) | Refusal::Unavailable(why)) => why,
+        Err(Refusal::Repeated(_)) => "repeated".to_owned(),
+    }
+}
+
 pub(crate) fn nonce(n: u8) -> Nonce {
     Nonce([n; 16])
 }

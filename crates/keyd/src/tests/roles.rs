@@ -107,11 +107,16 @@ fn every_command_from_every_wrong_role_is_refused_and_recorded() {
 #[test]
 fn front_without_any_customer_request_gets_nothing() {
     let site = Site::new();
+    let handle = "the handle is unknown, spent or expired";
+    let ticket = "The forward access session was refused: the ticket is malformed.";
     for (name, make, _) in commands() {
-        if matches!(name, "issue-credential" | "seal" | "use" | "present") {
-            let refused = code(site.engine.handle(Role::Front, make()));
-            assert_ne!(refused, "ok", "{name}");
-        }
+        let (expected, text) = match name {
+            "issue-credential" | "seal" | "use" => ("Forbidden", handle),
+            "present" => ("AccessDeniedException", ticket),
+            _ => continue,
+        };
+        assert_eq!(code(site.engine.handle(Role::Front, make())), expected, "{name}");
+        assert_eq!(why(site.engine.handle(Role::Front, make())), text, "{name}");
     }
 }
 
