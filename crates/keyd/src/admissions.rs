@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use writ_aws::sigv4::SigningKey;
-use writ_model::{AccountId, Timestamp};
+use writ_model::{AccessKeyId, AccountId, Timestamp};
 
 use crate::credential::Holder;
 use crate::limits;
@@ -44,6 +45,22 @@ impl SigningKeyCache {
             self.0.clear();
         }
         self.0.insert(name, opened);
+    }
+}
+
+impl SigningKeyCache {
+    /// Forgets keys of days whose signatures are over: before yesterday, or after tomorrow.
+    pub(crate) fn sweep(&mut self, now: Timestamp) {
+        let day = Duration::from_secs(24 * 3600);
+        let date = |at: Timestamp| at.basic().chars().take(8).collect::<String>();
+        let yesterday = Timestamp::from_secs(now.secs().saturating_sub(day.as_secs()));
+        let days = [date(yesterday), date(now), date(now.plus(day))];
+        self.0.retain(|name, _| days.contains(&name.date));
+    }
+
+    /// Forgets the keys of an access key that has ended.
+    pub(crate) fn forget(&mut self, access_key_id: &AccessKeyId) {
+        self.0.retain(|name, _| name.access_key_id != access_key_id.as_str());
     }
 }
 
@@ -130,5 +147,37 @@ mod tests {
         assert_eq!(admissions.admit(&of(1), max), Err(TooMany::Repeats), "still in its window");
         admissions.sweep(Timestamp::from_secs(11));
         admissions.admit(&of(1), max).unwrap();
+    }
+
+    #[test]
+    fn signing_key_goes_with_its_day_and_with_its_access_key() {
+        let now = Timestamp::from_secs(1_790_000_000);
+        let account = AccountId::from_number(1).unwrap();
+        let ids =
+            [1, 2].map(|n| AccessKeyId::long_term(account, &writ_model::env::TestEnv::new(now, n)));
+        let mut cache = SigningKeyCache::default();
+        let date = |days: u64| {
+            let at = Timestamp::from_secs(now.secs() - days * 86_400);
+            at.basic()[..8].to_owned()
+        };
+        let name = |id: &AccessKeyId, days: u64| SigningKeyName {
+            access_key_id: id.to_string(),
+            date: date(days),
+            region: "us-east-1".to_owned(),
+            service: "kms".to_owned(),
+            credential: [0; 32],
+        };
+        for (id, days) in [(&ids[0], 0), (&ids[0], 1), (&ids[0], 2), (&ids[1], 0)] {
+            let key = SigningKey::derive(&[0; 40], &date(days), "us-east-1", "kms");
+            let owner =
+                crate::credential::Owner { account, user: None, created: now, delegated: false };
+            cache.put(name(id, days), Arc::new(Opened { key, holder: Holder::LongTerm(owner) }));
+        }
+        cache.sweep(now);
+        assert!(cache.get(&name(&ids[0], 2)).is_none(), "before yesterday");
+        assert!(cache.get(&name(&ids[0], 1)).is_some());
+        cache.forget(&ids[0]);
+        assert!(cache.get(&name(&ids[0], 0)).is_none(), "ended");
+        assert!(cache.get(&name(&ids[1], 0)).is_some());
     }
 }

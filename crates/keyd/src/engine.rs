@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use writ_keyd_client::arena::Arena;
 use writ_keyd_client::protocol::{
-    Command, Hello, HelloReply, KeydStatus, Load, PROTOCOL, Refusal, Reply, Role,
+    Command, End, Hello, HelloReply, KeydStatus, Load, PROTOCOL, Refusal, Reply, Role,
 };
 use writ_model::limits::REVOCATION_FEED_AGE_MAX;
 use writ_model::{Env, Timestamp, Uuid};
@@ -146,6 +146,9 @@ impl Engine {
             Command::Present(present) => self.present(&present),
             Command::Use(wanted) => self.use_keys(*wanted),
             Command::End(end) => {
+                if let End::AccessKey(id) = &end {
+                    lock(&self.signing_keys).forget(id);
+                }
                 let kept = self.catalogue_mut().end(end);
                 if kept { Ok(Reply::Done) } else { Err(unavailable("too many things have ended")) }
             }
@@ -172,6 +175,7 @@ impl Engine {
         self.budgets().sweep(now);
         self.uploads().sweep(now);
         self.handles().sweep(now);
+        lock(&self.signing_keys).sweep(now);
         self.fas.rotate(&*self.env);
         self.records.persist()
     }

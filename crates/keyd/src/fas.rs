@@ -7,6 +7,7 @@ use writ_keyd_client::caller::Caller;
 use writ_model::limits::FAS_ROOT_LIFETIME;
 use writ_model::{Env, Nonce, Timestamp};
 use writ_proof::cbor_map;
+use writ_proof::fas::{Refusal, Ticket, VerifiedTicket};
 use zeroize::Zeroizing;
 
 const ROTATE_AFTER: Duration = Duration::from_secs(24 * 3600);
@@ -46,11 +47,13 @@ impl FasKeys {
         (keys.current.id, keys.current.secret.clone())
     }
 
-    /// The key of this id, if it is still known.
-    pub(crate) fn get(&self, id: &Nonce) -> Option<[u8; 32]> {
+    /// Checks a ticket's MAC chain with the key that it names, where that key lies.
+    pub(crate) fn verify(&self, ticket: &Ticket) -> Result<VerifiedTicket, Refusal> {
+        let id = ticket.kid()?;
         let keys = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let found = [Some(&keys.current), keys.previous.as_ref()].into_iter().flatten();
-        found.into_iter().find(|key| key.id == *id).map(|key| *key.secret)
+        let mut known = [Some(&keys.current), keys.previous.as_ref()].into_iter().flatten();
+        let key = known.find(|key| key.id == id).ok_or(Refusal::UnknownKey)?;
+        ticket.verify_with(&key.secret)
     }
 
     /// Makes a new key once a day; the old one stays until its last ticket is dead.

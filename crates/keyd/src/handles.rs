@@ -7,6 +7,7 @@ use writ_model::{Arn, Env, Region, Timestamp, Uuid};
 use writ_proof::fas::{Holder, Refusal, TicketUse, VerifiedTicket};
 use writ_proof::hash::Hash;
 use writ_proof::leaf::Source;
+use zeroize::Zeroize as _;
 
 use crate::admissions::Window;
 use crate::blob::EncryptionContext;
@@ -46,6 +47,23 @@ pub(crate) struct Admitted {
     pub(crate) forwarded: Option<Forward>,
     /// Bytes that this takes, roughly.
     pub(crate) weight: usize,
+}
+
+/// A signed input may be a plaintext.
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        wipe(&mut self.input);
+    }
+}
+
+fn wipe(value: &mut Value) {
+    match value {
+        Value::Text(text) => text.zeroize(),
+        Value::Blob(bytes) => bytes.zeroize(),
+        Value::List(values) => values.iter_mut().for_each(wipe),
+        Value::Map(members) => members.values_mut().for_each(wipe),
+        _ => {}
+    }
 }
 
 /// The chain behind a forwarded request.

@@ -47,9 +47,8 @@ impl Engine {
     fn check_presented(&self, present: &Present) -> Result<Authenticated, Refusal> {
         let now = self.env.now();
         let ticket = Ticket::from_bytes(present.ticket.expose())
-            .map_err(|_| say(fas::Refusal::Format))?
-            .verify(&|kid| self.fas.get(kid))
-            .map_err(say)?;
+            .map_err(|_| say(fas::Refusal::Format))
+            .and_then(|ticket| self.fas.verify(&ticket).map_err(say))?;
         if now >= ticket.expires() {
             return Err(say(fas::Refusal::Expired));
         }

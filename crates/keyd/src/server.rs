@@ -192,7 +192,9 @@ impl RecordSink for TrailSink {
         let channel = self.channel.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(channel) = channel else { return false };
         let body = cbor::to_vec(&Push::UseRecords(batch));
-        channel.send(&pack(&[Message { kind: MessageKind::Push, id: 0, body }])).is_ok()
+        channel
+            .send(&pack(&[Message { kind: MessageKind::Push, id: 0, body: body.into() }]))
+            .is_ok()
     }
 }
 
@@ -316,7 +318,7 @@ fn answer(role: Role, engine: &Engine, channel: &Channel, messages: Vec<Message>
             Err(_) => Answer::Refused(forbidden("the command is not of this protocol")),
         };
         let silent = matches!(answer, Answer::Carried(Reply::Done)) && message.id == 0;
-        let body = cbor::to_vec(&answer);
+        let body = cbor::to_vec(&answer).into();
         (!silent).then_some(Message { kind: MessageKind::Reply, id: message.id, body })
     };
     let requests = messages.into_iter().filter(|m| m.kind == MessageKind::Request);
@@ -325,7 +327,6 @@ fn answer(role: Role, engine: &Engine, channel: &Channel, messages: Vec<Message>
         return;
     }
     let packet = Zeroizing::new(pack(&answers));
-    answers.into_iter().for_each(|message| drop(Zeroizing::new(message.body)));
     // A peer that is gone needs no answer; its successor asks again.
     channel.send(&packet).ok();
 }
@@ -360,7 +361,7 @@ mod tests {
     fn queue_of_a_peer_is_bounded_in_bytes_and_in_packets() {
         let (ours, _theirs) = Channel::pair().unwrap();
         let channel = Arc::new(ours);
-        let packet = |bytes: usize| Packet { bytes: vec![0; bytes], fds: vec![] };
+        let packet = |bytes: usize| Packet { bytes: vec![0; bytes].into(), fds: vec![] };
         let largest = writ_keyd_client::limits::LARGE_PACKET_MAX_BYTES;
         let mut state = PeerState::default();
         for n in 0..limits::PACKETS_WAITING_MAX_BYTES / largest {

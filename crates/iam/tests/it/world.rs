@@ -292,7 +292,7 @@ fn serve(channel: Channel, signed: Arc<Mutex<Signed>>, env: Arc<TestEnv>) {
                     _ => Reply::Done,
                 };
                 let body = cbor::to_vec(&Answer::Carried(reply));
-                let reply = Message { kind: MessageKind::Reply, id: message.id, body };
+                let reply = Message { kind: MessageKind::Reply, id: message.id, body: body.into() };
                 if channel.send(&pack(&[reply])).is_err() {
                     return;
                 }
