@@ -22,13 +22,9 @@ mod sts;
 mod tags;
 mod view;
 
-use std::collections::BTreeMap;
-
 use writ_aws::{ApiError, Service, Value};
-use writ_model::{Arn, UniqueId};
 use writ_service::api::{Api, CallFuture};
 use writ_service::call::{Call, Outcome};
-use writ_store::Snapshot;
 
 /// The IAM API of 2010-05-08.
 #[derive(Debug, Clone, Copy, Default)]
@@ -112,17 +108,6 @@ fn run<'a>(table: &[(&str, Handler)], call: &'a Call, input: Value) -> CallFutur
             Box::pin(std::future::ready(Err(error)))
         }
     }
-}
-
-/// The users and roles that a trust policy names, with the unique ids that they have in `snapshot`.
-///
-/// # Errors
-/// As UpdateAssumeRolePolicy answers a document that cannot be taken.
-pub fn trust_principals(
-    text: &str,
-    snapshot: &Snapshot,
-) -> Result<BTreeMap<Arn, UniqueId>, ApiError> {
-    document::check_trust(text, snapshot)
 }
 
 #[cfg(test)]

@@ -17,12 +17,9 @@ pub(crate) async fn seal(
     new_id: Option<&UniqueId>,
 ) -> Result<(Blob, Option<UsePosition>), ApiError> {
     let seal = Seal {
-        handle: call.handle,
         current: current.map(|blob| blob.as_slice().to_vec()),
         new_id: new_id.map(ToString::to_string),
-        key_policy: None,
-        tokens: Vec::new(),
-        default_policy: None,
+        ..Seal::default()
     };
     let sealed = call.seal(permit, seal).await?;
     let descriptor = sealed.descriptors.into_iter().next();

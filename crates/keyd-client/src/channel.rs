@@ -17,7 +17,7 @@ use rustix::net::{
     SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg,
     sendmsg, socketpair,
 };
-use zeroize::Zeroize as _;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::arena;
 use crate::limits::{BATCH_MAX, FDS_MAX, LARGE_PACKET_MAX_BYTES, PACKET_MAX_BYTES};
@@ -43,13 +43,19 @@ pub struct Channel {
     socket: OwnedFd,
 }
 
-/// A received packet with the descriptors that came along.
-#[derive(Debug)]
+/// A received packet with the descriptors that came along. Its bytes may hold secrets: wiped, and
+/// never shown.
 pub struct Packet {
     /// The bytes.
-    pub bytes: Vec<u8>,
+    pub bytes: Zeroizing<Vec<u8>>,
     /// Descriptors, close-on-exec.
     pub fds: Vec<OwnedFd>,
+}
+
+impl std::fmt::Debug for Packet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Packet of {} bytes", self.bytes.len())
+    }
 }
 
 impl Channel {
@@ -129,7 +135,7 @@ impl Channel {
         let whole = buffer.get(..received.bytes).unwrap_or_default();
         let packet = match (whole.split_first(), fds.len()) {
             (Some((&INLINE, body)), 0) | (Some((&WITH_FDS, body)), _) => {
-                Packet { bytes: body.to_vec(), fds }
+                Packet { bytes: body.to_vec().into(), fds }
             }
             (Some((&MEMFD, _)), 1) => {
                 let memfd = fds.pop().ok_or_else(|| invalid("no memfd"))?;
@@ -191,8 +197,8 @@ pub struct Message {
     pub kind: MessageKind,
     /// Pairs replies with requests.
     pub id: u64,
-    /// The encoded body.
-    pub body: Vec<u8>,
+    /// The encoded body, wiped like its packet.
+    pub body: Zeroizing<Vec<u8>>,
 }
 
 /// Puts messages into one packet.
@@ -233,7 +239,7 @@ pub fn unpack(packet: &[u8]) -> io::Result<Vec<Message>> {
         let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
         let body = after.get(..length).ok_or_else(|| invalid("the message is cut"))?;
         rest = after.get(length..).unwrap_or_default();
-        messages.push(Message { kind, id: u64::from_be_bytes(*id), body: body.to_vec() });
+        messages.push(Message { kind, id: u64::from_be_bytes(*id), body: body.to_vec().into() });
         if messages.len() > BATCH_MAX {
             return Err(invalid("the packet holds too many messages"));
         }
@@ -241,7 +247,7 @@ pub fn unpack(packet: &[u8]) -> io::Result<Vec<Message>> {
     Ok(messages)
 }
 
-fn read_memfd(memfd: OwnedFd) -> io::Result<Vec<u8>> {
+fn read_memfd(memfd: OwnedFd) -> io::Result<Zeroizing<Vec<u8>>> {
     let seals = fcntl_get_seals(&memfd)?;
     if !seals.contains(SEALS) {
         return Err(invalid("the memfd is not sealed"));
@@ -251,7 +257,7 @@ fn read_memfd(memfd: OwnedFd) -> io::Result<Vec<u8>> {
     if length > LARGE_PACKET_MAX_BYTES {
         return Err(invalid("the memfd is too large"));
     }
-    let mut bytes = vec![0; length];
+    let mut bytes = Zeroizing::new(vec![0; length]);
     file.read_exact_at(&mut bytes, 0)?;
     Ok(bytes)
 }
@@ -272,7 +278,7 @@ mod tests {
         for size in [1, 100, PACKET_MAX_BYTES, PACKET_MAX_BYTES + 1, 1 << 20] {
             let packet: Vec<u8> = (0..size).map(|i| (i % 251) as u8).collect();
             a.send(&packet).unwrap();
-            assert_eq!(b.recv().unwrap().unwrap().bytes, packet, "{size}");
+            assert_eq!(b.recv().unwrap().unwrap().bytes.as_slice(), packet, "{size}");
         }
         drop(a);
         assert!(b.recv().unwrap().is_none());
@@ -291,10 +297,10 @@ mod tests {
         let (c, d) = Channel::pair().unwrap();
         a.send_with_fds(b"front", &[c.as_fd()]).unwrap();
         let mut packet = b.recv().unwrap().unwrap();
-        assert_eq!(packet.bytes, b"front");
+        assert_eq!(packet.bytes.as_slice(), b"front");
         let received = Channel::from(packet.fds.pop().unwrap());
         received.send(b"hello").unwrap();
-        assert_eq!(d.recv().unwrap().unwrap().bytes, b"hello");
+        assert_eq!(d.recv().unwrap().unwrap().bytes.as_slice(), b"hello");
     }
 
     #[test]

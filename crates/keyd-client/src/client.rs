@@ -127,7 +127,7 @@ impl<Req: Encode, Rep: Decode> Client<Req, Rep> {
         if state.queue.len() >= PENDING_MAX {
             return Err(CallError::Busy(self.shared.peer));
         }
-        state.queue.push(Message { kind: MessageKind::Push, id: 0, body });
+        state.queue.push(Message { kind: MessageKind::Push, id: 0, body: body.into() });
         drop(state);
         self.shared.work.notify_one();
         Ok(())
@@ -158,7 +158,7 @@ impl<Req: Encode, Rep: Decode> Client<Req, Rep> {
         state.next_id += 1;
         let id = state.next_id;
         state.pending.insert(id, reply);
-        state.queue.push(Message { kind: MessageKind::Request, id, body });
+        state.queue.push(Message { kind: MessageKind::Request, id, body: body.into() });
         drop(state);
         self.shared.work.notify_one();
         Ok(answer)
@@ -217,15 +217,14 @@ impl Shared {
 
     fn recv_loop(&self, generation: u64, channel: &Channel) {
         while let Ok(Some(packet)) = channel.recv() {
-            let bytes = Zeroizing::new(packet.bytes);
-            let Ok(messages) = unpack(&bytes) else { break };
-            for message in messages {
+            let Ok(messages) = unpack(&packet.bytes) else { break };
+            for mut message in messages {
                 match message.kind {
-                    MessageKind::Push => (self.on_push)(message.body),
+                    MessageKind::Push => (self.on_push)(std::mem::take(&mut *message.body)),
                     MessageKind::Reply => {
                         let waiting = self.lock().pending.remove(&message.id);
                         // A caller that gave up has dropped its end; its answer goes nowhere.
-                        waiting.map(|w| w.send(Zeroizing::new(message.body)).ok());
+                        waiting.map(|w| w.send(message.body).ok());
                     }
                     MessageKind::Request => return self.lost(generation),
                 }

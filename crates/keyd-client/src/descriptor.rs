@@ -1,16 +1,16 @@
 //! Sealed descriptors: the facts about principals and keys that keyd itself decides from.
 //!
 //! A descriptor is deterministic CBOR followed by a tag that only keyd can make:
-//! `"WSD1" | dk id u32 BE | length u32 BE | descriptor | HMAC-SHA256 tag 32`. It is not secret; front
+//! `"WSD2" | dk id u32 BE | length u32 BE | descriptor | HMAC-SHA256 tag 32`. It is not secret; front
 //! stores it, can read it, and hands all of them back when keyd starts. keyd keeps id -> newest
 //! revision in memory and refuses an older one.
 
-use writ_model::{AccessKeyId, AccountId, Arn, KeyId, Region, Timestamp};
+use writ_model::{AccessKeyId, AccountId, Arn, KeyId, Region, Timestamp, UniqueId};
 use writ_proof::cbor::{self, CborError};
 use writ_proof::{cbor_enum, cbor_map};
 
 /// The first bytes of a sealed descriptor; the digit is the format's version.
-pub const MAGIC: &[u8; 4] = b"WSD1";
+pub const MAGIC: &[u8; 4] = b"WSD2";
 /// Bytes before the descriptor: magic, domain key id, length.
 pub const HEADER_BYTES: usize = 12;
 /// Bytes of the tag after it.
@@ -99,6 +99,9 @@ pub struct RoleDescriptor {
     pub revision: u64,
     /// True in the last revision of a deleted role.
     pub deleted: bool,
+    /// The users and roles that the trust policy names, as they were when it was written: who is made
+    /// anew under an old name is not meant, who is renamed is.
+    pub principals: Vec<(Arn, UniqueId)>,
 }
 cbor_map!(RoleDescriptor {
     1: account,
@@ -109,6 +112,7 @@ cbor_map!(RoleDescriptor {
     6: max_session_secs,
     7: revision,
     8: deleted,
+    9: principals,
 });
 
 /// Whether a long-term access key may sign.
@@ -197,12 +201,14 @@ pub struct KeyDescriptor {
     pub managed_by: Option<String>,
     /// Counts from 1.
     pub revision: u64,
+    /// The users and roles that the key policy names, as they were when it was written.
+    pub principals: Vec<(Arn, UniqueId)>,
 }
 cbor_map!(KeyDescriptor {
     1: arn, 2: account, 3: region, 4: key_id, 5: spec, 6: usage, 7: origin, 8: created,
     9: multi_region, 10: state, 11: policy_digest, 12: grants_root, 13: opt rotation_days,
     14: opt deletion_date, 15: opt material_expiry, 16: backing_keys, 17: opt managed_by,
-    18: revision,
+    18: revision, 19: principals,
 });
 
 /// Which key an alias means. Sealed, so that front cannot point `alias/prod` at a foreign key.

@@ -139,8 +139,11 @@ pub enum Refusal {
     Unavailable(String),
     /// The peer may not ask this, or asked it wrongly. Always recorded.
     Forbidden(String),
+    /// The signature is this caller's, but was admitted before and changes nothing twice. Retryable:
+    /// SigV4 dates by the second, so a request that is signed again a second later has another one.
+    Repeated(Box<Caller>),
 }
-cbor_enum!(Refusal { 0: Aws(_), 1: Unavailable(_), 2: Forbidden(_) });
+cbor_enum!(Refusal { 0: Aws(_), 1: Unavailable(_), 2: Forbidden(_), 3: Repeated(_) });
 
 /// An error code, message and HTTP status as the protocol of the request wants them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -344,10 +347,10 @@ pub struct IssueCredential {
     /// True where front's identity policies had to allow it: keyd stamps the credential with it,
     /// and checks for itself where the role's sealed trust policy decides.
     pub delegated: bool,
-    /// Managed session policies do not travel: front passes their texts for the size check.
-    pub managed_policies: Vec<String>,
+    /// Tags of the user or role that signs: front's word, see [`UsedKey::tags`].
+    pub principal_tags: Vec<(String, String)>,
 }
-cbor_map!(IssueCredential { 1: handle, 2: opt subject, 3: delegated, 4: managed_policies });
+cbor_map!(IssueCredential { 1: handle, 2: opt subject, 3: delegated, 4: principal_tags });
 
 /// Makes an account's first credential, a long-term key of its root. Once for each account id.
 pub struct CreateAccount {
@@ -394,16 +397,22 @@ pub struct Seal {
     pub current: Option<Vec<u8>>,
     /// The new user's or role's unique id, or the new key's id.
     pub new_id: Option<String>,
-    /// The text of the current key policy, where the change is one that it must allow.
-    pub key_policy: Option<String>,
-    /// Tokens of the key's backing keys, which a changed descriptor seals anew.
-    pub tokens: Vec<Vec<u8>>,
-    /// The default or managed policy of a key that is created without one.
-    pub default_policy: Option<String>,
+    /// The keys whose policies must allow the change: the key itself, with the tokens that a changed
+    /// descriptor seals anew, or the keys that an alias shall mean and means.
+    pub keys: Vec<UsedKey>,
+    /// Tags of the user or role that signs: front's word, see [`UsedKey::tags`].
+    pub principal_tags: Vec<(String, String)>,
 }
-cbor_map!(Seal {
-    1: handle, 2: opt current, 3: opt new_id, 4: opt key_policy, 5: tokens, 6: opt default_policy,
-});
+cbor_map!(Seal { 1: handle, 2: opt current, 3: opt new_id, 4: keys, 5: principal_tags });
+
+/// A change that needs nothing but the signed request; the caller's side of the channel adds the handle
+/// and the tags.
+impl Default for Seal {
+    fn default() -> Seal {
+        let (handle, current, new_id) = (Nonce([0; 16]), None, None);
+        Seal { handle, current, new_id, keys: Vec::new(), principal_tags: Vec::new() }
+    }
+}
 
 /// What a mutation sealed; in the answer to `Load`, the newest of what front holds an old revision of.
 pub struct Sealed {
@@ -477,13 +486,15 @@ pub struct Use {
     pub keys: Vec<UsedKey>,
     /// True if front's identity policies allowed the use where a key policy delegates to the account.
     pub delegated: bool,
+    /// Tags of the user or role that signs: front's word, see [`UsedKey::tags`].
+    pub principal_tags: Vec<(String, String)>,
 }
-cbor_map!(Use { 1: handle, 2: keys, 3: delegated });
+cbor_map!(Use { 1: handle, 2: keys, 3: delegated, 4: principal_tags });
 
 impl Use {
-    /// A use of `keys`; the caller's side of the channel adds handle and delegation.
+    /// A use of `keys`; the caller's side of the channel adds handle, delegation and tags.
     pub fn of(keys: Vec<UsedKey>) -> Use {
-        Use { handle: Nonce([0; 16]), keys, delegated: false }
+        Use { handle: Nonce([0; 16]), keys, delegated: false, principal_tags: Vec::new() }
     }
 }
 
@@ -495,8 +506,11 @@ pub struct UsedKey {
     pub tokens: Vec<Vec<u8>>,
     /// The text of its policy.
     pub policy: String,
+    /// Its tags (`aws:ResourceTag`). Tags are not sealed, so they are front's word: what a policy that
+    /// speaks of tags allows rests on it, and is recorded as `delegated`.
+    pub tags: Vec<(String, String)>,
 }
-cbor_map!(UsedKey { 1: descriptor, 2: tokens, 3: policy });
+cbor_map!(UsedKey { 1: descriptor, 2: tokens, 3: policy, 4: tags });
 
 /// What a use gave. For a FAS holder the secrets are in `sealed` and nowhere else.
 pub struct Used {

@@ -10,11 +10,13 @@ use writ_keyd_client::descriptor::{Descriptor, RoleDescriptor};
 use writ_keyd_client::protocol::{Credential, IssueCredential, Refusal};
 use writ_model::{AccessKeyId, Arn};
 use writ_policy::{Context, PolicyKind};
+use writ_proof::use_record::Basis;
 
+use crate::allow::Word;
 use crate::engine::Engine;
 use crate::handles::Admitted;
 use crate::issue::{delegated, duration, input, mfa_refused};
-use crate::policies::{Basis, Question, decide};
+use crate::policies::{Question, decide};
 use crate::refuse::{self, forbidden};
 use crate::{facts, limits, narrate};
 
@@ -54,7 +56,8 @@ impl Engine {
             return Err(forbidden("the descriptor is not that of the role in the request"));
         }
         let carried = carried(&request, caller)?;
-        let basis = self.trusts(admitted, &request, &role, &arn, &carried, issue.delegated);
+        let word = Word::new(issue.delegated, &issue.principal_tags, &[]);
+        let basis = self.trusts(admitted, &request, &role, &arn, &carried, &word);
         let basis = basis.ok_or_else(denied)?;
         let crossing = caller.account != role.account;
         let rests_on_front = basis == Basis::Delegated || crossing;
@@ -73,9 +76,9 @@ impl Engine {
         role: &RoleDescriptor,
         arn: &Arn,
         carried: &Carried,
-        front_allows: bool,
+        word: &Word,
     ) -> Option<Basis> {
-        let policy = self.policies.load(&role.trust_policy, PolicyKind::Trust);
+        let policy = self.policies.load(&role.trust_policy, PolicyKind::Trust, &role.principals);
         let principal = facts::principal(&admitted.caller);
         let mut context = facts::context(admitted, self.env.now());
         of_request(&mut context, request, role, carried);
@@ -94,7 +97,8 @@ impl Engine {
                 action,
                 resource: arn.as_str(),
                 same_account: admitted.caller.account == role.account,
-                front_allows,
+                front_allows: word.allows(),
+                told: word.tags(),
             };
             if decide(&question, &mut context)? == Basis::Delegated {
                 weakest = Basis::Delegated;

@@ -15,12 +15,13 @@ use writ_keyd_client::protocol::{
 };
 use writ_model::{Arn, Region, Timestamp};
 
-use crate::admissions::{Opened, SigningKeyName, TooMany};
+use crate::admissions::{Opened, SigningKeyName, TooMany, Window};
 use crate::credential::{self, Holder, Owner};
 use crate::crypto::sha256;
 use crate::engine::Engine;
 use crate::handles::Admitted;
-use crate::operations;
+use crate::limits;
+use crate::operations::{self, Part};
 use crate::refuse::{forbidden, unavailable};
 use crate::request::{self, Asked};
 
@@ -38,10 +39,17 @@ pub(crate) struct Signed<'a> {
 }
 
 impl Signed<'_> {
-    /// True if chunks will follow, each signed on from this signature.
-    pub(crate) fn has_signed_chunks(&self) -> bool {
-        let Payload::Declared(literal) = &self.request.payload else { return false };
-        PayloadMode::parse(literal).is_ok_and(PayloadMode::has_chunk_signatures)
+    /// How long the signature is good for.
+    pub(crate) fn window(&self) -> Window {
+        let until = signature_end(&self.claim, self.service.protocol());
+        let signature = self.verified.signature_digest;
+        Window { signature, account: self.caller.account, until }
+    }
+
+    /// How chunks will follow, each signed on from this signature, if they will.
+    pub(crate) fn signed_chunks(&self) -> Option<PayloadMode> {
+        let Payload::Declared(literal) = &self.request.payload else { return None };
+        PayloadMode::parse(literal).ok().filter(|mode| mode.has_chunk_signatures())
     }
 }
 
@@ -195,7 +203,7 @@ impl Engine {
             None => (CallerKind::Root, Arn::root(*account), account.to_string(), None),
             Some(id) => {
                 let catalogue = self.catalogue();
-                let user = catalogue.user(id)?;
+                let user = catalogue.user(id).filter(|user| user.account == *account)?;
                 (CallerKind::User, user.arn.clone(), id.clone(), Some(user.name.clone()))
             }
         };
@@ -230,27 +238,30 @@ impl Engine {
         })
     }
 
-    /// Counts an admission that leads to more than an answer.
+    /// Counts an admission that leads to a use of keys.
     pub(crate) fn count_admission(&self, signed: &Signed<'_>) -> Result<(), Refusal> {
-        let window = request::family(signed.service).window();
-        let until = match signed.claim.form {
-            Form::Header => signed.claim.signed_at.plus(window),
-            // A presigned URL is meant to be used many times until its end.
-            Form::Presigned { .. } => return Ok(()),
-        };
-        let counted = self.admissions().admit(signed.verified.signature_digest, until);
-        counted.map_err(|why| match why {
-            TooMany::Repeats => unavailable("this signature was admitted too often; sign again"),
-            TooMany::Full => unavailable("too many signatures are in their window"),
-        })
+        // A presigned URL is meant to be used many times until its end.
+        if matches!(signed.claim.form, Form::Presigned { .. }) {
+            return Ok(());
+        }
+        let counted = self.admissions().admit(&signed.window(), limits::ADMISSIONS_PER_SIGNATURE);
+        counted.map_err(|why| too_many(&why, &signed.caller))
     }
 
     /// Keeps what was asked, for operations that keyd has a part in.
     fn keep(&self, signed: &Signed<'_>, asked: Asked) -> Result<Option<Handle>, Refusal> {
-        if operations::part(signed.service, asked.operation.name).is_none() {
-            return Ok(None);
+        match operations::part(signed.service, asked.operation.name) {
+            None => return Ok(None),
+            // It counts when its handle is spent: what is denied before may be asked again.
+            Some(Part::Issue | Part::Seal) => {
+                let signature = &signed.verified.signature_digest;
+                let max = operations::per_signature(asked.operation.name);
+                if self.admissions().count(signature) >= max {
+                    return Err(too_many(&TooMany::Repeats, &signed.caller));
+                }
+            }
+            Some(Part::Use) => self.count_admission(signed)?,
         }
-        self.count_admission(signed)?;
         let request = signed.request;
         let admitted = Admitted {
             caller: signed.caller.clone(),
@@ -265,6 +276,7 @@ impl Engine {
             event_id: request.event_id,
             request_digest: signed.verified.request_digest,
             signature_digest: signed.verified.signature_digest,
+            window: Some(signed.window()),
             forwarded: None,
             weight: asked.weight,
         };
@@ -274,6 +286,13 @@ impl Engine {
 
     fn signing_keys(&self) -> std::sync::MutexGuard<'_, crate::admissions::SigningKeyCache> {
         self.signing_keys.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+pub(crate) fn too_many(why: &TooMany, caller: &Caller) -> Refusal {
+    match why {
+        TooMany::Repeats => Refusal::Repeated(Box::new(caller.clone())),
+        TooMany::Full => unavailable("too many signatures are in their window"),
     }
 }
 

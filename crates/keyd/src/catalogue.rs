@@ -5,7 +5,7 @@
 //! what front loads at start; a rollback **across** a restart of keyd is therefore open until the
 //! head of the catalogue is persisted and witnessed (a later step).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use writ_keyd_client::caller::{Caller, CallerKind};
 use writ_keyd_client::descriptor::{Descriptor, KeyDescriptor, KeyState};
@@ -20,6 +20,10 @@ use crate::seal::Opened;
 pub(crate) enum Stale {
     /// keyd has a newer revision, or another text of the same one.
     Old,
+    /// What never changes of a thing, such as its account, is another than before.
+    Other,
+    /// Another live user or role of the account has the name.
+    Taken,
     /// keyd has never seen it.
     Unknown,
     /// No room for more.
@@ -31,6 +35,8 @@ impl Stale {
     pub(crate) fn why(self) -> &'static str {
         match self {
             Stale::Old => "the descriptor is not the newest revision of its kind",
+            Stale::Other => "the descriptor is of another owner than the newest revision",
+            Stale::Taken => "another user or role has the name",
             Stale::Unknown => "the descriptor is not in the catalogue; load it first",
             Stale::Full => "the catalogue is full",
         }
@@ -44,6 +50,10 @@ pub(crate) struct Principal {
     pub(crate) arn: Arn,
     /// Its account.
     pub(crate) account: AccountId,
+    /// `user` or `role`.
+    pub(crate) noun: &'static str,
+    /// Its unique id.
+    pub(crate) unique_id: String,
     /// Its name now.
     pub(crate) name: String,
     /// False once deleted.
@@ -53,6 +63,10 @@ pub(crate) struct Principal {
 /// The status of a long-term access key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct KeyStatus {
+    /// Its account.
+    pub(crate) account: AccountId,
+    /// Its user's unique id; absent for the account's root.
+    pub(crate) user: Option<String>,
     /// `Active`, not `Inactive`.
     pub(crate) active: bool,
     /// False once deleted.
@@ -72,11 +86,12 @@ enum Fact {
 pub(crate) struct KeyFact {
     /// Its state.
     pub(crate) state: KeyState,
-    /// SHA-256 of its policy's text.
-    pub(crate) policy_digest: [u8; 32],
     /// The whole descriptor of a key that waits for its deletion.
     pub(crate) pending: Option<KeyDescriptor>,
 }
+
+/// Account, `user` or `role`, and the name in lower case.
+type Name = (AccountId, &'static str, String);
 
 struct Entry {
     revision: u64,
@@ -90,7 +105,12 @@ pub(crate) struct Catalogue {
     entries: HashMap<String, Entry>,
     /// ARN of a live user or role -> unique id.
     by_arn: HashMap<String, String>,
+    /// Name of a live user or role, with its account -> unique id. Paths do not tell names apart, and
+    /// case does not (IAM User Guide, "IAM identifiers").
+    by_name: HashMap<Name, String>,
     by_backing_key: HashMap<[u8; 16], Arn>,
+    /// A key's ARN -> the names of its live aliases.
+    by_target: HashMap<String, BTreeSet<String>>,
     pending_deletion: HashSet<Arn>,
     ended_keys: HashSet<AccessKeyId>,
     ended_principals: HashSet<String>,
@@ -103,9 +123,12 @@ pub(crate) struct Catalogue {
 }
 
 impl Catalogue {
-    /// Takes a descriptor as the newest of its id, unless it is older than what is known.
+    /// Takes a descriptor as the newest of its id, unless it is older than what is known, is of another
+    /// owner, or gives a user or role the name of another. Whoever checked before saw an earlier
+    /// catalogue: here, under its lock, the check holds.
     pub(crate) fn admit(&mut self, opened: &Opened) -> Result<(), Stale> {
         let (id, revision) = (opened.descriptor.id(), opened.descriptor.revision());
+        let fact = fact(&opened.descriptor);
         if let Some(known) = self.entries.get(&id) {
             if known.revision == revision && known.digest == opened.digest {
                 return Ok(());
@@ -113,11 +136,19 @@ impl Catalogue {
             if revision <= known.revision {
                 return Err(Stale::Old);
             }
+            if known.fact.owner() != fact.owner() {
+                return Err(Stale::Other);
+            }
         } else if self.entries.len() >= limits::CATALOGUE_MAX {
             return Err(Stale::Full);
         }
+        if let Fact::Principal(now) = &fact
+            && now.live
+            && self.by_name.get(&now.full_name()).is_some_and(|holder| *holder != now.unique_id)
+        {
+            return Err(Stale::Taken);
+        }
         self.index(&opened.descriptor);
-        let fact = fact(&opened.descriptor);
         self.entries.insert(id, Entry { revision, digest: opened.digest, fact });
         Ok(())
     }
@@ -156,6 +187,17 @@ impl Catalogue {
         self.by_arn.get(arn.as_str()).map(String::as_str)
     }
 
+    /// The unique id of the live user or role (`noun`) that has this name, whatever its path.
+    pub(crate) fn holder(
+        &self,
+        account: AccountId,
+        noun: &'static str,
+        name: &str,
+    ) -> Option<&str> {
+        let name = (account, noun, name.to_ascii_lowercase());
+        self.by_name.get(&name).map(String::as_str)
+    }
+
     /// The status of a long-term access key.
     pub(crate) fn access_key(&self, id: &AccessKeyId) -> Option<&KeyStatus> {
         match &self.entries.get(&format!("access-key/{id}"))?.fact {
@@ -173,6 +215,11 @@ impl Catalogue {
         let key = Arn::build("kms", arn.region(), arn.account(), &format!("key/{target}"));
         let gone = self.key(&key).is_some_and(|key| key.state == KeyState::Destroyed);
         (!gone).then_some(target)
+    }
+
+    /// The names of a key's live aliases, such as `alias/prod`.
+    pub(crate) fn aliases(&self, key: &Arn) -> Vec<String> {
+        self.by_target.get(key.as_str()).into_iter().flatten().cloned().collect()
     }
 
     /// What is known of a key.
@@ -239,24 +286,19 @@ impl Catalogue {
     /// Ends what was sealed as new and never stored, so that its name can be used again. A key needs
     /// nothing: its id is never drawn twice, and its tokens are nowhere.
     pub(crate) fn end_unstored(&mut self, descriptor: &Descriptor) {
-        let (id, arn) = match fact(descriptor) {
+        let principal = match fact(descriptor) {
             Fact::Alias(Some(_)) => {
+                self.point(descriptor, false);
                 if let Some(entry) = self.entries.get_mut(&descriptor.id()) {
                     entry.fact = Fact::Alias(None);
                 }
                 return;
             }
-            Fact::Principal(principal) if principal.live => match descriptor {
-                Descriptor::Role(d) => (d.unique_id.clone(), principal.arn),
-                Descriptor::User(d) => (d.unique_id.clone(), principal.arn),
-                _ => return,
-            },
+            Fact::Principal(principal) if principal.live => principal,
             _ => return,
         };
-        if self.unique_id(&arn) == Some(&id) {
-            self.by_arn.remove(arn.as_str());
-        }
-        self.ended_principals.insert(id);
+        self.forget_names(&principal);
+        self.ended_principals.insert(principal.unique_id);
     }
 
     /// Whether what signed is still good now: its key, its principal and its session.
@@ -267,14 +309,14 @@ impl Catalogue {
         let principal = match (caller.kind, role) {
             (CallerKind::Root, _) => true,
             (CallerKind::AssumedRole, Some(role)) => {
-                self.role(id).is_some_and(|p| p.live && p.arn == role.arn)
+                self.role(id).is_some_and(|p| p.is(caller) && p.arn == role.arn)
             }
             (CallerKind::AssumedRole, None) => false,
-            (CallerKind::User, _) => self.user(id).is_some_and(|p| p.live),
+            (CallerKind::User, _) => self.user(id).is_some_and(|p| p.is(caller)),
         };
         let key = match &caller.session {
             Some(session) => session.expires > now,
-            None => self.access_key(&caller.access_key_id).is_some_and(|k| k.live && k.active),
+            None => self.access_key(&caller.access_key_id).is_some_and(|k| k.is_of(caller)),
         };
         let revoked = match (issued, self.ended_sessions.get(id)) {
             (Some(issued), Some(before)) => issued < *before,
@@ -309,44 +351,112 @@ impl Catalogue {
                 self.pending_deletion.remove(&key.arn);
             }
         }
+        if let Descriptor::Alias(alias) = descriptor {
+            self.point(descriptor, !alias.deleted);
+        }
         let Fact::Principal(now) = fact(descriptor) else { return };
-        let (id, unique_id) = match descriptor {
-            Descriptor::User(d) => (descriptor.id(), d.unique_id.clone()),
-            Descriptor::Role(d) => (descriptor.id(), d.unique_id.clone()),
-            _ => return,
-        };
-        let before = self.principal(&id).map(|p| p.arn.as_str().to_owned());
-        if let Some(before) = before
-            && self.by_arn.get(&before) == Some(&unique_id)
-        {
-            self.by_arn.remove(&before);
+        if let Some(before) = self.principal(&descriptor.id()).cloned() {
+            self.forget_names(&before);
         }
         if now.live {
-            self.by_arn.insert(now.arn.as_str().to_owned(), unique_id);
+            self.by_name.insert(now.full_name(), now.unique_id.clone());
+            self.by_arn.insert(now.arn.as_str().to_owned(), now.unique_id);
+        }
+    }
+
+    /// The alias means its new target, or nothing, and no more what it meant before.
+    fn point(&mut self, descriptor: &Descriptor, live: bool) {
+        let Descriptor::Alias(alias) = descriptor else { return };
+        let account = alias.arn.account();
+        let key = |target: &KeyId| {
+            Arn::build("kms", alias.arn.region(), account, &format!("key/{target}")).to_string()
+        };
+        let name = alias.arn.resource();
+        if let Some(before) = self.alias(&alias.arn).map(key)
+            && let Some(names) = self.by_target.get_mut(&before)
+        {
+            names.remove(name);
+            if names.is_empty() {
+                self.by_target.remove(&before);
+            }
+        }
+        if live {
+            self.by_target.entry(key(&alias.target)).or_default().insert(name.to_owned());
+        }
+    }
+
+    /// The principal's ARN and name are free again, if they are still its own.
+    fn forget_names(&mut self, principal: &Principal) {
+        if self.by_arn.get(principal.arn.as_str()) == Some(&principal.unique_id) {
+            self.by_arn.remove(principal.arn.as_str());
+        }
+        let name = principal.full_name();
+        if self.by_name.get(&name) == Some(&principal.unique_id) {
+            self.by_name.remove(&name);
+        }
+    }
+}
+
+impl Principal {
+    fn full_name(&self) -> Name {
+        (self.account, self.noun, self.name.to_ascii_lowercase())
+    }
+
+    /// True if it is live and of the account in which the caller acts.
+    fn is(&self, caller: &Caller) -> bool {
+        self.live && self.account == caller.account
+    }
+}
+
+impl KeyStatus {
+    /// True if the key may sign, and for this caller.
+    fn is_of(&self, caller: &Caller) -> bool {
+        let owner = match caller.kind {
+            CallerKind::Root => self.user.is_none(),
+            _ => self.user.as_ref() == Some(&caller.unique_id),
+        };
+        self.live && self.active && self.account == caller.account && owner
+    }
+}
+
+impl Fact {
+    /// What never changes of a thing: its account, and an access key's user. The ids of keys and
+    /// aliases are ARNs, which say it.
+    fn owner(&self) -> Option<(AccountId, Option<&str>)> {
+        match self {
+            Fact::AccessKey(key) => Some((key.account, key.user.as_deref())),
+            Fact::Principal(principal) => Some((principal.account, None)),
+            Fact::Alias(_) | Fact::Key(_) => None,
         }
     }
 }
 
 fn fact(descriptor: &Descriptor) -> Fact {
     match descriptor {
-        Descriptor::AccessKey(d) => {
-            Fact::AccessKey(KeyStatus { active: d.active, live: !d.deleted })
-        }
+        Descriptor::AccessKey(d) => Fact::AccessKey(KeyStatus {
+            account: d.account,
+            user: d.user.clone(),
+            active: d.active,
+            live: !d.deleted,
+        }),
         Descriptor::Alias(d) => Fact::Alias((!d.deleted).then(|| d.target.clone())),
         Descriptor::Key(d) => Fact::Key(Box::new(KeyFact {
             state: d.state,
-            policy_digest: d.policy_digest,
             pending: (d.state == KeyState::PendingDeletion).then(|| (**d).clone()),
         })),
         Descriptor::Role(d) => Fact::Principal(Principal {
             arn: Arn::iam(d.account, &format!("role{}{}", d.path, d.name)),
             account: d.account,
+            noun: "role",
+            unique_id: d.unique_id.clone(),
             name: d.name.clone(),
             live: !d.deleted,
         }),
         Descriptor::User(d) => Fact::Principal(Principal {
             arn: Arn::iam(d.account, &format!("user{}{}", d.path, d.name)),
             account: d.account,
+            noun: "user",
+            unique_id: d.unique_id.clone(),
             name: d.name.clone(),
             live: !d.deleted,
         }),
@@ -382,6 +492,41 @@ mod tests {
         assert_eq!(catalogue.admit(&user("a", 2, false)), Err(Stale::Old));
         assert_eq!(catalogue.current(&user("a", 1, false)), Err(Stale::Old));
         assert_eq!(catalogue.current(&user("b", 3, false)), Ok(()));
+    }
+
+    #[test]
+    fn descriptor_of_another_account_or_with_anothers_name_is_refused() {
+        let with = |opened: Opened, change: &dyn Fn(&mut UserDescriptor)| {
+            let Descriptor::User(mut user) = opened.descriptor else { panic!("no user") };
+            change(&mut user);
+            let descriptor = Descriptor::User(user);
+            Opened { digest: digest(&descriptor), descriptor }
+        };
+        let mut catalogue = Catalogue::default();
+        catalogue.admit(&user("a", 1, false)).unwrap();
+        let moved = with(user("a", 2, false), &|u| u.account = AccountId::from_number(6).unwrap());
+        assert_eq!(catalogue.admit(&moved), Err(Stale::Other));
+        let other = |name: &str, path: &str, deleted| {
+            with(user(name, 1, deleted), &|u| {
+                u.unique_id = "AIDABBBBBBBBBBBBBBBBB".to_owned();
+                u.path = path.to_owned();
+            })
+        };
+        assert_eq!(catalogue.admit(&other("a", "/", false)), Err(Stale::Taken));
+        assert_eq!(catalogue.admit(&other("A", "/x/", false)), Err(Stale::Taken), "path and case");
+        let elsewhere =
+            with(other("a", "/", false), &|u| u.account = AccountId::from_number(6).unwrap());
+        catalogue.admit(&elsewhere).unwrap();
+        let mut catalogue = Catalogue::default();
+        catalogue.admit(&user("a", 1, false)).unwrap();
+        catalogue.admit(&user("b", 2, false)).unwrap();
+        catalogue.admit(&other("a", "/", false)).unwrap();
+        catalogue.admit(&user("B", 3, false)).unwrap();
+        assert_eq!(catalogue.admit(&user("a", 4, false)), Err(Stale::Taken), "renamed back");
+        catalogue.admit(&user("b", 4, true)).unwrap();
+        let account = AccountId::from_number(5).unwrap();
+        assert_eq!(catalogue.holder(account, "user", "b"), None);
+        assert_eq!(catalogue.holder(account, "user", "A"), Some("AIDABBBBBBBBBBBBBBBBB"));
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! Chunk signatures of aws-chunked uploads. The seed is the signature that was authenticated.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use writ_aws::sigv4::{ChunkChain, ProtocolFamily, SigError};
@@ -9,24 +8,37 @@ use writ_model::Timestamp;
 
 use crate::admissions::Opened;
 use crate::authenticate::Signed;
+use crate::crypto::sha256;
 use crate::engine::Engine;
 use crate::limits;
 use crate::refuse::{self, forbidden, unavailable};
+use crate::shared::{Full, Room, Shared};
 
 struct Upload {
     chain: ChunkChain,
     opened: Arc<Opened>,
-    until: Timestamp,
+    /// A signed trailer follows the last chunk.
+    trailer: bool,
 }
 
 /// The uploads whose chunks are still to come.
-#[derive(Default)]
-pub(crate) struct Uploads(HashMap<Handle, Upload>);
+pub(crate) struct Uploads(Shared<Handle, Upload>);
+
+impl Default for Uploads {
+    fn default() -> Uploads {
+        Uploads(Shared::new(Room { count: limits::HANDLES_MAX, bytes: usize::MAX }))
+    }
+}
 
 impl Uploads {
     /// Forgets uploads that have stopped.
     pub(crate) fn sweep(&mut self, now: Timestamp) {
-        self.0.retain(|_, upload| now <= upload.until);
+        self.0.sweep(now);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
     }
 }
 
@@ -34,23 +46,15 @@ impl Engine {
     /// The handle of an S3 request; further commands verify its chunks, if it has signed ones.
     pub(crate) fn begin_upload(&self, signed: &Signed<'_>) -> Result<Handle, Refusal> {
         let handle = self.env.nonce();
-        if !signed.has_signed_chunks() {
-            return Ok(handle);
-        }
-        let now = self.env.now();
-        let mut uploads = self.uploads();
-        if uploads.0.len() >= limits::HANDLES_MAX {
-            uploads.sweep(now);
-        }
-        if uploads.0.len() >= limits::HANDLES_MAX {
-            return Err(unavailable("too many uploads are unfinished"));
-        }
+        let Some(mode) = signed.signed_chunks() else { return Ok(handle) };
         let upload = Upload {
             chain: ChunkChain::new(&signed.claim),
             opened: Arc::clone(&signed.opened),
-            until: now.plus(limits::CHUNKS_LIFETIME),
+            trailer: mode.has_trailer(),
         };
-        uploads.0.insert(handle, upload);
+        let until = self.env.now().plus(limits::CHUNKS_LIFETIME);
+        let kept = self.uploads().0.insert(handle, signed.caller.account, until, 0, upload);
+        kept.map_err(|Full| unavailable("too many uploads are unfinished"))?;
         Ok(handle)
     }
 
@@ -60,7 +64,7 @@ impl Engine {
         }
         let now = self.env.now();
         let mut uploads = self.uploads();
-        let upload = uploads.0.get_mut(&chunks.handle).filter(|upload| now <= upload.until);
+        let upload = uploads.0.live_mut(&chunks.handle, now);
         let upload = upload.ok_or_else(|| forbidden("the upload's handle is unknown or old"))?;
         let mut verify = || {
             let key = &upload.opened.key;
@@ -76,9 +80,14 @@ impl Engine {
             let fault = error.to_aws(ProtocolFamily::S3);
             refuse::aws(fault.code, fault.message, fault.status)
         })?;
-        upload.until = now.plus(limits::CHUNKS_LIFETIME);
-        if chunks.trailer.is_some() {
+        // The last chunk is empty (Amazon S3 API Reference, "Signature Calculations: Transferring
+        // Payload in Multiple Chunks"); nothing is left to verify after it, or after the trailer.
+        let nothing = sha256(&[]);
+        let ended = !upload.trailer && chunks.chunks.iter().any(|(_, data)| *data == nothing);
+        if ended || chunks.trailer.is_some() {
             uploads.0.remove(&chunks.handle);
+        } else {
+            uploads.0.extend(&chunks.handle, now.plus(limits::CHUNKS_LIFETIME));
         }
         Ok(Reply::ChunksVerified)
     }

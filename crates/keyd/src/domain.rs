@@ -274,6 +274,7 @@ pub(crate) mod tests {
             backing_keys: vec![],
             managed_by: None,
             revision: 1,
+            principals: Vec::new(),
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use writ_keyd_client::arena::Arena;
 use writ_keyd_client::protocol::{
-    Command, Hello, HelloReply, KeydStatus, Load, PROTOCOL, Refusal, Reply, Role,
+    Command, End, Hello, HelloReply, KeydStatus, Load, PROTOCOL, Refusal, Reply, Role,
 };
 use writ_model::limits::REVOCATION_FEED_AGE_MAX;
 use writ_model::{Env, Timestamp, Uuid};
@@ -13,6 +13,7 @@ use writ_proof::origin::SiteId;
 use writ_proof::use_record::What;
 
 use crate::admissions::{Admissions, SigningKeyCache};
+use crate::authenticate::too_many;
 use crate::budget::Budgets;
 use crate::catalogue::{Catalogue, Stale};
 use crate::channels::Channels;
@@ -145,6 +146,9 @@ impl Engine {
             Command::Present(present) => self.present(&present),
             Command::Use(wanted) => self.use_keys(*wanted),
             Command::End(end) => {
+                if let End::AccessKey(id) = &end {
+                    lock(&self.signing_keys).forget(id);
+                }
                 let kept = self.catalogue_mut().end(end);
                 if kept { Ok(Reply::Done) } else { Err(unavailable("too many things have ended")) }
             }
@@ -170,6 +174,8 @@ impl Engine {
         self.admissions().sweep(now);
         self.budgets().sweep(now);
         self.uploads().sweep(now);
+        self.handles().sweep(now);
+        lock(&self.signing_keys).sweep(now);
         self.fas.rotate(&*self.env);
         self.records.persist()
     }
@@ -267,6 +273,28 @@ impl Engine {
         Err(refusal)
     }
 
+    /// Spends a handle on a change or a new credential, which one signature makes only so often. What
+    /// comes to nothing does not count.
+    pub(crate) fn spend_once<T>(
+        &self,
+        handle: &writ_keyd_client::protocol::Handle,
+        carry_out: impl FnOnce(&Admitted) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        let admitted = self.spend(handle)?;
+        let counted = admitted.window.as_ref().map_or(Ok(()), |window| {
+            self.admissions().admit(window, crate::operations::per_signature(admitted.operation))
+        });
+        let done = match counted {
+            Ok(()) => carry_out(&admitted).inspect_err(|_| {
+                if let Some(window) = &admitted.window {
+                    self.admissions().take_back(&window.signature);
+                }
+            }),
+            Err(why) => Err(too_many(&why, &admitted.caller)),
+        };
+        done.inspect_err(|refusal| self.record_denied(&admitted, refusal))
+    }
+
     fn hello(&self, role: Role, hello: &Hello) -> Result<Reply, Refusal> {
         if hello.protocol != PROTOCOL {
             return Err(forbidden(format!(
@@ -303,7 +331,7 @@ impl Engine {
             self.unconfirmed().shown(opened.descriptor.id());
             match catalogue.admit(&opened) {
                 Err(Stale::Full) => return Err(unavailable("the catalogue is full")),
-                Err(Stale::Old | Stale::Unknown) => {
+                Err(Stale::Old | Stale::Other | Stale::Taken | Stale::Unknown) => {
                     self.unconfirmed().lost(opened.descriptor.id());
                 }
                 Ok(()) => {}

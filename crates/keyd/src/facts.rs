@@ -1,6 +1,5 @@
 //! What policies get to see: the principal and the condition keys of an admitted request.
 
-use writ_aws::Value;
 use writ_keyd_client::caller::{Caller, CallerKind};
 use writ_keyd_client::descriptor::KeyDescriptor;
 use writ_keyd_client::facts::{Facts, kms_via_service};
@@ -48,24 +47,31 @@ pub(crate) fn context(admitted: &Admitted, now: Timestamp) -> Context {
     context
 }
 
-/// Condition keys of the key itself.
-pub(crate) fn of_key(context: &mut Context, key: &KeyDescriptor, admitted: &Admitted) {
+/// Condition keys of the key itself, and of the name that the request gives it.
+pub(crate) fn of_key(
+    context: &mut Context,
+    key: &KeyDescriptor,
+    admitted: &Admitted,
+    named: Option<&str>,
+) {
     context
         .insert("aws:ResourceAccount", key.account.to_string())
         .insert("kms:CallerAccount", admitted.caller.account.to_string())
         .insert("kms:KeyOrigin", key.origin.as_str())
         .insert("kms:KeySpec", key.spec.as_str())
         .insert("kms:KeyUsage", key.usage.as_str())
-        .insert("kms:EncryptionAlgorithm", key.spec.as_str())
         .insert("kms:MultiRegion", if key.multi_region == 0 { "false" } else { "true" });
-    let named = admitted.input.member("KeyId").and_then(Value::text);
     if let Some(alias) = named.and_then(|name| name.find("alias/").and_then(|at| name.get(at..))) {
         context.insert("kms:RequestAlias", alias);
     }
 }
 
-/// Condition keys of the encryption context.
+/// Condition keys of a cryptographic operation: algorithm and encryption context.
 pub(crate) fn of_encryption_context(facts: &mut Context, context: &EncryptionContext) {
+    facts.insert("kms:EncryptionAlgorithm", "SYMMETRIC_DEFAULT");
+    if context.is_empty() {
+        return;
+    }
     for (key, value) in context {
         facts.insert(&format!("kms:EncryptionContext:{key}"), value.as_str());
     }

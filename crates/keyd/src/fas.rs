@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use writ_keyd_client::caller::Caller;
 use writ_model::limits::FAS_ROOT_LIFETIME;
-use writ_model::{Env, Nonce};
+use writ_model::{Env, Nonce, Timestamp};
 use writ_proof::cbor_map;
+use writ_proof::fas::{Refusal, Ticket, VerifiedTicket};
 use zeroize::Zeroizing;
 
 const ROTATE_AFTER: Duration = Duration::from_secs(24 * 3600);
@@ -30,8 +31,10 @@ pub(crate) struct ContextDocument {
     pub(crate) caller: Caller,
     pub(crate) user_agent: Option<String>,
     pub(crate) referer: Option<String>,
+    /// Until when the transaction's budget is counted.
+    pub(crate) until: Timestamp,
 }
-cbor_map!(ContextDocument { 1: caller, 2: opt user_agent, 3: opt referer });
+cbor_map!(ContextDocument { 1: caller, 2: opt user_agent, 3: opt referer, 4: until });
 
 impl FasKeys {
     pub(crate) fn new(env: &dyn Env) -> FasKeys {
@@ -44,11 +47,13 @@ impl FasKeys {
         (keys.current.id, keys.current.secret.clone())
     }
 
-    /// The key of this id, if it is still known.
-    pub(crate) fn get(&self, id: &Nonce) -> Option<[u8; 32]> {
+    /// Checks a ticket's MAC chain with the key that it names, where that key lies.
+    pub(crate) fn verify(&self, ticket: &Ticket) -> Result<VerifiedTicket, Refusal> {
+        let id = ticket.kid()?;
         let keys = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let found = [Some(&keys.current), keys.previous.as_ref()].into_iter().flatten();
-        found.into_iter().find(|key| key.id == *id).map(|key| *key.secret)
+        let mut known = [Some(&keys.current), keys.previous.as_ref()].into_iter().flatten();
+        let key = known.find(|key| key.id == id).ok_or(Refusal::UnknownKey)?;
+        ticket.verify_with(&key.secret)
     }
 
     /// Makes a new key once a day; the old one stays until its last ticket is dead.

@@ -1,7 +1,5 @@
 //! Handles: one-time rights to exactly what was signed.
 
-use std::collections::HashMap;
-
 use writ_aws::{Service, Value};
 use writ_keyd_client::caller::Caller;
 use writ_keyd_client::protocol::{Forwarded, Handle, Network, Role};
@@ -9,10 +7,13 @@ use writ_model::{Arn, Env, Region, Timestamp, Uuid};
 use writ_proof::fas::{Holder, Refusal, TicketUse, VerifiedTicket};
 use writ_proof::hash::Hash;
 use writ_proof::leaf::Source;
+use zeroize::Zeroize as _;
 
+use crate::admissions::Window;
 use crate::blob::EncryptionContext;
 use crate::budget::Spend;
 use crate::limits;
+use crate::shared::{Room, Shared};
 
 /// A request whose signature (or ticket) was right, kept until its handle is spent.
 pub(crate) struct Admitted {
@@ -40,10 +41,29 @@ pub(crate) struct Admitted {
     pub(crate) request_digest: [u8; 32],
     /// SHA-256 of the signature.
     pub(crate) signature_digest: [u8; 32],
+    /// The signature's window; `None` for a request through a service.
+    pub(crate) window: Option<Window>,
     /// For a request through a service.
     pub(crate) forwarded: Option<Forward>,
     /// Bytes that this takes, roughly.
     pub(crate) weight: usize,
+}
+
+/// A signed input may be a plaintext.
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        wipe(&mut self.input);
+    }
+}
+
+fn wipe(value: &mut Value) {
+    match value {
+        Value::Text(text) => text.zeroize(),
+        Value::Blob(bytes) => bytes.zeroize(),
+        Value::List(values) => values.iter_mut().for_each(wipe),
+        Value::Map(members) => members.values_mut().for_each(wipe),
+        _ => {}
+    }
 }
 
 /// The chain behind a forwarded request.
@@ -95,46 +115,39 @@ impl Forward {
 }
 
 /// All unspent handles.
-#[derive(Default)]
-pub(crate) struct Handles {
-    unspent: HashMap<Handle, (Timestamp, Admitted)>,
-    weight: usize,
+pub(crate) struct Handles(Shared<Handle, Admitted>);
+
+impl Default for Handles {
+    fn default() -> Handles {
+        let room = Room { count: limits::HANDLES_MAX, bytes: limits::HANDLES_MAX_BYTES };
+        Handles(Shared::new(room))
+    }
 }
 
 impl Handles {
-    /// Keeps `admitted`; `None` when the table is full.
+    /// Keeps `admitted`; `None` when the table, or its account's part of it, is full.
     pub(crate) fn issue(&mut self, admitted: Admitted, env: &dyn Env) -> Option<Handle> {
-        let now = env.now();
-        if self.is_full(&admitted) {
-            self.sweep(now);
-        }
-        if self.is_full(&admitted) {
-            return None;
-        }
-        let mut expires = now.plus(limits::HANDLE_LIFETIME);
+        let mut expires = env.now().plus(limits::HANDLE_LIFETIME);
         if let Some(forward) = &admitted.forwarded {
             expires = expires.min(forward.ticket.expires());
         }
-        let handle = env.nonce();
-        self.weight += admitted.weight;
-        self.unspent.insert(handle, (expires, admitted));
-        Some(handle)
+        let (handle, account, weight) = (env.nonce(), admitted.caller.account, admitted.weight);
+        self.0.insert(handle, account, expires, weight, admitted).ok().map(|()| handle)
     }
 
     /// Takes out what `handle` stands for, once, if it is still in time.
     pub(crate) fn spend(&mut self, handle: &Handle, now: Timestamp) -> Option<Admitted> {
-        let (expires, admitted) = self.unspent.remove(handle)?;
-        self.weight -= admitted.weight;
+        let (expires, admitted) = self.0.remove(handle)?;
         (now <= expires).then_some(admitted)
     }
 
-    fn is_full(&self, next: &Admitted) -> bool {
-        self.unspent.len() >= limits::HANDLES_MAX
-            || self.weight + next.weight > limits::HANDLES_MAX_BYTES
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
     }
 
-    fn sweep(&mut self, now: Timestamp) {
-        self.unspent.retain(|_, (expires, _)| now <= *expires);
-        self.weight = self.unspent.values().map(|(_, a)| a.weight).sum();
+    /// Forgets what nobody spent.
+    pub(crate) fn sweep(&mut self, now: Timestamp) {
+        self.0.sweep(now);
     }
 }

@@ -21,15 +21,15 @@ use crate::{limits, narrate};
 
 impl Engine {
     pub(crate) fn issue(&self, issue: &IssueCredential) -> Result<Reply, Refusal> {
-        let admitted = self.spend(&issue.handle)?;
-        let made = match (part(admitted.service, admitted.operation), admitted.operation) {
-            (Some(Part::Issue), "AssumeRole") => self.assume_role(&admitted, issue),
-            (Some(Part::Issue), "CreateAccessKey") => self.create_access_key(&admitted, issue),
-            (Some(Part::Issue), "GetSessionToken") => self.get_session_token(&admitted),
-            _ => Err(forbidden("the handle is for no operation that makes a credential")),
-        };
-        made.inspect_err(|refusal| self.record_denied(&admitted, refusal))
-            .map(|credential| Reply::Credential(Box::new(credential)))
+        let made = self.spend_once(&issue.handle, |admitted| {
+            match (part(admitted.service, admitted.operation), admitted.operation) {
+                (Some(Part::Issue), "AssumeRole") => self.assume_role(admitted, issue),
+                (Some(Part::Issue), "CreateAccessKey") => self.create_access_key(admitted, issue),
+                (Some(Part::Issue), "GetSessionToken") => self.get_session_token(admitted),
+                _ => Err(forbidden("the handle is for no operation that makes a credential")),
+            }
+        });
+        made.map(|credential| Reply::Credential(Box::new(credential)))
     }
 
     /// The first credential of an account, for its root; once an id, also over restarts.

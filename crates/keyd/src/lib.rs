@@ -12,6 +12,7 @@
 //! its window, which the records show.
 
 mod admissions;
+mod allow;
 mod assume;
 mod authenticate;
 #[doc(hidden)]
@@ -49,6 +50,7 @@ pub mod sandbox;
 mod seal;
 mod sealing;
 mod server;
+mod shared;
 mod table;
 mod unconfirmed;
 mod using;

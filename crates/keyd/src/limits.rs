@@ -50,24 +50,29 @@ pub const INPUT_MAX_BYTES: usize = 512 * 1024;
 pub const CHUNKS_LIFETIME: Duration = Duration::from_secs(3600);
 /// Chunk signatures in one command.
 pub const CHUNKS_PER_COMMAND_MAX: usize = 1024;
-/// How often one signature is admitted. SigV4 dates by the second and has no nonce, so a client that
-/// asks the same again and again within a second, as loops around GenerateDataKey do, sends the same
-/// signature each time. Each admission is recorded; a front that replays learns nothing new.
+/// How often one signature is admitted to use keys. SigV4 dates by the second and has no nonce, so a
+/// client that asks the same again and again within a second, as loops around GenerateDataKey do,
+/// sends the same signature each time. Each admission is recorded; a front that replays learns
+/// nothing new.
 pub const ADMISSIONS_PER_SIGNATURE: u32 = 1000;
-/// Signatures whose admissions are counted.
-pub const SIGNATURES_MAX: usize = 1_000_000;
+/// How often one signature changes something or makes a long-term credential: replayed, it
+/// would undo what came after it, or give out further secrets. A client signs again, a second later.
+pub const CHANGES_PER_SIGNATURE: u32 = 1;
+/// How often one signature makes a session: what starts together and assumes one role within a second
+/// signs alike. A further session gives a front no more than the first one, which it relayed.
+pub const SESSIONS_PER_SIGNATURE: u32 = 8;
+/// Signatures whose admissions are counted. One account may take half of this table, and of each of those
+/// of handles, uploads, proofs and budgets.
+pub const SIGNATURES_MAX: usize = 2_000_000;
 /// Signing keys kept, of (access key, day, region, service).
 pub const SIGNING_KEYS_MAX: usize = 16_384;
 /// Compiled policies kept.
 pub const POLICIES_CACHED: usize = 4096;
 
 /// Proofs of possession that are remembered so that none works twice.
-pub const REPLAY_SET_MAX: usize = 262_144;
-/// Budgets of transactions that are counted.
-pub const BUDGETS_MAX: usize = 262_144;
-/// How long a transaction's budget is remembered: longer than the signature that it came from is
-/// good for, which can be dated 15 minutes ahead and is good for 15 minutes after its date.
-pub const TRANSACTION_MEMORY: Duration = Duration::from_secs(31 * 60);
+pub const REPLAY_SET_MAX: usize = 524_288;
+/// Budgets of transactions that are counted, until no ticket of the transaction can come any more.
+pub const BUDGETS_MAX: usize = 524_288;
 /// Bytes of a ticket's context document.
 pub const FAS_CONTEXT_MAX_BYTES: usize = 32 * 1024;
 
@@ -81,6 +86,8 @@ pub const SESSION_TOKEN_DEFAULT: Duration = Duration::from_secs(12 * 3600);
 pub const PACKED_POLICY_MAX_BYTES: usize = 4096;
 /// Session tags (AWS STS API).
 pub const SESSION_TAGS_MAX: usize = 50;
+/// Tags of a user, role or key (quotas of IAM and AWS KMS).
+pub const TAGS_MAX: usize = 50;
 /// Managed session policies (AWS STS API).
 pub const SESSION_POLICY_ARNS_MAX: usize = 10;
 
@@ -90,11 +97,17 @@ pub const CHAIN_HEAD_INTERVAL: Duration = Duration::from_secs(5);
 pub const MAINTENANCE_INTERVAL: Duration = Duration::from_millis(500);
 /// Packets of one peer that wait for its workers.
 pub const PACKETS_WAITING_MAX: usize = 1024;
+/// Bytes of one peer's packets that wait for its workers: four of the largest. A packet that is larger
+/// than what is left waits alone.
+pub const PACKETS_WAITING_MAX_BYTES: usize = 64 * 1024 * 1024;
 /// Bytes of a message that is handled before those that wait.
 pub const URGENT_MAX_BYTES: usize = 512;
 /// How long an answer may wait for its peer to read.
 pub const ANSWER_SEND_MAX: Duration = Duration::from_secs(5);
 /// How long a batch of use records may wait for trail to read.
 pub const RECORD_SEND_MAX: Duration = Duration::from_millis(500);
+/// Bytes of what a use record tells: a record in full is at most
+/// `writ_proof::limits::USE_RECORD_MAX_BYTES`, of which version, boot, number and time take few.
+pub const USE_MAX_BYTES: usize = writ_proof::limits::USE_RECORD_MAX_BYTES - 256;
 /// Use records in one signed batch.
 pub const USE_BATCH_RECORDS_MAX: usize = 256;

@@ -5,7 +5,7 @@ use writ_aws::sigv4::Form;
 use writ_keyd_client::protocol::{Refusal, Ticket};
 use writ_keyd_client::secret::SecretBytes;
 use writ_model::limits::FAS_ROOT_LIFETIME;
-use writ_model::{Arn, Nonce, Revision};
+use writ_model::{Arn, Nonce, Revision, Timestamp};
 use writ_proof::cbor;
 use writ_proof::fas::{self, Customer, Holder, Mfa, Network, Root, SignedRequest};
 use writ_proof::hash::{Hash, sha256};
@@ -43,7 +43,7 @@ impl Engine {
             return Ok(None);
         }
         self.count_admission(signed)?;
-        let context = self.context_document(signed);
+        let context = self.context_document(signed, exp);
         if context.len() > limits::FAS_CONTEXT_MAX_BYTES {
             return Ok(None);
         }
@@ -76,12 +76,18 @@ impl Engine {
         Ok(Some(Ticket { ticket, context }))
     }
 
-    fn context_document(&self, signed: &Signed<'_>) -> Vec<u8> {
+    fn context_document(&self, signed: &Signed<'_>, exp: Timestamp) -> Vec<u8> {
         let request = signed.request;
+        // Each use of a presigned URL is a transaction, which ends with its one ticket.
+        let until = match signed.claim.form {
+            Form::Presigned { .. } => exp,
+            Form::Header => signed.window().until,
+        };
         cbor::to_vec(&ContextDocument {
             caller: signed.caller.clone(),
             user_agent: request::header(request, "user-agent").map(str::to_owned),
             referer: request::header(request, "referer").map(str::to_owned),
+            until,
         })
     }
 

@@ -2,6 +2,8 @@
 
 use writ_aws::Service;
 
+use crate::limits;
+
 /// What keyd does for an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
@@ -47,6 +49,19 @@ const TABLE: &[(Service, &str, Part)] = &[
 pub(crate) fn part(service: Service, operation: &str) -> Option<Part> {
     let row = TABLE.iter().find(|(s, name, _)| *s == service && *name == operation);
     row.map(|(_, _, part)| *part)
+}
+
+/// How often one signature has this operation carried out, as changes and new credentials count.
+pub(crate) fn per_signature(operation: &str) -> u32 {
+    match operation {
+        "AssumeRole" | "GetSessionToken" => limits::SESSIONS_PER_SIGNATURE,
+        _ => limits::CHANGES_PER_SIGNATURE,
+    }
+}
+
+/// keyd's own text of an operation's name, if it has a part in it.
+pub(crate) fn name(service: Service, operation: &str) -> Option<&'static str> {
+    TABLE.iter().find(|(s, name, _)| *s == service && *name == operation).map(|(_, name, _)| *name)
 }
 
 #[cfg(test)]

@@ -13,22 +13,25 @@ use writ_proof::hash::sha256;
 use writ_proof::limits::TICKET_SKEW_MS;
 use writ_proof::use_record::{TicketProof, UseProof, UseResult, What};
 
-use crate::budget::Spend;
+use crate::budget::{NotCounted, Spend};
 use crate::delegation::OBJECT_ARN;
 use crate::engine::Engine;
 use crate::fas::ContextDocument;
 use crate::handles::{Admitted, Forward, Presented};
 use crate::kms;
-use crate::operations::{Part, part};
+use crate::operations::{self, Part, part};
 use crate::refuse::{self, unavailable};
-use crate::{limits, narrate};
+use crate::{limits, narrate, request};
 
 impl Engine {
     pub(crate) fn present(&self, present: &Present) -> Result<Reply, Refusal> {
         self.check_ready()?;
         let answer = self.check_presented(present);
         answer.map(|answer| Reply::Authenticated(Box::new(answer))).inspect_err(|refusal| {
-            let mut record = narrate::own(&format!("present:{}", present.target), None);
+            // The target is the peer's own text: only a name that keyd has goes into a record.
+            let name = present.target.strip_prefix("TrentService.").unwrap_or_default();
+            let known = operations::name(Service::Kms, name).unwrap_or("?");
+            let mut record = narrate::own(&format!("present:{known}"), None);
             record.result = UseResult::Denied(refuse::code(refusal));
             record.request_id = present.request_id;
             record.event_id = present.event_id;
@@ -44,9 +47,8 @@ impl Engine {
     fn check_presented(&self, present: &Present) -> Result<Authenticated, Refusal> {
         let now = self.env.now();
         let ticket = Ticket::from_bytes(present.ticket.expose())
-            .map_err(|_| say(fas::Refusal::Format))?
-            .verify(&|kid| self.fas.get(kid))
-            .map_err(say)?;
+            .map_err(|_| say(fas::Refusal::Format))
+            .and_then(|ticket| self.fas.verify(&ticket).map_err(say))?;
         if now >= ticket.expires() {
             return Err(say(fas::Refusal::Expired));
         }
@@ -59,9 +61,11 @@ impl Engine {
         let until =
             Timestamp::from_millis(present.proof_time.millis().saturating_add(TICKET_SKEW_MS + 1));
         let (jti, nonce) = (ticket.root().jti, present.proof_nonce);
-        if !self.budgets().first_time(jti, nonce, until) {
-            return Err(denied("the proof was used before, or too many are remembered"));
-        }
+        let first = self.budgets().first_time((jti, nonce), admitted.caller.account, until);
+        first.map_err(|why| match why {
+            NotCounted::Full => unavailable("too many proofs are remembered"),
+            NotCounted::Repeated => denied("the proof was used before"),
+        })?;
         if !self.catalogue().is_live(&admitted.caller, now) {
             return Err(refuse::ended(Service::Kms));
         }
@@ -129,6 +133,7 @@ impl Engine {
         let operation = operation.ok_or_else(|| say(fas::Refusal::Action))?;
         let input = json::decode(operation, &present.body).map_err(|error| api(&error))?;
         validate::check(operation, &input).map_err(|error| api(&error))?;
+        let weight = request::weight(&input) + present.context.len() + 8192;
         let account = document.caller.account;
         let (wanted, action, resource) = if operation.name == "CreateKey" {
             let region = present.region.as_str();
@@ -151,7 +156,8 @@ impl Engine {
             transaction: root.txn,
             row: format!("{action} {}", context.get(OBJECT_ARN).map_or("", String::as_str)),
             digest,
-            until: root.iat.plus(limits::TRANSACTION_MEMORY),
+            account,
+            until: document.until,
         };
         let presented =
             Presented { action: action.to_owned(), resource, context, body: sha256(&present.body) };
@@ -172,8 +178,9 @@ impl Engine {
             event_id: present.event_id,
             request_digest: root.req.digest.0,
             signature_digest: root.req.signature.0,
+            window: None,
             forwarded: Some(forward),
-            weight: present.body.len() + present.context.len() + 8192,
+            weight,
         };
         Ok(admitted)
     }

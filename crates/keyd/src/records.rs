@@ -12,10 +12,10 @@ use writ_model::limits::{USE_RECORD_UNACKNOWLEDGED_MAX, USE_RECORDS_UNACKNOWLEDG
 use writ_model::{Env, Uuid};
 use writ_proof::cbor;
 use writ_proof::ed25519::SoftKey;
-use writ_proof::hash::Hash;
+use writ_proof::hash::{Hash, sha256};
 use writ_proof::leaf::LogHead;
 use writ_proof::origin::Origin;
-use writ_proof::use_record::{Boot, ChainEnd, UseBatch, What};
+use writ_proof::use_record::{Boot, ChainEnd, Use, UseBatch, UseResult, What};
 
 use crate::head::{Head, HeadLog, HeadRecord, is_due};
 use crate::limits;
@@ -104,8 +104,10 @@ impl Records {
         }
     }
 
-    /// Adds a record to the chain; [`Records::stream`] sends it.
+    /// Adds a record to the chain; [`Records::stream`] sends it. One that trail would refuse, and with
+    /// it all that follow, is shortened first.
     pub(crate) fn add(&self, what: What) -> UsePosition {
+        let what = readable(what);
         let mut chain = self.lock();
         let (record, position) = chain.end.add(self.env.now(), what);
         let at = self.env.monotonic();
@@ -210,6 +212,29 @@ impl Records {
     }
 }
 
+/// `what`, or what is left of it when its parts come from a peer and are longer than a record or an
+/// ARN may be: its ids and digests, and the SHA-256 of the whole.
+fn readable(what: What) -> What {
+    let What::Use(used) = what else { return what };
+    let fits = |used: &Use| {
+        let bytes = cbor::to_vec(used);
+        bytes.len() <= limits::USE_MAX_BYTES && cbor::from_slice::<Use>(&bytes).is_ok()
+    };
+    if fits(&used) {
+        return What::Use(used);
+    }
+    let op = format!("sha256:{}", sha256(&cbor::to_vec(&*used)));
+    let left = Use { op, key: None, grant: None, via: Vec::new(), ..*used };
+    if fits(&left) {
+        return What::Use(Box::new(left));
+    }
+    let result = match left.result {
+        UseResult::Ok => UseResult::Ok,
+        UseResult::Denied(_) => UseResult::Denied("?".to_owned()),
+    };
+    What::Use(Box::new(Use { principal: None, result, ..left }))
+}
+
 fn head_of(chain: &Chain) -> Option<UsePosition> {
     let seq = chain.end.next_seq().checked_sub(1)?;
     Some(UsePosition { boot: chain.end.boot(), seq, hash: chain.end.hash() })
@@ -272,5 +297,48 @@ mod tests {
         env.advance(Duration::from_secs(6));
         records.persist().unwrap();
         assert_eq!(Head::parse(&log.bytes()).unwrap().chain.unwrap().seq, 2048);
+    }
+
+    #[test]
+    fn record_with_a_peers_long_text_is_one_that_trail_takes() {
+        let env = Arc::new(TestEnv::new(Timestamp::from_secs(100), 1));
+        let sink = Arc::new(Collect(Mutex::default(), true.into()));
+        let key = SoftKey::from_seed(&[1; 32]).unwrap();
+        let boot = Uuid::from_bytes([1; 16]);
+        let log = Arc::new(MemoryHead::default());
+        let records = Records::begin(boot, &Head::default(), sink.clone(), log, env);
+        let mut end = ChainEnd::begin(boot);
+        let long = "x".repeat(2000);
+        let account = "111122223333".parse().unwrap();
+        let arn = |n: usize| {
+            writ_model::Arn::build(
+                "kms",
+                "us-east-1",
+                Some(account),
+                &format!("key/{}", "x".repeat(n)),
+            )
+        };
+        let denied = |op: &str, key: Option<writ_model::Arn>, code: &str| Use {
+            result: UseResult::Denied(code.to_owned()),
+            ..crate::narrate::own(op, key)
+        };
+        let table = [
+            denied("kms:Decrypt", Some(arn(40)), "NotFoundException"),
+            denied(&long.repeat(100), None, "Forbidden"),
+            denied("kms:Decrypt", Some(arn(4000)), "NotFoundException"),
+            denied("kms:Decrypt", None, &long.repeat(100)),
+        ];
+        for used in table {
+            records.put(&key, What::Use(Box::new(used)));
+        }
+        let mut ops = Vec::new();
+        for batch in sink.0.lock().unwrap().iter() {
+            for record in end.accept(batch, &key.public_key()).unwrap() {
+                if let What::Use(used) = record.what {
+                    ops.push(used.op[..7].to_owned());
+                }
+            }
+        }
+        assert_eq!(ops, ["kms:Dec", "sha256:", "sha256:", "sha256:"]);
     }
 }

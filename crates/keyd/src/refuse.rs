@@ -81,5 +81,6 @@ pub(crate) fn code(refusal: &Refusal) -> String {
         Refusal::Aws(aws) => aws.code.clone(),
         Refusal::Unavailable(_) => "ServiceUnavailable".to_owned(),
         Refusal::Forbidden(_) => "Forbidden".to_owned(),
+        Refusal::Repeated(_) => "Repeated".to_owned(),
     }
 }

@@ -99,7 +99,24 @@ pub(crate) fn asked(found: &Classified, request: &Authenticate) -> Option<Asked>
     if found.service.protocol() != Protocol::RestXml {
         validate::check(operation, &input).ok()?;
     }
-    Some(Asked { operation, input, weight: form.len() + 1024 })
+    let weight = weight(&input) + 1024;
+    Some(Asked { operation, input, weight })
+}
+
+/// Bytes that a decoded value takes, roughly: many small members take far more than they did encoded.
+pub(crate) fn weight(value: &Value) -> usize {
+    const PLACE: usize = size_of::<Value>();
+    const MEMBER: usize = 2 * size_of::<String>();
+    PLACE
+        + match value {
+            Value::Text(text) => text.len(),
+            Value::Blob(bytes) => bytes.len(),
+            Value::List(values) => values.iter().map(weight).sum(),
+            Value::Map(members) => {
+                members.iter().map(|(name, value)| MEMBER + name.len() + weight(value)).sum()
+            }
+            _ => 0,
+        }
 }
 
 fn body(request: &Authenticate) -> &[u8] {

@@ -109,6 +109,33 @@ struct PeerState {
     /// Counts channels, so that a reader knows an old one from a new one.
     generation: u64,
     packets: VecDeque<(Arc<Channel>, Packet)>,
+    /// Bytes of `packets`, together.
+    bytes: usize,
+}
+
+impl PeerState {
+    fn has_room(&self, packet: &Packet) -> bool {
+        let bytes = self.bytes.saturating_add(packet.bytes.len());
+        self.packets.is_empty()
+            || self.packets.len() < limits::PACKETS_WAITING_MAX
+                && bytes <= limits::PACKETS_WAITING_MAX_BYTES
+    }
+
+    fn push(&mut self, channel: Arc<Channel>, packet: Packet) {
+        self.bytes += packet.bytes.len();
+        self.packets.push_back((channel, packet));
+    }
+
+    fn pop(&mut self) -> Option<(Arc<Channel>, Packet)> {
+        let next = self.packets.pop_front()?;
+        self.bytes -= next.1.bytes.len();
+        Some(next)
+    }
+
+    fn clear(&mut self) {
+        self.packets.clear();
+        self.bytes = 0;
+    }
 }
 
 impl Peer {
@@ -134,10 +161,10 @@ impl Peer {
     /// Hands a packet to the workers; waits while too many wait, which slows the peer alone.
     fn push(&self, channel: &Arc<Channel>, packet: Packet) {
         let mut state = self.lock();
-        while state.packets.len() >= limits::PACKETS_WAITING_MAX {
+        while !state.has_room(&packet) {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        state.packets.push_back((Arc::clone(channel), packet));
+        state.push(Arc::clone(channel), packet);
         drop(state);
         self.changed.notify_all();
     }
@@ -145,7 +172,7 @@ impl Peer {
     fn pop(&self) -> (Arc<Channel>, Packet) {
         let mut state = self.lock();
         loop {
-            if let Some(next) = state.packets.pop_front() {
+            if let Some(next) = state.pop() {
                 drop(state);
                 self.changed.notify_all();
                 return next;
@@ -165,7 +192,9 @@ impl RecordSink for TrailSink {
         let channel = self.channel.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(channel) = channel else { return false };
         let body = cbor::to_vec(&Push::UseRecords(batch));
-        channel.send(&pack(&[Message { kind: MessageKind::Push, id: 0, body }])).is_ok()
+        channel
+            .send(&pack(&[Message { kind: MessageKind::Push, id: 0, body: body.into() }]))
+            .is_ok()
     }
 }
 
@@ -180,7 +209,7 @@ fn attach(peers: &Peers, role: Role, channel: Channel) {
     state.generation += 1;
     // What a peer asked before it died nobody waits for; carried out now, it would be done behind the
     // back of its successor, which loads what the store holds.
-    state.packets.clear();
+    state.clear();
     drop(state);
     peer.changed.notify_all();
 }
@@ -289,7 +318,7 @@ fn answer(role: Role, engine: &Engine, channel: &Channel, messages: Vec<Message>
             Err(_) => Answer::Refused(forbidden("the command is not of this protocol")),
         };
         let silent = matches!(answer, Answer::Carried(Reply::Done)) && message.id == 0;
-        let body = cbor::to_vec(&answer);
+        let body = cbor::to_vec(&answer).into();
         (!silent).then_some(Message { kind: MessageKind::Reply, id: message.id, body })
     };
     let requests = messages.into_iter().filter(|m| m.kind == MessageKind::Request);
@@ -298,7 +327,6 @@ fn answer(role: Role, engine: &Engine, channel: &Channel, messages: Vec<Message>
         return;
     }
     let packet = Zeroizing::new(pack(&answers));
-    answers.into_iter().for_each(|message| drop(Zeroizing::new(message.body)));
     // A peer that is gone needs no answer; its successor asks again.
     channel.send(&packet).ok();
 }
@@ -323,4 +351,31 @@ fn abort_on_panic() {
         drop(written);
         std::process::abort();
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queue_of_a_peer_is_bounded_in_bytes_and_in_packets() {
+        let (ours, _theirs) = Channel::pair().unwrap();
+        let channel = Arc::new(ours);
+        let packet = |bytes: usize| Packet { bytes: vec![0; bytes].into(), fds: vec![] };
+        let largest = writ_keyd_client::limits::LARGE_PACKET_MAX_BYTES;
+        let mut state = PeerState::default();
+        for n in 0..limits::PACKETS_WAITING_MAX_BYTES / largest {
+            assert!(state.has_room(&packet(largest)), "{n}");
+            state.push(Arc::clone(&channel), packet(largest));
+        }
+        assert!(!state.has_room(&packet(1)), "the bytes are full");
+        state.pop().unwrap();
+        assert!(state.has_room(&packet(largest)));
+        state.clear();
+        for _ in 0..limits::PACKETS_WAITING_MAX {
+            assert!(state.has_room(&packet(1)));
+            state.push(Arc::clone(&channel), packet(1));
+        }
+        assert!(!state.has_room(&packet(0)), "too many packets");
+    }
 }

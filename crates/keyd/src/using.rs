@@ -8,19 +8,20 @@ use writ_keyd_client::descriptor::{Descriptor, KeyDescriptor, KeyState};
 use writ_keyd_client::protocol::{Handle, Refusal, Reply, Use, UsePosition, Used, UsedKey};
 use writ_keyd_client::secret::SecretBytes;
 use writ_model::Arn;
-use writ_policy::{PolicyKind, ResourceKind};
 use writ_proof::fas::context_digest;
 use writ_proof::hash::Hash;
-use writ_proof::use_record::{self, UseResult};
+use writ_proof::use_record::{self, Basis, UseResult};
 use zeroize::Zeroizing;
 
+use crate::allow::{Wish, Word};
 use crate::blob::{self, EncryptionContext, Header};
+use crate::budget::NotCounted;
 use crate::domain::material_id;
 use crate::engine::Engine;
 use crate::handles::Admitted;
 use crate::kms::{self, KeyName, Wanted};
 use crate::operations::{Part, part};
-use crate::policies::{Basis, Question, decide};
+use crate::policies::basis_name;
 use crate::refuse::{self, client, forbidden, invalid_ciphertext, validation};
 use crate::{facts, limits, narrate, present};
 
@@ -77,8 +78,15 @@ impl Engine {
         }
         let given: Vec<UsedKey> = asked.keys.drain(..).collect();
         let mut allowed: Vec<Allowed> = Vec::new();
+        let name = |wanted: &Wanted| {
+            self.named_key(&wanted.key, admitted.caller.account, &admitted.region)
+        };
+        let same_key = match wanted.as_slice() {
+            [source, destination] => Some(name(source) == name(destination)),
+            _ => None,
+        };
         for (wanted, given) in wanted.into_iter().zip(given) {
-            allowed.push(self.allow(admitted, wanted, given, asked.delegated, record)?);
+            allowed.push(self.allow(admitted, wanted, given, &asked, same_key, record)?);
         }
         for one in &allowed {
             check_usable(&one.key)?;
@@ -100,11 +108,10 @@ impl Engine {
         let mut budgets = self.budgets();
         let spent = budgets.spent(&forward.spend);
         forward.allows(&admitted.region, spent, self.env.now()).map_err(present::say)?;
-        if budgets.spend(&forward.spend) {
-            Ok(())
-        } else {
-            Err(present::say(writ_proof::fas::Refusal::Budget))
-        }
+        budgets.spend(&forward.spend).map_err(|why| match why {
+            NotCounted::Full => refuse::unavailable("too many transactions are under way"),
+            NotCounted::Repeated => present::say(writ_proof::fas::Refusal::Budget),
+        })
     }
 
     /// The key is the one that was signed for, its descriptor and policy are the newest, and the policy
@@ -114,7 +121,8 @@ impl Engine {
         admitted: &Admitted,
         wanted: Wanted,
         given: UsedKey,
-        front_allows: bool,
+        front: &Use,
+        same_key: Option<bool>,
         record: &mut use_record::Use,
     ) -> Result<Allowed, Refusal> {
         let account = admitted.caller.account;
@@ -122,45 +130,32 @@ impl Engine {
         let arn = arn.ok_or_else(|| not_found(&wanted.key))?;
         record.key = Some(arn.clone());
         record.context = Some(context_digest(&wanted.context));
-        let opened = self.subject(&given.descriptor)?;
+        let (opened, policy) = self.given_key(&given)?;
         let Descriptor::Key(key) = opened.descriptor else {
             return Err(forbidden("the descriptor is not a key's"));
         };
         if key.arn != arn {
             return Err(forbidden("the descriptor is not that of the key in the request"));
         }
-        let policy = self.key_policy(&key.policy_digest, &given.policy)?;
         record.policy = Some(Hash(key.policy_digest));
-        let mut context = facts::context(admitted, self.env.now());
-        facts::of_key(&mut context, &key, admitted);
-        facts::of_encryption_context(&mut context, &wanted.context);
-        let principal = facts::principal(&admitted.caller);
-        let question = Question {
-            policy: &policy,
-            principal: &principal,
+        let wish = Wish {
             action: wanted.action,
-            resource: key.arn.as_str(),
-            same_account: key.account == account,
-            front_allows,
+            named: match &wanted.key {
+                KeyName::Given(name) => Some(name),
+                KeyName::OfBlob(_) => None,
+            },
+            facts: &|context| {
+                facts::of_encryption_context(context, &wanted.context);
+                if let Some(same) = same_key {
+                    context.insert("kms:ReEncryptOnSameKey", if same { "true" } else { "false" });
+                }
+            },
+            word: &Word::new(front.delegated, &front.principal_tags, &given.tags),
         };
-        let basis = decide(&question, &mut context).ok_or_else(|| {
-            refuse::kms_denied(facts::display(&admitted.caller), wanted.action, Some(&key.arn))
-        })?;
+        let basis = self.policy_allows(admitted, &key, &policy, &wish)?;
         let digest = opened.digest;
         let (tokens, context, action) = (given.tokens, wanted.context, wanted.action);
         Ok(Allowed { key, digest, tokens, context, basis, action })
-    }
-
-    /// The policy of this text, if it is the one whose digest is sealed.
-    pub(crate) fn key_policy(
-        &self,
-        sealed: &[u8; 32],
-        text: &str,
-    ) -> Result<Arc<writ_policy::Policy>, Refusal> {
-        if crate::crypto::sha256(&[text.as_bytes()]) != *sealed {
-            return Err(forbidden("the policy is not the one that is sealed to the key"));
-        }
-        Ok(self.policies.load(text, PolicyKind::Resource(ResourceKind::Key)))
     }
 
     fn make(&self, admitted: &Admitted, allowed: &[Allowed]) -> Result<Made, Refusal> {
@@ -256,7 +251,7 @@ impl Engine {
                 backing_key: Some(*id),
                 context: Some(context_digest(&one.context)),
                 policy: Some(Hash(one.key.policy_digest)),
-                basis: basis(one.basis),
+                basis: one.basis,
                 ..record.clone()
             }));
         }
@@ -264,7 +259,7 @@ impl Engine {
             plaintext,
             ciphertext: made.ciphertext,
             material_ids: made.backing_keys.iter().map(material_id).collect(),
-            basis: allowed.iter().map(|one| one.basis.name().to_owned()).collect(),
+            basis: allowed.iter().map(|one| basis_name(one.basis).to_owned()).collect(),
             keys: allowed.into_iter().map(|one| one.key.arn).collect(),
             sealed,
             handle: *handle,
@@ -309,7 +304,7 @@ impl Engine {
         let mut random = Zeroizing::new(vec![0; bytes]);
         self.env.fill(&mut random);
         let (plaintext, sealed) = self.deliver(admitted, &asked.handle, Some(random))?;
-        let basis = use_record::Basis::Delegated;
+        let basis = Basis::Delegated;
         let position: UsePosition = self.record(use_record::Use { basis, ..record.clone() });
         Ok(Used {
             plaintext,
@@ -421,11 +416,4 @@ fn byte_count(input: &Value) -> Result<Option<usize>, Refusal> {
 
 fn unsupported(what: &str) -> Refusal {
     client("UnsupportedOperationException", format!("Writ does not support {what} yet."))
-}
-
-fn basis(basis: Basis) -> use_record::Basis {
-    match basis {
-        Basis::Policy => use_record::Basis::Policy,
-        Basis::Delegated => use_record::Basis::Delegated,
-    }
 }

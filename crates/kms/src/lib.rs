@@ -16,7 +16,6 @@ use writ_aws::{ApiError, Service, Value};
 use writ_service::api::{Api, CallFuture};
 use writ_service::call::{Call, Outcome};
 
-pub use operations::policy_principals;
 use resolve::MaterialIndex;
 
 /// The KMS service.

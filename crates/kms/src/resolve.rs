@@ -55,6 +55,7 @@ impl Target {
             descriptor: self.entry.descriptor.as_slice().to_vec(),
             tokens: self.tokens(),
             policy: self.entry.policy.clone(),
+            tags: self.entry.tags.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
         }
     }
 

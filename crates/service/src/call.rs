@@ -110,6 +110,7 @@ impl Call {
     /// Has keyd seal what this mutation changes.
     pub async fn seal(&self, _permit: &Permit, mut seal: Seal) -> Result<Sealed, ApiError> {
         seal.handle = self.handle;
+        seal.principal_tags = principal_tags(&self.caller, &self.snapshot);
         let command = Command::Seal(Box::new(seal));
         let answer = self.keyd.call(&command).await;
         let nothing_sent = matches!(answer, Err(CallError::Busy(_) | CallError::TooLarge(_)));
@@ -127,19 +128,10 @@ impl Call {
         &self,
         permit: &Permit,
         subject: Option<Vec<u8>>,
-        managed_policies: Vec<String>,
     ) -> Result<Credential, ApiError> {
-        // Across accounts the caller's identity policies have to allow as well, whomever the trust
-        // policy names.
-        let elsewhere = |resource: &str| {
-            let owner = resource.parse::<Arn>().ok().and_then(|arn| arn.account());
-            owner.is_some_and(|owner| owner != self.caller.account)
-        };
-        let delegated = permit
-            .pairs()
-            .iter()
-            .any(|pair| pair.basis != Basis::Resource || elsewhere(&pair.resource));
-        let issue = IssueCredential { handle: self.handle, subject, delegated, managed_policies };
+        let delegated = self.rests_on_identity(permit);
+        let principal_tags = principal_tags(&self.caller, &self.snapshot);
+        let issue = IssueCredential { handle: self.handle, subject, delegated, principal_tags };
         match self.ask(Command::IssueCredential(Box::new(issue))).await? {
             Reply::Credential(credential) => Ok(*credential),
             _ => Err(ApiError::internal(self.operation.service)),
@@ -149,13 +141,24 @@ impl Call {
     /// Has keyd use keys for this call.
     pub async fn use_keys(&self, permit: &Permit, mut ask: Use) -> Result<Used, ApiError> {
         ask.handle = self.handle;
-        // GenerateRandom has no key policy: the identity policies alone decided.
-        let by_identity = |basis| matches!(basis, Basis::Delegated | Basis::Identity);
-        ask.delegated = permit.pairs().iter().any(|pair| by_identity(pair.basis));
+        ask.delegated = self.rests_on_identity(permit);
+        ask.principal_tags = principal_tags(&self.caller, &self.snapshot);
         match self.ask(Command::Use(Box::new(ask))).await? {
             Reply::Used(used) => Ok(*used),
             _ => Err(ApiError::internal(self.operation.service)),
         }
+    }
+
+    /// True if the caller's identity policies had to allow something of it: they did, or there is no
+    /// resource policy, or the resource is of another account, where both sides have to allow whomever
+    /// the resource's policy names. keyd is told, for it does not evaluate them.
+    fn rests_on_identity(&self, permit: &Permit) -> bool {
+        let elsewhere = |resource: &str| {
+            let owner = resource.parse::<Arn>().ok().and_then(|arn| arn.account());
+            owner.is_some_and(|owner| owner != self.caller.account)
+        };
+        let pairs = permit.pairs().iter();
+        pairs.into_iter().any(|pair| pair.basis != Basis::Resource || elsewhere(&pair.resource))
     }
 
     async fn ask(&self, command: Command) -> Result<Reply, ApiError> {

@@ -14,6 +14,7 @@ pub fn refused(service: Service, refusal: &Refusal) -> ApiError {
             tracing::warn!(why, "the key module is not available");
             ApiError::service_unavailable(service)
         }
+        Refusal::Repeated(_) => ApiError::service_unavailable(service),
         Refusal::Forbidden(why) => {
             // A front that asks what it may not is broken or taken over: loud, and a plain 500.
             tracing::error!(why, "the key module refused a command of this process");

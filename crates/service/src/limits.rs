@@ -31,3 +31,7 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Records of key uses that wait for the ledger to take them. keyd refuses uses a second after the ledger
 /// stops acknowledging, so more cannot come together.
 pub const OWED_RECORDS_MAX: usize = 4096;
+
+/// The resolution of a signature's date (AWS, "Signature Version 4"): equal requests within it have one
+/// signature. A repeat of one that keyd admits once is answered when the next second has begun.
+pub const SIGNATURE_STEP: Duration = Duration::from_secs(1);

@@ -28,7 +28,7 @@ use crate::api::Api;
 use crate::call::{Call, Changes, KeydClient, Outcome};
 use crate::error::{refused, unanswered};
 use crate::http::{Reply, Request};
-use crate::limits::{IN_FLIGHT_MAX, OWED_RECORDS_MAX, REQUEST_TIMEOUT};
+use crate::limits::{IN_FLIGHT_MAX, OWED_RECORDS_MAX, REQUEST_TIMEOUT, SIGNATURE_STEP};
 use crate::live;
 use crate::protocol;
 use crate::record::{Refused, StrangerLimit, of_call};
@@ -225,10 +225,19 @@ impl Pipeline {
             event_id: arrived.event_id,
             region: arrived.region.clone(),
         };
-        admission(
-            arrived.service,
-            self.keyd.call(&Command::Authenticate(Box::new(authenticate))).await,
-        )
+        let answer = self.keyd.call(&Command::Authenticate(Box::new(authenticate))).await;
+        if matches!(answer, Ok(Answer::Refused(Refusal::Repeated(_)))) {
+            self.outlast_second(arrived).await;
+        }
+        admission(arrived.service, answer)
+    }
+
+    /// Waits until the second in which the request was signed is over: a client that then signs again
+    /// has another date, and its first retry succeeds.
+    async fn outlast_second(&self, arrived: &Arrived) {
+        let Some(claim) = &arrived.claim else { return };
+        let left = claim.signed_at.plus(SIGNATURE_STEP).since(self.env.now());
+        tokio::time::sleep(left.min(SIGNATURE_STEP)).await;
     }
 
     /// Carries out an admitted request and waits until its record is in the ledger.
@@ -583,7 +592,8 @@ pub(crate) fn admission(
         Ok(Answer::Refused(refusal)) => {
             let caller = match &refusal {
                 Refusal::Aws(refusal) => refusal.caller.clone(),
-                _ => None,
+                Refusal::Repeated(caller) => Some(Caller::clone(caller)),
+                Refusal::Forbidden(_) | Refusal::Unavailable(_) => None,
             };
             Err(Box::new(Unproven { error: refused(service, &refusal), caller }))
         }

@@ -23,7 +23,7 @@ pub(crate) async fn create_access_key(
     }
     let Keys { permit, user } = keys;
     let subject = user.map(|user| user.descriptor.as_slice().to_vec());
-    let made = call.issue(&permit, subject, Vec::new()).await?;
+    let made = call.issue(&permit, subject).await?;
     let internal = || ApiError::internal(call.operation.service);
     let (wrapped, descriptor) = made.wrapped.zip(made.descriptor).ok_or_else(internal)?;
     let secret = std::str::from_utf8(made.secret.expose()).map_err(|_| internal())?;

@@ -42,9 +42,9 @@ pub(crate) async fn assume_role(
     let (permit, role, account) = permit(call, request, &arn, &carried)?;
     check_duration(call, request, role)?;
     check_session_policy(request)?;
-    let managed = managed_policies(call, request, account)?;
+    check_managed_policies(call, request, account)?;
     let subject = Some(role.descriptor.as_slice().to_vec());
-    let made = call.issue(&permit, subject, managed).await?;
+    let made = call.issue(&permit, subject).await?;
     let session = made.caller.as_ref().ok_or_else(|| ApiError::internal(Service::Sts))?;
     let user = AssumedRoleUser {
         assumed_role_id: session.unique_id.clone(),
@@ -224,30 +224,28 @@ fn check_session_policy(request: &AssumeRoleRequest) -> Result<(), ApiError> {
     }
 }
 
-/// The texts of the managed session policies; each must be AWS's or of the role's account.
-fn managed_policies(
+/// Each managed session policy must be AWS's or of the role's account.
+fn check_managed_policies(
     call: &Call,
     request: &AssumeRoleRequest,
     account: AccountId,
-) -> Result<Vec<String>, ApiError> {
+) -> Result<(), ApiError> {
     let arns: Vec<&str> =
         request.policy_arns.iter().flatten().filter_map(|p| p.arn.as_deref()).collect();
     if arns.len() > SESSION_POLICY_ARNS_MAX {
         let message = "The number of managed session policies exceeds the maximum of 10.";
         return Err(error::sts_invalid(message));
     }
-    let text = |text: &str| {
-        let arn: Arn = text.parse().ok()?;
-        if let Some(policy) = managed::find(&arn) {
-            return Some(policy.document.to_owned());
-        }
-        let policy = call.snapshot.managed_policy(&arn).filter(|_| arn.account() == Some(account));
-        policy?.in_force().map(|version| version.document.clone())
+    let exists = |text: &str| {
+        let Ok(arn) = text.parse::<Arn>() else { return false };
+        let own = || call.snapshot.managed_policy(&arn).filter(|_| arn.account() == Some(account));
+        managed::find(&arn).is_some() || own().is_some_and(|policy| policy.in_force().is_some())
     };
-    arns.into_iter()
-        .map(|arn| {
-            let missing = || format!("Policy {arn} does not exist or is not attachable.");
-            text(arn).ok_or_else(|| error::sts_validation(missing()))
-        })
-        .collect()
+    match arns.into_iter().find(|arn| !exists(arn)) {
+        None => Ok(()),
+        Some(arn) => {
+            let why = format!("Policy {arn} does not exist or is not attachable.");
+            Err(error::sts_validation(why))
+        }
+    }
 }

@@ -18,7 +18,7 @@ pub(crate) async fn get_session_token(
     refuse_mfa(request.serial_number.as_deref(), request.token_code.as_deref())?;
     let access = Access { mode: Mode::Unconditional, ..Access::new("sts:GetSessionToken", "*") };
     let permit = call.authorize(&call.context(), &[access])?;
-    let made = call.issue(&permit, None, Vec::new()).await?;
+    let made = call.issue(&permit, None).await?;
     let credentials = credentials(&made)?;
     let elements = recorded(&credentials);
     let reply = GetSessionTokenResponse {

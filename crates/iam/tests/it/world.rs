@@ -293,7 +293,7 @@ fn serve(channel: Channel, signed: Arc<Mutex<Signed>>, env: Arc<TestEnv>) {
                     _ => Reply::Done,
                 };
                 let body = cbor::to_vec(&Answer::Carried(reply));
-                let reply = Message { kind: MessageKind::Reply, id: message.id, body };
+                let reply = Message { kind: MessageKind::Reply, id: message.id, body: body.into() };
                 if channel.send(&pack(&[reply])).is_err() {
                     return;
                 }
@@ -338,6 +338,7 @@ fn seal_as(seal: &Seal, signed: &Signed) -> Sealed {
             max_session_secs: 3600,
             revision: 1,
             deleted: false,
+            principals: Vec::new(),
         }),
     };
     Sealed {

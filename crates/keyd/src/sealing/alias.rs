@@ -5,17 +5,17 @@ use writ_keyd_client::descriptor::{AliasDescriptor, Descriptor, KeyState};
 use writ_keyd_client::protocol::{Refusal, Seal};
 use writ_model::{Arn, KeyId};
 use writ_proof::hash::Hash;
-use writ_proof::use_record;
+use writ_proof::use_record::{self, Basis};
 
 use super::Change;
+use crate::allow::{Wish, Word};
 use crate::engine::Engine;
 use crate::handles::Admitted;
 use crate::issue::input;
 use crate::kms::KeyName;
-use crate::policies::{Basis, Question, decide};
-use crate::refuse::{self, client, forbidden};
+use crate::narrate;
+use crate::refuse::{client, forbidden};
 use crate::using::{not_found, pending_deletion};
-use crate::{facts, narrate};
 
 /// Names that services keep for their managed keys.
 const RESERVED: &str = "alias/aws/";
@@ -41,6 +41,7 @@ impl Engine {
         let arn = Arn::build("kms", admitted.region.as_str(), Some(account), &name);
         let known = self.catalogue().alias(&arn).cloned();
         let deleted = target.is_none();
+        let before = known.clone();
         let target = match (admitted.operation, known, target) {
             ("CreateAlias", Some(_), _) => {
                 let text = format!("An alias with the name {arn} already exists");
@@ -52,8 +53,12 @@ impl Engine {
             (_, Some(old), None) => old,
             _ => return Err(client("NotFoundException", format!("Alias {arn} is not found."))),
         };
-        let key = Arn::build("kms", arn.region(), Some(account), &format!("key/{target}"));
-        let (basis, policy) = self.alias_allowed(admitted, seal, &key, deleted)?;
+        let key_arn =
+            |id: &KeyId| Arn::build("kms", arn.region(), Some(account), &format!("key/{id}"));
+        let key = key_arn(&target);
+        let mut keys = vec![key.clone()];
+        keys.extend(before.filter(|_| !deleted).map(|before| key_arn(&before)));
+        let (basis, policy) = self.alias_allowed(admitted, seal, &keys, deleted)?;
         let id = format!("alias/{arn}");
         let revision = self.catalogue().revision(&id) + 1;
         let descriptor =
@@ -61,10 +66,7 @@ impl Engine {
         let record = use_record::Use {
             key: Some(key),
             policy: Some(Hash(policy)),
-            basis: match basis {
-                Basis::Policy => use_record::Basis::Policy,
-                Basis::Delegated => use_record::Basis::Delegated,
-            },
+            basis,
             ..narrate::of(admitted)
         };
         Ok(Change { descriptor, tokens: Vec::new(), policy: None, record })
@@ -79,38 +81,44 @@ impl Engine {
         id.ok_or_else(missing)
     }
 
-    /// The policy of the key that the alias names (the new one, for an update) allows it.
+    /// The policy of each key that the alias shall mean and means allows it (AWS KMS, "Controlling
+    /// access to aliases"); the weakest basis counts.
     fn alias_allowed(
         &self,
         admitted: &Admitted,
         seal: &Seal,
-        key: &Arn,
+        keys: &[Arn],
         deleting: bool,
     ) -> Result<(Basis, [u8; 32]), Refusal> {
-        let fact = self.catalogue().key(key).cloned();
-        let fact = fact.ok_or_else(|| not_found(&KeyName::Given(key.to_string())))?;
-        let pending = matches!(fact.state, KeyState::PendingDeletion | KeyState::Destroyed);
-        if pending && !deleting {
-            return Err(pending_deletion(key));
+        if keys.len() != seal.keys.len() {
+            return Err(forbidden("the keys must come that the alias shall mean and means"));
         }
-        let text = seal.key_policy.as_deref();
-        let text = text.ok_or_else(|| forbidden("the text of the key policy is missing"))?;
-        let policy = self.key_policy(&fact.policy_digest, text)?;
-        let mut context = facts::context(admitted, self.env.now());
-        context.insert("kms:CallerAccount", admitted.caller.account.to_string());
         let action = format!("kms:{}", admitted.operation);
-        let question = Question {
-            policy: &policy,
-            principal: &facts::principal(&admitted.caller),
-            action: &action,
-            resource: key.as_str(),
-            same_account: true,
-            front_allows: true,
-        };
-        let basis = decide(&question, &mut context).ok_or_else(|| {
-            refuse::kms_denied(facts::display(&admitted.caller), &action, Some(key))
-        })?;
-        Ok((basis, fact.policy_digest))
+        let mut weakest = Basis::Policy;
+        let mut digest = None;
+        for (arn, given) in keys.iter().zip(&seal.keys) {
+            if self.catalogue().key(arn).is_none() {
+                return Err(not_found(&KeyName::Given(arn.to_string())));
+            }
+            let (opened, policy) = self.given_key(given)?;
+            let Descriptor::Key(key) = &opened.descriptor else {
+                return Err(forbidden("the descriptor is not a key's"));
+            };
+            if key.arn != *arn {
+                return Err(forbidden("the descriptor is not that of the key of the alias"));
+            }
+            let pending = matches!(key.state, KeyState::PendingDeletion | KeyState::Destroyed);
+            if pending && !deleting && digest.is_none() {
+                return Err(pending_deletion(arn));
+            }
+            let word = Word::new(true, &seal.principal_tags, &given.tags);
+            let wish = Wish { action: &action, named: None, facts: &|_| {}, word: &word };
+            if self.policy_allows(admitted, key, &policy, &wish)? == Basis::Delegated {
+                weakest = Basis::Delegated;
+            }
+            digest = digest.or(Some(key.policy_digest));
+        }
+        Ok((weakest, digest.unwrap_or_default()))
     }
 
     /// The alias of a service's managed key.

@@ -45,7 +45,7 @@ impl Engine {
         let account = admitted.caller.account;
         let unique_id = self.new_unique_id(seal, UniqueIdKind::User)?;
         let path = request.path.unwrap_or_else(|| "/".to_owned());
-        self.check_free(account, "user", &path, &request.user_name)?;
+        self.check_free(account, "user", &request.user_name, &unique_id)?;
         let name = request.user_name;
         let user = UserDescriptor { account, unique_id, name, path, revision: 1, deleted: false };
         Ok(Descriptor::User(user))
@@ -56,9 +56,7 @@ impl Engine {
         let old = self.current_user(admitted, seal, Some(&request.user_name))?;
         let name = request.new_user_name.unwrap_or_else(|| old.name.clone());
         let path = request.new_path.unwrap_or_else(|| old.path.clone());
-        if (&name, &path) != (&old.name, &old.path) {
-            self.check_free(old.account, "user", &path, &name)?;
-        }
+        self.check_free(old.account, "user", &name, &old.unique_id)?;
         Ok(Descriptor::User(UserDescriptor { name, path, revision: old.revision + 1, ..old }))
     }
 
@@ -73,17 +71,19 @@ impl Engine {
         let account = admitted.caller.account;
         let unique_id = self.new_unique_id(seal, UniqueIdKind::Role)?;
         let path = request.path.unwrap_or_else(|| "/".to_owned());
-        self.check_free(account, "role", &path, &request.role_name)?;
+        self.check_free(account, "role", &request.role_name, &unique_id)?;
         let seconds = duration(request.max_session_duration);
+        let (trust_policy, principals) = self.trust_policy(request.assume_role_policy_document)?;
         Ok(Descriptor::Role(RoleDescriptor {
             account,
             unique_id,
             name: request.role_name,
             path,
-            trust_policy: trust_policy(request.assume_role_policy_document)?,
+            trust_policy,
             max_session_secs: seconds.unwrap_or(ROLE_SESSION_DEFAULT_SECS),
             revision: 1,
             deleted: false,
+            principals,
         }))
     }
 
@@ -104,7 +104,7 @@ impl Engine {
             }
             "UpdateAssumeRolePolicy" => {
                 let request: UpdateAssumeRolePolicyRequest = input(&admitted.input)?;
-                new.trust_policy = trust_policy(request.policy_document)?;
+                (new.trust_policy, new.principals) = self.trust_policy(request.policy_document)?;
                 request.role_name
             }
             _ => {
@@ -189,34 +189,37 @@ impl Engine {
         Ok(text.to_owned())
     }
 
+    /// A trust policy that can be read, with those whom it names; what cannot be would deny everybody.
+    fn trust_policy(&self, text: String) -> Result<(String, Vec<(Arn, UniqueId)>), Refusal> {
+        if text.chars().count() > limits::TRUST_POLICY_MAX_CHARS {
+            let message = "Cannot exceed quota for ACLSizePerRole: 2048";
+            return Err(refuse::aws("LimitExceeded", message, 409));
+        }
+        let malformed = |why: String| refuse::aws("MalformedPolicyDocument", why, 400);
+        let policy = Policy::parse(&text, PolicyKind::Trust)
+            .map_err(|errors| malformed(errors.to_string()))?;
+        match self.bind(&policy) {
+            Some(bound) => Ok((text, bound)),
+            None => Err(malformed("Invalid principal in policy".to_owned())),
+        }
+    }
+
+    /// No other live user or role has the name; the catalogue checks it again when it admits.
     fn check_free(
         &self,
         account: AccountId,
-        noun: &str,
-        path: &str,
+        noun: &'static str,
         name: &str,
+        unique_id: &str,
     ) -> Result<(), Refusal> {
-        let arn = Arn::iam(account, &format!("{noun}{path}{name}"));
-        match self.catalogue().unique_id(&arn) {
-            None => Ok(()),
-            Some(_) => Err(refuse::aws(
+        match self.catalogue().holder(account, noun, name) {
+            Some(holder) if holder != unique_id => Err(refuse::aws(
                 "EntityAlreadyExists",
                 format!("{} with name {name} already exists.", capitalised(noun)),
                 409,
             )),
+            _ => Ok(()),
         }
-    }
-}
-
-/// A trust policy that can be read; what cannot be would deny everybody.
-fn trust_policy(text: String) -> Result<String, Refusal> {
-    if text.chars().count() > limits::TRUST_POLICY_MAX_CHARS {
-        let message = "Cannot exceed quota for ACLSizePerRole: 2048";
-        return Err(refuse::aws("LimitExceeded", message, 409));
-    }
-    match Policy::parse(&text, PolicyKind::Trust) {
-        Ok(_) => Ok(text),
-        Err(errors) => Err(refuse::aws("MalformedPolicyDocument", errors.to_string(), 400)),
     }
 }
 

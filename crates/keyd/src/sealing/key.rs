@@ -7,20 +7,20 @@ use writ_aws::generated::kms::{CreateKeyRequest, PutKeyPolicyRequest};
 use writ_keyd_client::descriptor::{Descriptor, KeyDescriptor, KeyState};
 use writ_keyd_client::key_policy::{default_key_policy, managed_key_policy};
 use writ_keyd_client::protocol::{Refusal, Seal};
-use writ_model::{Arn, KeyId};
-use writ_policy::{Policy, PolicyKind, ResourceKind};
+use writ_model::{Arn, KeyId, UniqueId};
+use writ_policy::{Context, Policy, PolicyKind, ResourceKind};
 use writ_proof::hash::Hash;
-use writ_proof::use_record;
+use writ_proof::use_record::{self, Basis};
 
 use super::Change;
+use crate::allow::{Wish, Word};
 use crate::crypto::sha256;
 use crate::engine::Engine;
 use crate::handles::Admitted;
 use crate::issue::input;
-use crate::policies::{Basis, Question, decide};
 use crate::refuse::{self, client, forbidden, internal, validation};
 use crate::using::{not_found, pending_deletion};
-use crate::{facts, kms, limits, narrate, seal};
+use crate::{kms, limits, narrate, seal};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -37,19 +37,10 @@ impl Engine {
         let request: CreateKeyRequest = input(&admitted.input)?;
         check_supported(&request)?;
         let account = admitted.caller.account;
-        let policy = match (&request.policy, &seal.default_policy) {
-            (Some(policy), _) => policy.clone(),
-            (None, given) => {
-                let policy = default_key_policy(account);
-                if given.as_ref().is_some_and(|given| *given != policy) {
-                    return Err(forbidden("the default policy is another"));
-                }
-                policy
-            }
-        };
-        let key = self.new_key(admitted, seal, &policy, None)?;
+        let policy = request.policy.unwrap_or_else(|| default_key_policy(account));
+        let mut key = self.new_key(admitted, seal, &policy, None)?;
         let bypass = request.bypass_policy_lockout_safety_check == Some(true);
-        self.check_policy(admitted, &key, &policy, bypass)?;
+        key.principals = self.check_policy(admitted, &key, &policy, bypass, &Word::default())?;
         self.make_key(admitted, key, policy)
     }
 
@@ -57,9 +48,6 @@ impl Engine {
     pub(super) fn managed_key(&self, admitted: &Admitted, seal: &Seal) -> Result<Change, Refusal> {
         let region = &admitted.region;
         let policy = managed_key_policy("s3", admitted.caller.account, region);
-        if seal.default_policy.as_ref().is_some_and(|given| *given != policy) {
-            return Err(forbidden("the managed key's policy is another"));
-        }
         let key = self.new_key(admitted, seal, &policy, Some("s3".to_owned()))?;
         self.make_key(admitted, key, policy)
     }
@@ -98,6 +86,7 @@ impl Engine {
             backing_keys: Vec::new(),
             managed_by,
             revision: 1,
+            principals: Vec::new(),
         })
     }
 
@@ -118,25 +107,36 @@ impl Engine {
             key: Some(key.arn.clone()),
             backing_key: Some(id),
             policy: Some(Hash(key.policy_digest)),
-            basis: use_record::Basis::Delegated,
+            basis: Basis::Delegated,
             ..narrate::of(admitted)
         };
         Ok(Change { descriptor, tokens: vec![token], policy: Some(policy), record })
     }
 
     fn update_key(&self, admitted: &Admitted, seal: &Seal) -> Result<Change, Refusal> {
-        let Descriptor::Key(old) = self.current(seal, admitted.caller.account)? else {
+        let [given] = seal.keys.as_slice() else {
+            return Err(forbidden("the key that changes is missing"));
+        };
+        let (opened, current) = self.given_key(given)?;
+        let Descriptor::Key(old) = opened.descriptor else {
             return Err(forbidden("the current descriptor is not a key's"));
         };
+        if old.account != admitted.caller.account {
+            return Err(forbidden("the current descriptor belongs to another account"));
+        }
         let named = admitted.input.member("KeyId").and_then(Value::text).unwrap_or_default();
         let name = kms::KeyName::Given(named.to_owned());
         let arn = self.named_key(&name, admitted.caller.account, &admitted.region);
         if arn.ok_or_else(|| not_found(&name))? != old.arn {
             return Err(forbidden("the descriptor is not that of the key in the request"));
         }
-        let basis = self.key_allows(admitted, &old, seal.key_policy.as_deref(), &old.arn)?;
+        let word = Word::new(true, &seal.principal_tags, &given.tags);
+        let action = format!("kms:{}", admitted.operation);
+        let bypass = |context: &mut Context| bypass_fact(context, &admitted.input);
+        let wish = Wish { action: &action, named: Some(named), facts: &bypass, word: &word };
+        let basis = self.policy_allows(admitted, &old, &current, &wish)?;
         let mut new = KeyDescriptor { revision: old.revision + 1, ..(*old).clone() };
-        let mut policy = seal.key_policy.clone();
+        let mut policy = given.policy.clone();
         match admitted.operation {
             "EnableKey" => new.state = switched(&old, KeyState::Enabled)?,
             "DisableKey" => new.state = switched(&old, KeyState::Disabled)?,
@@ -154,14 +154,15 @@ impl Engine {
                     return Err(client("NotFoundException", "No such policy exists"));
                 }
                 let bypass = request.bypass_policy_lockout_safety_check == Some(true);
-                self.check_policy(admitted, &new, &request.policy, bypass)?;
+                new.principals =
+                    self.check_policy(admitted, &new, &request.policy, bypass, &word)?;
                 new.policy_digest = sha256(&[request.policy.as_bytes()]);
-                policy = Some(request.policy);
+                policy = request.policy;
             }
             _ => return Err(forbidden("this operation seals nothing")),
         }
-        let change = self.reseal(admitted, &old, &new, &seal.tokens, basis)?;
-        Ok(Change { policy, ..change })
+        let change = self.reseal(admitted, &old, &new, &given.tokens, basis)?;
+        Ok(Change { policy: Some(policy), ..change })
     }
 
     /// Seals every token beside the new descriptor.
@@ -189,72 +190,41 @@ impl Engine {
         let record = use_record::Use {
             key: Some(new.arn.clone()),
             policy: Some(Hash(old.policy_digest)),
-            basis: match basis {
-                Basis::Policy => use_record::Basis::Policy,
-                Basis::Delegated => use_record::Basis::Delegated,
-            },
+            basis,
             ..narrate::of(admitted)
         };
         Ok(Change { descriptor, tokens: resealed, policy: None, record })
     }
 
-    /// The key's sealed policy allows the operation on `resource`. That front asks for a seal is its
-    /// word that identity policies allow it, where the policy delegates to them.
-    fn key_allows(
-        &self,
-        admitted: &Admitted,
-        key: &KeyDescriptor,
-        policy: Option<&str>,
-        resource: &Arn,
-    ) -> Result<Basis, Refusal> {
-        let text = policy.ok_or_else(|| forbidden("the text of the key policy is missing"))?;
-        let policy = self.key_policy(&key.policy_digest, text)?;
-        let mut context = facts::context(admitted, self.env.now());
-        facts::of_key(&mut context, key, admitted);
-        bypass_fact(&mut context, &admitted.input);
-        let action = format!("kms:{}", admitted.operation);
-        let question = Question {
-            policy: &policy,
-            principal: &facts::principal(&admitted.caller),
-            action: &action,
-            resource: resource.as_str(),
-            same_account: key.account == admitted.caller.account,
-            front_allows: true,
-        };
-        decide(&question, &mut context).ok_or_else(|| {
-            refuse::kms_denied(facts::display(&admitted.caller), &action, Some(resource))
-        })
-    }
-
-    /// The new policy can be read, and lets its author change it again.
+    /// The new policy can be read, names nobody who is not there, and lets its author change it again;
+    /// whom it names.
     fn check_policy(
         &self,
         admitted: &Admitted,
         key: &KeyDescriptor,
         text: &str,
         bypass: bool,
-    ) -> Result<(), Refusal> {
-        let malformed = |why: String| client("MalformedPolicyDocumentException", why);
+        word: &Word,
+    ) -> Result<Vec<(Arn, UniqueId)>, Refusal> {
+        let malformed = |why: &str| client("MalformedPolicyDocumentException", why);
         if text.len() > limits::KEY_POLICY_MAX_BYTES {
             return Err(client("LimitExceededException", "The key policy exceeds 32 KB."));
         }
         let policy = Policy::parse(text, PolicyKind::Resource(ResourceKind::Key))
-            .map_err(|errors| malformed(errors.to_string()))?;
-        if bypass {
-            return Ok(());
+            .map_err(|errors| malformed(&errors.to_string()))?;
+        let bound = self.bind(&policy).ok_or_else(|| {
+            malformed("Policy contains a statement with one or more invalid principals.")
+        })?;
+        if !bypass {
+            let action = "kms:PutKeyPolicy";
+            let word = word.clone().allowing();
+            let wish = Wish { action, named: None, facts: &|_| {}, word: &word };
+            let why =
+                "The new key policy will not allow you to update the key policy in the future.";
+            self.policy_allows(admitted, key, &self.compiled(text, &bound), &wish)
+                .map_err(|_| malformed(why))?;
         }
-        let mut context = facts::context(admitted, self.env.now());
-        facts::of_key(&mut context, key, admitted);
-        let question = Question {
-            policy: &policy,
-            principal: &facts::principal(&admitted.caller),
-            action: "kms:PutKeyPolicy",
-            resource: key.arn.as_str(),
-            same_account: true,
-            front_allows: true,
-        };
-        let why = "The new key policy will not allow you to update the key policy in the future.";
-        decide(&question, &mut context).map(|_| ()).ok_or_else(|| malformed(why.to_owned()))
+        Ok(bound)
     }
 
     fn schedule(&self, admitted: &Admitted, key: &mut KeyDescriptor) -> Result<(), Refusal> {
@@ -272,7 +242,7 @@ impl Engine {
     }
 }
 
-fn bypass_fact(context: &mut writ_policy::Context, input: &Value) {
+fn bypass_fact(context: &mut Context, input: &Value) {
     let bypass = input.member("BypassPolicyLockoutSafetyCheck") == Some(&Value::Bool(true));
     let text = if bypass { "true" } else { "false" };
     context.insert("kms:BypassPolicyLockoutSafetyCheck", text);

@@ -33,26 +33,23 @@ struct Change {
 
 impl Engine {
     pub(crate) fn seal(&self, seal: &Seal) -> Result<Reply, Refusal> {
-        let admitted = self.spend(&seal.handle)?;
-        if admitted.operation == "CreateKey" && admitted.forwarded.is_some() {
-            let sealed = self.seal_managed(&admitted, seal);
-            let sealed = sealed.inspect_err(|refusal| self.record_denied(&admitted, refusal));
-            return sealed.map(Reply::Sealed);
-        }
-        if part(admitted.service, admitted.operation) != Some(Part::Seal) {
-            let refusal = forbidden("the handle is for no operation that seals anything");
-            self.record_denied(&admitted, &refusal);
-            return Err(refusal);
-        }
-        let change = match (admitted.service, admitted.operation) {
-            (Service::Iam, _) => self.change_iam(&admitted, seal),
-            (Service::Kms, "CreateAlias" | "DeleteAlias" | "UpdateAlias") => {
-                self.change_alias(&admitted, seal)
+        let sealed = self.spend_once(&seal.handle, |admitted| {
+            if admitted.operation == "CreateKey" && admitted.forwarded.is_some() {
+                return self.seal_managed(admitted, seal);
             }
-            _ => self.change_key(&admitted, seal),
-        };
-        let sealed = change.and_then(|change| self.carry_out(change));
-        sealed.inspect_err(|refusal| self.record_denied(&admitted, refusal)).map(Reply::Sealed)
+            if part(admitted.service, admitted.operation) != Some(Part::Seal) {
+                return Err(forbidden("the handle is for no operation that seals anything"));
+            }
+            let change = match (admitted.service, admitted.operation) {
+                (Service::Iam, _) => self.change_iam(admitted, seal),
+                (Service::Kms, "CreateAlias" | "DeleteAlias" | "UpdateAlias") => {
+                    self.change_alias(admitted, seal)
+                }
+                _ => self.change_key(admitted, seal),
+            };
+            self.carry_out(change?)
+        });
+        sealed.map(Reply::Sealed)
     }
 
     fn carry_out(&self, change: Change) -> Result<Sealed, Refusal> {

@@ -123,6 +123,11 @@ impl Gateway {
     }
 }
 
+/// The text of a refused ticket.
+fn refused(why: &str) -> String {
+    format!("The forward access session was refused: {why}.")
+}
+
 fn object(path: &str) -> Json {
     json!({ "aws:s3:arn": format!("arn:aws:s3:::{path}") })
 }
@@ -235,44 +240,69 @@ fn ticket_allows_nothing_but_its_own_use() {
 fn front_that_changes_what_s3_asked_is_refused() {
     type Cheat = fn(&Site, &mut Present);
     let (site, root, key, s3) = setup();
-    let cheats: [(&str, Cheat, &str); 12] = [
+    const PROOF: &str = "the proof of possession does not hold";
+    let cheats: [(&str, Cheat, &str); 13] = [
         ("as presented", |_, _| {}, "ok"),
-        ("another body", |_, p| p.body.push(b' '), "AccessDeniedException"),
+        ("another body", |_, p| p.body.push(b' '), PROOF),
         (
             "another target",
             |_, p| p.target = "TrentService.GenerateDataKeyWithoutPlaintext".to_owned(),
-            "AccessDeniedException",
+            "the ticket is for another request",
         ),
-        ("another path", |_, p| p.path = "/".to_owned(), "AccessDeniedException"),
-        ("another method", |_, p| p.method = "GET".to_owned(), "AccessDeniedException"),
-        ("another query", |_, p| p.query = "a".to_owned(), "AccessDeniedException"),
-        ("another context document", |_, p| p.context.push(0), "AccessDeniedException"),
-        ("another region", |_, p| p.region = "eu-west-1".parse().unwrap(), "AccessDeniedException"),
-        ("another holder", |_, p| p.holder = Role::Front, "AccessDeniedException"),
-        ("an own proof", |_, p| p.proof = [7; 32], "AccessDeniedException"),
+        ("another path", |_, p| p.path = "/".to_owned(), PROOF),
+        ("another method", |_, p| p.method = "GET".to_owned(), PROOF),
+        ("another query", |_, p| p.query = "a".to_owned(), PROOF),
+        ("another context document", |_, p| p.context.push(0), "the ticket is malformed"),
         (
-            "an old proof",
-            |s, p| p.proof_time = Timestamp::from_secs(s.env.now().secs() - 1),
-            "AccessDeniedException",
+            "another region",
+            |_, p| p.region = "eu-west-1".parse().unwrap(),
+            "the ticket is for another region",
         ),
+        ("another holder", |_, p| p.holder = Role::Front, "the ticket belongs to another holder"),
+        ("an own proof", |_, p| p.proof = [7; 32], PROOF),
+        (
+            "another time for the proof",
+            |s, p| p.proof_time = Timestamp::from_secs(s.env.now().secs() - 1),
+            PROOF,
+        ),
+        ("an old proof", |_, _| {}, "the proof's time is too far off"),
         (
             "half a ticket",
             |_, p| p.ticket = SecretBytes::new(p.ticket.expose()[1..].to_vec()),
-            "AccessDeniedException",
+            "the ticket is malformed",
         ),
     ];
     for (name, cheat, expected) in cheats {
         let ticket = site.put(&root, "/b/k", &[]);
-        let inner = site.inner(&ticket, "GenerateDataKey", &data_key(&key, "b/k"));
+        let mut inner = site.inner(&ticket, "GenerateDataKey", &data_key(&key, "b/k"));
+        if name == "an old proof" {
+            let skew = writ_proof::limits::TICKET_SKEW_MS + 1;
+            inner.time = Timestamp::from_millis(inner.time.millis() - skew);
+        }
         let mut present = site.presented(&s3, &inner);
         cheat(&site, &mut present);
         let before = site.records().len();
-        assert_eq!(code(site.present(present)), expected, "{name}");
+        let expected = if expected == "ok" { "ok".to_owned() } else { refused(expected) };
+        assert_eq!(why(site.present(present)), expected, "{name}");
         assert_eq!(
             site.records().len(),
             before + usize::from(expected != "ok"),
             "{name}: recorded"
         );
+    }
+}
+
+#[test]
+fn target_of_any_length_does_not_stop_the_record_stream() {
+    let (site, root, key, s3) = setup();
+    let inner =
+        site.inner(&site.put(&root, "/b/k", &[]), "GenerateDataKey", &data_key(&key, "b/k"));
+    for target in ["x".repeat(1 << 20), "TrentService.Nonsense".to_owned()] {
+        let mut present = site.presented(&s3, &inner);
+        present.target = target;
+        assert_eq!(code(site.present(present)), "AccessDeniedException");
+        let expected = ("present:?".to_owned(), "AccessDeniedException".to_owned());
+        assert_eq!(site.last_record(), expected);
     }
 }
 
@@ -284,30 +314,39 @@ fn caveats_only_take_away_and_cannot_be_cut_or_reordered() {
     let action = |action: &str| Caveat::Action(action.to_owned());
     let table = [
         ("the same action", vec![action("kms:GenerateDataKey")], "ok"),
-        ("another action", vec![action("kms:Decrypt")], "AccessDeniedException"),
+        ("another action", vec![action("kms:Decrypt")], "the ticket does not allow the action"),
         (
             "a wider one after a narrow one",
             vec![action("kms:Decrypt"), action("kms:GenerateDataKey")],
-            "AccessDeniedException",
+            "the ticket does not allow the action",
         ),
-        ("another audience", vec![Caveat::Audience("s3".to_owned())], "AccessDeniedException"),
+        (
+            "another audience",
+            vec![Caveat::Audience("s3".to_owned())],
+            "the ticket is for another service",
+        ),
         ("a larger budget", vec![Caveat::Budget(100)], "ok"),
-        ("no budget", vec![Caveat::Budget(0)], "AccessDeniedException"),
+        ("no budget", vec![Caveat::Budget(0)], "the ticket's budget is used up"),
         ("a later end", vec![Caveat::Expires(Timestamp::from_millis(u64::MAX / 2))], "ok"),
-        ("an end before now", vec![Caveat::Expires(NOON)], "AccessDeniedException"),
+        ("an end before now", vec![Caveat::Expires(NOON)], "the ticket has expired"),
         (
             "another resource",
             vec![Caveat::Resource("arn:aws:kms:us-east-1:1:key/x".to_owned())],
-            "AccessDeniedException",
+            "the ticket does not allow this resource",
         ),
-        ("another request", vec![Caveat::RequestDigest(sha256(b"other"))], "AccessDeniedException"),
+        (
+            "another request",
+            vec![Caveat::RequestDigest(sha256(b"other"))],
+            "the ticket is for another request",
+        ),
     ];
     for (name, caveats, expected) in table {
         let mut inner = fresh();
         for caveat in &caveats {
             inner.ticket = inner.ticket.append(caveat).unwrap();
         }
-        assert_eq!(code(site.through(&s3, &inner, &key)), expected, "{name}");
+        let expected = if expected == "ok" { "ok".to_owned() } else { refused(expected) };
+        assert_eq!(why(site.through(&s3, &inner, &key)), expected, "{name}");
     }
     let mut inner = fresh();
     let narrow =
@@ -326,7 +365,8 @@ fn caveats_only_take_away_and_cannot_be_cut_or_reordered() {
         let bytes = Parts { caveats, ..parts.clone() }.to_bytes();
         inner.ticket = writ_proof::fas::Ticket::from_bytes(&bytes).unwrap();
         inner.nonce = site.env.nonce();
-        assert_eq!(code(site.through(&s3, &inner, &key)), "AccessDeniedException", "{name}");
+        let changed = refused("the ticket was not made by this key module, or was changed");
+        assert_eq!(why(site.through(&s3, &inner, &key)), changed, "{name}");
     }
 }
 
@@ -384,12 +424,21 @@ fn ticket_dies_with_time_replay_budget_and_signer() {
     let second = Inner { body: longer.to_string().into_bytes(), nonce: site.env.nonce(), ..inner };
     assert_eq!(code(site.through(&s3, &second, &key)), "AccessDeniedException", "over its budget");
 
+    // The handle would live for a minute; the ticket does not.
     inner = fresh(&root);
+    let end = site.env.now().plus(Duration::from_secs(10));
+    inner.ticket = inner.ticket.append(&Caveat::Expires(end)).unwrap();
     let handle = site.present(site.presented(&s3, &inner)).unwrap().handle;
+    site.advance(Duration::from_secs(11));
+    assert_eq!(
+        why(site.spend(handle, &[&key], true)),
+        "the handle is unknown, spent or expired",
+        "its handle died with it"
+    );
+    inner = fresh(&root);
     site.advance(Duration::from_secs(301));
-    assert_eq!(code(site.spend(handle, &[&key], true)), "Forbidden", "its handle died with it");
     inner.time = site.env.now();
-    assert_eq!(code(site.through(&s3, &inner, &key)), "AccessDeniedException", "expired");
+    assert_eq!(why(site.through(&s3, &inner, &key)), refused("the ticket has expired"));
 
     let (first, second) = (fresh(&ann), fresh(&ann));
     let handle = site.present(site.presented(&s3, &first)).unwrap().handle;
@@ -445,7 +494,7 @@ fn one_signature_is_one_transaction_and_one_budget() {
         site.ticket(again()).unwrap();
     }
     let one_more = site.authenticate_as(Role::S3, again());
-    assert_eq!(code(one_more), "ServiceUnavailable");
+    assert_eq!(code(one_more), "Repeated");
 }
 
 #[test]
@@ -465,14 +514,7 @@ fn managed_key_is_made_at_first_use_and_serves_its_service_alone() {
     let create = site.inner(&ticket, "CreateKey", &json!({}));
     let handle = site.present(site.presented(&s3, &create)).unwrap().handle;
     let id = Uuid::random(&*site.env).to_string();
-    let seal = Seal {
-        handle,
-        current: None,
-        new_id: Some(id.clone()),
-        key_policy: None,
-        tokens: vec![],
-        default_policy: None,
-    };
+    let seal = Seal { handle, new_id: Some(id.clone()), ..Seal::default() };
     let sealed = site.engine.handle(Role::Front, Command::Seal(Box::new(seal)));
     let Ok(Reply::Sealed(sealed)) = sealed else { panic!("not sealed") };
     assert_eq!(sealed.descriptors.len(), 2, "the key and its alias");
@@ -494,14 +536,8 @@ fn managed_key_is_made_at_first_use_and_serves_its_service_alone() {
     assert_eq!(code(result), "AccessDeniedException", "another account through s3");
     let again = site.inner(&site.put(&root, "/b/k2", &[]), "CreateKey", &json!({}));
     let handle = site.present(site.presented(&s3, &again)).unwrap().handle;
-    let seal = Seal {
-        handle,
-        current: None,
-        new_id: Some(Uuid::random(&*site.env).to_string()),
-        key_policy: None,
-        tokens: vec![],
-        default_policy: None,
-    };
+    let seal =
+        Seal { handle, new_id: Some(Uuid::random(&*site.env).to_string()), ..Seal::default() };
     assert_eq!(
         code(site.engine.handle(Role::Front, Command::Seal(Box::new(seal)))),
         "AlreadyExistsException"
@@ -556,4 +592,55 @@ fn policies_decide_on_the_customers_own_network_and_services() {
         let inner = site.inner(&ticket, "GenerateDataKey", &data_key(&key, "b/k"));
         assert_eq!(code(site.through(&s3, &inner, &key)), expected, "{condition}");
     }
+}
+
+#[test]
+fn upload_without_trailer_keeps_no_slot_after_its_last_chunk() {
+    use writ_aws::sigv4::{ChunkChain, SigningKey, parse};
+    let (site, root, _, _) = setup();
+    for (literal, after) in [
+        ("STREAMING-AWS4-HMAC-SHA256-PAYLOAD", 0),
+        ("STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER", 1),
+    ] {
+        let request = site.s3_with(&root, ("PUT", "/b/k"), &[], literal);
+        let headers = &request.headers;
+        let raw = RawRequest { method: "PUT", path: "/b/k", query: "", headers };
+        let claim = parse(&raw).unwrap().unwrap();
+        let (scope, secret) = (&claim.scope, root.credentials.secret.as_bytes());
+        let key = SigningKey::derive(secret, &scope.date, scope.region.as_str(), &scope.service);
+        let mut chain = ChunkChain::new(&claim);
+        let before = site.engine.uploads().len();
+        let handle = site.authenticate_as(Role::S3, request).unwrap().handle;
+        let mut send = |data: &[u8]| {
+            let digest = sha256(data).0;
+            let chunks = vec![(chain.sign_chunk(&key, &digest), digest)];
+            let chunks = Chunks { handle, chunks, trailer: None };
+            code(site.engine.handle(Role::S3, Command::Chunks(chunks)))
+        };
+        assert_eq!(send(b"data"), "ok", "{literal}");
+        assert_eq!(site.engine.uploads().len(), before + 1, "{literal}");
+        assert_eq!(send(b""), "ok", "{literal}");
+        assert_eq!(site.engine.uploads().len(), before + after, "{literal}");
+    }
+}
+
+#[test]
+fn budget_is_remembered_until_the_signature_is_over() {
+    let (site, root, _, _) = setup();
+    let ticket = site.put(&root, "/b/k", &[]);
+    let document: crate::fas::ContextDocument = cbor::from_slice(&ticket.context).unwrap();
+    let signed_at = Timestamp::from_secs(site.env.now().secs());
+    assert_eq!(document.until, signed_at.plus(Duration::from_secs(15 * 60)));
+}
+
+#[test]
+fn unspent_handle_keeps_no_slot_after_its_minute() {
+    let (site, root, key, _) = setup();
+    let body = json!({ "KeyId": key.id, "Plaintext": "AAAA" });
+    site.authenticate(site.kms(&root, "Encrypt", &body)).unwrap();
+    let unspent = |site: &Site| site.engine.handles().len();
+    assert_eq!(unspent(&site), 1);
+    site.advance(Duration::from_secs(61));
+    site.engine.maintain().unwrap();
+    assert_eq!(unspent(&site), 0);
 }

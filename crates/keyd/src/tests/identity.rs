@@ -167,6 +167,47 @@ fn descriptor_of_another_account_changes_nothing() {
 }
 
 #[test]
+fn unique_id_created_in_another_account_carries_no_credential_over() {
+    let site = Site::new();
+    let (mine, theirs) =
+        (site.create_account(111_122_223_333), site.create_account(444_455_556_666));
+    let (user, ann) = site.create_user(&mine, "ann");
+    let writ_keyd_client::descriptor::Descriptor::User(sealed) =
+        writ_keyd_client::descriptor::peek(&user).unwrap()
+    else {
+        panic!("no user")
+    };
+    // Front withholds the user from a keyd that has just started, and has the other account make it.
+    let again =
+        Site::start(site.env.clone(), site.root.clone(), site.keys.clone(), site.head.clone());
+    again.load(vec![theirs.descriptor.clone().unwrap(), ann.descriptor.clone().unwrap()]);
+    again.advance(Duration::from_secs(1));
+    let form = "Action=CreateUser&Version=2010-05-08&UserName=eve";
+    let id = sealed.unique_id.clone();
+    again.seal(again.query(&theirs, "iam", form), |s| s.new_id = Some(id)).unwrap();
+    let answer = again.authenticate(again.query(&ann, "sts", CALLER));
+    assert_eq!(code(answer), "InvalidClientTokenId");
+    again.load(vec![user]);
+    let answer = again.authenticate(again.query(&ann, "sts", CALLER));
+    assert_eq!(code(answer), "InvalidClientTokenId", "nor when the user is loaded after all");
+}
+
+#[test]
+fn name_is_taken_once_across_paths_and_cases() {
+    let site = Site::new();
+    let root = site.create_account(1);
+    let create = |name: &str, path: &str| {
+        let form = format!("Action=CreateUser&Version=2010-05-08&UserName={name}&Path={path}");
+        let id = UniqueId::random(UniqueIdKind::User, &*site.env).as_str().to_owned();
+        code(site.seal(site.query(&root, "iam", &form), |s| s.new_id = Some(id)))
+    };
+    assert_eq!(create("ann", "%2F"), "ok");
+    assert_eq!(create("ann", "%2Fx%2F"), "EntityAlreadyExists");
+    assert_eq!(create("Ann", "%2F"), "EntityAlreadyExists");
+    assert_eq!(create("bob", "%2F"), "ok");
+}
+
+#[test]
 fn handle_is_for_its_own_operation_once_and_for_a_minute() {
     let site = Site::new();
     let root = site.create_account(1);
@@ -174,7 +215,7 @@ fn handle_is_for_its_own_operation_once_and_for_a_minute() {
     let handle = || site.authenticate(site.query(&root, "iam", user)).unwrap().handle;
     let issue = |handle| {
         let issue =
-            IssueCredential { handle, subject: None, delegated: true, managed_policies: vec![] };
+            IssueCredential { handle, subject: None, delegated: true, principal_tags: vec![] };
         code(site.engine.handle(Role::Front, Command::IssueCredential(Box::new(issue))))
     };
     assert_eq!(issue(handle()), "Forbidden", "a handle for CreateUser makes no credential");

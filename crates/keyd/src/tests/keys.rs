@@ -22,6 +22,10 @@ fn policy(statements: &str) -> String {
 }
 
 /// The account may administer, and `more` says who may use.
+fn all_used(keys: &[&StoredKey]) -> Vec<UsedKey> {
+    keys.iter().map(|key| key.used()).collect()
+}
+
 fn with_admin(more: &str) -> String {
     policy(&format!(
         r#"{{"Effect":"Allow","Principal":{{"AWS":"111122223333"}},"Action":["kms:Put*","kms:Enable*","kms:Disable*","kms:Schedule*"],"Resource":"*"}},{more}"#
@@ -97,25 +101,36 @@ fn front_that_swaps_key_token_policy_or_count_gains_nothing() {
     let cheat = |keys: &[&StoredKey]| {
         let result = site.use_keys(site.kms(&root, "Encrypt", &body), keys, true);
         let record = site.last_record();
-        let refused = code(result);
-        assert_eq!(record, ("kms:Encrypt".to_owned(), refused.clone()), "recorded");
-        refused
+        assert_eq!(record, ("kms:Encrypt".to_owned(), "Forbidden".to_owned()), "recorded");
+        why(result)
     };
-    assert_eq!(cheat(&[&other]), "Forbidden", "another key");
-    assert_eq!(cheat(&[]), "Forbidden", "no key");
-    assert_eq!(cheat(&[&key, &key]), "Forbidden", "two keys");
+    let not_asked = "the descriptor is not that of the key in the request";
+    assert_eq!(cheat(&[&other]), not_asked);
+    let count = "as many keys must come as the operation names";
+    assert_eq!(cheat(&[]), count);
+    assert_eq!(cheat(&[&key, &key]), count);
     let with_token = StoredKey { tokens: other.tokens.clone(), ..key.clone() };
     let open = policy(r#"{"Effect":"Allow","Principal":"*","Action":"kms:*","Resource":"*"}"#);
     let with_policy = StoredKey { policy: open, ..key.clone() };
-    assert_eq!(cheat(&[&with_policy]), "Forbidden", "another policy");
+    assert_eq!(cheat(&[&with_policy]), "the policy is not the one that is sealed to the key");
     let mut forged = key.clone();
     forged.descriptor[20] ^= 1;
-    assert_eq!(cheat(&[&forged]), "Forbidden", "a forged descriptor");
-    // The unwrapped key is cached, so a wrong token shows only after a change of the descriptor.
-    let disabled = site.change_key(&root, &key, "DisableKey", &json!({ "KeyId": key.id })).unwrap();
-    let swapped = StoredKey { tokens: with_token.tokens, ..disabled };
-    let enabled = site.change_key(&root, &swapped, "EnableKey", &json!({ "KeyId": key.id }));
-    assert!(enabled.is_ok(), "cached tokens need no opening");
+    assert_eq!(cheat(&[&forged]), "the descriptor is not sealed here");
+    // A keyd that has just started has unwrapped nothing: a wrong token must open then.
+    let again =
+        Site::start(site.env.clone(), site.root.clone(), site.keys.clone(), site.head.clone());
+    let descriptors = [root.descriptor.as_ref(), Some(&key.descriptor), Some(&other.descriptor)];
+    again.load(descriptors.into_iter().flatten().cloned().collect());
+    again.advance(Duration::from_secs(1));
+    let swapped = again.use_keys(again.kms(&root, "Encrypt", &body), &[&with_token], true);
+    assert_eq!(why(swapped), "the token does not belong to the key");
+    let id = json!({ "KeyId": key.id });
+    let resealed = again.change_key(&root, &with_token, "DisableKey", &id);
+    assert_eq!(
+        resealed.map(|_| ()).map_err(|r| why::<()>(Err(r))),
+        Err("a token does not belong to the key".to_owned())
+    );
+    assert!(again.change_key(&root, &key, "DisableKey", &id).is_ok(), "its own");
 }
 
 #[test]
@@ -201,30 +216,140 @@ fn key_policy_decides_whatever_front_says() {
 fn alias_means_what_the_catalogue_says() {
     let (site, root, key) = setup();
     let other = site.create_key(&root, None);
-    let alias = |operation: &str, body: &Json, key: &StoredKey| {
-        site.seal(site.kms(&root, operation, body), |s| s.key_policy = Some(key.policy.clone()))
+    let alias = |operation: &str, body: &Json, keys: &[&StoredKey]| {
+        site.seal(site.kms(&root, operation, body), |s| s.keys = all_used(keys))
     };
     let to = |key: &StoredKey| json!({ "AliasName": "alias/prod", "TargetKeyId": key.id });
-    alias("CreateAlias", &to(&key), &key).unwrap();
-    assert_eq!(code(alias("CreateAlias", &to(&key), &key)), "AlreadyExistsException");
+    alias("CreateAlias", &to(&key), &[&key]).unwrap();
+    assert_eq!(code(alias("CreateAlias", &to(&key), &[&key])), "AlreadyExistsException");
     let body = json!({ "KeyId": "alias/prod", "Plaintext": "AAAA" });
     let encrypt =
         |key: &StoredKey| code(site.use_keys(site.kms(&root, "Encrypt", &body), &[key], true));
     assert_eq!(encrypt(&key), "ok");
     assert_eq!(encrypt(&other), "Forbidden", "front swaps what the alias means");
-    let old = alias("UpdateAlias", &to(&other), &other).unwrap();
+    let old = alias("UpdateAlias", &to(&other), &[&other, &key]).unwrap();
     assert!(matches!(peek(&old.descriptors[0]), Ok(Descriptor::Alias(a)) if a.revision == 2));
     assert_eq!((encrypt(&key), encrypt(&other)), ("Forbidden".to_owned(), "ok".to_owned()));
-    alias("DeleteAlias", &json!({ "AliasName": "alias/prod" }), &other).unwrap();
+    alias("DeleteAlias", &json!({ "AliasName": "alias/prod" }), &[&other]).unwrap();
     assert_eq!(encrypt(&other), "NotFoundException");
     let reserved = json!({ "AliasName": "alias/aws/s3", "TargetKeyId": key.id });
-    assert_eq!(code(alias("CreateAlias", &reserved, &key)), "NotAuthorizedException");
+    assert_eq!(code(alias("CreateAlias", &reserved, &[&key])), "NotAuthorizedException");
     let victim = site.create_account(444_455_556_666);
     let foreign = site.kms(&victim, "CreateAlias", &json!({
         "AliasName": "alias/x", "TargetKeyId": format!("arn:aws:kms:us-east-1:{OWNER}:key/{}", key.id)
     }));
-    let stolen = site.seal(foreign, |s| s.key_policy = Some(key.policy.clone()));
+    let stolen = site.seal(foreign, |s| s.keys = all_used(&[&key]));
     assert_eq!(code(stolen), "NotFoundException");
+}
+
+#[test]
+fn alias_moves_only_if_the_policies_of_both_keys_allow_it() {
+    let (site, root, key) = setup();
+    let kept = with_admin(
+        r#"{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:root"},"Action":"kms:*Alias","Resource":"*"},
+           {"Effect":"Deny","Principal":"*","Action":"kms:UpdateAlias","Resource":"*","Condition":{"StringEquals":{"kms:KeyOrigin":"AWS_KMS"}}}"#,
+    );
+    let kept = site.create_key(&root, Some(&kept));
+    let to = |key: &StoredKey| json!({ "AliasName": "alias/prod", "TargetKeyId": key.id });
+    let alias = |operation: &str, target: &StoredKey, keys: &[&StoredKey]| {
+        let request = site.kms(&root, operation, &to(target));
+        site.seal(request, |s| s.keys = all_used(keys))
+    };
+    alias("CreateAlias", &kept, &[&kept]).unwrap();
+    let update = |keys: &[&StoredKey]| code(alias("UpdateAlias", &key, keys));
+    assert_eq!(update(&[&key, &kept]), "AccessDeniedException");
+    assert_eq!(update(&[&key]), "Forbidden", "front leaves the old key out");
+    assert_eq!(update(&[&key, &key]), "Forbidden", "front puts another in its place");
+}
+
+#[test]
+fn key_policy_means_the_user_that_it_was_written_for() {
+    let site = Site::new();
+    let root = site.create_account(OWNER);
+    let (user, alice) = site.create_user(&root, "alice");
+    let statement = r#"{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:user/alice"},"Action":"kms:Encrypt","Resource":"*"}"#;
+    let key = site.create_key(&root, Some(&with_admin(statement)));
+    let encrypt = |who: &Signing| {
+        let body = json!({ "KeyId": format!("arn:aws:kms:us-east-1:{OWNER}:key/{}", key.id), "Plaintext": "AAAA" });
+        code(site.use_keys(site.kms(who, "Encrypt", &body), &[&key], false))
+    };
+    assert_eq!(encrypt(&alice), "ok");
+    let form = "Action=UpdateUser&Version=2010-05-08&UserName=alice&NewUserName=alicia";
+    site.seal(site.query(&root, "iam", form), |s| s.current = Some(user)).unwrap();
+    let (_, another) = site.create_user(&root, "alice");
+    assert_eq!(encrypt(&alice), "ok", "renamed, still meant");
+    assert_eq!(encrypt(&another), "AccessDeniedException", "another of the old name");
+    let nobody = with_admin(&statement.replace("alice", "nobody"));
+    let put = json!({ "KeyId": key.id, "Policy": nobody });
+    let refused = site.change_key(&root, &key, "PutKeyPolicy", &put);
+    assert_eq!(code(refused), "MalformedPolicyDocumentException", "names nobody");
+}
+
+#[test]
+fn key_policy_decides_on_aliases_and_on_both_keys_of_a_reencryption() {
+    let site = Site::new();
+    let root = site.create_account(OWNER);
+    let conditional = |condition: &str| {
+        let allow = format!(
+            r#"{{"Effect":"Allow","Principal":{{"AWS":"arn:aws:iam::111122223333:root"}},"Action":"kms:*Alias","Resource":"*"}},
+               {{"Effect":"Allow","Principal":{{"AWS":"arn:aws:iam::111122223333:root"}},"Action":["kms:Encrypt","kms:ReEncrypt*"],"Resource":"*","Condition":{condition}}}"#
+        );
+        let key = site.create_key(&root, Some(&with_admin(&allow)));
+        let name = format!("alias/{}", key.id);
+        let body = json!({ "AliasName": name, "TargetKeyId": key.id });
+        let request = site.kms(&root, "CreateAlias", &body);
+        site.seal(request, |s| s.keys = all_used(&[&key])).unwrap();
+        key
+    };
+    let plain = site.create_key(&root, None);
+    let blob = b64(&site.encrypt(&root, &plain, b"x"));
+    let cases = [
+        (r#"{"Bool":{"kms:ReEncryptOnSameKey":"false"}}"#, "id", "ok"),
+        (r#"{"Bool":{"kms:ReEncryptOnSameKey":"true"}}"#, "id", "AccessDeniedException"),
+        (r#"{"ForAnyValue:StringLike":{"kms:ResourceAliases":"alias/*"}}"#, "id", "ok"),
+        (
+            r#"{"ForAnyValue:StringLike":{"kms:ResourceAliases":"alias/no"}}"#,
+            "id",
+            "AccessDeniedException",
+        ),
+        (r#"{"StringLike":{"kms:RequestAlias":"alias/*"}}"#, "alias", "ok"),
+        (r#"{"StringLike":{"kms:RequestAlias":"alias/*"}}"#, "id", "AccessDeniedException"),
+    ];
+    for (condition, by, expected) in cases {
+        let key = conditional(condition);
+        let name = if by == "id" { key.id.clone() } else { format!("alias/{}", key.id) };
+        let body = json!({ "CiphertextBlob": blob, "DestinationKeyId": name });
+        let request = site.kms(&root, "ReEncrypt", &body);
+        let result = site.use_keys(request, &[&plain, &key], true);
+        assert_eq!(code(result), expected, "{condition} by {by}");
+    }
+}
+
+#[test]
+fn key_policy_with_tags_works_and_rests_on_fronts_word() {
+    let site = Site::new();
+    let root = site.create_account(OWNER);
+    let (_, ann) = site.create_user(&root, "ann");
+    let by_tag = r#"{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:user/ann"},"Action":"kms:Encrypt","Resource":"*","Condition":{"StringEquals":{"aws:ResourceTag/team":"${aws:PrincipalTag/team}"}}}"#;
+    let undelegated = r#"{"Effect":"Deny","Principal":"*","Action":"kms:Encrypt","Resource":"*","Condition":{"Bool":{"writ:Delegated":"true"}}}"#;
+    let policies = [
+        (with_admin(by_tag), "blue", "ok"),
+        (with_admin(by_tag), "red", "AccessDeniedException"),
+        (with_admin(&format!("{by_tag},{undelegated}")), "blue", "AccessDeniedException"),
+    ];
+    for (text, team, expected) in policies {
+        let key = site.create_key(&root, Some(&text));
+        let body = json!({ "KeyId": key.id, "Plaintext": "AAAA" });
+        let handle = site.authenticate(site.kms(&ann, "Encrypt", &body)).unwrap().handle;
+        let tag = |value: &str| vec![("team".to_owned(), value.to_owned())];
+        let used = UsedKey { tags: tag("blue"), ..key.used() };
+        let wanted = Use { handle, principal_tags: tag(team), ..Use::of(vec![used]) };
+        let result = site.engine.handle(Role::Front, Command::Use(Box::new(wanted)));
+        if let Ok(Reply::Used(used)) = &result {
+            assert_eq!(used.basis, ["delegated"]);
+        }
+        assert_eq!(code(result), expected, "{team}");
+    }
 }
 
 #[test]
@@ -286,41 +411,36 @@ fn states_and_deletion_follow_the_sealed_schedule() {
 fn new_key_gets_no_policy_of_fronts_making_and_none_that_locks_out() {
     let site = Site::new();
     let root = site.create_account(OWNER);
-    let create = |body: &Json, default: Option<&str>, id: &str| {
+    let create = |body: &Json, id: &str| {
         site.seal(site.kms(&root, "CreateKey", body), |seal| {
             seal.new_id = Some(id.to_owned());
-            seal.default_policy = default.map(str::to_owned);
         })
     };
-    let open = policy(r#"{"Effect":"Allow","Principal":"*","Action":"kms:*","Resource":"*"}"#);
     let locked =
         policy(r#"{"Effect":"Allow","Principal":"*","Action":"kms:Encrypt","Resource":"*"}"#);
     let id = || Uuid::random(&*site.env).to_string();
     let table = [
-        ("front's default", json!({}), Some(open.as_str()), "Forbidden"),
-        ("lock-out", json!({ "Policy": locked }), None, "MalformedPolicyDocumentException"),
+        ("lock-out", json!({ "Policy": locked }), "MalformedPolicyDocumentException"),
         (
             "lock-out, bypassed",
             json!({ "Policy": locked, "BypassPolicyLockoutSafetyCheck": true }),
-            None,
             "ok",
         ),
         (
             "no policy at all",
             json!({ "Policy": "anything not JSON" }),
-            None,
             "MalformedPolicyDocumentException",
         ),
-        ("asymmetric", json!({ "KeySpec": "RSA_2048" }), None, "UnsupportedOperationException"),
-        ("several Regions", json!({ "MultiRegion": true }), None, "UnsupportedOperationException"),
+        ("asymmetric", json!({ "KeySpec": "RSA_2048" }), "UnsupportedOperationException"),
+        ("several Regions", json!({ "MultiRegion": true }), "UnsupportedOperationException"),
     ];
-    for (name, body, default, expected) in table {
-        assert_eq!(code(create(&body, default, &id())), expected, "{name}");
+    for (name, body, expected) in table {
+        assert_eq!(code(create(&body, &id())), expected, "{name}");
     }
     let first = id();
-    assert_eq!(code(create(&json!({}), None, &first)), "ok");
-    assert_eq!(code(create(&json!({}), None, &first)), "Forbidden", "an id twice");
-    assert_eq!(code(create(&json!({}), None, "../x")), "Forbidden", "no key id");
+    assert_eq!(code(create(&json!({}), &first)), "ok");
+    assert_eq!(code(create(&json!({}), &first)), "Forbidden", "an id twice");
+    assert_eq!(code(create(&json!({}), "../x")), "Forbidden", "no key id");
 }
 
 #[test]
@@ -395,25 +515,67 @@ fn repeated_signature_is_admitted_up_to_the_limit() {
     let (site, root, key) = setup();
     let body = json!({ "KeyId": key.id, "Plaintext": "AAAA" });
     let once = site.kms(&root, "Encrypt", &body);
-    let again = || Authenticate {
-        method: once.method.clone(),
-        path: once.path.clone(),
-        query: once.query.clone(),
-        headers: once.headers.clone(),
-        payload: match &once.payload {
-            Payload::Body(body) => Payload::Body(body.clone()),
-            Payload::Declared(text) => Payload::Declared(text.clone()),
-        },
-        credential: once.credential.clone(),
-        network: once.network.clone(),
-        request_id: once.request_id,
-        event_id: once.event_id,
-        region: region(),
-    };
+    let again = || copy(&once);
     for n in 0..crate::limits::ADMISSIONS_PER_SIGNATURE {
         assert_eq!(code(site.use_keys(again(), &[&key], true)), "ok", "{n}");
     }
-    assert_eq!(code(site.use_keys(again(), &[&key], true)), "ServiceUnavailable");
+    assert_eq!(code(site.use_keys(again(), &[&key], true)), "Repeated");
+}
+
+#[test]
+fn replayed_signature_changes_nothing_and_gives_no_further_secret() {
+    let (site, root, key) = setup();
+    let open = with_admin(r#"{"Effect":"Allow","Principal":"*","Action":"kms:*","Resource":"*"}"#);
+    let put =
+        |text: &str| site.kms(&root, "PutKeyPolicy", &json!({ "KeyId": key.id, "Policy": text }));
+    let seal = |request: Authenticate, key: &StoredKey| {
+        site.seal(request, |seal| {
+            seal.keys = vec![key.used()];
+        })
+    };
+    let (wide, narrow) = (put(&open), put(&key.policy));
+    let widened = seal(copy(&wide), &key).unwrap();
+    let widened = StoredKey {
+        descriptor: widened.descriptors[0].clone(),
+        tokens: widened.tokens,
+        policy: open,
+        ..key.clone()
+    };
+    let narrowed = seal(narrow, &widened).unwrap();
+    let narrowed = StoredKey {
+        descriptor: narrowed.descriptors[0].clone(),
+        tokens: narrowed.tokens,
+        ..key.clone()
+    };
+    assert_eq!(code(seal(wide, &narrowed)), "Repeated", "the wide policy again");
+
+    // Handles that were drawn before one of them is spent.
+    let off = site.kms(&root, "DisableKey", &json!({ "KeyId": key.id }));
+    let handles = [copy(&off), copy(&off)].map(|r| site.authenticate(r).unwrap().handle);
+    let sealed = handles.map(|handle| {
+        let seal = Seal { handle, keys: vec![narrowed.used()], ..Seal::default() };
+        code(site.engine.handle(Role::Front, Command::Seal(Box::new(seal))))
+    });
+    assert_eq!(sealed, ["ok", "Repeated"]);
+    // What came to nothing may be asked again.
+    let early = site.kms(&root, "CancelKeyDeletion", &json!({ "KeyId": key.id }));
+    for _ in 0..2 {
+        assert_eq!(code(seal(copy(&early), &narrowed)), "Forbidden");
+    }
+
+    let form = "Action=CreateAccessKey&Version=2010-05-08";
+    let once = site.query(&root, "iam", form);
+    assert_eq!(code(site.issue(copy(&once), None, true)), "ok");
+    let Err(Refusal::Repeated(caller)) = site.issue(once, None, true) else { panic!("issued") };
+    assert_eq!(caller.arn.as_str(), format!("arn:aws:iam::{OWNER}:root"), "recorded as its own");
+    let session = site.query(&root, "sts", "Action=GetSessionToken&Version=2011-06-15");
+    for n in 0..crate::limits::SESSIONS_PER_SIGNATURE {
+        assert_eq!(code(site.issue(copy(&session), None, true)), "ok", "session {n}");
+    }
+    assert_eq!(code(site.issue(session, None, true)), "Repeated");
+    site.advance(Duration::from_secs(1));
+    let anew = site.query(&root, "iam", form);
+    assert_eq!(code(site.issue(anew, None, true)), "ok", "signed again, a second later");
 }
 
 #[test]

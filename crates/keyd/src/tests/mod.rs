@@ -73,6 +73,7 @@ impl StoredKey {
             descriptor: self.descriptor.clone(),
             tokens: self.tokens.clone(),
             policy: self.policy.clone(),
+            tags: Vec::new(),
         }
     }
 }
@@ -209,11 +210,21 @@ impl Site {
         path: &str,
         headers: &[(&str, &str)],
     ) -> Authenticate {
+        self.s3_with(signer, (method, path), headers, "UNSIGNED-PAYLOAD")
+    }
+
+    /// The same with another literal of `x-amz-content-sha256`.
+    pub(crate) fn s3_with(
+        &self,
+        signer: &Signing,
+        (method, path): (&str, &str),
+        headers: &[(&str, &str)],
+        literal: &str,
+    ) -> Authenticate {
         let mut all = host("s3.test");
         all.extend(headers.iter().map(|(n, v)| ((*n).to_owned(), v.as_bytes().to_vec())));
         let id = Uuid::random(&*self.env).to_string().into_bytes();
         all.push(("amz-sdk-invocation-id".to_owned(), id));
-        let literal = "UNSIGNED-PAYLOAD";
         let raw = RawRequest { method, path, query: "", headers: &all };
         let region = region();
         let by = Signer { credentials: &signer.credentials, region: &region, service: "s3" };
@@ -286,14 +297,7 @@ impl Site {
         with: impl FnOnce(&mut Seal),
     ) -> Result<Sealed, Refusal> {
         let handle = self.authenticate(request)?.handle;
-        let mut seal = Seal {
-            handle,
-            current: None,
-            new_id: None,
-            key_policy: None,
-            tokens: vec![],
-            default_policy: None,
-        };
+        let mut seal = Seal { handle, ..Seal::default() };
         with(&mut seal);
         match self.engine.handle(Role::Front, Command::Seal(Box::new(seal)))? {
             Reply::Sealed(sealed) => Ok(sealed),
@@ -319,7 +323,7 @@ impl Site {
         delegated: bool,
     ) -> Result<Used, Refusal> {
         let keys = keys.iter().map(|key| key.used()).collect();
-        let wanted = Use { handle, keys, delegated };
+        let wanted = Use { handle, delegated, ..Use::of(keys) };
         match self.engine.handle(Role::Front, Command::Use(Box::new(wanted)))? {
             Reply::Used(used) => Ok(*used),
             _ => panic!("not an answer to use"),
@@ -337,7 +341,7 @@ impl Site {
             handle,
             subject: subject.map(<[u8]>::to_vec),
             delegated,
-            managed_policies: vec![],
+            principal_tags: vec![],
         };
         match self.engine.handle(Role::Front, Command::IssueCredential(Box::new(issue)))? {
             Reply::Credential(credential) => Ok(*credential),
@@ -392,9 +396,7 @@ impl Site {
         body: &Json,
     ) -> Result<StoredKey, Refusal> {
         let sealed = self.seal(self.kms(signer, operation, body), |seal| {
-            seal.current = Some(key.descriptor.clone());
-            seal.key_policy = Some(key.policy.clone());
-            seal.tokens = key.tokens.clone();
+            seal.keys = vec![key.used()];
         })?;
         let policy = body.get("Policy").and_then(Json::as_str).unwrap_or(&key.policy).to_owned();
         Ok(StoredKey {
@@ -430,6 +432,12 @@ pub(crate) fn signing(credential: Credential) -> Signing {
     }
 }
 
+/// The same request again, as a front that replays would send it.
+pub(crate) fn copy(request: &Authenticate) -> Authenticate {
+    let bytes = cbor::to_vec(request);
+    cbor::from_slice(&bytes).unwrap()
+}
+
 fn host(name: &str) -> Vec<(String, Vec<u8>)> {
     vec![("host".to_owned(), name.as_bytes().to_vec())]
 }
@@ -439,6 +447,16 @@ pub(crate) fn code<T>(result: Result<T, Refusal>) -> String {
     match result {
         Ok(_) => "ok".to_owned(),
         Err(refusal) => crate::refuse::code(&refusal),
+    }
+}
+
+/// The text of a refusal, for tables of attacks: each must fail for its own reason.
+pub(crate) fn why<T>(result: Result<T, Refusal>) -> String {
+    match result {
+        Ok(_) => "ok".to_owned(),
+        Err(Refusal::Aws(refusal)) => refusal.message,
+        Err(Refusal::Forbidden(why) | Refusal::Unavailable(why)) => why,
+        Err(Refusal::Repeated(_)) => "repeated".to_owned(),
     }
 }
 

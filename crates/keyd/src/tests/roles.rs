@@ -25,18 +25,11 @@ fn commands() -> Vec<(&'static str, Make, &'static [Role])> {
             handle: nonce(1),
             subject: None,
             delegated: true,
-            managed_policies: vec![],
+            principal_tags: vec![],
         }))
     }
     fn seal() -> Command {
-        Command::Seal(Box::new(Seal {
-            handle: nonce(1),
-            current: None,
-            new_id: None,
-            key_policy: None,
-            tokens: vec![],
-            default_policy: None,
-        }))
+        Command::Seal(Box::default())
     }
     fn present() -> Command {
         Command::Present(Box::new(Present {
@@ -60,8 +53,7 @@ fn commands() -> Vec<(&'static str, Make, &'static [Role])> {
         let origin = "writ/test/operator".to_owned();
         Command::Checkpoint(Checkpoint { origin, size: 1, root: [1; 32], proof: vec![] })
     }
-    let use_none: Make =
-        || Command::Use(Box::new(Use { handle: nonce(1), keys: vec![], delegated: true }));
+    let use_none: Make = || Command::Use(Box::new(Use::of(vec![])));
     let load: Make = || {
         let epoch = Uuid::from_bytes([1; 16]);
         Command::Load(Load { descriptors: vec![], ended: vec![], last: true, epoch })
@@ -115,11 +107,16 @@ fn every_command_from_every_wrong_role_is_refused_and_recorded() {
 #[test]
 fn front_without_any_customer_request_gets_nothing() {
     let site = Site::new();
+    let handle = "the handle is unknown, spent or expired";
+    let ticket = "The forward access session was refused: the ticket is malformed.";
     for (name, make, _) in commands() {
-        if matches!(name, "issue-credential" | "seal" | "use" | "present") {
-            let refused = code(site.engine.handle(Role::Front, make()));
-            assert_ne!(refused, "ok", "{name}");
-        }
+        let (expected, text) = match name {
+            "issue-credential" | "seal" | "use" => ("Forbidden", handle),
+            "present" => ("AccessDeniedException", ticket),
+            _ => continue,
+        };
+        assert_eq!(code(site.engine.handle(Role::Front, make())), expected, "{name}");
+        assert_eq!(why(site.engine.handle(Role::Front, make())), text, "{name}");
     }
 }
 

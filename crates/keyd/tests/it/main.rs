@@ -18,7 +18,7 @@ use writ_proof::cbor;
 /// Sends one request and waits for its answer; pushes in between are dropped.
 fn call(channel: &Channel, id: u64, command: &Command) -> Answer {
     let body = cbor::to_vec(command);
-    channel.send(&pack(&[Message { kind: MessageKind::Request, id, body }])).unwrap();
+    channel.send(&pack(&[Message { kind: MessageKind::Request, id, body: body.into() }])).unwrap();
     loop {
         let packet = channel.recv().unwrap().expect("keyd is gone");
         for message in unpack(&packet.bytes).unwrap() {

@@ -2,8 +2,8 @@
 
 use writ_aws::Value;
 use writ_aws::generated::kms::create_alias::CreateAliasRequest;
-use writ_keyd_client::protocol::Seal;
-use writ_model::{Arn, Nonce};
+use writ_keyd_client::protocol::{Seal, UsedKey};
+use writ_model::Arn;
 use writ_policy::Access;
 use writ_service::call::{Call, Changes, Outcome};
 use writ_store::state::Alias;
@@ -32,7 +32,7 @@ pub(crate) async fn run(call: &Call, input: CreateAliasRequest) -> Result {
         let message = format!("A key has at most {ALIASES_PER_KEY_MAX} aliases.");
         return Err(error("LimitExceededException", message));
     }
-    let sealed = call.seal(&permit, seal(None, &target)).await?;
+    let sealed = call.seal(&permit, seal(None, &[&target])).await?;
     let alias = Alias {
         arn: arn.clone(),
         region: call.region.clone(),
@@ -68,15 +68,12 @@ pub(crate) fn alias_arn(call: &Call, name: &str) -> Result<Arn> {
     Ok(Arn::build("kms", call.region.as_str(), Some(call.account()), name))
 }
 
-/// What keyd needs to seal a change of an alias that shall mean `target`.
-pub(crate) fn seal(current: Option<&Alias>, target: &Target) -> Seal {
+/// What keyd needs to seal a change of an alias: the keys that it shall mean and means.
+pub(crate) fn seal(current: Option<&Alias>, keys: &[&Target]) -> Seal {
     Seal {
-        handle: Nonce([0; 16]),
         current: current.map(|alias| alias.descriptor.as_slice().to_vec()),
-        new_id: None,
-        key_policy: Some(target.entry.policy.clone()),
-        tokens: Vec::new(),
-        default_policy: None,
+        keys: keys.iter().map(|key| UsedKey { tokens: Vec::new(), ..key.used() }).collect(),
+        ..Seal::default()
     }
 }
 

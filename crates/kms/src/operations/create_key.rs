@@ -7,7 +7,7 @@ use writ_aws::generated::kms::create_key::{CreateKeyRequest, CreateKeyResponse};
 use writ_keyd_client::descriptor::{Descriptor, peek};
 use writ_keyd_client::key_policy::default_key_policy;
 use writ_keyd_client::protocol::Seal;
-use writ_model::{KeyId, Nonce};
+use writ_model::KeyId;
 use writ_policy::{Access, Context};
 use writ_service::call::{Call, Changes, Outcome};
 use writ_store::state::Key;
@@ -46,19 +46,8 @@ pub(crate) async fn run(call: &Call, input: CreateKeyRequest) -> Result {
     }
     quota(call)?;
 
-    let sealed = call
-        .seal(
-            &permit,
-            Seal {
-                handle: Nonce([0; 16]),
-                current: None,
-                new_id: Some(id.to_string()),
-                key_policy: None,
-                tokens: Vec::new(),
-                default_policy: Some(policy.clone()),
-            },
-        )
-        .await?;
+    let sealed =
+        call.seal(&permit, Seal { new_id: Some(id.to_string()), ..Seal::default() }).await?;
     let descriptor = sealed.descriptors.into_iter().next().unwrap_or_default();
     let Ok(Descriptor::Key(facts)) = peek(&descriptor) else {
         return Err(writ_aws::ApiError::internal(writ_aws::Service::Kms));

@@ -24,7 +24,7 @@ pub(crate) async fn run(call: &Call, input: DeleteAliasRequest) -> Result {
     let accesses =
         [Access::new("kms:DeleteAlias", arn.as_str()), on_key("kms:DeleteAlias", &target)];
     let permit = authorize_all(call, &context, &accesses)?;
-    let sealed = call.seal(&permit, seal(Some(alias), &target)).await?;
+    let sealed = call.seal(&permit, seal(Some(alias), &[&target])).await?;
     let id = ObjectId::of::<Alias>(call.account(), &alias.id());
     let changes = Changes::permitted(permit).delete(id, alias.revision);
     Ok(Outcome::changed(Value::empty(), changes)

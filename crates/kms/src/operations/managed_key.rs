@@ -11,7 +11,7 @@ use writ_aws::generated::kms::{CreateKeyRequest, CreateKeyResponse};
 use writ_keyd_client::descriptor::{Descriptor, peek};
 use writ_keyd_client::key_policy::managed_key_policy;
 use writ_keyd_client::protocol::Seal;
-use writ_model::{Arn, KeyId, Nonce};
+use writ_model::{Arn, KeyId};
 use writ_policy::{Access, Policy, PolicyKind, ResourceKind};
 use writ_service::call::{Call, Changes, Outcome};
 use writ_store::state::{Alias, Key};
@@ -40,19 +40,8 @@ pub(crate) async fn run(call: &Call, input: CreateKeyRequest) -> Result {
     let permit = call.authorize(&call.context(), &[access])?;
 
     let policy = managed_key_policy(SERVICE, call.account(), &call.region);
-    let sealed = call
-        .seal(
-            &permit,
-            Seal {
-                handle: Nonce([0; 16]),
-                current: None,
-                new_id: Some(id.to_string()),
-                key_policy: None,
-                tokens: Vec::new(),
-                default_policy: Some(policy.clone()),
-            },
-        )
-        .await?;
+    let sealed =
+        call.seal(&permit, Seal { new_id: Some(id.to_string()), ..Seal::default() }).await?;
     let internal = || writ_aws::ApiError::internal(writ_aws::Service::Kms);
     let [key_seal, alias_seal]: [Vec<u8>; 2] =
         sealed.descriptors.try_into().map_err(|_| internal())?;

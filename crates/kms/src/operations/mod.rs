@@ -28,7 +28,6 @@ mod untag_resource;
 mod update_alias;
 mod update_key_description;
 
-pub use put_key_policy::principals as policy_principals;
 use writ_aws::{ApiError, Input as _, Service, Value};
 use writ_service::call::Call;
 

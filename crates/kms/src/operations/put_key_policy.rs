@@ -10,7 +10,6 @@ use writ_policy::{
 };
 use writ_service::call::{Call, Outcome};
 use writ_service::principals::{self, bind};
-use writ_store::Snapshot;
 
 use super::reseal::reseal;
 use crate::access::{authorize, context, not_pending_deletion};
@@ -55,15 +54,7 @@ pub(crate) fn policy_name(name: Option<&str>) -> Result<()> {
 /// Reads a key policy and binds the principals that it names to their unique ids, so that a user who
 /// is deleted and made anew does not match.
 pub(crate) fn accept_policy(call: &Call, text: &str) -> Result<BTreeMap<Arn, UniqueId>> {
-    principals(text, &call.snapshot)
-}
-
-/// Reads a key policy and binds the principals that it names to the unique ids that they have in
-/// `snapshot`.
-///
-/// # Errors
-/// As PutKeyPolicy answers a document that cannot be taken.
-pub fn principals(text: &str, snapshot: &Snapshot) -> Result<BTreeMap<Arn, UniqueId>> {
+    let snapshot = &call.snapshot;
     let malformed = |why: String| error("MalformedPolicyDocumentException", why);
     if text.len() > POLICY_MAX_BYTES {
         let message = format!("The key policy is larger than {POLICY_MAX_BYTES} bytes.");

@@ -1,7 +1,6 @@
 //! What all changes of a key's sealed descriptor have in common.
 
 use writ_keyd_client::protocol::{Seal, UsePosition};
-use writ_model::Nonce;
 use writ_policy::Permit;
 use writ_service::call::{Call, Changes};
 use writ_store::state::Key;
@@ -18,19 +17,7 @@ pub(crate) async fn reseal(
     permit: Permit,
     edit: impl FnOnce(&mut Key),
 ) -> Result<(Changes, Key, Option<UsePosition>)> {
-    let sealed = call
-        .seal(
-            &permit,
-            Seal {
-                handle: Nonce([0; 16]),
-                current: Some(target.entry.descriptor.as_slice().to_vec()),
-                new_id: None,
-                key_policy: Some(target.entry.policy.clone()),
-                tokens: target.tokens(),
-                default_policy: None,
-            },
-        )
-        .await?;
+    let sealed = call.seal(&permit, Seal { keys: vec![target.used()], ..Seal::default() }).await?;
     let mut key = (*target.entry.value).clone();
     if let Some(descriptor) = sealed.descriptors.into_iter().next() {
         key.descriptor = Blob::from(descriptor);

@@ -32,7 +32,7 @@ pub(crate) async fn run(call: &Call, input: UpdateAliasRequest) -> Result {
         let message = format!("A key has at most {ALIASES_PER_KEY_MAX} aliases.");
         return Err(error("LimitExceededException", message));
     }
-    let sealed = call.seal(&permit, seal(Some(alias), &target)).await?;
+    let sealed = call.seal(&permit, seal(Some(alias), &[&target, &before])).await?;
     let mut changed = (*alias.value).clone();
     changed.target = target.descriptor.key_id.clone();
     changed.updated = call.now;

@@ -139,6 +139,7 @@ pub(crate) fn refused(refusal: &Refusal) -> ApiError {
             tracing::warn!(why, "the key module is not available");
             unavailable()
         }
+        Refusal::Repeated(_) => unavailable(),
         Refusal::Forbidden(why) => {
             tracing::error!(why, "the key module refused a command of this process");
             internal()

@@ -145,7 +145,8 @@ fn send_loop(channel: &Channel, answers: &Receiver<(u64, Reply)>, counts: &[Arc<
         let mut messages = Vec::new();
         let mut next = Some(first);
         while let Some((id, reply)) = next.take() {
-            let message = Message { kind: MessageKind::Reply, id, body: cbor::to_vec(&reply) };
+            let message =
+                Message { kind: MessageKind::Reply, id, body: cbor::to_vec(&reply).into() };
             bytes += message.body.len() + 13;
             messages.push(message);
             if messages.len() < BATCH_MAX && bytes < PACKET_MAX_BYTES / 2 {

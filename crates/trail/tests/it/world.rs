@@ -179,7 +179,7 @@ impl Keyd {
 
     pub(crate) fn push(&self, batch: &UseBatch) {
         let body = cbor::to_vec(&Push::UseRecords(cbor::to_vec(batch)));
-        let packet = pack(&[Message { kind: MessageKind::Push, id: 0, body }]);
+        let packet = pack(&[Message { kind: MessageKind::Push, id: 0, body: body.into() }]);
         let channel = self.out.lock().unwrap().clone().unwrap();
         channel.send(&packet).unwrap();
     }
@@ -188,7 +188,7 @@ impl Keyd {
         while let Ok(Some(packet)) = channel.recv() {
             for message in unpack(&packet.bytes).unwrap() {
                 let body = cbor::to_vec(&self.answer(cbor::from_slice(&message.body).unwrap()));
-                let reply = Message { kind: MessageKind::Reply, id: message.id, body };
+                let reply = Message { kind: MessageKind::Reply, id: message.id, body: body.into() };
                 if channel.send(&pack(&[reply])).is_err() {
                     return;
                 }

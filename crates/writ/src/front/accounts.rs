@@ -307,6 +307,7 @@ mod tests {
             backing_keys: Vec::new(),
             managed_by: None,
             revision: 2,
+            principals: Vec::new(),
         };
         let platform = Platform { site: "site".parse().unwrap(), region };
         let record = platform.record(

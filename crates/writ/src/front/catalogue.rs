@@ -157,8 +157,7 @@ impl Edit<'_> {
         let old = self.snapshot.key(&new.arn).context("the store has none")?;
         let mut key = (*old.value).clone();
         if let Some(policy) = policy.filter(|policy| *policy != key.policy) {
-            let principals = writ_kms::policy_principals;
-            key.principals = principals(&policy, self.snapshot).map_err(anyhow::Error::msg)?;
+            key.principals = new.principals.iter().cloned().collect();
             key.policy = policy;
         }
         let begun = self.begin(new.account, new.revision)?;
@@ -182,8 +181,7 @@ impl Edit<'_> {
         }
         ensure!(role.name == new.name && role.path == new.path, "a role has no other name");
         if role.trust_policy != new.trust_policy {
-            role.principals = writ_iam::trust_principals(&new.trust_policy, self.snapshot)
-                .map_err(anyhow::Error::msg)?;
+            role.principals = new.principals.iter().cloned().collect();
             role.trust_policy.clone_from(&new.trust_policy);
         }
         role.max_session_secs = u32::try_from(new.max_session_secs)?;

@@ -55,11 +55,11 @@ impl Gateway {
             let slots = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
             while let Ok(Some(packet)) = channel.recv() {
                 let Ok(messages) = unpack(&packet.bytes) else { break };
-                for message in messages {
+                for mut message in messages {
                     match message.kind {
                         MessageKind::Push => {
                             // A full queue loses a poll; the node asks again in 250 ms.
-                            polls.try_send(message.body).ok();
+                            polls.try_send(std::mem::take(&mut *message.body)).ok();
                         }
                         MessageKind::Request => {
                             let Ok(slot) = runtime.block_on(Arc::clone(&slots).acquire_owned())
@@ -92,7 +92,7 @@ impl Gateway {
         });
         let send = move || {
             while let Some(frame) = frames.blocking_recv() {
-                let push = Message { kind: MessageKind::Push, id: 0, body: frame };
+                let push = Message { kind: MessageKind::Push, id: 0, body: frame.into() };
                 if !sender.send(push) {
                     return;
                 }
@@ -136,7 +136,7 @@ async fn answer(message: Message, pipeline: &Pipeline, sender: &Sender) {
         }
     };
     let (sender, body) = (sender.clone(), cbor::to_vec(&reply));
-    let message = Message { kind: MessageKind::Reply, id: message.id, body };
+    let message = Message { kind: MessageKind::Reply, id: message.id, body: body.into() };
     // Sending may block on a slow peer; a lost reply is the peer's timeout.
     tokio::task::spawn_blocking(move || sender.send(message)).await.ok();
 }

@@ -125,7 +125,7 @@ impl<'t> Gateway<'t> {
             panic!("not an answer to present");
         };
         let keys = vec![self.taken.key(&self.taken.keys[key])];
-        let wanted = Use { handle: admitted.handle, keys, delegated: true };
+        let wanted = Use { handle: admitted.handle, delegated: true, ..Use::of(keys) };
         match self.taken.keyd.ask(Role::Front, Command::Use(Box::new(wanted)))? {
             Reply::Used(used) => Ok(*used),
             _ => panic!("not an answer to use"),

@@ -63,6 +63,7 @@ impl Taken {
             descriptor: stored.bytes("descriptor"),
             tokens: stored.list("tokens"),
             policy: stored.body["policy"].as_str().unwrap().to_owned(),
+            tags: Vec::new(),
         }
     }
 
@@ -113,7 +114,10 @@ impl Taken {
     }
 
     fn spend(&self, handle: Handle, keys: Vec<UsedKey>) -> Result<Reply, Refusal> {
-        self.keyd.ask(Role::Front, Command::Use(Box::new(Use { handle, keys, delegated: true })))
+        self.keyd.ask(
+            Role::Front,
+            Command::Use(Box::new(Use { handle, delegated: true, ..Use::of(keys) })),
+        )
     }
 
     fn blob_of_ann(&self) -> serde_json::Value {
@@ -253,11 +257,8 @@ impl Unproven<'_> {
     fn seal(&self) -> Command {
         Command::Seal(Box::new(Seal {
             handle: NO_HANDLE,
-            current: Some(self.0.key(&self.0.keys[0]).descriptor),
-            new_id: None,
-            key_policy: None,
-            tokens: Vec::new(),
-            default_policy: None,
+            keys: vec![self.0.key(&self.0.keys[0])],
+            ..Seal::default()
         }))
     }
 
@@ -266,13 +267,13 @@ impl Unproven<'_> {
             handle: NO_HANDLE,
             subject: None,
             delegated: true,
-            managed_policies: Vec::new(),
+            principal_tags: Vec::new(),
         }))
     }
 
     fn spend(&self) -> Command {
         let keys = vec![self.0.key(&self.0.keys[0])];
-        Command::Use(Box::new(Use { handle: NO_HANDLE, keys, delegated: true }))
+        Command::Use(Box::new(Use { handle: NO_HANDLE, delegated: true, ..Use::of(keys) }))
     }
 
     fn present(&self) -> Command {
@@ -366,11 +367,8 @@ fn c02_descriptor_of_another_revision_is_refused() {
         Role::Front,
         Command::Seal(Box::new(Seal {
             handle,
-            current: Some(current.descriptor.clone()),
-            new_id: None,
-            key_policy: Some(current.policy.clone()),
-            tokens: current.tokens.clone(),
-            default_policy: None,
+            keys: vec![taken.key(&taken.keys[0])],
+            ..Seal::default()
         })),
     );
     let Ok(Reply::Sealed(sealed)) = sealed else { panic!("the key is not disabled") };

@@ -216,4 +216,13 @@ fn c12_crossing_needs_policy_on_both_sides() {
     assert_ne!(own.text("/eventID"), owners.text("/eventID"));
     assert_eq!(owners.text("/userIdentity/accountId"), ANN);
     assert_eq!(owners.text("/userIdentity/userName"), "", "the owner sees no name of ann's users");
+
+    // The owner's side names the user himself; his own side has to allow all the same.
+    let policy = policy.to_string();
+    let of_ann = format!("arn:aws:iam::{ANN}:root");
+    let named = policy.replace(&of_ann, &format!("arn:aws:iam::{ANN}:user/dave"));
+    bob.ok("kms", "PutKeyPolicy", json!({"KeyId": key, "Policy": named}));
+    dave.ok("kms", "Encrypt", encrypt());
+    ann.ok("iam", "DeleteUserPolicy", json!({"UserName": "dave", "PolicyName": "p"}));
+    refused_and_recorded(&site, &dave, ("kms", "Encrypt"), encrypt(), "AccessDeniedException");
 }

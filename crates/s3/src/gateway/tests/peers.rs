@@ -227,7 +227,7 @@ fn peer<Req: Decode, Rep: Encode>(mut answer: impl FnMut(Req) -> Rep + Send + 's
             for message in unpack(&packet.bytes).unwrap() {
                 let request = cbor::from_slice(&message.body).unwrap();
                 let body = cbor::to_vec(&answer(request));
-                let reply = Message { kind: MessageKind::Reply, id: message.id, body };
+                let reply = Message { kind: MessageKind::Reply, id: message.id, body: body.into() };
                 if ours.send(&pack(&[reply])).is_err() {
                     return;
                 }
