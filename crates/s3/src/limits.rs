@@ -83,6 +83,15 @@ pub const INDEX_CACHE_KIB: i64 = 64 * 1024;
 pub const CLEAN_BATCH: usize = 256;
 /// Commits whose records the ledger has not acknowledged; no more mutations are taken beyond it.
 pub const OUTBOX_MAX: u64 = 4_096;
+/// Records of one commit: DeleteObjects has one for the call and one a key, each in up to two
+/// accounts.
+pub const COMMIT_RECORDS_MAX: usize = 2 * (DELETE_KEYS_MAX + 1);
+/// Bytes of the records of one commit: what DeleteObjects can come to, and room.
+pub const COMMIT_RECORD_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Records of one append to the ledger, an eighth of what its queue takes.
+pub const APPEND_PIECE_RECORDS: usize = 1_024;
+/// Bytes of records in one append to the ledger, half of what one takes.
+pub const APPEND_PIECE_BYTES: usize = 4 * 1024 * 1024;
 /// Segments without a row are swept when they are older than this.
 pub const ORPHAN_AGE: Duration = Duration::from_secs(24 * 3600);
 /// Free space below which no body is taken, unless the configuration says otherwise: 1 GiB.

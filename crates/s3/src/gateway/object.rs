@@ -11,7 +11,9 @@ use writ_proof::cbor;
 use writ_service::task;
 
 use super::call::Call;
-use super::fault::{access_denied, internal, no_such_key, not_implemented, s3, storage};
+use super::fault::{
+    access_denied, internal, key_too_long, no_such_key, not_implemented, s3, storage,
+};
 use super::ledger::random;
 use super::sink::Written;
 use crate::S3Error;
@@ -233,7 +235,7 @@ pub(crate) fn metadata(
 /// Refuses what a write may ask for and we do not have, before it is taken for a plain write.
 pub(crate) fn refuse_unsupported(call: &Call) -> Result<(), ApiError> {
     if call.key().len() > KEY_MAX_BYTES {
-        return Err(s3("KeyTooLongError", "Your key is too long"));
+        return Err(key_too_long());
     }
     refuse_acl(call)?;
     for name in UNSUPPORTED {

@@ -244,6 +244,32 @@ async fn lists_and_deletes_follow_the_keys() {
     assert!(!buckets.text().contains("photos"));
 }
 
+/// A DeleteObjects of `keys`, with the checksum that it needs.
+async fn delete_objects(client: &Client, path: &str, keys: &[String]) -> Answer {
+    let objects = keys.iter().map(|key| format!("<Object><Key>{key}</Key></Object>"));
+    let body = format!("<Delete>{}</Delete>", objects.collect::<String>()).into_bytes();
+    let crc = writ_aws::checksum::Checksum::of(writ_aws::checksum::Algorithm::Crc32, &body);
+    client.ask("POST", path, &[("x-amz-checksum-crc32", &crc.base64())], &body).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn delete_of_many_long_keys_does_not_stop_the_gateway() {
+    let (world, client) = bucket().await;
+    let shared = br#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::210987654321:root"},"Action":"s3:DeleteObject","Resource":"arn:aws:s3:::photos/*"}]}"#;
+    client.ask("PUT", "/photos?policy", &[], shared).await.expect(204);
+    // Quotes are doubled in JSON, each key is in a record twice, and two accounts get each record.
+    let keys: Vec<String> = (0..1000).map(|n| format!("{n:04}{}", "\"".repeat(1020))).collect();
+    let deleted = delete_objects(&world.stranger(), "/photos?delete", &keys).await;
+    deleted.expect(200);
+    assert_eq!(deleted.text().matches("<Deleted>").count(), 1000);
+    let count = world.recorded().iter().filter(|name| *name == "DeleteObject").count();
+    assert_eq!(count, 2000);
+    client.ask("PUT", "/photos/after", &[], b"x").await.expect(200);
+    let long = delete_objects(&client, "/photos?delete", &["x".repeat(1025)]).await;
+    long.expect(200);
+    assert_eq!(long.element("Code"), "KeyTooLongError");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_answer_for_every_bucket() {
     let (_world, client) = bucket().await;

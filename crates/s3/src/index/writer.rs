@@ -30,6 +30,9 @@ pub enum CommitError {
     /// Too many wait; nothing was written.
     #[error("too many changes wait for the object index")]
     Busy,
+    /// Its records are more than the ledger takes of one commit; nothing was written.
+    #[error("the audit records of a change are too large")]
+    TooLarge,
     /// The index takes no more writes until a restart.
     #[error("the object index takes no writes")]
     Closed,

@@ -11,10 +11,10 @@ use writ_aws::generated::s3::{DeleteObjectsOutput, DeleteObjectsRequest, Deleted
 
 use super::delete_object::refuse_version;
 use crate::gateway::call::{Also, Call, Outcome};
-use crate::gateway::fault::{bad_digest, checksum, s3};
+use crate::gateway::fault::{bad_digest, checksum, key_too_long, s3};
 use crate::gateway::upload;
 use crate::index::{Change, Condition};
-use crate::limits::{DELETE_BODY_MAX_BYTES, DELETE_KEYS_MAX};
+use crate::limits::{DELETE_BODY_MAX_BYTES, DELETE_KEYS_MAX, KEY_MAX_BYTES};
 
 pub(super) async fn run(call: &Call, body: Incoming) -> Result<Outcome, ApiError> {
     let bucket = call.bucket()?;
@@ -32,6 +32,7 @@ pub(super) async fn run(call: &Call, body: Incoming) -> Result<Outcome, ApiError
     let mut permit = None;
     for object in objects {
         let allowed = match refuse_version(object.version_id.as_deref(), None) {
+            Ok(()) if object.key.len() > KEY_MAX_BYTES => Err(key_too_long()),
             Ok(()) if object.etag.is_some() || object.size.is_some() => {
                 Err(crate::gateway::fault::not_implemented("conditions in DeleteObjects"))
             }

@@ -383,6 +383,11 @@ fn trail(ledger: Arc<Mutex<Vec<Value>>>, closed: Arc<AtomicBool>) -> Channel {
         if closed.load(Ordering::SeqCst) {
             return TrailReply::Append(AppendReply::Refused(AppendRefusal::Closed));
         }
+        let bytes: usize = append.items.iter().map(|item| item.record.len()).sum();
+        if bytes > writ_trail::limits::BATCH_MAX_BYTES {
+            let why = AppendRefusal::Invalid("it holds too many bytes".to_owned());
+            return TrailReply::Append(AppendReply::Refused(why));
+        }
         let mut positions = Vec::new();
         for item in append.items {
             let repeated = !seen.insert(item.event_id);
