@@ -39,6 +39,8 @@ pub const BUCKET_POLICY_MAX_BYTES: usize = 20 * 1024;
 pub const BUCKETS_PER_ACCOUNT_MAX: usize = 10_000;
 /// Open uploads of one bucket.
 pub const UPLOADS_PER_BUCKET_MAX: u64 = 10_000;
+/// How long a repeated CompleteMultipartUpload waits for the one before it.
+pub const COMPLETE_WAIT_MAX: Duration = Duration::from_secs(10);
 /// How long the answer of a completed upload is kept for a retry.
 pub const COMPLETED_KEPT: Duration = Duration::from_secs(24 * 3600);
 
@@ -94,5 +96,7 @@ pub const APPEND_PIECE_RECORDS: usize = 1_024;
 pub const APPEND_PIECE_BYTES: usize = 4 * 1024 * 1024;
 /// Segments without a row are swept when they are older than this.
 pub const ORPHAN_AGE: Duration = Duration::from_secs(24 * 3600);
+/// Space that a file takes at once as its bytes come: 4 MiB.
+pub const RESERVE_STEP_BYTES: u64 = 4 * 1024 * 1024;
 /// Free space below which no body is taken, unless the configuration says otherwise: 1 GiB.
 pub const FREE_FLOOR_BYTES: u64 = 1024 * 1024 * 1024;
