@@ -185,7 +185,8 @@ impl Process {
     /// Serves until `stop` says so.
     ///
     /// # Errors
-    /// When the state feed is broken: the process must be started anew to load it.
+    /// When the state feed is broken or the index takes no more writes: the process must be started
+    /// anew to load them.
     pub async fn serve(
         &self,
         listener: std::net::TcpListener,
@@ -198,6 +199,7 @@ impl Process {
         tokio::select! {
             () = serve(Arc::clone(&self.gateway), listener) => Ok(()),
             _ = stop.wait_for(|stop| *stop) => Ok(()),
+            () = self.gateway.stopped() => Err(S3Error::Stopped { what: "the object index" }),
             _ = failed.wait_for(Option::is_some) => {
                 Err(S3Error::Stopped { what: "the state feed" })
             }

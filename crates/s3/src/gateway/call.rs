@@ -19,6 +19,7 @@ use super::download::Download;
 use super::fault::{access_denied, internal, no_such_bucket, storage};
 use super::head::Head;
 use super::ports::Asker;
+use super::turns::Turn;
 use crate::S3Error;
 use crate::index::{Bucket, Change, Index};
 
@@ -248,6 +249,8 @@ pub(crate) struct Outcome {
     pub(crate) facts: Facts,
     /// Records of single keys within one call, such as DeleteObjects'.
     pub(crate) also: Vec<Also>,
+    /// Held until the change is made or its files are removed.
+    pub(crate) turn: Option<Turn>,
 }
 
 /// What the record tells beside the request.
@@ -274,7 +277,15 @@ impl Outcome {
     /// A finished reply.
     pub(crate) fn reply(reply: HttpReply) -> Outcome {
         let facts = Facts::default();
-        Outcome { reply, stream: None, change: None, files: Vec::new(), facts, also: Vec::new() }
+        Outcome {
+            reply,
+            stream: None,
+            change: None,
+            files: Vec::new(),
+            facts,
+            also: Vec::new(),
+            turn: None,
+        }
     }
 
     /// With a change, which needs the permit for it.

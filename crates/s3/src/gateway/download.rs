@@ -11,11 +11,13 @@ use writ_aws::ApiError;
 use writ_service::task;
 
 use super::fault::{internal, storage};
+use super::object::Found;
 use super::reply::ReplyBody;
 use super::streams::{Admission, Guard, Streams};
 use crate::S3Error;
 use crate::blob::Blobs;
 use crate::format::{DataKey, Manifest, RangeCursor, SegmentReader};
+use crate::index::Pin;
 use crate::limits::STREAM_CHECK;
 
 /// A range of an object, opened in order.
@@ -26,17 +28,18 @@ pub(crate) struct Source {
     rest: Vec<(crate::format::SegmentRef, Range<u64>)>,
     footer: u64,
     current: Option<(File, RangeCursor)>,
+    /// Segments are opened one after the other; none goes away before the last is read.
+    _pin: Arc<Pin>,
 }
 
 impl Source {
-    /// The bytes `range` of the object that a verified manifest describes. `footer` is the length of
-    /// a whole object's footer.
+    /// The bytes `range` of the object `found`, whose manifest has been verified.
     pub(crate) fn new(
         blobs: &Arc<Blobs>,
         key: DataKey,
         manifest: &Manifest,
         range: &Range<u64>,
-        footer: u64,
+        found: &Found,
     ) -> Source {
         let mut rest = Vec::new();
         let mut at = 0;
@@ -49,7 +52,14 @@ impl Source {
             at = end;
         }
         rest.reverse();
-        Source { blobs: Arc::clone(blobs), key, rest, footer, current: None }
+        Source {
+            blobs: Arc::clone(blobs),
+            key,
+            rest,
+            footer: found.footer_bytes(),
+            current: None,
+            _pin: Arc::clone(&found.pin),
+        }
     }
 
     /// The next bytes, at most `frames` frames; none at the end. Blocks.

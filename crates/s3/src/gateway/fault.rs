@@ -92,8 +92,12 @@ pub(crate) fn commit(error: &CommitError, account: AccountId) -> ApiError {
             "InvalidRequest",
             "The request names more than one call can record; send it in parts.",
         ),
-        CommitError::Closed | CommitError::Unrecorded => {
+        CommitError::Closed | CommitError::Full | CommitError::Unknown => {
             tracing::error!(%error, "a commit failed");
+            unavailable()
+        }
+        CommitError::Unrecorded => {
+            tracing::error!(%error, "a commit came without a record");
             internal()
         }
         CommitError::Conflict(conflict) => of_conflict(conflict, account),

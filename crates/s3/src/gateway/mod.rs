@@ -22,6 +22,7 @@ mod reply;
 mod server;
 mod sink;
 mod streams;
+mod turns;
 mod upload;
 
 use std::sync::Arc;
@@ -38,6 +39,7 @@ use writ_keyd_client::protocol::{
 };
 use writ_model::{AccessKeyId, Env, Region, Uuid};
 use writ_proof::origin::SiteId;
+use writ_service::record::StrangerLimit;
 use writ_service::task;
 use writ_store::Snapshot;
 use writ_trail::client::TrailClient;
@@ -47,9 +49,10 @@ use self::head::Head;
 use self::ledger::{Ledger, Unrecorded};
 use self::ports::{Decide, State};
 use self::streams::Streams;
+use self::turns::Turns;
 use crate::S3Error;
 use crate::blob::Blobs;
-use crate::index::Index;
+use crate::index::{CommitError, Index};
 use crate::keyd::Keyd;
 use crate::kms_link::KmsClient;
 use crate::limits::XML_BODIES_MAX;
@@ -95,11 +98,9 @@ pub struct Gateway {
     decide: Arc<dyn Decide>,
     streams: Arc<Streams>,
     xml_bodies: Semaphore,
-    strangers: Semaphore,
+    strangers: StrangerLimit,
+    turns: Arc<Turns>,
 }
-
-/// Records of unauthenticated requests that may be on their way at once; the rest is counted only.
-const STRANGERS_MAX: usize = 16;
 
 /// An answer, ready to be written.
 pub(crate) struct Answered {
@@ -137,13 +138,24 @@ impl Gateway {
             decide: parts.decide,
             streams: Arc::new(Streams::new()),
             xml_bodies: Semaphore::new(XML_BODIES_MAX),
-            strangers: Semaphore::new(STRANGERS_MAX),
+            strangers: StrangerLimit::default(),
+            turns: Arc::default(),
         })
     }
 
     /// Sends what the ledger lacks from before the start. Answers how many commits that were.
     pub async fn recover(&self) -> Result<u64, S3Error> {
         self.ledger.drain(&self.index, true).await
+    }
+
+    /// Waits until the index takes no more writes: the process must be started anew.
+    pub async fn stopped(&self) {
+        self.index.stopped().await;
+    }
+
+    /// Unauthenticated requests whose records were dropped, for the metrics.
+    pub fn dropped_strangers(&self) -> u64 {
+        self.strangers.dropped()
     }
 
     /// Answers one request. Its record is in the ledger when this returns.
@@ -236,7 +248,6 @@ impl Gateway {
         let snapshot = self.state.lease().ok_or_else(fault::unavailable)?;
         let claim = match claim {
             Ok(Some(claim)) => claim,
-            Ok(None) if is_version_2(head) => return Err(version_2().into()),
             Ok(None) => return Err(fault::access_denied().into()),
             Err(error) => return Err(signature_error(&error).into()),
         };
@@ -301,6 +312,7 @@ impl Gateway {
             None => self.ledger.append(records).await,
             Some((_permit, change)) => self.ledger.commit(&self.index, change, records).await,
         };
+        let _turn = outcome.turn.take();
         match recorded {
             Ok(seq) => Answered {
                 reply: outcome.reply,
@@ -309,6 +321,11 @@ impl Gateway {
                 seq: Some(seq),
             },
             Err(Unrecorded::Ledger) => self.error(&fault::unavailable(), call.request_id, None),
+            // The change may have been made: its files stay, and its own record is in the outbox. The
+            // process ends, and the next start finds out.
+            Err(Unrecorded::Commit(error @ CommitError::Unknown)) => {
+                self.error(&fault::commit(&error, call.caller.account), call.request_id, None)
+            }
             Err(Unrecorded::Commit(error)) => {
                 self.discard(outcome.files).await;
                 let result = Err(fault::commit(&error, call.caller.account));
@@ -350,11 +367,10 @@ impl Gateway {
         }
     }
 
-    /// Records a refusal and answers it. Strangers' records are bounded.
+    /// Records a refusal and answers it. Strangers' records are bounded by the second, what is above
+    /// is counted.
     async fn refuse(&self, refused: &record::Refused<'_>) -> Answered {
-        let place = self.strangers.try_acquire();
-        if refused.caller.is_none() && place.is_err() {
-            tracing::warn!("a record of an unauthenticated request was dropped");
+        if refused.caller.is_none() && !self.strangers.admit(self.env.now()) {
             return self.error(refused.error, refused.request_id, None);
         }
         let appended = match refused.records(self) {
@@ -406,18 +422,6 @@ fn implemented(
     Ok((operation, found.s3.ok_or_else(fault::internal)?))
 }
 
-/// True for a signature of AWS's second version, which some clients still make for presigned URLs.
-fn is_version_2(head: &Head) -> bool {
-    let in_header = head.header("authorization").is_some_and(|value| value.starts_with("AWS "));
-    in_header || head.query.split('&').any(|pair| pair.starts_with("AWSAccessKeyId="))
-}
-
-fn version_2() -> ApiError {
-    let text = "The authorization mechanism you have provided is not supported. Please use \
-                AWS4-HMAC-SHA256.";
-    fault::s3("InvalidRequest", text)
-}
-
 /// What the state holds for the key that signed: the wrapped credential, or the session token.
 fn credential(claim: &sigv4::Claim, snapshot: &Snapshot) -> Option<Vec<u8>> {
     if let Some(token) = &claim.session_token {
@@ -427,18 +431,11 @@ fn credential(claim: &sigv4::Claim, snapshot: &Snapshot) -> Option<Vec<u8>> {
     snapshot.access_key(&id).map(|(_, key)| key.wrapped.as_slice().to_vec())
 }
 
+/// What is wrong with the form of a signature, in S3's own words.
 fn signature_error(error: &sigv4::SigError) -> ApiError {
-    match error {
-        sigv4::SigError::Sigv4aUnsupported => ApiError::not_implemented(Service::S3, "SigV4a"),
-        sigv4::SigError::ContentSha256Missing => fault::s3(
-            "InvalidRequest",
-            "Missing required header for this request: x-amz-content-sha256",
-        ),
-        error => fault::s3(
-            "AuthorizationHeaderMalformed",
-            &format!("The request's signature is malformed: {error}"),
-        ),
-    }
+    let fault = error.to_aws(sigv4::ProtocolFamily::S3);
+    let base = ApiError::new(fault.code, fault.message, fault.status);
+    fault.details.into_iter().fold(base, |error, (name, value)| error.with(name, value))
 }
 
 #[cfg(test)]

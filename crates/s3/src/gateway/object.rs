@@ -21,7 +21,7 @@ use crate::format::{
     DataKey, FORMAT, Manifest, Metadata, ObjectIdentity, SealedManifest, SegmentHeader, SegmentRef,
     SseMode, Sums, seal_sums,
 };
-use crate::index::{Body, Bucket, Condition, Entry, Put, segment_file};
+use crate::index::{Body, Bucket, Condition, Entry, Pin, Put, segment_file};
 use crate::limits::{FRAME_LOG2, KEY_MAX_BYTES, USER_METADATA_MAX_BYTES};
 
 /// Sets the member of a reply that holds a checksum of this algorithm.
@@ -279,6 +279,8 @@ pub(crate) struct Found {
     pub(crate) body: Body,
     pub(crate) manifest: Manifest,
     pub(crate) metadata: Metadata,
+    /// Keeps the files while they are read.
+    pub(crate) pin: Arc<Pin>,
 }
 
 /// Finds an object that the caller may read. Whether a missing key is said to be missing depends on
@@ -293,14 +295,14 @@ pub(crate) async fn find(
         return Err(s3("NoSuchVersion", "The specified version does not exist."));
     }
     let (id, name) = (bucket.id, key.to_owned());
-    let found = call.read(move |index| index.entry(id, &name)).await?;
+    let (found, pin) = call.read(move |index| index.pinned(id, &name)).await?;
     let Some((entry, body)) = found else {
         let listed = call.authorize("s3:ListBucket", bucket, None);
         return Err(if listed.is_ok() { no_such_key(key) } else { access_denied() });
     };
     let manifest = body.sealed.peek().map_err(|e| storage(&e))?;
     let metadata = body.sealed.metadata().map_err(|e| storage(&e))?;
-    Ok(Found { entry, body, manifest, metadata })
+    Ok(Found { entry, body, manifest, metadata, pin: Arc::new(pin) })
 }
 
 impl Found {

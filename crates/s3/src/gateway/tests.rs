@@ -317,6 +317,118 @@ async fn nothing_is_answered_that_cannot_be_recorded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn commit_of_unknown_outcome_keeps_its_files_and_ends_the_process() {
+    let (world, client) = bucket().await;
+    world.break_index();
+    client.ask("PUT", "/photos/k", &[], b"x").await.refused(503, "ServiceUnavailable");
+    assert_eq!(world.segments(), 1, "the commit may stand, and it names this file");
+    assert_eq!(world.recorded(), ["CreateBucket"]);
+    let stopped = world.gateway.stopped();
+    tokio::time::timeout(std::time::Duration::from_secs(5), stopped).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_of_strangers_are_bounded_by_the_second() {
+    let time = writ_model::Timestamp::from_secs(1_800_000_000);
+    let world = World::start_in(std::sync::Arc::new(writ_model::env::TestEnv::new(time, 7))).await;
+    let client = world.client();
+    for _ in 0..230 {
+        client.unsigned("GET", "/photos/k").await.refused(403, "AccessDenied");
+    }
+    assert_eq!((world.recorded().len(), world.gateway.dropped_strangers()), (200, 30));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn malformed_signatures_get_s3s_own_codes() {
+    let (_world, client) = bucket().await;
+    let presigned = |expires: &str| {
+        format!(
+            "/photos/k?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIA%2F20260101%2F\
+             us-east-1%2Fs3%2Faws4_request&X-Amz-Date=20260101T000000Z&X-Amz-Expires={expires}\
+             &X-Amz-SignedHeaders=host&X-Amz-Signature={}",
+            "ab".repeat(32)
+        )
+    };
+    let late = client.bare(&presigned("604801"), &[]).await;
+    late.refused(400, "AuthorizationQueryParametersError");
+    let old = client.bare("/photos/k", &[("authorization", "AWS AKIAEXAMPLE:c2ln")]).await;
+    old.refused(400, "InvalidRequest");
+    let text = "The authorization mechanism you have provided is not supported. Please use \
+                AWS4-HMAC-SHA256.";
+    assert_eq!(old.element("Message"), text);
+    let half =
+        client.bare("/photos/k", &[("authorization", "AWS4-HMAC-SHA256 Credential=x")]).await;
+    half.refused(400, "AuthorizationHeaderMalformed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn running_download_keeps_the_files_of_an_overwritten_object() {
+    let (world, client) = bucket().await;
+    let create = client.ask("POST", "/photos/k?uploads", &[], b"").await;
+    let id = create.element("UploadId").to_owned();
+    let (first, second) = (bytes(24 * MIB), bytes(MIB));
+    let mut parts = Vec::new();
+    for (n, data) in [(1, &first), (2, &second)] {
+        let path = format!("/photos/k?partNumber={n}&uploadId={id}");
+        parts.push((n, client.ask("PUT", &path, &[], data).await));
+    }
+    let body = completion(&parts);
+    let path = format!("/photos/k?uploadId={id}");
+    client.ask("POST", &path, &[], body.as_bytes()).await.expect(200);
+    let mut stream = client.open("GET", "/photos/k").await;
+    stream.read_some(MIB).await;
+    client.ask("PUT", "/photos/k", &[], b"new").await.expect(200);
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    assert_eq!(
+        world.segments(),
+        4,
+        "two parts and a manifest that are still read, and the new one"
+    );
+    // The head of the answer comes first.
+    let rest = stream.read_to_end().await;
+    assert!(rest > 24 * MIB, "{rest} bytes came");
+    for _ in 0..100 {
+        if world.segments() == 1 {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("the files of the old object stay");
+}
+
+/// The body of a CompleteMultipartUpload.
+fn completion(parts: &[(u32, Answer)]) -> String {
+    let one = |(n, part): &(u32, Answer)| {
+        let etag = part.header("etag").unwrap();
+        format!("<Part><PartNumber>{n}</PartNumber><ETag>{etag}</ETag></Part>")
+    };
+    let xmlns = "http://s3.amazonaws.com/doc/2006-03-01/";
+    let parts: String = parts.iter().map(one).collect();
+    format!("<CompleteMultipartUpload xmlns=\"{xmlns}\">{parts}</CompleteMultipartUpload>")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn concurrent_completes_keep_the_manifest_and_agree() {
+    let (world, client) = bucket().await;
+    for round in 1..=4 {
+        let key = format!("/photos/k{round}");
+        let create = client.ask("POST", &format!("{key}?uploads"), &[], b"").await;
+        let id = create.element("UploadId").to_owned();
+        let path = format!("{key}?partNumber=1&uploadId={id}");
+        let body = completion(&[(1, client.ask("PUT", &path, &[], b"part").await)]);
+        let path = format!("{key}?uploadId={id}");
+        let ask = || client.ask("POST", &path, &[], body.as_bytes());
+        let (one, two, three) = tokio::join!(ask(), ask(), ask());
+        for answer in [&one, &two, &three] {
+            answer.expect(200);
+            assert_eq!(answer.element("ETag"), one.element("ETag"));
+        }
+        assert_eq!(world.segments(), 2 * round, "a part and a manifest each");
+        client.ask("GET", &key, &[], b"").await.expect(200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn c02_request_without_a_signature_reads_nothing() {
     let (world, client) = bucket().await;
     client.ask("PUT", "/photos/k", &[], b"secret").await.expect(200);

@@ -155,8 +155,7 @@ impl Origin {
     /// The source's plaintext in `range`, under its own data key.
     pub(super) async fn open(&self, call: &Call, range: Range<u64>) -> Result<Source, ApiError> {
         let (key, manifest) = self.found.open(call, &self.permit, &self.bucket).await?;
-        let footer = self.found.footer_bytes();
-        Ok(Source::new(&call.gateway.blobs, key, &manifest, &range, footer))
+        Ok(Source::new(&call.gateway.blobs, key, &manifest, &range, &self.found))
     }
 }
 

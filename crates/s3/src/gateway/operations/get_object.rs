@@ -58,8 +58,7 @@ pub(super) async fn get(call: &Call) -> Result<Outcome, ApiError> {
         false => None,
     };
     let length = plan.range.end - plan.range.start;
-    let source =
-        Source::new(&call.gateway.blobs, key, &manifest, &plan.range, found.footer_bytes());
+    let source = Source::new(&call.gateway.blobs, key, &manifest, &plan.range, &found);
     let guard = call.gateway.guard(&call.caller);
     let download = Download::new(source, length, &call.gateway.streams, admission, guard);
     let mut outcome = described(call, &bucket, &found, &plan, sums.as_ref());
@@ -181,7 +180,7 @@ fn described(
     plan: &Plan,
     sums: Option<&Sums>,
 ) -> Outcome {
-    let Found { entry, body, manifest, metadata } = found;
+    let Found { entry, body, manifest, metadata, .. } = found;
     let mut headers = vec![
         ("accept-ranges".to_owned(), "bytes".to_owned()),
         ("last-modified".to_owned(), entry.mtime.http()),

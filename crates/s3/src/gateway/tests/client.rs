@@ -41,6 +41,14 @@ impl Client {
         Answer::parse(&bytes)
     }
 
+    /// A request with just these header fields beside the host.
+    pub(super) async fn bare(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let mut stream = self.send("GET", path, headers, b"", false).await;
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).await.unwrap();
+        Answer::parse(&bytes)
+    }
+
     pub(super) async fn open(&self, method: &str, path: &str) -> Running {
         Running { stream: self.send(method, path, &[], b"", true).await }
     }

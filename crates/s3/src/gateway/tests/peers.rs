@@ -54,6 +54,7 @@ pub(super) struct World {
     closed: Arc<AtomicBool>,
     kms: Arc<Mutex<Vec<String>>>,
     seen: Arc<Mutex<Vec<Seen>>>,
+    pub(super) gateway: Arc<Gateway>,
 }
 
 /// What the key module was asked.
@@ -74,7 +75,10 @@ impl State for TestState {
 
 impl World {
     pub(super) async fn start() -> World {
-        let env: Arc<dyn Env> = Arc::new(SystemEnv);
+        World::start_in(Arc::new(SystemEnv)).await
+    }
+
+    pub(super) async fn start_in(env: Arc<dyn Env>) -> World {
         let account = AccountId::from_number(123_456_789_012).unwrap();
         let access_key = AccessKeyId::long_term(account, &*env);
         let key = AccessKey {
@@ -125,8 +129,8 @@ impl World {
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        writ_service::task::spawn("serve", serve(gateway, listener));
-        World { address, access_key, other_key, dir, state, ledger, closed, kms, seen }
+        writ_service::task::spawn("serve", serve(Arc::clone(&gateway), listener));
+        World { address, access_key, other_key, dir, state, ledger, closed, kms, seen, gateway }
     }
 
     pub(super) fn client(&self) -> Client {
@@ -136,6 +140,12 @@ impl World {
     /// A client of another account.
     pub(super) fn stranger(&self) -> Client {
         Client { address: self.address, access_key: self.other_key.to_string() }
+    }
+
+    /// Takes a table that every write needs out of the index.
+    pub(super) fn break_index(&self) {
+        let index = rusqlite::Connection::open(self.dir.path().join("index.sqlite")).unwrap();
+        index.execute_batch("DROP TABLE touched").unwrap();
     }
 
     /// Takes what the key module was asked so far.
