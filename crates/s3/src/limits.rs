@@ -56,7 +56,7 @@ pub const COMPLETE_BODY_MAX_BYTES: usize = 4 * 1024 * 1024;
 pub const SMALL_BODY_MAX_BYTES: usize = 64 * 1024;
 /// Elements inside each other in an XML body.
 pub const XML_DEPTH_MAX: usize = 8;
-/// XML bodies in memory at once.
+/// XML bodies in memory at once; an account gets half of them.
 pub const XML_BODIES_MAX: usize = 8;
 /// Streams with bodies at once; an account gets half of them.
 pub const STREAMS_MAX: usize = 256;
@@ -64,7 +64,7 @@ pub const STREAMS_MAX: usize = 256;
 pub const STREAM_WAIT_MAX: Duration = Duration::from_secs(1);
 /// How long the head of a request may take.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a body may send less than [`BODY_MIN_BYTES`].
+/// How long a body may send less than [`BODY_MIN_BYTES`], and a reader take nothing.
 pub const BODY_WINDOW: Duration = Duration::from_secs(30);
 /// What a body must send within [`BODY_WINDOW`], in bytes.
 pub const BODY_MIN_BYTES: u64 = 30 * 1024;

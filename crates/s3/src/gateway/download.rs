@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use writ_aws::ApiError;
+use writ_model::Arn;
 use writ_service::task;
 
 use super::fault::{internal, storage};
@@ -18,7 +19,7 @@ use crate::S3Error;
 use crate::blob::Blobs;
 use crate::format::{DataKey, Manifest, RangeCursor, SegmentReader};
 use crate::index::Pin;
-use crate::limits::STREAM_CHECK;
+use crate::limits::{BODY_WINDOW, STREAM_CHECK};
 
 /// A range of an object, opened in order.
 pub(crate) struct Source {
@@ -30,6 +31,7 @@ pub(crate) struct Source {
     current: Option<(File, RangeCursor)>,
     /// Segments are opened one after the other; none goes away before the last is read.
     _pin: Arc<Pin>,
+    key_arn: Arn,
 }
 
 impl Source {
@@ -59,7 +61,13 @@ impl Source {
             footer: found.footer_bytes(),
             current: None,
             _pin: Arc::clone(&found.pin),
+            key_arn: found.body.key_arn.clone(),
         }
+    }
+
+    /// The KMS key that its data key came from.
+    pub(crate) fn key_arn(&self) -> &Arn {
+        &self.key_arn
     }
 
     /// The next bytes, at most `frames` frames; none at the end. Blocks.
@@ -167,18 +175,27 @@ impl Download {
 /// Sends a piece while the stream may go on; false if it is over. Dropping the sender before the last
 /// byte resets the connection.
 async fn send(pieces: &mpsc::Sender<io::Result<Bytes>>, bytes: Bytes, guard: &mut Guard) -> bool {
-    loop {
-        if !guard.holds() {
-            tracing::info!("a download was ended: its caller's access is over");
-            return false;
-        }
-        match tokio::time::timeout(STREAM_CHECK, pieces.reserve()).await {
-            Ok(Ok(place)) => {
-                place.send(Ok(bytes));
-                return true;
+    let place = async {
+        loop {
+            if !guard.holds() {
+                tracing::info!("a download was ended: its caller's access is over");
+                return None;
             }
-            Ok(Err(_)) => return false,
-            Err(_) => {}
+            match tokio::time::timeout(STREAM_CHECK, pieces.reserve()).await {
+                Ok(place) => return place.ok(),
+                Err(_) => {}
+            }
+        }
+    };
+    match tokio::time::timeout(BODY_WINDOW, place).await {
+        Ok(Some(place)) => {
+            place.send(Ok(bytes));
+            true
+        }
+        Ok(None) => false,
+        Err(_) => {
+            tracing::info!("a download was ended: its reader takes nothing");
+            false
         }
     }
 }

@@ -29,7 +29,6 @@ use std::sync::Arc;
 
 use http::request::Parts;
 use hyper::body::Incoming;
-use tokio::sync::Semaphore;
 use writ_aws::classify::{Classified, Request, classify};
 use writ_aws::rest_xml::{self, HttpReply};
 use writ_aws::{ApiError, Service, sigv4};
@@ -48,7 +47,7 @@ use self::call::{Call, Outcome};
 use self::head::Head;
 use self::ledger::{Ledger, Unrecorded};
 use self::ports::{Decide, State};
-use self::streams::Streams;
+use self::streams::{Places, Streams};
 use self::turns::Turns;
 use crate::S3Error;
 use crate::blob::Blobs;
@@ -97,7 +96,7 @@ pub struct Gateway {
     state: Arc<dyn State>,
     decide: Arc<dyn Decide>,
     streams: Arc<Streams>,
-    xml_bodies: Semaphore,
+    xml_bodies: Arc<Places>,
     strangers: StrangerLimit,
     turns: Arc<Turns>,
 }
@@ -137,7 +136,7 @@ impl Gateway {
             state: parts.state,
             decide: parts.decide,
             streams: Arc::new(Streams::new()),
-            xml_bodies: Semaphore::new(XML_BODIES_MAX),
+            xml_bodies: Arc::new(Places::new(XML_BODIES_MAX)),
             strangers: StrangerLimit::default(),
             turns: Arc::default(),
         })
@@ -172,6 +171,7 @@ impl Gateway {
         }
         let claim = sigv4::parse(&head.raw());
         let found = self.classify(&head);
+        let signed_at = claim.as_ref().ok().and_then(Option::as_ref).map(|claim| claim.signed_at);
         let access_key_id: Option<AccessKeyId> =
             claim.as_ref().ok().and_then(Option::as_ref).and_then(|c| c.access_key_id.parse().ok());
         let name = found.as_ref().map_or("Unknown", |found| found.name);
@@ -213,6 +213,8 @@ impl Gateway {
             request_id,
             event_id,
             now: self.env.now(),
+            // INVARIANT: who was authenticated has made a claim; without one the signature is old.
+            signed_at: signed_at.unwrap_or_default(),
             gateway: Arc::clone(&self),
         };
         let result = if self.ledger.is_behind() && !operation.read_only {

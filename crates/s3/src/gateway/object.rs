@@ -239,11 +239,11 @@ pub(crate) fn refuse_unsupported(call: &Call) -> Result<(), ApiError> {
     }
     refuse_acl(call)?;
     for name in UNSUPPORTED {
-        if call.head.header(name).is_some() {
+        if call.amz(name).is_some() {
             return Err(not_implemented(name));
         }
     }
-    match call.head.header("x-amz-storage-class") {
+    match call.amz("x-amz-storage-class") {
         None | Some("STANDARD") => Ok(()),
         Some(_) => Err(s3("InvalidStorageClass", "The storage class you specified is not valid")),
     }
@@ -252,10 +252,9 @@ pub(crate) fn refuse_unsupported(call: &Call) -> Result<(), ApiError> {
 /// Buckets are owner-enforced: an access control list other than the two that mean the owner is
 /// refused.
 pub(crate) fn refuse_acl(call: &Call) -> Result<(), ApiError> {
-    let named = |name: &str| call.head.header(name);
-    let granted = call.head.headers.iter().any(|(name, _)| name.starts_with("x-amz-grant-"));
-    let fits =
-        named("x-amz-acl").is_none_or(|v| matches!(v, "private" | "bucket-owner-full-control"));
+    let granted = call.amz_all().iter().any(|(name, _)| name.starts_with("x-amz-grant-"));
+    let acl = call.amz("x-amz-acl");
+    let fits = acl.is_none_or(|v| matches!(v, "private" | "bucket-owner-full-control"));
     if granted || !fits {
         return Err(s3("AccessControlListNotSupported", "The bucket does not allow ACLs"));
     }

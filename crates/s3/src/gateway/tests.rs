@@ -6,6 +6,7 @@ mod peers;
 
 use client::{Answer, Client};
 use peers::{Seen, World};
+use writ_keyd_client::descriptor::KeyState;
 
 const MIB: usize = 1024 * 1024;
 
@@ -379,11 +380,7 @@ async fn running_download_keeps_the_files_of_an_overwritten_object() {
     stream.read_some(MIB).await;
     client.ask("PUT", "/photos/k", &[], b"new").await.expect(200);
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-    assert_eq!(
-        world.segments(),
-        4,
-        "two parts and a manifest that are still read, and the new one"
-    );
+    assert_eq!(world.segments(), 3, "two parts that are still read, and the new object");
     // The head of the answer comes first.
     let rest = stream.read_to_end().await;
     assert!(rest > 24 * MIB, "{rest} bytes came");
@@ -450,6 +447,161 @@ async fn c08_running_download_ends_when_its_key_is_deleted() {
     tokio::time::sleep(std::time::Duration::from_millis(600)).await;
     let rest = stream.read_to_end().await;
     assert!(rest < data.len() - 4 * MIB, "{rest} bytes still came");
+}
+
+/// Something to end a running stream: the test's world, and when it began.
+async fn check_stream_ends(world: &World, client: &Client, end: impl AsyncFnOnce(&World)) {
+    let data = bytes(24 * MIB);
+    world.client().ask("PUT", "/photos/k", &[], &data).await.expect(200);
+    let mut download = client.open("GET", "/photos/k").await;
+    download.read_some(MIB).await;
+    let mut upload = client.begin("PUT", "/photos/up", MIB, &bytes(70_000)).await;
+    while world.gateway.streams.running() < 2 {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    end(world).await;
+    world.streams_end_within_a_second().await;
+    upload.answer().await.refused(403, "AccessDenied");
+    let rest = download.read_to_end().await;
+    assert!(rest < data.len() - 4 * MIB, "{rest} bytes still came");
+    assert_eq!(world.segments(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c08_running_streams_end_when_their_kms_key_is_disabled() {
+    let (world, client) = bucket().await;
+    world.publish_key(KeyState::Enabled);
+    check_stream_ends(&world, &client, async |world: &World| {
+        world.publish_key(KeyState::Disabled);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c08_running_streams_end_when_their_session_expires() {
+    let (world, _) = bucket().await;
+    let now = || writ_model::Env::now(&writ_model::SystemEnv);
+    let expires = now().plus(std::time::Duration::from_secs(8));
+    world.stranger_is(|caller| {
+        caller.session = Some(writ_keyd_client::caller::Session {
+            role: None,
+            issued: now(),
+            expires,
+            mfa_at: None,
+            source_identity: None,
+            tags: Vec::new(),
+            transitive_tag_keys: Vec::new(),
+            policy: None,
+            policy_arns: Vec::new(),
+            chained: false,
+        });
+    });
+    check_stream_ends(&world, &world.stranger(), async |_: &World| {
+        assert!(now() < expires, "the machine is too slow for this test");
+        let left = expires.millis().saturating_sub(now().millis());
+        tokio::time::sleep(std::time::Duration::from_millis(left)).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parameters_of_presigned_urls_are_decided_on_as_headers_are() {
+    let (world, client) = bucket().await;
+    let deny = br#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":"s3:PutObject","Resource":"arn:aws:s3:::photos/*","Condition":{"StringEquals":{"s3:x-amz-server-side-encryption":"AES256"}}}]}"#;
+    client.ask("PUT", "/photos?policy", &[], deny).await.expect(204);
+    let in_header = [("x-amz-server-side-encryption", "AES256")];
+    client.ask("PUT", "/photos/k", &in_header, b"x").await.refused(403, "AccessDenied");
+    for (query, status, code) in [
+        ("X-Amz-Server-Side-Encryption=AES256", 403, "AccessDenied"),
+        ("x-amz-server-side-encryption=AES256", 403, "AccessDenied"),
+        ("x-amz-acl=public-read", 400, "AccessControlListNotSupported"),
+        ("x-amz-grant-read=id%3D1", 400, "AccessControlListNotSupported"),
+        ("x-amz-tagging=a%3Db", 501, "NotImplemented"),
+        ("x-amz-storage-class=GLACIER", 400, "InvalidStorageClass"),
+        ("x-amz-checksum-crc32=AAAAAA%3D%3D", 400, "BadDigest"),
+    ] {
+        let path = format!("/photos/k?{query}");
+        client.ask("PUT", &path, &[], b"x").await.refused(status, code);
+    }
+    client.ask("DELETE", "/photos?policy", &[], b"").await.expect(204);
+    let path = "/photos/k?x-amz-server-side-encryption=AES256";
+    client.ask("PUT", path, &[], b"x").await.expect(200);
+    let record = world.last_record();
+    assert_eq!(record["requestParameters"]["x-amz-server-side-encryption"], "AES256");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn condition_keys_of_conditions_age_and_region_are_filled() {
+    let (_world, client) = bucket().await;
+    client.ask("PUT", "/photos/k", &[], b"x").await.expect(200);
+    for (condition, path, header) in [
+        (r#""NumericGreaterThanEquals":{"s3:signatureAge":"0"}"#, "/photos/k", ("x-a", "b")),
+        (r#""StringEquals":{"s3:VersionId":"null"}"#, "/photos/k?versionId=null", ("x-a", "b")),
+        (r#""Null":{"s3:if-match":"false"}"#, "/photos/k", ("if-match", "*")),
+        (r#""StringEquals":{"s3:if-none-match":"x"}"#, "/photos/k", ("if-none-match", "x")),
+    ] {
+        let deny = format!(
+            r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Deny","Principal":"*","Action":"s3:GetObject*","Resource":"arn:aws:s3:::photos/*","Condition":{{{condition}}}}}]}}"#
+        );
+        client.ask("PUT", "/photos?policy", &[], deny.as_bytes()).await.expect(204);
+        client.ask("GET", path, &[header], b"").await.refused(403, "AccessDenied");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn root_of_the_owner_is_never_locked_out_by_a_bucket_policy() {
+    let (_world, client) = bucket().await;
+    let deny = br#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":"s3:*","Resource":["arn:aws:s3:::photos","arn:aws:s3:::photos/*"]}]}"#;
+    client.ask("PUT", "/photos?policy", &[], deny).await.expect(204);
+    client.ask("GET", "/photos?list-type=2", &[], b"").await.refused(403, "AccessDenied");
+    client.ask("GET", "/photos?policy", &[], b"").await.expect(200);
+    client.ask("PUT", "/photos?policy", &[], deny).await.expect(204);
+    client.ask("DELETE", "/photos?policy", &[], b"").await.expect(204);
+    client.ask("GET", "/photos?list-type=2", &[], b"").await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bucket_policy_means_the_user_who_existed_when_it_was_written() {
+    let (world, client) = bucket().await;
+    client.ask("PUT", "/photos/k", &[], b"x").await.expect(200);
+    let allow = br#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::123456789012:user/ann"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::photos/*"}]}"#;
+    let nobody = client.ask("PUT", "/photos?policy", &[], allow).await;
+    nobody.refused(400, "MalformedPolicy");
+    assert_eq!(nobody.element("Message"), "Invalid principal in policy");
+    let is_ann = |id: &'static str| {
+        world.publish_user("ann", id);
+        world.stranger_is(|caller| {
+            caller.kind = writ_keyd_client::caller::CallerKind::User;
+            caller.arn = "arn:aws:iam::123456789012:user/ann".parse().unwrap();
+            caller.unique_id = id.to_owned();
+            caller.user_name = Some("ann".to_owned());
+        });
+    };
+    is_ann("AIDAAAAAAAAAAAAAAAAAA");
+    client.ask("PUT", "/photos?policy", &[], allow).await.expect(204);
+    world.stranger().ask("GET", "/photos/k", &[], b"").await.expect(200);
+    is_ann("AIDABBBBBBBBBBBBBBBBB");
+    world.stranger().ask("GET", "/photos/k", &[], b"").await.refused(403, "AccessDenied");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_xml_bodies_of_one_account_leave_places_for_others() {
+    let (world, client) = bucket().await;
+    let slow = world.stranger();
+    slow.ask("PUT", "/others", &[], b"").await.expect(200);
+    let mut open = Vec::new();
+    for _ in 0..10 {
+        open.push(slow.begin("POST", "/others?delete", 1000, b"<").await);
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    let keys = ["k".to_owned()];
+    let deadline = std::time::Duration::from_secs(5);
+    let deleted = delete_objects(&client, "/photos?delete", &keys);
+    tokio::time::timeout(deadline, deleted).await.unwrap().expect(200);
+    let refused = delete_objects(&slow, "/others?delete", &keys);
+    tokio::time::timeout(deadline, refused).await.unwrap().refused(503, "SlowDown");
+    let stranger = delete_objects(&slow, "/photos?delete", &keys);
+    tokio::time::timeout(deadline, stranger).await.unwrap().refused(403, "AccessDenied");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -27,7 +27,7 @@ pub use change::{Change, Condition, Conflict, Put};
 pub use list::{ListPage, ListQuery, successor};
 pub use pins::Pin;
 pub use read::{Completion, UploadPage};
-pub use rows::{Body, Bucket, Completed, Entry, OutboxRow, Part, Upload};
+pub use rows::{Body, Bucket, BucketPolicy, Completed, Entry, OutboxRow, Part, Upload};
 pub use token::TokenKey;
 pub use writer::CommitError;
 
@@ -39,7 +39,7 @@ use visible::Visible;
 use writer::{Message, Writer};
 
 /// The schema that this program writes and the highest that it reads.
-const SCHEMA: u64 = 1;
+const SCHEMA: u64 = 2;
 
 /// The index. Reads block for a moment: call them where blocking is allowed.
 pub struct Index {
@@ -150,6 +150,12 @@ fn migrate(connection: &Connection, region: &Region, env: &dyn Env) -> Result<()
     match found {
         SCHEMA => return Ok(()),
         0 => {}
+        1 => {
+            let tx = connection.unchecked_transaction()?;
+            tx.execute_batch("ALTER TABLE bucket ADD COLUMN principals BLOB")?;
+            tx.pragma_update(None, "user_version", SCHEMA)?;
+            return Ok(tx.commit()?);
+        }
         _ => return Err(S3Error::Version { what: "the object index", found, known: SCHEMA }),
     }
     let mut token_key = [0u8; 32];

@@ -6,7 +6,7 @@ use writ_proof::cbor;
 
 use super::list::{ListPage, ListQuery, list};
 use super::pins::Pin;
-use super::rows::{Body, Bucket, Completed, Entry, OutboxRow, Part, Upload};
+use super::rows::{Body, Bucket, BucketPolicy, Completed, Entry, OutboxRow, Part, Upload};
 use super::{Index, timestamp};
 use crate::S3Error;
 use crate::format::SegmentRef;
@@ -244,18 +244,26 @@ impl Index {
 
 pub(super) fn buckets(connection: &Connection) -> Result<Vec<Bucket>, S3Error> {
     let mut statement =
-        connection.prepare("SELECT name, id, account, created, policy FROM bucket")?;
-    let rows = statement.query_map([], |row| {
-        Ok(Bucket {
+        connection.prepare("SELECT name, id, account, created, policy, principals FROM bucket")?;
+    let mut rows = statement.query([])?;
+    let mut buckets = Vec::new();
+    while let Some(row) = rows.next()? {
+        let text: Option<String> = row.get(4)?;
+        let principals: Option<Vec<u8>> = row.get(5)?;
+        // Rows of the first schema have none; their policies then name nobody who exists.
+        let principals = principals.map_or_else(|| Ok(Vec::new()), |p| cbor::from_slice(&p));
+        let principals = principals
+            .map_err(|source| S3Error::Decode { what: "a bucket policy's principals", source })?;
+        buckets.push(Bucket {
             name: row.get(0)?,
             id: Nonce(row.get(1)?),
             account: AccountId::from_number(row.get(2)?)
                 .ok_or(rusqlite::Error::IntegralValueOutOfRange(2, 0))?,
             created: timestamp(row.get(3)?),
-            policy: row.get(4)?,
-        })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+            policy: text.map(|text| BucketPolicy { text, principals }),
+        });
+    }
+    Ok(buckets)
 }
 
 fn entry(row: &Row<'_>, key: &str) -> rusqlite::Result<Option<Entry>> {

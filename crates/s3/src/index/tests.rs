@@ -266,7 +266,9 @@ async fn bucket_rules_hold() {
     let delete = || Change::DeleteBucket { bucket: f.bucket, at: Timestamp::from_secs(9) };
     let full = f.done(delete()).await;
     assert!(matches!(full, Err(CommitError::Conflict(Conflict::BucketNotEmpty))));
-    let policy = Some("{}".to_owned());
+    let arn = "arn:aws:iam::000000000001:user/u".parse().unwrap();
+    let principals = vec![(arn, "AIDA".to_owned())];
+    let policy = Some(BucketPolicy { text: "{}".to_owned(), principals });
     f.done(Change::PutPolicy { bucket: f.bucket, policy: policy.clone() }).await.unwrap();
     assert_eq!(f.index.bucket("one").unwrap().policy, policy);
     let keys = vec![("k".to_owned(), Condition::default())];

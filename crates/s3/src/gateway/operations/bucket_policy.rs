@@ -5,12 +5,14 @@ use hyper::body::Incoming;
 use serde_json::Value;
 use writ_aws::ApiError;
 use writ_aws::rest_xml::HttpReply;
+use writ_model::{Arn, UniqueId};
 use writ_policy::{Policy, PolicyKind, ResourceKind};
+use writ_store::Snapshot;
 
 use crate::gateway::call::{Call, Outcome};
 use crate::gateway::fault::s3;
 use crate::gateway::upload;
-use crate::index::Change;
+use crate::index::{BucketPolicy, Change};
 use crate::limits::{BUCKET_POLICY_MAX_BYTES, SMALL_BODY_MAX_BYTES};
 
 pub(super) async fn put(call: &Call, body: Incoming) -> Result<Outcome, ApiError> {
@@ -22,8 +24,13 @@ pub(super) async fn put(call: &Call, body: Incoming) -> Result<Outcome, ApiError
     if text.len() > BUCKET_POLICY_MAX_BYTES {
         return Err(malformed("Policy exceeds the maximum allowed document size of 20480 bytes"));
     }
-    Policy::parse(&text, PolicyKind::Resource(ResourceKind::Bucket))
+    let mut policy = Policy::parse(&text, PolicyKind::Resource(ResourceKind::Bucket))
         .map_err(|errors| malformed(&errors.to_string()))?;
+    policy
+        .bind_principals(&|arn| unique_id(&call.snapshot, arn))
+        .map_err(|_| malformed("Invalid principal in policy"))?;
+    let bound = policy.principals().filter_map(|(arn, id)| Some((arn.clone(), id?.to_string())));
+    let principals: Vec<(Arn, String)> = bound.collect();
     if is_public(&text) {
         let reason = format!(
             "User: {} is not authorized to perform: s3:PutBucketPolicy on resource: \"{}\" because \
@@ -33,7 +40,8 @@ pub(super) async fn put(call: &Call, body: Incoming) -> Result<Outcome, ApiError
         );
         return Err(s3("AccessDenied", &reason));
     }
-    let change = Change::PutPolicy { bucket: bucket.id, policy: Some(text) };
+    let change =
+        Change::PutPolicy { bucket: bucket.id, policy: Some(BucketPolicy { text, principals }) };
     let mut outcome = Outcome::of(call, ());
     // The model has no status for it; S3 answers without content.
     outcome.reply.status = 204;
@@ -47,7 +55,7 @@ pub(super) fn get(call: &Call) -> Result<Outcome, ApiError> {
         s3("NoSuchBucketPolicy", "The bucket policy does not exist")
             .with("BucketName", &bucket.name)
     };
-    let text = bucket.policy.clone().ok_or_else(missing)?;
+    let text = bucket.policy.as_ref().map(|policy| policy.text.clone()).ok_or_else(missing)?;
     let headers = vec![("Content-Type".to_owned(), "application/json".to_owned())];
     let reply = HttpReply { status: 200, headers, body: text.into_bytes() };
     Ok(Outcome::reply(reply).touching(&bucket, None))
@@ -58,6 +66,26 @@ pub(super) fn delete(call: &Call) -> Result<Outcome, ApiError> {
     let permit = call.authorize("s3:DeleteBucketPolicy", &bucket, None)?;
     let change = Change::PutPolicy { bucket: bucket.id, policy: None };
     Ok(Outcome::of(call, ()).touching(&bucket, None).changing(permit, change))
+}
+
+/// The unique id of the user or role that an ARN names now, in whatever account.
+fn unique_id(snapshot: &Snapshot, arn: &Arn) -> Option<UniqueId> {
+    let account = arn.account()?;
+    let (noun, rest) = arn.resource().split_once('/')?;
+    let name = rest.rsplit('/').next()?;
+    let (path, name, id) = match noun {
+        "user" => {
+            let user = snapshot.user(account, name)?;
+            (&user.path, &user.name, &user.unique_id)
+        }
+        "role" => {
+            let role = snapshot.role(account, name)?;
+            (&role.path, &role.name, &role.unique_id)
+        }
+        _ => return None,
+    };
+    // The path is part of the name that was meant.
+    (arn.resource() == format!("{noun}{path}{name}")).then(|| id.clone())
 }
 
 /// Condition keys whose fixed values bound who is meant (S3 User Guide, "The meaning of public").

@@ -18,6 +18,7 @@ use crate::limits::{DELETE_BODY_MAX_BYTES, DELETE_KEYS_MAX, KEY_MAX_BYTES};
 
 pub(super) async fn run(call: &Call, body: Incoming) -> Result<Outcome, ApiError> {
     let bucket = call.bucket()?;
+    call.refuse_strangers(&bucket)?;
     let bytes = upload::small(call, body, DELETE_BODY_MAX_BYTES).await?;
     check_body(call, &bytes)?;
     let input: DeleteObjectsRequest = call.input(&bytes)?;
@@ -88,10 +89,9 @@ fn check_body(call: &Call, body: &[u8]) -> Result<(), ApiError> {
         }
         covered = true;
     }
-    for (name, value) in &call.head.headers {
-        let Some(algorithm) = Algorithm::of_header(name) else { continue };
+    for (name, text) in call.amz_all() {
+        let Some(algorithm) = Algorithm::of_header(&name) else { continue };
         let algorithm = algorithm.map_err(|e| checksum(&e))?;
-        let text = std::str::from_utf8(value).unwrap_or_default().trim();
         if Checksum::parse(algorithm, text).map_err(|e| checksum(&e))?
             != Checksum::of(algorithm, body)
         {
