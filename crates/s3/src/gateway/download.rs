@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -156,7 +157,7 @@ impl Download {
             };
             match piece {
                 Ok(Some(bytes)) => {
-                    if !send(&pieces, Bytes::from(bytes), &mut guard).await {
+                    if !send(&pieces, Bytes::from(bytes), &mut guard, BODY_WINDOW).await {
                         break;
                     }
                 }
@@ -172,22 +173,26 @@ impl Download {
     }
 }
 
-/// Sends a piece while the stream may go on; false if it is over. Dropping the sender before the last
-/// byte resets the connection.
-async fn send(pieces: &mpsc::Sender<io::Result<Bytes>>, bytes: Bytes, guard: &mut Guard) -> bool {
+/// Sends a piece while the stream may go on, and its reader takes it within `window`; false if it is
+/// over. Dropping the sender before the last byte resets the connection.
+async fn send(
+    pieces: &mpsc::Sender<io::Result<Bytes>>,
+    bytes: Bytes,
+    guard: &mut Guard,
+    window: Duration,
+) -> bool {
     let place = async {
         loop {
             if !guard.holds() {
                 tracing::info!("a download was ended: its caller's access is over");
                 return None;
             }
-            match tokio::time::timeout(STREAM_CHECK, pieces.reserve()).await {
-                Ok(place) => return place.ok(),
-                Err(_) => {}
+            if let Ok(place) = tokio::time::timeout(STREAM_CHECK, pieces.reserve()).await {
+                return place.ok();
             }
         }
     };
-    match tokio::time::timeout(BODY_WINDOW, place).await {
+    match tokio::time::timeout(window, place).await {
         Ok(Some(place)) => {
             place.send(Ok(bytes));
             true
@@ -197,5 +202,64 @@ async fn send(pieces: &mpsc::Sender<io::Result<Bytes>>, bytes: Bytes, guard: &mu
             tracing::info!("a download was ended: its reader takes nothing");
             false
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use writ_keyd_client::caller::{Caller, CallerKind, Session};
+    use writ_model::{AccessKeyId, AccountId, Env as _, SystemEnv, Uuid};
+    use writ_store::Snapshot;
+
+    use super::super::ports::State;
+    use super::*;
+
+    struct Current(Arc<Snapshot>);
+
+    impl State for Current {
+        fn lease(&self) -> Option<Arc<Snapshot>> {
+            Some(Arc::clone(&self.0))
+        }
+    }
+
+    fn guard() -> Guard {
+        let account = AccountId::from_number(1).unwrap();
+        let session = Session {
+            role: None,
+            issued: SystemEnv.now(),
+            expires: SystemEnv.now().plus(Duration::from_secs(3600)),
+            mfa_at: None,
+            source_identity: None,
+            tags: Vec::new(),
+            transitive_tag_keys: Vec::new(),
+            policy: None,
+            policy_arns: Vec::new(),
+            chained: false,
+        };
+        let caller = Caller {
+            kind: CallerKind::Root,
+            account,
+            arn: Arn::root(account),
+            unique_id: account.to_string(),
+            user_name: None,
+            access_key_id: AccessKeyId::long_term(account, &SystemEnv),
+            session: Some(session),
+            delegated: false,
+        };
+        let state = Current(Arc::new(Snapshot::empty(Uuid::random(&SystemEnv))));
+        Guard::new(Arc::new(state), Arc::new(SystemEnv), caller, &[])
+    }
+
+    #[tokio::test]
+    async fn reader_that_takes_nothing_is_cut() {
+        let (pieces, mut reader) = mpsc::channel(1);
+        let window = Duration::from_millis(300);
+        let piece = || Bytes::from_static(b"piece");
+        let mut guard = guard();
+        assert!(send(&pieces, piece(), &mut guard, window).await);
+        let cut = send(&pieces, piece(), &mut guard, window);
+        assert!(!tokio::time::timeout(Duration::from_secs(5), cut).await.unwrap());
+        assert!(reader.recv().await.is_some());
+        assert!(send(&pieces, piece(), &mut guard, window).await);
     }
 }

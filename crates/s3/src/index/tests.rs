@@ -281,6 +281,26 @@ async fn bucket_rules_hold() {
 }
 
 #[tokio::test]
+async fn index_of_the_first_schema_is_brought_to_the_second() {
+    let dir = tempfile::tempdir().unwrap();
+    let index = open(dir.path());
+    let new = Bucket {
+        policy: Some(BucketPolicy { text: "{}".to_owned(), principals: Vec::new() }),
+        ..bucket("one", 1)
+    };
+    let rev = index.commit(Change::CreateBucket(new.clone()), item()).await.unwrap();
+    index.acknowledge(rev);
+    drop(index);
+    let old = Connection::open(dir.path().join("index.sqlite")).unwrap();
+    old.execute_batch("ALTER TABLE bucket DROP COLUMN principals").unwrap();
+    old.pragma_update(None, "user_version", 1).unwrap();
+    drop(old);
+    for _ in 0..2 {
+        assert_eq!(open(dir.path()).bucket("one").as_deref(), Some(&new));
+    }
+}
+
+#[tokio::test]
 async fn index_of_another_region_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     drop(open(dir.path()));
