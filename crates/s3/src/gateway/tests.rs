@@ -568,20 +568,44 @@ async fn bucket_policy_means_the_user_who_existed_when_it_was_written() {
     let nobody = client.ask("PUT", "/photos?policy", &[], allow).await;
     nobody.refused(400, "MalformedPolicy");
     assert_eq!(nobody.element("Message"), "Invalid principal in policy");
-    let is_ann = |id: &'static str| {
-        world.publish_user("ann", id);
-        world.stranger_is(|caller| {
-            caller.kind = writ_keyd_client::caller::CallerKind::User;
-            caller.arn = "arn:aws:iam::123456789012:user/ann".parse().unwrap();
-            caller.unique_id = id.to_owned();
-            caller.user_name = Some("ann".to_owned());
-        });
-    };
-    is_ann("AIDAAAAAAAAAAAAAAAAAA");
+    stranger_is_ann(&world, "AIDAAAAAAAAAAAAAAAAAA", None);
     client.ask("PUT", "/photos?policy", &[], allow).await.expect(204);
     world.stranger().ask("GET", "/photos/k", &[], b"").await.expect(200);
-    is_ann("AIDABBBBBBBBBBBBBBBBB");
+    stranger_is_ann(&world, "AIDABBBBBBBBBBBBBBBBB", None);
     world.stranger().ask("GET", "/photos/k", &[], b"").await.refused(403, "AccessDenied");
+    let shown = client.ask("GET", "/photos?policy", &[], b"").await.text();
+    assert!(shown.contains(r#"{"AWS":"AIDAAAAAAAAAAAAAAAAAA"}"#), "{shown}");
+}
+
+/// The key of [`World::stranger`] is that of user ann, who has this id and this policy.
+fn stranger_is_ann(world: &World, id: &str, policy: Option<&str>) {
+    world.publish_user("ann", id, policy);
+    world.stranger_is(|caller| {
+        caller.kind = writ_keyd_client::caller::CallerKind::User;
+        caller.arn = "arn:aws:iam::123456789012:user/ann".parse().unwrap();
+        caller.unique_id = id.to_owned();
+        caller.user_name = Some("ann".to_owned());
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn create_bucket_is_decided_with_its_location_constraint() {
+    let (world, _) = bucket().await;
+    let allow = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:CreateBucket","Resource":"*","Condition":{"StringEquals":{"s3:LocationConstraint":"eu-west-1"}}}]}"#;
+    stranger_is_ann(&world, "AIDAAAAAAAAAAAAAAAAAA", Some(allow));
+    let named = |region: &str| {
+        format!(
+            "<CreateBucketConfiguration><LocationConstraint>{region}</LocationConstraint>\
+             </CreateBucketConfiguration>"
+        )
+    };
+    let client = world.stranger();
+    client.ask("PUT", "/ours", &[], b"").await.refused(403, "AccessDenied");
+    let other = client.ask("PUT", "/ours", &[], named("eu-west-2").as_bytes()).await;
+    other.refused(403, "AccessDenied");
+    // It is allowed, and only then refused: this endpoint is of another region.
+    let allowed = client.ask("PUT", "/ours", &[], named("eu-west-1").as_bytes()).await;
+    allowed.refused(400, "IllegalLocationConstraintException");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -55,7 +55,8 @@ pub(super) fn get(call: &Call) -> Result<Outcome, ApiError> {
         s3("NoSuchBucketPolicy", "The bucket policy does not exist")
             .with("BucketName", &bucket.name)
     };
-    let text = bucket.policy.as_ref().map(|policy| policy.text.clone()).ok_or_else(missing)?;
+    let policy = bucket.policy.as_ref().ok_or_else(missing)?;
+    let text = shown(policy, &call.snapshot);
     let headers = vec![("Content-Type".to_owned(), "application/json".to_owned())];
     let reply = HttpReply { status: 200, headers, body: text.into_bytes() };
     Ok(Outcome::reply(reply).touching(&bucket, None))
@@ -66,6 +67,29 @@ pub(super) fn delete(call: &Call) -> Result<Outcome, ApiError> {
     let permit = call.authorize("s3:DeleteBucketPolicy", &bucket, None)?;
     let change = Change::PutPolicy { bucket: bucket.id, policy: None };
     Ok(Outcome::of(call, ()).touching(&bucket, None).changing(permit, change))
+}
+
+/// The policy as it is returned: a principal that has another name by now stands there under that, one
+/// that no longer exists with its unique id ("IAM JSON policy elements: Principal").
+fn shown(policy: &BucketPolicy, snapshot: &Snapshot) -> String {
+    let mut text = policy.text.clone();
+    for (arn, id) in &policy.principals {
+        if unique_id(snapshot, arn).is_none_or(|now| now.to_string() != *id) {
+            let now = renamed(snapshot, arn, id).unwrap_or_else(|| id.clone());
+            text = text.replace(&format!("\"{arn}\""), &format!("\"{now}\""));
+        }
+    }
+    text
+}
+
+/// The ARN of what has this id now.
+fn renamed(snapshot: &Snapshot, old: &Arn, id: &str) -> Option<String> {
+    let (account, id) = (old.account()?, id.parse().ok()?);
+    let user = snapshot.user_by_unique_id(account, &id);
+    let user = user.map(|user| format!("user{}{}", user.path, user.name));
+    let role = || snapshot.role_by_unique_id(account, &id);
+    let role = || role().map(|role| format!("role{}{}", role.path, role.name));
+    user.or_else(role).map(|resource| Arn::iam(account, &resource).to_string())
 }
 
 /// The unique id of the user or role that an ARN names now, in whatever account.

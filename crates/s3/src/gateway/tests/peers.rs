@@ -200,7 +200,7 @@ impl World {
     }
 
     /// The feed brings a user of the first account, with the key of [`World::stranger`].
-    pub(super) fn publish_user(&self, name: &str, id: &str) {
+    pub(super) fn publish_user(&self, name: &str, id: &str, policy: Option<&str>) {
         let account = self.access_key.account().unwrap();
         let user = writ_store::state::User {
             name: name.to_owned(),
@@ -208,7 +208,10 @@ impl World {
             unique_id: id.parse().unwrap(),
             created: Timestamp::from_secs(1),
             descriptor: Blob::from(vec![1]),
-            inline_policies: BTreeMap::new(),
+            inline_policies: policy
+                .map(|text| ("own".to_owned(), text.to_owned()))
+                .into_iter()
+                .collect(),
             attached_policies: BTreeSet::new(),
             groups: BTreeSet::new(),
             boundary: None,
