@@ -22,6 +22,8 @@ pub mod keyd;
 pub mod kms_link;
 pub mod limits;
 pub mod process;
+#[cfg(test)]
+mod tmpfs;
 pub mod wire;
 
 pub use error::S3Error;

@@ -39,6 +39,8 @@ pub const BUCKET_POLICY_MAX_BYTES: usize = 20 * 1024;
 pub const BUCKETS_PER_ACCOUNT_MAX: usize = 10_000;
 /// Open uploads of one bucket.
 pub const UPLOADS_PER_BUCKET_MAX: u64 = 10_000;
+/// How long a repeated CompleteMultipartUpload waits for the one before it.
+pub const COMPLETE_WAIT_MAX: Duration = Duration::from_secs(10);
 /// How long the answer of a completed upload is kept for a retry.
 pub const COMPLETED_KEPT: Duration = Duration::from_secs(24 * 3600);
 
@@ -54,13 +56,13 @@ pub const COMPLETE_BODY_MAX_BYTES: usize = 4 * 1024 * 1024;
 pub const SMALL_BODY_MAX_BYTES: usize = 64 * 1024;
 /// Elements inside each other in an XML body.
 pub const XML_DEPTH_MAX: usize = 8;
-/// XML bodies in memory at once.
+/// XML bodies in memory at once; an account gets half of them.
 pub const XML_BODIES_MAX: usize = 8;
 /// Streams with bodies at once; an account gets half of them.
 pub const STREAMS_MAX: usize = 256;
 /// How long a request waits for a stream before it is told to slow down.
 pub const STREAM_WAIT_MAX: Duration = Duration::from_secs(1);
-/// How long a body may send less than [`BODY_MIN_BYTES`].
+/// How long a body may send less than [`BODY_MIN_BYTES`], and a reader take nothing.
 pub const BODY_WINDOW: Duration = Duration::from_secs(30);
 /// What a body must send within [`BODY_WINDOW`], in bytes.
 pub const BODY_MIN_BYTES: u64 = 30 * 1024;
@@ -81,7 +83,18 @@ pub const INDEX_CACHE_KIB: i64 = 64 * 1024;
 pub const CLEAN_BATCH: usize = 256;
 /// Commits whose records the ledger has not acknowledged; no more mutations are taken beyond it.
 pub const OUTBOX_MAX: u64 = 4_096;
+/// Records of one commit: DeleteObjects has one for the call and one a key, each in up to two
+/// accounts.
+pub const COMMIT_RECORDS_MAX: usize = 2 * (DELETE_KEYS_MAX + 1);
+/// Bytes of the records of one commit: what DeleteObjects can come to, and room.
+pub const COMMIT_RECORD_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Records of one append to the ledger, an eighth of what its queue takes.
+pub const APPEND_PIECE_RECORDS: usize = 1_024;
+/// Bytes of records in one append to the ledger, half of what one takes.
+pub const APPEND_PIECE_BYTES: usize = 4 * 1024 * 1024;
 /// Segments without a row are swept when they are older than this.
 pub const ORPHAN_AGE: Duration = Duration::from_secs(24 * 3600);
+/// Space that a file takes at once as its bytes come: 4 MiB.
+pub const RESERVE_STEP_BYTES: u64 = 4 * 1024 * 1024;
 /// Free space below which no body is taken, unless the configuration says otherwise: 1 GiB.
 pub const FREE_FLOOR_BYTES: u64 = 1024 * 1024 * 1024;

@@ -186,7 +186,8 @@ impl Process {
     /// Serves until `stop` says so.
     ///
     /// # Errors
-    /// When the state feed is broken: the process must be started anew to load it.
+    /// When the state feed is broken or the index takes no more writes: the process must be started
+    /// anew to load them.
     pub async fn serve(
         &self,
         listener: std::net::TcpListener,
@@ -198,6 +199,7 @@ impl Process {
             served = serve(Arc::clone(&self.gateway), listener, tls, stop) => {
                 served.map_err(S3Error::io("serving the listener"))
             }
+            () = self.gateway.stopped() => Err(S3Error::Stopped { what: "the object index" }),
             _ = failed.wait_for(Option::is_some) => {
                 Err(S3Error::Stopped { what: "the state feed" })
             }

@@ -69,6 +69,7 @@ impl World {
             backing_keys: vec![[9; 16]],
             managed_by: None,
             revision: 1,
+            principals: Vec::new(),
         };
         let key = Key {
             arn: arn.clone(),
@@ -170,6 +171,7 @@ impl World {
             network: Network { source_ip: "192.0.2.1".to_owned(), tls: None, vpce: None },
             user_agent: None,
             referer: None,
+            host: None,
             snapshot: Arc::new(self.snapshot.clone()),
             region: region(),
             regions: Arc::from([region()]),

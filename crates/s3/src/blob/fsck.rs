@@ -54,7 +54,7 @@ pub fn fsck(blobs: &Blobs, index: &Index, repair: bool) -> Result<Report, S3Erro
         Err(error) => outcome = Err(error),
     })?;
     outcome?;
-    let garbage: HashSet<String> = index.garbage(usize::MAX >> 1)?.into_iter().collect();
+    let garbage: HashSet<String> = index.garbage("", usize::MAX >> 1)?.into_iter().collect();
     let mut report = Report::default();
     let mut seen = HashSet::new();
     blobs.walk(|name, path| {

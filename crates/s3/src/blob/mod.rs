@@ -53,20 +53,23 @@ impl Blobs {
         })
     }
 
-    /// Fails while the volume takes no writes: below its floor of free space, or after an error.
-    pub fn admits_writes(&self) -> Result<(), S3Error> {
+    /// Fails while the volume takes no `bytes` more: they would not leave its floor of free space, or
+    /// an earlier write failed.
+    pub fn admits(&self, bytes: u64) -> Result<(), S3Error> {
         if self.failed.load(Ordering::Acquire) {
             return Err(S3Error::Full { reason: "an earlier write failed" });
         }
         let stat = rustix::fs::statvfs(&self.root)
             .map_err(|e| S3Error::io("asking for free space")(e.into()))?;
-        if stat.f_bavail.saturating_mul(stat.f_frsize) < self.free_floor_bytes {
+        let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+        if free < self.free_floor_bytes.saturating_add(bytes) {
             return Err(S3Error::Full { reason: "free space is below its floor" });
         }
         Ok(())
     }
 
-    /// Begins a file. It is gone when the writer is dropped before [`FileWriter::seal`].
+    /// Begins a file of which `expected_bytes` will come. Their space is taken as they come, never
+    /// from a claim. It is gone when the writer is dropped before [`FileWriter::seal`].
     pub fn create(self: &Arc<Self>, expected_bytes: Option<u64>) -> Result<FileWriter, S3Error> {
         let name = self.next.fetch_add(1, Ordering::Relaxed);
         let path = self.root.join("tmp").join(name.to_string());

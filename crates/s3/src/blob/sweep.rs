@@ -50,27 +50,24 @@ pub fn sweep(blobs: &Blobs, index: &Index, now: Timestamp) -> Result<Swept, S3Er
     Ok(swept)
 }
 
-/// Unlinks what the index has marked as garbage; answers how many files.
+/// Unlinks what the index has marked as garbage and nobody reads; answers how many files.
 pub fn collect(blobs: &Blobs, index: &Index) -> Result<u64, S3Error> {
     let mut count = 0;
-    let mut files = index.garbage(CLEAN_BATCH)?;
-    while !files.is_empty() {
+    let mut after = String::new();
+    loop {
+        let (files, next) = index.removable(&after, CLEAN_BATCH)?;
         for file in &files {
             blobs.unlink(file)?;
         }
         count += files.len() as u64;
-        let full = files.len() == CLEAN_BATCH;
-        let last = files.last().cloned();
-        index.collected(std::mem::take(&mut files));
-        if full {
-            files = index.garbage(CLEAN_BATCH)?;
-            // The writer has not taken the last ones off yet: go on at the next call.
-            if files.contains(&last.unwrap_or_default()) {
-                return Ok(count);
-            }
+        if !files.is_empty() {
+            index.collected(files);
+        }
+        match next {
+            Some(last) => after = last,
+            None => return Ok(count),
         }
     }
-    Ok(count)
 }
 
 fn age(at: std::time::SystemTime, now: Timestamp) -> Duration {

@@ -67,9 +67,35 @@ fn folder_of_another_region_or_format_is_refused() {
 #[test]
 fn volume_below_its_floor_takes_no_writes() {
     let dir = tempfile::tempdir().unwrap();
-    assert!(Blobs::open(dir.path(), &region(), 0).unwrap().admits_writes().is_ok());
+    assert!(Blobs::open(dir.path(), &region(), 0).unwrap().admits(0).is_ok());
     let full = Blobs::open(dir.path(), &region(), u64::MAX).unwrap();
-    assert!(matches!(full.admits_writes(), Err(S3Error::Full { .. })));
+    assert!(matches!(full.admits(0), Err(S3Error::Full { .. })));
+}
+
+#[test]
+fn claimed_length_reserves_no_space_below_the_floor() {
+    let Some(disk) = crate::tmpfs::Tmpfs::mount("32m") else { return };
+    let mib = |n: u64| n * 1024 * 1024;
+    let blobs = Arc::new(Blobs::open(disk.path(), &region(), mib(16)).unwrap());
+    let free = || {
+        let stat = rustix::fs::statvfs(disk.path()).unwrap();
+        stat.f_bavail * stat.f_frsize
+    };
+    assert!(matches!(blobs.admits(mib(17)), Err(S3Error::Full { .. })));
+    let before = free();
+    let claims: Vec<FileWriter> = (0..4).map(|_| blobs.create(Some(mib(15))).unwrap()).collect();
+    assert_eq!(free(), before, "a claim alone took space");
+    let piece = vec![7; 1024 * 1024];
+    let mut refused = 0;
+    for mut file in claims {
+        refused += u64::from((0..15).any(|_| {
+            let written = file.write(&piece);
+            assert!(free() >= mib(16), "{}", free());
+            matches!(written, Err(S3Error::Full { .. }))
+        }));
+        std::mem::forget(file);
+    }
+    assert!(refused >= 3, "{refused} of 4 writers were refused");
 }
 
 /// One object in a folder with an index; answers what holds them.

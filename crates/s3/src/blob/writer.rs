@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::{Blobs, make_folder, sync_folder};
 use crate::S3Error;
+use crate::limits::RESERVE_STEP_BYTES;
 
 /// A file in `tmp`. Dropped without [`FileWriter::seal`], it is unlinked.
 pub struct FileWriter {
@@ -15,6 +16,10 @@ pub struct FileWriter {
     path: PathBuf,
     file: File,
     sealed: bool,
+    expected_bytes: u64,
+    written_bytes: u64,
+    /// Up to where space was taken and the floor was checked.
+    admitted_bytes: u64,
 }
 
 impl FileWriter {
@@ -29,17 +34,37 @@ impl FileWriter {
             .mode(0o600)
             .open(&path)
             .map_err(blobs.fail("creating a file"))?;
-        let writer = FileWriter { blobs, path, file, sealed: false };
-        if let Some(bytes) = expected_bytes.filter(|b| *b > 0) {
-            writer.reserve(bytes)?;
-        }
-        Ok(writer)
+        Ok(FileWriter {
+            blobs,
+            path,
+            file,
+            sealed: false,
+            expected_bytes: expected_bytes.unwrap_or(0),
+            written_bytes: 0,
+            admitted_bytes: 0,
+        })
     }
 
-    /// Takes the space at once, where the file system can, so that a full disk refuses early.
-    fn reserve(&self, bytes: u64) -> Result<(), S3Error> {
+    /// Takes the space of the next steps where the file system can. The floor holds at each, so that
+    /// many slow writers together stay above it.
+    fn admit(&mut self, end: u64) -> Result<(), S3Error> {
+        while self.admitted_bytes < end {
+            let from = self.admitted_bytes;
+            let announced = self.expected_bytes.saturating_sub(from).min(RESERVE_STEP_BYTES);
+            // What nobody announced, such as the footer, is checked and not taken early.
+            let step = if announced == 0 { end - from } else { announced };
+            self.blobs.admits(step)?;
+            if announced > 0 {
+                self.reserve(from, announced)?;
+            }
+            self.admitted_bytes = from + step;
+        }
+        Ok(())
+    }
+
+    fn reserve(&self, from: u64, bytes: u64) -> Result<(), S3Error> {
         use rustix::fs::{FallocateFlags, fallocate};
-        match fallocate(&self.file, FallocateFlags::KEEP_SIZE, 0, bytes) {
+        match fallocate(&self.file, FallocateFlags::KEEP_SIZE, from, bytes) {
             Err(rustix::io::Errno::NOSPC) => Err(S3Error::Full { reason: "the disk is full" }),
             // Not every file system has it; then the write itself tells.
             _ => Ok(()),
@@ -48,6 +73,9 @@ impl FileWriter {
 
     /// Appends bytes.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), S3Error> {
+        let end = self.written_bytes + bytes.len() as u64;
+        self.admit(end)?;
+        self.written_bytes = end;
         self.file.write_all(bytes).map_err(|source| {
             // A full disk is a state, not a fault: the volume serves again when there is room.
             if source.kind() == std::io::ErrorKind::StorageFull {

@@ -6,7 +6,7 @@ use serde_json::Map;
 use writ_aws::classify::S3Target;
 use writ_aws::rest_xml::{self, HttpParts, HttpReply};
 use writ_aws::{ApiError, Input, Operation, Output, Service};
-use writ_keyd_client::caller::Caller;
+use writ_keyd_client::caller::{Caller, CallerKind};
 use writ_keyd_client::protocol::{Handle, Ticket, UsePosition};
 use writ_model::{Arn, Timestamp, Uuid};
 use writ_policy::{Access, Permit, Policy, PolicyKind, ResourceKind};
@@ -19,6 +19,7 @@ use super::download::Download;
 use super::fault::{access_denied, internal, no_such_bucket, storage};
 use super::head::Head;
 use super::ports::Asker;
+use super::turns::Turn;
 use crate::S3Error;
 use crate::index::{Bucket, Change, Index};
 
@@ -39,6 +40,8 @@ pub(crate) struct Call {
     pub(crate) request_id: Uuid,
     pub(crate) event_id: Uuid,
     pub(crate) now: Timestamp,
+    /// The time in the signature.
+    pub(crate) signed_at: Timestamp,
 }
 
 impl Call {
@@ -52,7 +55,7 @@ impl Call {
 
     /// Refuses a bucket whose owner is not the one that the header names.
     pub(crate) fn expect_owner(&self, bucket: &Bucket, header: &str) -> Result<(), ApiError> {
-        match self.head.header(header).or_else(|| self.query(header)) {
+        match self.amz(header) {
             Some(owner) if owner.trim() != bucket.account.to_string() => Err(access_denied()),
             _ => Ok(()),
         }
@@ -70,6 +73,31 @@ impl Call {
             .iter()
             .find(|(n, _)| n.eq_ignore_ascii_case(name))
             .map(|(_, v)| v.as_str())
+    }
+
+    /// An `x-amz-` parameter: the header field, or what a presigned URL carries in its query instead.
+    /// Whatever decides on such a parameter asks here, as the operation itself takes it from either.
+    pub(crate) fn amz(&self, name: &str) -> Option<&str> {
+        match self.head.has(name) {
+            true => self.head.header(name),
+            false => self.query(name),
+        }
+    }
+
+    /// All `x-amz-` parameters by their names in lower case, as [`Call::amz`] finds them.
+    pub(crate) fn amz_all(&self) -> Vec<(String, &str)> {
+        let own = |name: &str| name.starts_with("x-amz-");
+        let fields = self.head.headers.iter().filter(|(name, _)| own(name));
+        let text = |value| std::str::from_utf8(value).unwrap_or_default().trim();
+        let mut all: Vec<(String, &str)> =
+            fields.map(|(name, value)| (name.clone(), text(value))).collect();
+        for (name, value) in &self.target.query {
+            let name = name.to_ascii_lowercase();
+            if own(&name) && !self.head.has(&name) {
+                all.push((name, value.as_str()));
+            }
+        }
+        all
     }
 
     /// The request's members, with this body.
@@ -107,26 +135,45 @@ impl Call {
             Some(key) => bucket.object_arn(key),
             None => bucket.arn(),
         };
-        let policy = bucket_policy(bucket);
+        // The root of the owner's account reads, replaces and removes a policy whatever it says, so
+        // that nobody is locked out for good (API_PutBucketPolicy, API_DeleteBucketPolicy).
+        let owns = self.caller.kind == CallerKind::Root && self.caller.account == bucket.account;
+        let exempt = owns && POLICY_ACTIONS.contains(&action);
+        let policy = bucket_policy(bucket).filter(|_| !exempt);
         let access = Access::new(action, resource.as_str()).owned_by(bucket.account);
         let access = match &policy {
             Some(policy) => access.with_policy("bucket policy", policy),
             None => access,
         };
-        self.decide(&[access], Some(bucket))
+        self.decide(&[access], Some(bucket), None)
     }
 
-    /// Decides an action on no bucket in particular.
+    /// Refuses whom no decision on a single object of the bucket could allow, before a body is read.
+    pub(crate) fn refuse_strangers(&self, bucket: &Bucket) -> Result<(), ApiError> {
+        match self.caller.account == bucket.account || bucket.policy.is_some() {
+            true => Ok(()),
+            false => Err(access_denied()),
+        }
+    }
+
+    /// Decides an action on no bucket in particular, with a condition key that only its body has.
     pub(crate) fn authorize_account(
         &self,
         action: &str,
         resource: &str,
+        more: Option<(&'static str, String)>,
     ) -> Result<Permit, ApiError> {
-        self.decide(&[Access::new(action, resource)], None)
+        self.decide(&[Access::new(action, resource)], None, more)
     }
 
-    fn decide(&self, accesses: &[Access<'_>], bucket: Option<&Bucket>) -> Result<Permit, ApiError> {
-        let keys = self.condition_keys(bucket);
+    fn decide(
+        &self,
+        accesses: &[Access<'_>],
+        bucket: Option<&Bucket>,
+        more: Option<(&'static str, String)>,
+    ) -> Result<Permit, ApiError> {
+        let mut keys = self.condition_keys(bucket);
+        keys.extend(more);
         let asker = Asker {
             caller: &self.caller,
             snapshot: &self.snapshot,
@@ -146,7 +193,9 @@ impl Call {
     /// S3's own condition keys (Service Authorization Reference, "Condition keys for Amazon S3").
     fn condition_keys(&self, bucket: Option<&Bucket>) -> Vec<(&'static str, String)> {
         let auth = if self.presigned { "REST-QUERY-STRING" } else { "REST-HEADER" };
+        let age = self.now.millis().saturating_sub(self.signed_at.millis());
         let mut keys = vec![
+            ("s3:signatureAge", age.to_string()),
             ("s3:authType", auth.to_owned()),
             ("s3:signatureversion", "AWS4-HMAC-SHA256".to_owned()),
             ("s3:x-amz-content-sha256", self.payload.clone()),
@@ -160,8 +209,11 @@ impl Call {
         for (key, name) in QUERY_KEYS {
             keys.extend(self.query(name).map(|value| (key, value.to_owned())));
         }
-        for (key, name) in HEADER_KEYS {
+        for (key, name) in CONDITIONAL_KEYS {
             keys.extend(self.head.header(name).map(|value| (key, value.to_owned())));
+        }
+        for (key, name) in AMZ_KEYS {
+            keys.extend(self.amz(name).map(|value| (key, value.to_owned())));
         }
         keys
     }
@@ -191,7 +243,11 @@ impl Call {
             put(name, value);
         }
         for name in RECORDED_HEADERS {
-            if let Some(value) = self.head.header(name) {
+            let value = match name.starts_with("x-amz-") {
+                true => self.amz(name),
+                false => self.head.header(name),
+            };
+            if let Some(value) = value {
                 put(name, value);
             }
         }
@@ -199,10 +255,17 @@ impl Call {
     }
 }
 
-const QUERY_KEYS: [(&str, &str); 3] =
-    [("s3:delimiter", "delimiter"), ("s3:max-keys", "max-keys"), ("s3:prefix", "prefix")];
+const QUERY_KEYS: [(&str, &str); 4] = [
+    ("s3:VersionId", "versionId"),
+    ("s3:delimiter", "delimiter"),
+    ("s3:max-keys", "max-keys"),
+    ("s3:prefix", "prefix"),
+];
 
-const HEADER_KEYS: [(&str, &str); 7] = [
+const CONDITIONAL_KEYS: [(&str, &str); 2] =
+    [("s3:if-match", "if-match"), ("s3:if-none-match", "if-none-match")];
+
+const AMZ_KEYS: [(&str, &str); 7] = [
     ("s3:x-amz-acl", "x-amz-acl"),
     ("s3:x-amz-copy-source", "x-amz-copy-source"),
     ("s3:x-amz-metadata-directive", "x-amz-metadata-directive"),
@@ -218,6 +281,10 @@ const HEADER_KEYS: [(&str, &str); 7] = [
     ("s3:x-amz-storage-class", "x-amz-storage-class"),
 ];
 
+/// What the owner's root may always do.
+const POLICY_ACTIONS: [&str; 3] =
+    ["s3:DeleteBucketPolicy", "s3:GetBucketPolicy", "s3:PutBucketPolicy"];
+
 const RECORDED_HEADERS: [&str; 7] = [
     "if-match",
     "if-none-match",
@@ -228,12 +295,17 @@ const RECORDED_HEADERS: [&str; 7] = [
     "x-amz-server-side-encryption-aws-kms-key-id",
 ];
 
-/// The bucket's policy. One that cannot be read stands there as one that denies.
+/// The bucket's policy, its principals bound to the ids that they had when it was written. One that
+/// cannot be read or bound stands there as one that denies.
 fn bucket_policy(bucket: &Bucket) -> Option<Policy> {
-    bucket
-        .policy
-        .as_deref()
-        .map(|text| Policy::load(text, PolicyKind::Resource(ResourceKind::Bucket)))
+    let kind = PolicyKind::Resource(ResourceKind::Bucket);
+    let stored = bucket.policy.as_ref()?;
+    let mut policy = Policy::load(&stored.text, kind);
+    if let Err(errors) = policy.bind_principals(&|arn| stored.unique_id(arn)) {
+        tracing::error!(%errors, bucket = bucket.name, "a bucket policy is not bound; it denies");
+        policy = Policy::load("", kind);
+    }
+    Some(policy)
 }
 
 /// What a call came to. Its reply leaves when its record is in the ledger.
@@ -248,6 +320,8 @@ pub(crate) struct Outcome {
     pub(crate) facts: Facts,
     /// Records of single keys within one call, such as DeleteObjects'.
     pub(crate) also: Vec<Also>,
+    /// Held until the change is made or its files are removed.
+    pub(crate) turn: Option<Turn>,
 }
 
 /// What the record tells beside the request.
@@ -274,7 +348,15 @@ impl Outcome {
     /// A finished reply.
     pub(crate) fn reply(reply: HttpReply) -> Outcome {
         let facts = Facts::default();
-        Outcome { reply, stream: None, change: None, files: Vec::new(), facts, also: Vec::new() }
+        Outcome {
+            reply,
+            stream: None,
+            change: None,
+            files: Vec::new(),
+            facts,
+            also: Vec::new(),
+            turn: None,
+        }
     }
 
     /// With a change, which needs the permit for it.

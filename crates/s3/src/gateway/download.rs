@@ -4,19 +4,23 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use writ_aws::ApiError;
+use writ_model::Arn;
 use writ_service::task;
 
 use super::fault::{internal, storage};
+use super::object::Found;
 use super::reply::ReplyBody;
 use super::streams::{Admission, Guard, Streams};
 use crate::S3Error;
 use crate::blob::Blobs;
 use crate::format::{DataKey, Manifest, RangeCursor, SegmentReader};
-use crate::limits::STREAM_CHECK;
+use crate::index::Pin;
+use crate::limits::{BODY_WINDOW, STREAM_CHECK};
 
 /// A range of an object, opened in order.
 pub(crate) struct Source {
@@ -26,17 +30,19 @@ pub(crate) struct Source {
     rest: Vec<(crate::format::SegmentRef, Range<u64>)>,
     footer: u64,
     current: Option<(File, RangeCursor)>,
+    /// Segments are opened one after the other; none goes away before the last is read.
+    _pin: Arc<Pin>,
+    key_arn: Arn,
 }
 
 impl Source {
-    /// The bytes `range` of the object that a verified manifest describes. `footer` is the length of
-    /// a whole object's footer.
+    /// The bytes `range` of the object `found`, whose manifest has been verified.
     pub(crate) fn new(
         blobs: &Arc<Blobs>,
         key: DataKey,
         manifest: &Manifest,
         range: &Range<u64>,
-        footer: u64,
+        found: &Found,
     ) -> Source {
         let mut rest = Vec::new();
         let mut at = 0;
@@ -49,7 +55,20 @@ impl Source {
             at = end;
         }
         rest.reverse();
-        Source { blobs: Arc::clone(blobs), key, rest, footer, current: None }
+        Source {
+            blobs: Arc::clone(blobs),
+            key,
+            rest,
+            footer: found.footer_bytes(),
+            current: None,
+            _pin: Arc::clone(&found.pin),
+            key_arn: found.body.key_arn.clone(),
+        }
+    }
+
+    /// The KMS key that its data key came from.
+    pub(crate) fn key_arn(&self) -> &Arn {
+        &self.key_arn
     }
 
     /// The next bytes, at most `frames` frames; none at the end. Blocks.
@@ -138,7 +157,7 @@ impl Download {
             };
             match piece {
                 Ok(Some(bytes)) => {
-                    if !send(&pieces, Bytes::from(bytes), &mut guard).await {
+                    if !send(&pieces, Bytes::from(bytes), &mut guard, BODY_WINDOW).await {
                         break;
                     }
                 }
@@ -154,21 +173,93 @@ impl Download {
     }
 }
 
-/// Sends a piece while the stream may go on; false if it is over. Dropping the sender before the last
-/// byte resets the connection.
-async fn send(pieces: &mpsc::Sender<io::Result<Bytes>>, bytes: Bytes, guard: &mut Guard) -> bool {
-    loop {
-        if !guard.holds() {
-            tracing::info!("a download was ended: its caller's access is over");
-            return false;
-        }
-        match tokio::time::timeout(STREAM_CHECK, pieces.reserve()).await {
-            Ok(Ok(place)) => {
-                place.send(Ok(bytes));
-                return true;
+/// Sends a piece while the stream may go on, and its reader takes it within `window`; false if it is
+/// over. Dropping the sender before the last byte resets the connection.
+async fn send(
+    pieces: &mpsc::Sender<io::Result<Bytes>>,
+    bytes: Bytes,
+    guard: &mut Guard,
+    window: Duration,
+) -> bool {
+    let place = async {
+        loop {
+            if !guard.holds() {
+                tracing::info!("a download was ended: its caller's access is over");
+                return None;
             }
-            Ok(Err(_)) => return false,
-            Err(_) => {}
+            if let Ok(place) = tokio::time::timeout(STREAM_CHECK, pieces.reserve()).await {
+                return place.ok();
+            }
         }
+    };
+    match tokio::time::timeout(window, place).await {
+        Ok(Some(place)) => {
+            place.send(Ok(bytes));
+            true
+        }
+        Ok(None) => false,
+        Err(_) => {
+            tracing::info!("a download was ended: its reader takes nothing");
+            false
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use writ_keyd_client::caller::{Caller, CallerKind, Session};
+    use writ_model::{AccessKeyId, AccountId, Env as _, SystemEnv, Uuid};
+    use writ_store::Snapshot;
+
+    use super::super::ports::State;
+    use super::*;
+
+    struct Current(Arc<Snapshot>);
+
+    impl State for Current {
+        fn lease(&self) -> Option<Arc<Snapshot>> {
+            Some(Arc::clone(&self.0))
+        }
+    }
+
+    fn guard() -> Guard {
+        let account = AccountId::from_number(1).unwrap();
+        let session = Session {
+            role: None,
+            issued: SystemEnv.now(),
+            expires: SystemEnv.now().plus(Duration::from_secs(3600)),
+            mfa_at: None,
+            source_identity: None,
+            tags: Vec::new(),
+            transitive_tag_keys: Vec::new(),
+            policy: None,
+            policy_arns: Vec::new(),
+            chained: false,
+        };
+        let caller = Caller {
+            kind: CallerKind::Root,
+            account,
+            arn: Arn::root(account),
+            unique_id: account.to_string(),
+            user_name: None,
+            access_key_id: AccessKeyId::long_term(account, &SystemEnv),
+            session: Some(session),
+            delegated: false,
+        };
+        let state = Current(Arc::new(Snapshot::empty(Uuid::random(&SystemEnv))));
+        Guard::new(Arc::new(state), Arc::new(SystemEnv), caller, &[])
+    }
+
+    #[tokio::test]
+    async fn reader_that_takes_nothing_is_cut() {
+        let (pieces, mut reader) = mpsc::channel(1);
+        let window = Duration::from_millis(300);
+        let piece = || Bytes::from_static(b"piece");
+        let mut guard = guard();
+        assert!(send(&pieces, piece(), &mut guard, window).await);
+        let cut = send(&pieces, piece(), &mut guard, window);
+        assert!(!tokio::time::timeout(Duration::from_secs(5), cut).await.unwrap());
+        assert!(reader.recv().await.is_some());
+        assert!(send(&pieces, piece(), &mut guard, window).await);
     }
 }

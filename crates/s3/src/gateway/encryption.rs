@@ -38,10 +38,7 @@ impl Wish {
     /// Reads the headers of PutObject, CopyObject or CreateMultipartUpload.
     pub(crate) fn of(call: &Call) -> Result<Wish, ApiError> {
         let prefix = "x-amz-server-side-encryption";
-        let field = |suffix: &str| {
-            let name = format!("{prefix}{suffix}");
-            call.head.header(&name).or_else(|| call.query(&name))
-        };
+        let field = |suffix: &str| call.amz(&format!("{prefix}{suffix}"));
         for suffix in ["-customer-algorithm", "-customer-key", "-customer-key-md5"] {
             if field(suffix).is_some() {
                 return Err(not_implemented("SSE-C"));

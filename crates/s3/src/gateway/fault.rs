@@ -55,6 +55,10 @@ pub(crate) fn no_such_key(key: &str) -> ApiError {
     s3("NoSuchKey", "The specified key does not exist.").with("Key", key)
 }
 
+pub(crate) fn key_too_long() -> ApiError {
+    s3("KeyTooLongError", "Your key is too long")
+}
+
 pub(crate) fn no_such_upload(id: &str) -> ApiError {
     let text = "The specified multipart upload does not exist. The upload ID may be invalid, or \
                 the upload may have been aborted or completed.";
@@ -84,8 +88,16 @@ pub(crate) fn storage(error: &S3Error) -> ApiError {
 pub(crate) fn commit(error: &CommitError, account: AccountId) -> ApiError {
     match error {
         CommitError::Busy => slow_down(),
-        CommitError::Closed | CommitError::Unrecorded => {
+        CommitError::TooLarge => s3(
+            "InvalidRequest",
+            "The request names more than one call can record; send it in parts.",
+        ),
+        CommitError::Closed | CommitError::Full | CommitError::Unknown => {
             tracing::error!(%error, "a commit failed");
+            unavailable()
+        }
+        CommitError::Unrecorded => {
+            tracing::error!(%error, "a commit came without a record");
             internal()
         }
         CommitError::Conflict(conflict) => of_conflict(conflict, account),

@@ -59,6 +59,11 @@ impl Head {
         std::str::from_utf8(value).ok()
     }
 
+    /// True if there is a field called `name`, whatever it holds.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.headers.iter().any(|(field, _)| field == name)
+    }
+
     pub(crate) fn raw(&self) -> RawRequest<'_> {
         RawRequest {
             method: &self.method,

@@ -36,8 +36,8 @@ impl Claims {
         let framing = match mode.is_chunked() {
             false => None,
             true => {
-                let length = call.head.header("x-amz-decoded-content-length");
-                let trailer = call.head.header("x-amz-trailer");
+                let length = call.amz("x-amz-decoded-content-length");
+                let trailer = call.amz("x-amz-trailer");
                 Some(Framing::from_headers(mode, length, trailer).map_err(|e| chunked(&e))?)
             }
         };
@@ -79,11 +79,10 @@ fn named_checksum(
 ) -> Result<(Option<Algorithm>, Option<Checksum>), ApiError> {
     let mut found = None;
     let mut several = false;
-    for (name, value) in &call.head.headers {
-        let Some(algorithm) = Algorithm::of_header(name) else { continue };
+    for (name, text) in call.amz_all() {
+        let Some(algorithm) = Algorithm::of_header(&name) else { continue };
         let algorithm = algorithm.map_err(|e| checksum_fault(&e))?;
-        let text = std::str::from_utf8(value).unwrap_or_default();
-        let value = Checksum::parse(algorithm, text.trim()).map_err(|e| checksum_fault(&e))?;
+        let value = Checksum::parse(algorithm, text).map_err(|e| checksum_fault(&e))?;
         several |= found.replace((algorithm, Some(value))).is_some();
     }
     for name in framing.map(Framing::trailers).unwrap_or_default() {
@@ -96,7 +95,7 @@ fn named_checksum(
             "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.";
         return Err(s3("InvalidRequest", text));
     }
-    if found.is_none() && call.head.header("x-amz-sdk-checksum-algorithm").is_some() {
+    if found.is_none() && call.amz("x-amz-sdk-checksum-algorithm").is_some() {
         let text = "x-amz-sdk-checksum-algorithm specified, but no corresponding \
                     x-amz-checksum-* or x-amz-trailer headers were found.";
         return Err(s3("InvalidRequest", text));

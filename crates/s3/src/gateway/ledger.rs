@@ -6,11 +6,16 @@ use writ_model::Env;
 use writ_proof::append::AppendItem;
 use writ_proof::cbor;
 use writ_proof::leaf::Commit;
+use writ_proof::limits::RECORD_MAX_BYTES;
 use writ_trail::client::TrailClient;
+use writ_trail::error::TrailError;
 use writ_trail::record::{Record, mark_reply_lost};
 
 use crate::S3Error;
 use crate::index::{Change, CommitError, Index, OutboxRow};
+use crate::limits::{
+    APPEND_PIECE_BYTES, APPEND_PIECE_RECORDS, COMMIT_RECORD_BYTES_MAX, COMMIT_RECORDS_MAX,
+};
 
 /// The ledger and the outbox.
 pub(crate) struct Ledger {
@@ -51,6 +56,8 @@ impl Ledger {
         }
         let items: Vec<AppendItem> =
             records.into_iter().map(|record| record.into_item(None)).collect();
+        // What the ledger would refuse must not be in the outbox, which is drained in order.
+        check(&items).map_err(Unrecorded::Commit)?;
         let stored = items.iter().map(cbor::to_vec).collect();
         let rev = index.commit(change, stored).await.map_err(Unrecorded::Commit)?;
         let count = u32::try_from(items.len()).unwrap_or(u32::MAX);
@@ -95,16 +102,58 @@ impl Ledger {
         self.behind.load(Ordering::Acquire) != 0
     }
 
-    /// Answers where the first record lies in the write-ahead log.
+    /// Answers where the first record lies in the write-ahead log. More than one append takes go in
+    /// pieces: each is idempotent, and a commit is acknowledged when the last one is durable.
     async fn send(&self, items: Vec<AppendItem>) -> Result<u64, Unrecorded> {
-        match self.trail.append(items).await {
-            Ok(positions) => Ok(positions.first().map_or(0, |position| position.wal)),
-            Err(error) => {
-                tracing::warn!(%error, "the ledger did not take a record");
-                Err(Unrecorded::Ledger)
+        let mut first = None;
+        for piece in pieces(items) {
+            match self.trail.append(piece).await {
+                Ok(positions) => {
+                    first = first.or(positions.first().map(|position| position.wal));
+                }
+                Err(error @ TrailError::Refused(_)) => {
+                    tracing::error!(%error, "the ledger refuses a record for good");
+                    return Err(Unrecorded::Ledger);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the ledger did not take a record");
+                    return Err(Unrecorded::Ledger);
+                }
+            }
+        }
+        Ok(first.unwrap_or(0))
+    }
+}
+
+/// Refuses records that are too many or too large, before anything has happened.
+fn check(items: &[AppendItem]) -> Result<(), CommitError> {
+    let sizes = || items.iter().map(|item| item.record.len());
+    let fits = items.len() <= COMMIT_RECORDS_MAX
+        && sizes().all(|size| size <= RECORD_MAX_BYTES)
+        && sizes().sum::<usize>() <= COMMIT_RECORD_BYTES_MAX;
+    if fits { Ok(()) } else { Err(CommitError::TooLarge) }
+}
+
+/// Cuts `items` into what one append takes, in their order.
+fn pieces(items: Vec<AppendItem>) -> Vec<Vec<AppendItem>> {
+    let mut out: Vec<Vec<AppendItem>> = Vec::new();
+    let mut bytes = 0;
+    for item in items {
+        let size = item.record.len();
+        match out.last_mut() {
+            Some(piece)
+                if piece.len() < APPEND_PIECE_RECORDS && bytes + size <= APPEND_PIECE_BYTES =>
+            {
+                bytes += size;
+                piece.push(item);
+            }
+            _ => {
+                bytes = size;
+                out.push(vec![item]);
             }
         }
     }
+    out
 }
 
 fn place(index: &Index, rev: u64, ordinal: u32, count: u32) -> Commit {

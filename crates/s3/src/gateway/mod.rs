@@ -22,13 +22,13 @@ mod reply;
 mod server;
 mod sink;
 mod streams;
+mod turns;
 mod upload;
 
 use std::sync::Arc;
 
 use http::request::Parts;
 use hyper::body::Incoming;
-use tokio::sync::Semaphore;
 use writ_aws::classify::{Classified, Request, classify};
 use writ_aws::rest_xml::{self, HttpReply};
 use writ_aws::{ApiError, Service, sigv4};
@@ -38,6 +38,7 @@ use writ_keyd_client::protocol::{
 };
 use writ_model::{AccessKeyId, Env, Region, Uuid};
 use writ_proof::origin::SiteId;
+use writ_service::record::StrangerLimit;
 use writ_service::task;
 use writ_store::Snapshot;
 use writ_trail::client::TrailClient;
@@ -46,10 +47,11 @@ use self::call::{Call, Outcome};
 use self::head::Head;
 use self::ledger::{Ledger, Unrecorded};
 use self::ports::{Decide, State};
-use self::streams::Streams;
+use self::streams::{Places, Streams};
+use self::turns::Turns;
 use crate::S3Error;
 use crate::blob::Blobs;
-use crate::index::Index;
+use crate::index::{CommitError, Index};
 use crate::keyd::Keyd;
 use crate::kms_link::KmsClient;
 use crate::limits::XML_BODIES_MAX;
@@ -94,12 +96,10 @@ pub struct Gateway {
     state: Arc<dyn State>,
     decide: Arc<dyn Decide>,
     streams: Arc<Streams>,
-    xml_bodies: Semaphore,
-    strangers: Semaphore,
+    xml_bodies: Arc<Places>,
+    strangers: StrangerLimit,
+    turns: Arc<Turns>,
 }
-
-/// Records of unauthenticated requests that may be on their way at once; the rest is counted only.
-const STRANGERS_MAX: usize = 16;
 
 /// An answer, ready to be written.
 pub(crate) struct Answered {
@@ -136,14 +136,25 @@ impl Gateway {
             state: parts.state,
             decide: parts.decide,
             streams: Arc::new(Streams::new()),
-            xml_bodies: Semaphore::new(XML_BODIES_MAX),
-            strangers: Semaphore::new(STRANGERS_MAX),
+            xml_bodies: Arc::new(Places::new(XML_BODIES_MAX)),
+            strangers: StrangerLimit::default(),
+            turns: Arc::default(),
         })
     }
 
     /// Sends what the ledger lacks from before the start. Answers how many commits that were.
     pub async fn recover(&self) -> Result<u64, S3Error> {
         self.ledger.drain(&self.index, true).await
+    }
+
+    /// Waits until the index takes no more writes: the process must be started anew.
+    pub async fn stopped(&self) {
+        self.index.stopped().await;
+    }
+
+    /// Unauthenticated requests whose records were dropped, for the metrics.
+    pub fn dropped_strangers(&self) -> u64 {
+        self.strangers.dropped()
     }
 
     /// Answers one request. Its record is in the ledger when this returns.
@@ -160,6 +171,7 @@ impl Gateway {
         }
         let claim = sigv4::parse(&head.raw());
         let found = self.classify(&head);
+        let signed_at = claim.as_ref().ok().and_then(Option::as_ref).map(|claim| claim.signed_at);
         let access_key_id: Option<AccessKeyId> =
             claim.as_ref().ok().and_then(Option::as_ref).and_then(|c| c.access_key_id.parse().ok());
         let name = found.as_ref().map_or("Unknown", |found| found.name);
@@ -201,6 +213,8 @@ impl Gateway {
             request_id,
             event_id,
             now: self.env.now(),
+            // INVARIANT: who was authenticated has made a claim; without one the signature is old.
+            signed_at: signed_at.unwrap_or_default(),
             gateway: Arc::clone(&self),
         };
         let result = if self.ledger.is_behind() && !operation.read_only {
@@ -236,7 +250,6 @@ impl Gateway {
         let snapshot = self.state.lease().ok_or_else(fault::unavailable)?;
         let claim = match claim {
             Ok(Some(claim)) => claim,
-            Ok(None) if is_version_2(head) => return Err(version_2().into()),
             Ok(None) => return Err(fault::access_denied().into()),
             Err(error) => return Err(signature_error(&error).into()),
         };
@@ -301,6 +314,7 @@ impl Gateway {
             None => self.ledger.append(records).await,
             Some((_permit, change)) => self.ledger.commit(&self.index, change, records).await,
         };
+        let _turn = outcome.turn.take();
         match recorded {
             Ok(seq) => Answered {
                 reply: outcome.reply,
@@ -309,6 +323,11 @@ impl Gateway {
                 seq: Some(seq),
             },
             Err(Unrecorded::Ledger) => self.error(&fault::unavailable(), call.request_id, None),
+            // The change may have been made: its files stay, and its own record is in the outbox. The
+            // process ends, and the next start finds out.
+            Err(Unrecorded::Commit(error @ CommitError::Unknown)) => {
+                self.error(&fault::commit(&error, call.caller.account), call.request_id, None)
+            }
             Err(Unrecorded::Commit(error)) => {
                 self.discard(outcome.files).await;
                 let result = Err(fault::commit(&error, call.caller.account));
@@ -350,11 +369,10 @@ impl Gateway {
         }
     }
 
-    /// Records a refusal and answers it. Strangers' records are bounded.
+    /// Records a refusal and answers it. Strangers' records are bounded by the second, what is above
+    /// is counted.
     async fn refuse(&self, refused: &record::Refused<'_>) -> Answered {
-        let place = self.strangers.try_acquire();
-        if refused.caller.is_none() && place.is_err() {
-            tracing::warn!("a record of an unauthenticated request was dropped");
+        if refused.caller.is_none() && !self.strangers.admit(self.env.now()) {
             return self.error(refused.error, refused.request_id, None);
         }
         let appended = match refused.records(self) {
@@ -406,18 +424,6 @@ fn implemented(
     Ok((operation, found.s3.ok_or_else(fault::internal)?))
 }
 
-/// True for a signature of AWS's second version, which some clients still make for presigned URLs.
-fn is_version_2(head: &Head) -> bool {
-    let in_header = head.header("authorization").is_some_and(|value| value.starts_with("AWS "));
-    in_header || head.query.split('&').any(|pair| pair.starts_with("AWSAccessKeyId="))
-}
-
-fn version_2() -> ApiError {
-    let text = "The authorization mechanism you have provided is not supported. Please use \
-                AWS4-HMAC-SHA256.";
-    fault::s3("InvalidRequest", text)
-}
-
 /// What the state holds for the key that signed: the wrapped credential, or the session token.
 fn credential(claim: &sigv4::Claim, snapshot: &Snapshot) -> Option<Vec<u8>> {
     if let Some(token) = &claim.session_token {
@@ -427,18 +433,11 @@ fn credential(claim: &sigv4::Claim, snapshot: &Snapshot) -> Option<Vec<u8>> {
     snapshot.access_key(&id).map(|(_, key)| key.wrapped.as_slice().to_vec())
 }
 
+/// What is wrong with the form of a signature, in S3's own words.
 fn signature_error(error: &sigv4::SigError) -> ApiError {
-    match error {
-        sigv4::SigError::Sigv4aUnsupported => ApiError::not_implemented(Service::S3, "SigV4a"),
-        sigv4::SigError::ContentSha256Missing => fault::s3(
-            "InvalidRequest",
-            "Missing required header for this request: x-amz-content-sha256",
-        ),
-        error => fault::s3(
-            "AuthorizationHeaderMalformed",
-            &format!("The request's signature is malformed: {error}"),
-        ),
-    }
+    let fault = error.to_aws(sigv4::ProtocolFamily::S3);
+    let base = ApiError::new(fault.code, fault.message, fault.status);
+    fault.details.into_iter().fold(base, |error, (name, value)| error.with(name, value))
 }
 
 #[cfg(test)]

@@ -11,7 +11,9 @@ use writ_proof::cbor;
 use writ_service::task;
 
 use super::call::Call;
-use super::fault::{access_denied, internal, no_such_key, not_implemented, s3, storage};
+use super::fault::{
+    access_denied, internal, key_too_long, no_such_key, not_implemented, s3, storage,
+};
 use super::ledger::random;
 use super::sink::Written;
 use crate::S3Error;
@@ -19,7 +21,7 @@ use crate::format::{
     DataKey, FORMAT, Manifest, Metadata, ObjectIdentity, SealedManifest, SegmentHeader, SegmentRef,
     SseMode, Sums, seal_sums,
 };
-use crate::index::{Body, Bucket, Condition, Entry, Put, segment_file};
+use crate::index::{Body, Bucket, Condition, Entry, Pin, Put, segment_file};
 use crate::limits::{FRAME_LOG2, KEY_MAX_BYTES, USER_METADATA_MAX_BYTES};
 
 /// Sets the member of a reply that holds a checksum of this algorithm.
@@ -233,15 +235,15 @@ pub(crate) fn metadata(
 /// Refuses what a write may ask for and we do not have, before it is taken for a plain write.
 pub(crate) fn refuse_unsupported(call: &Call) -> Result<(), ApiError> {
     if call.key().len() > KEY_MAX_BYTES {
-        return Err(s3("KeyTooLongError", "Your key is too long"));
+        return Err(key_too_long());
     }
     refuse_acl(call)?;
     for name in UNSUPPORTED {
-        if call.head.header(name).is_some() {
+        if call.amz(name).is_some() {
             return Err(not_implemented(name));
         }
     }
-    match call.head.header("x-amz-storage-class") {
+    match call.amz("x-amz-storage-class") {
         None | Some("STANDARD") => Ok(()),
         Some(_) => Err(s3("InvalidStorageClass", "The storage class you specified is not valid")),
     }
@@ -250,10 +252,9 @@ pub(crate) fn refuse_unsupported(call: &Call) -> Result<(), ApiError> {
 /// Buckets are owner-enforced: an access control list other than the two that mean the owner is
 /// refused.
 pub(crate) fn refuse_acl(call: &Call) -> Result<(), ApiError> {
-    let named = |name: &str| call.head.header(name);
-    let granted = call.head.headers.iter().any(|(name, _)| name.starts_with("x-amz-grant-"));
-    let fits =
-        named("x-amz-acl").is_none_or(|v| matches!(v, "private" | "bucket-owner-full-control"));
+    let granted = call.amz_all().iter().any(|(name, _)| name.starts_with("x-amz-grant-"));
+    let acl = call.amz("x-amz-acl");
+    let fits = acl.is_none_or(|v| matches!(v, "private" | "bucket-owner-full-control"));
     if granted || !fits {
         return Err(s3("AccessControlListNotSupported", "The bucket does not allow ACLs"));
     }
@@ -277,6 +278,8 @@ pub(crate) struct Found {
     pub(crate) body: Body,
     pub(crate) manifest: Manifest,
     pub(crate) metadata: Metadata,
+    /// Keeps the files while they are read.
+    pub(crate) pin: Arc<Pin>,
 }
 
 /// Finds an object that the caller may read. Whether a missing key is said to be missing depends on
@@ -291,14 +294,14 @@ pub(crate) async fn find(
         return Err(s3("NoSuchVersion", "The specified version does not exist."));
     }
     let (id, name) = (bucket.id, key.to_owned());
-    let found = call.read(move |index| index.entry(id, &name)).await?;
+    let (found, pin) = call.read(move |index| index.pinned(id, &name)).await?;
     let Some((entry, body)) = found else {
         let listed = call.authorize("s3:ListBucket", bucket, None);
         return Err(if listed.is_ok() { no_such_key(key) } else { access_denied() });
     };
     let manifest = body.sealed.peek().map_err(|e| storage(&e))?;
     let metadata = body.sealed.metadata().map_err(|e| storage(&e))?;
-    Ok(Found { entry, body, manifest, metadata })
+    Ok(Found { entry, body, manifest, metadata, pin: Arc::new(pin) })
 }
 
 impl Found {

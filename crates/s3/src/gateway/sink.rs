@@ -43,7 +43,7 @@ impl Sink {
         md5: bool,
         expected: Option<u64>,
     ) -> Result<Sink, S3Error> {
-        blobs.admits_writes()?;
+        blobs.admits(expected.unwrap_or(0))?;
         let file = blobs.create(expected)?;
         let mut out = Vec::new();
         let writer = SegmentWriter::begin(key, header, &mut out)?;

@@ -6,6 +6,7 @@ mod peers;
 
 use client::{Answer, Client};
 use peers::{Seen, World};
+use writ_keyd_client::descriptor::KeyState;
 
 const MIB: usize = 1024 * 1024;
 
@@ -244,6 +245,32 @@ async fn lists_and_deletes_follow_the_keys() {
     assert!(!buckets.text().contains("photos"));
 }
 
+/// A DeleteObjects of `keys`, with the checksum that it needs.
+async fn delete_objects(client: &Client, path: &str, keys: &[String]) -> Answer {
+    let objects = keys.iter().map(|key| format!("<Object><Key>{key}</Key></Object>"));
+    let body = format!("<Delete>{}</Delete>", objects.collect::<String>()).into_bytes();
+    let crc = writ_aws::checksum::Checksum::of(writ_aws::checksum::Algorithm::Crc32, &body);
+    client.ask("POST", path, &[("x-amz-checksum-crc32", &crc.base64())], &body).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn delete_of_many_long_keys_does_not_stop_the_gateway() {
+    let (world, client) = bucket().await;
+    let shared = br#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::210987654321:root"},"Action":"s3:DeleteObject","Resource":"arn:aws:s3:::photos/*"}]}"#;
+    client.ask("PUT", "/photos?policy", &[], shared).await.expect(204);
+    // Quotes are doubled in JSON, each key is in a record twice, and two accounts get each record.
+    let keys: Vec<String> = (0..1000).map(|n| format!("{n:04}{}", "\"".repeat(1020))).collect();
+    let deleted = delete_objects(&world.stranger(), "/photos?delete", &keys).await;
+    deleted.expect(200);
+    assert_eq!(deleted.text().matches("<Deleted>").count(), 1000);
+    let count = world.recorded().iter().filter(|name| *name == "DeleteObject").count();
+    assert_eq!(count, 2000);
+    client.ask("PUT", "/photos/after", &[], b"x").await.expect(200);
+    let long = delete_objects(&client, "/photos?delete", &["x".repeat(1025)]).await;
+    long.expect(200);
+    assert_eq!(long.element("Code"), "KeyTooLongError");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_answer_for_every_bucket() {
     let (_world, client) = bucket().await;
@@ -291,6 +318,114 @@ async fn nothing_is_answered_that_cannot_be_recorded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn commit_of_unknown_outcome_keeps_its_files_and_ends_the_process() {
+    let (world, client) = bucket().await;
+    world.break_index();
+    client.ask("PUT", "/photos/k", &[], b"x").await.refused(503, "ServiceUnavailable");
+    assert_eq!(world.segments(), 1, "the commit may stand, and it names this file");
+    assert_eq!(world.recorded(), ["CreateBucket"]);
+    let stopped = world.gateway.stopped();
+    tokio::time::timeout(std::time::Duration::from_secs(5), stopped).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_of_strangers_are_bounded_by_the_second() {
+    let time = writ_model::Timestamp::from_secs(1_800_000_000);
+    let world = World::start_in(std::sync::Arc::new(writ_model::env::TestEnv::new(time, 7))).await;
+    let client = world.client();
+    for _ in 0..230 {
+        client.unsigned("GET", "/photos/k").await.refused(403, "AccessDenied");
+    }
+    assert_eq!((world.recorded().len(), world.gateway.dropped_strangers()), (200, 30));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn malformed_signatures_get_s3s_own_codes() {
+    let (_world, client) = bucket().await;
+    let presigned = |expires: &str| {
+        format!(
+            "/photos/k?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIA%2F20260101%2F\
+             us-east-1%2Fs3%2Faws4_request&X-Amz-Date=20260101T000000Z&X-Amz-Expires={expires}\
+             &X-Amz-SignedHeaders=host&X-Amz-Signature={}",
+            "ab".repeat(32)
+        )
+    };
+    let late = client.bare(&presigned("604801"), &[]).await;
+    late.refused(400, "AuthorizationQueryParametersError");
+    let old = client.bare("/photos/k", &[("authorization", "AWS AKIAEXAMPLE:c2ln")]).await;
+    old.refused(400, "InvalidRequest");
+    let text = "The authorization mechanism you have provided is not supported. Please use \
+                AWS4-HMAC-SHA256.";
+    assert_eq!(old.element("Message"), text);
+    let half =
+        client.bare("/photos/k", &[("authorization", "AWS4-HMAC-SHA256 Credential=x")]).await;
+    half.refused(400, "AuthorizationHeaderMalformed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn running_download_keeps_the_files_of_an_overwritten_object() {
+    let (world, client) = bucket().await;
+    let create = client.ask("POST", "/photos/k?uploads", &[], b"").await;
+    let id = create.element("UploadId").to_owned();
+    let (first, second) = (bytes(24 * MIB), bytes(MIB));
+    let mut parts = Vec::new();
+    for (n, data) in [(1, &first), (2, &second)] {
+        let path = format!("/photos/k?partNumber={n}&uploadId={id}");
+        parts.push((n, client.ask("PUT", &path, &[], data).await));
+    }
+    let body = completion(&parts);
+    let path = format!("/photos/k?uploadId={id}");
+    client.ask("POST", &path, &[], body.as_bytes()).await.expect(200);
+    let mut stream = client.open("GET", "/photos/k").await;
+    stream.read_some(MIB).await;
+    client.ask("PUT", "/photos/k", &[], b"new").await.expect(200);
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    assert_eq!(world.segments(), 3, "two parts that are still read, and the new object");
+    // The head of the answer comes first.
+    let rest = stream.read_to_end().await;
+    assert!(rest > 24 * MIB, "{rest} bytes came");
+    for _ in 0..100 {
+        if world.segments() == 1 {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("the files of the old object stay");
+}
+
+/// The body of a CompleteMultipartUpload.
+fn completion(parts: &[(u32, Answer)]) -> String {
+    let one = |(n, part): &(u32, Answer)| {
+        let etag = part.header("etag").unwrap();
+        format!("<Part><PartNumber>{n}</PartNumber><ETag>{etag}</ETag></Part>")
+    };
+    let xmlns = "http://s3.amazonaws.com/doc/2006-03-01/";
+    let parts: String = parts.iter().map(one).collect();
+    format!("<CompleteMultipartUpload xmlns=\"{xmlns}\">{parts}</CompleteMultipartUpload>")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn concurrent_completes_keep_the_manifest_and_agree() {
+    let (world, client) = bucket().await;
+    for round in 1..=4 {
+        let key = format!("/photos/k{round}");
+        let create = client.ask("POST", &format!("{key}?uploads"), &[], b"").await;
+        let id = create.element("UploadId").to_owned();
+        let path = format!("{key}?partNumber=1&uploadId={id}");
+        let body = completion(&[(1, client.ask("PUT", &path, &[], b"part").await)]);
+        let path = format!("{key}?uploadId={id}");
+        let ask = || client.ask("POST", &path, &[], body.as_bytes());
+        let (one, two, three) = tokio::join!(ask(), ask(), ask());
+        for answer in [&one, &two, &three] {
+            answer.expect(200);
+            assert_eq!(answer.element("ETag"), one.element("ETag"));
+        }
+        assert_eq!(world.segments(), 2 * round, "a part and a manifest each");
+        client.ask("GET", &key, &[], b"").await.expect(200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn c02_request_without_a_signature_reads_nothing() {
     let (world, client) = bucket().await;
     client.ask("PUT", "/photos/k", &[], b"secret").await.expect(200);
@@ -312,6 +447,185 @@ async fn c08_running_download_ends_when_its_key_is_deleted() {
     tokio::time::sleep(std::time::Duration::from_millis(600)).await;
     let rest = stream.read_to_end().await;
     assert!(rest < data.len() - 4 * MIB, "{rest} bytes still came");
+}
+
+/// Something to end a running stream: the test's world, and when it began.
+async fn check_stream_ends(world: &World, client: &Client, end: impl AsyncFnOnce(&World)) {
+    let data = bytes(24 * MIB);
+    world.client().ask("PUT", "/photos/k", &[], &data).await.expect(200);
+    let mut download = client.open("GET", "/photos/k").await;
+    download.read_some(MIB).await;
+    let mut upload = client.begin("PUT", "/photos/up", MIB, &bytes(70_000)).await;
+    while world.gateway.streams.running() < 2 {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    end(world).await;
+    world.streams_end_within_a_second().await;
+    upload.answer().await.refused(403, "AccessDenied");
+    let rest = download.read_to_end().await;
+    assert!(rest < data.len() - 4 * MIB, "{rest} bytes still came");
+    assert_eq!(world.segments(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c08_running_streams_end_when_their_kms_key_is_disabled() {
+    let (world, client) = bucket().await;
+    world.publish_key(KeyState::Enabled);
+    check_stream_ends(&world, &client, async |world: &World| {
+        world.publish_key(KeyState::Disabled);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c08_running_streams_end_when_their_session_expires() {
+    let (world, _) = bucket().await;
+    let now = || writ_model::Env::now(&writ_model::SystemEnv);
+    let expires = now().plus(std::time::Duration::from_secs(8));
+    world.stranger_is(|caller| {
+        caller.session = Some(writ_keyd_client::caller::Session {
+            role: None,
+            issued: now(),
+            expires,
+            mfa_at: None,
+            source_identity: None,
+            tags: Vec::new(),
+            transitive_tag_keys: Vec::new(),
+            policy: None,
+            policy_arns: Vec::new(),
+            chained: false,
+        });
+    });
+    check_stream_ends(&world, &world.stranger(), async |_: &World| {
+        assert!(now() < expires, "the machine is too slow for this test");
+        let left = expires.millis().saturating_sub(now().millis());
+        tokio::time::sleep(std::time::Duration::from_millis(left)).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parameters_of_presigned_urls_are_decided_on_as_headers_are() {
+    let (world, client) = bucket().await;
+    let deny = br#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":"s3:PutObject","Resource":"arn:aws:s3:::photos/*","Condition":{"StringEquals":{"s3:x-amz-server-side-encryption":"AES256"}}}]}"#;
+    client.ask("PUT", "/photos?policy", &[], deny).await.expect(204);
+    let in_header = [("x-amz-server-side-encryption", "AES256")];
+    client.ask("PUT", "/photos/k", &in_header, b"x").await.refused(403, "AccessDenied");
+    for (query, status, code) in [
+        ("X-Amz-Server-Side-Encryption=AES256", 403, "AccessDenied"),
+        ("x-amz-server-side-encryption=AES256", 403, "AccessDenied"),
+        ("x-amz-acl=public-read", 400, "AccessControlListNotSupported"),
+        ("x-amz-grant-read=id%3D1", 400, "AccessControlListNotSupported"),
+        ("x-amz-tagging=a%3Db", 501, "NotImplemented"),
+        ("x-amz-storage-class=GLACIER", 400, "InvalidStorageClass"),
+        ("x-amz-checksum-crc32=AAAAAA%3D%3D", 400, "BadDigest"),
+    ] {
+        let path = format!("/photos/k?{query}");
+        client.ask("PUT", &path, &[], b"x").await.refused(status, code);
+    }
+    client.ask("DELETE", "/photos?policy", &[], b"").await.expect(204);
+    let path = "/photos/k?x-amz-server-side-encryption=AES256";
+    client.ask("PUT", path, &[], b"x").await.expect(200);
+    let record = world.last_record();
+    assert_eq!(record["requestParameters"]["x-amz-server-side-encryption"], "AES256");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn condition_keys_of_conditions_age_and_region_are_filled() {
+    let (_world, client) = bucket().await;
+    client.ask("PUT", "/photos/k", &[], b"x").await.expect(200);
+    for (condition, path, header) in [
+        (r#""NumericGreaterThanEquals":{"s3:signatureAge":"0"}"#, "/photos/k", ("x-a", "b")),
+        (r#""StringEquals":{"s3:VersionId":"null"}"#, "/photos/k?versionId=null", ("x-a", "b")),
+        (r#""Null":{"s3:if-match":"false"}"#, "/photos/k", ("if-match", "*")),
+        (r#""StringEquals":{"s3:if-none-match":"x"}"#, "/photos/k", ("if-none-match", "x")),
+    ] {
+        let deny = format!(
+            r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Deny","Principal":"*","Action":"s3:GetObject*","Resource":"arn:aws:s3:::photos/*","Condition":{{{condition}}}}}]}}"#
+        );
+        client.ask("PUT", "/photos?policy", &[], deny.as_bytes()).await.expect(204);
+        client.ask("GET", path, &[header], b"").await.refused(403, "AccessDenied");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn root_of_the_owner_is_never_locked_out_by_a_bucket_policy() {
+    let (_world, client) = bucket().await;
+    let deny = br#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":"s3:*","Resource":["arn:aws:s3:::photos","arn:aws:s3:::photos/*"]}]}"#;
+    client.ask("PUT", "/photos?policy", &[], deny).await.expect(204);
+    client.ask("GET", "/photos?list-type=2", &[], b"").await.refused(403, "AccessDenied");
+    client.ask("GET", "/photos?policy", &[], b"").await.expect(200);
+    client.ask("PUT", "/photos?policy", &[], deny).await.expect(204);
+    client.ask("DELETE", "/photos?policy", &[], b"").await.expect(204);
+    client.ask("GET", "/photos?list-type=2", &[], b"").await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bucket_policy_means_the_user_who_existed_when_it_was_written() {
+    let (world, client) = bucket().await;
+    client.ask("PUT", "/photos/k", &[], b"x").await.expect(200);
+    let allow = br#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::123456789012:user/ann"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::photos/*"}]}"#;
+    let nobody = client.ask("PUT", "/photos?policy", &[], allow).await;
+    nobody.refused(400, "MalformedPolicy");
+    assert_eq!(nobody.element("Message"), "Invalid principal in policy");
+    stranger_is_ann(&world, "AIDAAAAAAAAAAAAAAAAAA", None);
+    client.ask("PUT", "/photos?policy", &[], allow).await.expect(204);
+    world.stranger().ask("GET", "/photos/k", &[], b"").await.expect(200);
+    stranger_is_ann(&world, "AIDABBBBBBBBBBBBBBBBB", None);
+    world.stranger().ask("GET", "/photos/k", &[], b"").await.refused(403, "AccessDenied");
+    let shown = client.ask("GET", "/photos?policy", &[], b"").await.text();
+    assert!(shown.contains(r#"{"AWS":"AIDAAAAAAAAAAAAAAAAAA"}"#), "{shown}");
+}
+
+/// The key of [`World::stranger`] is that of user ann, who has this id and this policy.
+fn stranger_is_ann(world: &World, id: &str, policy: Option<&str>) {
+    world.publish_user("ann", id, policy);
+    world.stranger_is(|caller| {
+        caller.kind = writ_keyd_client::caller::CallerKind::User;
+        caller.arn = "arn:aws:iam::123456789012:user/ann".parse().unwrap();
+        caller.unique_id = id.to_owned();
+        caller.user_name = Some("ann".to_owned());
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn create_bucket_is_decided_with_its_location_constraint() {
+    let (world, _) = bucket().await;
+    let allow = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:CreateBucket","Resource":"*","Condition":{"StringEquals":{"s3:LocationConstraint":"eu-west-1"}}}]}"#;
+    stranger_is_ann(&world, "AIDAAAAAAAAAAAAAAAAAA", Some(allow));
+    let named = |region: &str| {
+        format!(
+            "<CreateBucketConfiguration><LocationConstraint>{region}</LocationConstraint>\
+             </CreateBucketConfiguration>"
+        )
+    };
+    let client = world.stranger();
+    client.ask("PUT", "/ours", &[], b"").await.refused(403, "AccessDenied");
+    let other = client.ask("PUT", "/ours", &[], named("eu-west-2").as_bytes()).await;
+    other.refused(403, "AccessDenied");
+    // It is allowed, and only then refused: this endpoint is of another region.
+    let allowed = client.ask("PUT", "/ours", &[], named("eu-west-1").as_bytes()).await;
+    allowed.refused(400, "IllegalLocationConstraintException");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_xml_bodies_of_one_account_leave_places_for_others() {
+    let (world, client) = bucket().await;
+    let slow = world.stranger();
+    slow.ask("PUT", "/others", &[], b"").await.expect(200);
+    let mut open = Vec::new();
+    for _ in 0..10 {
+        open.push(slow.begin("POST", "/others?delete", 1000, b"<").await);
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    let keys = ["k".to_owned()];
+    let deadline = std::time::Duration::from_secs(5);
+    let deleted = delete_objects(&client, "/photos?delete", &keys);
+    tokio::time::timeout(deadline, deleted).await.unwrap().expect(200);
+    let refused = delete_objects(&slow, "/others?delete", &keys);
+    tokio::time::timeout(deadline, refused).await.unwrap().refused(503, "SlowDown");
+    let stranger = delete_objects(&slow, "/photos?delete", &keys);
+    tokio::time::timeout(deadline, stranger).await.unwrap().refused(403, "AccessDenied");
 }
 
 #[tokio::test(flavor = "multi_thread")]

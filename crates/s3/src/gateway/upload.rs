@@ -10,23 +10,25 @@ use writ_aws::ApiError;
 use writ_aws::chunked::Seal;
 use writ_aws::sigv4::PayloadMode;
 use writ_keyd_client::protocol::{Answer, Chunks, Command, Reply};
+use writ_model::Arn;
 use writ_service::task;
 
 use super::call::Call;
-use super::fault::{access_denied, argument, internal, refused, s3, unavailable};
+use super::fault::{access_denied, argument, internal, refused, s3, slow_down, unavailable};
 use super::intake::Intake;
 use super::sink::Written;
 use super::streams::Guard;
 use crate::limits::{BODY_MIN_BYTES, BODY_WINDOW, FRAME_BYTES, STREAM_CHECK};
 
-/// Streams the body into `intake`, has keyd check chunk signatures, and checks all claims at the end.
+/// Streams the body into `intake` under the KMS key `key`, has keyd check chunk signatures, and checks all claims at the end.
 pub(crate) async fn receive(
     call: &Call,
     mut body: Incoming,
     mut intake: Intake,
+    key: &Arn,
 ) -> Result<Written, ApiError> {
     let gateway = &call.gateway;
-    let mut guard = gateway.guard(&call.caller);
+    let mut guard = gateway.guard(&call.caller, &[key]);
     let mut pace = Pace::begin(gateway.env.monotonic());
     loop {
         let wanted = usize::try_from(gateway.streams.frames_a_step()).unwrap_or(1) * FRAME_BYTES;
@@ -95,7 +97,8 @@ pub(crate) async fn small(
     mut body: Incoming,
     limit: usize,
 ) -> Result<Vec<u8>, ApiError> {
-    let _place = call.gateway.xml_bodies.acquire().await.map_err(|_| unavailable())?;
+    let place = call.gateway.xml_bodies.take(call.caller.account).await;
+    let _place = place.ok_or_else(slow_down)?;
     let mut out = Vec::new();
     let mut pace = Pace::begin(call.gateway.env.monotonic());
     loop {
@@ -108,6 +111,7 @@ pub(crate) async fn small(
             Ok(Some(frame)) => frame.map_err(|_| vanished())?,
         };
         if let Ok(data) = frame.into_data() {
+            pace.check(call.gateway.env.monotonic(), data.len() as u64)?;
             if out.len() + data.len() > limit {
                 return Err(s3("MaxMessageLengthExceeded", "Your request was too big."));
             }
@@ -161,9 +165,9 @@ impl Pace {
 }
 
 impl super::Gateway {
-    /// What ends a stream of this caller.
-    pub(crate) fn guard(&self, caller: &writ_keyd_client::caller::Caller) -> Guard {
+    /// What ends a stream of this caller under these KMS keys.
+    pub(crate) fn guard(&self, caller: &writ_keyd_client::caller::Caller, keys: &[&Arn]) -> Guard {
         let (state, env) = (std::sync::Arc::clone(&self.state), std::sync::Arc::clone(&self.env));
-        Guard::new(state, env, caller.clone())
+        Guard::new(state, env, caller.clone(), keys)
     }
 }

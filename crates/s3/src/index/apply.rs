@@ -5,7 +5,7 @@ use writ_model::{AccountId, Nonce, Timestamp};
 use writ_proof::cbor;
 
 use super::change::{Change, Condition, Conflict, Put};
-use super::rows::{Body, Bucket, Entry, Part, Upload};
+use super::rows::{Body, Bucket, BucketPolicy, Entry, Part, Upload};
 use crate::S3Error;
 use crate::format::SegmentRef;
 use crate::limits::{BUCKETS_PER_ACCOUNT_MAX, UPLOADS_PER_BUCKET_MAX};
@@ -55,8 +55,11 @@ pub(super) fn apply(tx: &Connection, change: &Change, rev: u64, visible: u64) ->
         Change::PutPart { upload, part } => put_part(tx, *upload, part, rev)?,
         Change::PutPolicy { bucket, policy } => {
             bucket_exists(tx, *bucket)?;
-            tx.prepare_cached("UPDATE bucket SET policy = ?2, rev = ?3 WHERE id = ?1")?
-                .execute(params![bucket.0, policy, rev])?;
+            let (text, principals) = stored_policy(policy.as_ref());
+            tx.prepare_cached(
+                "UPDATE bucket SET policy = ?2, rev = ?3, principals = ?4 WHERE id = ?1",
+            )?
+            .execute(params![bucket.0, text, rev, principals])?;
         }
     }
     Ok(())
@@ -76,15 +79,24 @@ fn create_bucket(tx: &Connection, bucket: &Bucket, rev: u64) -> Applied {
     if count >= BUCKETS_PER_ACCOUNT_MAX {
         return Err(Conflict::TooManyBuckets.into());
     }
-    tx.prepare_cached("INSERT INTO bucket VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(params![
-        bucket.name,
-        bucket.id.0,
-        bucket.account.number(),
-        bucket.created.millis(),
-        bucket.policy,
-        rev,
-    ])?;
+    let (text, principals) = stored_policy(bucket.policy.as_ref());
+    tx.prepare_cached("INSERT INTO bucket VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute(
+        params![
+            bucket.name,
+            bucket.id.0,
+            bucket.account.number(),
+            bucket.created.millis(),
+            text,
+            rev,
+            principals,
+        ],
+    )?;
     Ok(())
+}
+
+/// Text and bound principals, as the table holds them.
+fn stored_policy(policy: Option<&BucketPolicy>) -> (Option<&str>, Option<Vec<u8>>) {
+    (policy.map(|p| p.text.as_str()), policy.map(|p| cbor::to_vec(&p.principals)))
 }
 
 fn delete_bucket(tx: &Connection, bucket: Nonce, at: Timestamp) -> Applied {

@@ -2,7 +2,7 @@
 
 use writ_model::{AccountId, Nonce, Timestamp};
 
-use super::rows::{Body, Bucket, Entry, Part, Upload};
+use super::rows::{Body, Bucket, BucketPolicy, Entry, Part, Upload};
 
 /// What a write demands of the object that it replaces.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -65,8 +65,8 @@ pub enum Change {
     PutPolicy {
         /// The bucket.
         bucket: Nonce,
-        /// The text, or none.
-        policy: Option<String>,
+        /// The policy, or none.
+        policy: Option<BucketPolicy>,
     },
 }
 

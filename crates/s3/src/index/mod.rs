@@ -8,6 +8,7 @@
 mod apply;
 mod change;
 mod list;
+mod pins;
 mod pool;
 mod read;
 mod rows;
@@ -24,25 +25,28 @@ use writ_model::{Env, Region, StoreEpoch, Timestamp, Uuid};
 pub use apply::{manifest_file, segment_file};
 pub use change::{Change, Condition, Conflict, Put};
 pub use list::{ListPage, ListQuery, successor};
-pub use read::UploadPage;
-pub use rows::{Body, Bucket, Completed, Entry, OutboxRow, Part, Upload};
+pub use pins::Pin;
+pub use read::{Completion, UploadPage};
+pub use rows::{Body, Bucket, BucketPolicy, Completed, Entry, OutboxRow, Part, Upload};
 pub use token::TokenKey;
 pub use writer::CommitError;
 
 use crate::S3Error;
 use crate::limits::{INDEX_CACHE_KIB, OUTBOX_MAX, READERS};
+use pins::Pins;
 use pool::Pool;
 use visible::Visible;
 use writer::{Message, Writer};
 
 /// The schema that this program writes and the highest that it reads.
-const SCHEMA: u64 = 1;
+const SCHEMA: u64 = 2;
 
 /// The index. Reads block for a moment: call them where blocking is allowed.
 pub struct Index {
     writer: Writer,
     pool: Pool,
     visible: Arc<Visible>,
+    pins: Arc<Pins>,
     tokens: TokenKey,
     epoch: StoreEpoch,
 }
@@ -66,6 +70,7 @@ impl Index {
         Ok(Index {
             pool: Pool::new(connect(path)?, readers),
             visible: Arc::clone(&visible),
+            pins: Arc::default(),
             tokens: TokenKey::new(&meta.token_key)?,
             epoch: meta.epoch,
             writer: Writer::start(connection, meta.rev, visible, env)?,
@@ -87,7 +92,12 @@ impl Index {
         if self.visible.waiting() >= OUTBOX_MAX {
             return Err(CommitError::Busy);
         }
-        self.writer.commit(change, items)?.await.map_err(|_| CommitError::Closed)?
+        self.writer.commit(change, items)?.await.map_err(|_| CommitError::Unknown)?
+    }
+
+    /// Waits until the index takes no more writes: only a start tells what is on disk.
+    pub async fn stopped(&self) {
+        self.writer.stopped().await;
     }
 
     /// The ledger has the records of `rev`: it becomes visible as soon as all before it are.
@@ -140,6 +150,12 @@ fn migrate(connection: &Connection, region: &Region, env: &dyn Env) -> Result<()
     match found {
         SCHEMA => return Ok(()),
         0 => {}
+        1 => {
+            let tx = connection.unchecked_transaction()?;
+            tx.execute_batch("ALTER TABLE bucket ADD COLUMN principals BLOB")?;
+            tx.pragma_update(None, "user_version", SCHEMA)?;
+            return Ok(tx.commit()?);
+        }
         _ => return Err(S3Error::Version { what: "the object index", found, known: SCHEMA }),
     }
     let mut token_key = [0u8; 32];

@@ -1,6 +1,6 @@
 //! What the index knows: buckets, entries, bodies, uploads and parts.
 
-use writ_model::{AccountId, Arn, Nonce, Timestamp};
+use writ_model::{AccountId, Arn, Nonce, Timestamp, UniqueId};
 use writ_proof::cbor_map;
 
 use crate::format::{Metadata, SealedManifest, SegmentRef, SseMode};
@@ -16,8 +16,25 @@ pub struct Bucket {
     pub account: AccountId,
     /// When it was made.
     pub created: Timestamp,
-    /// The bucket policy's text.
-    pub policy: Option<String>,
+    /// The bucket policy.
+    pub policy: Option<BucketPolicy>,
+}
+
+/// A bucket policy, bound to whom it meant when it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BucketPolicy {
+    /// The text, verbatim.
+    pub text: String,
+    /// The users and roles that it names, with the unique ids that they had.
+    pub principals: Vec<(Arn, String)>,
+}
+
+impl BucketPolicy {
+    /// The unique id that a principal of the policy had.
+    pub fn unique_id(&self, arn: &Arn) -> Option<UniqueId> {
+        let (_, id) = self.principals.iter().find(|(name, _)| name == arn)?;
+        id.parse().ok()
+    }
 }
 
 impl Bucket {

@@ -13,7 +13,9 @@ CREATE TABLE bucket (
   account INTEGER NOT NULL,
   created INTEGER NOT NULL,
   policy TEXT,
-  rev INTEGER NOT NULL
+  rev INTEGER NOT NULL,
+  -- The users and roles that the policy names, with the unique ids that they had.
+  principals BLOB
 ) STRICT, WITHOUT ROWID;
 -- A null object is a deletion that waits for its acknowledgement.
 CREATE TABLE entry (

@@ -111,7 +111,7 @@ async fn write_is_visible_only_after_its_acknowledgement() {
     assert_eq!(f.etag("k"), Some(Nonce([2; 16]).to_string()));
     // The cleaning step follows; a commit behind it shows that it is over.
     f.done(f.put("other", 3, Condition::default())).await.unwrap();
-    assert_eq!(f.index.garbage(9).unwrap(), vec![segment_file(Nonce([1; 16]), 0)]);
+    assert_eq!(f.index.garbage("", 9).unwrap(), vec![segment_file(Nonce([1; 16]), 0)]);
     f.done(Change::Delete {
         bucket: f.bucket,
         keys: vec![
@@ -171,6 +171,92 @@ async fn condition_is_decided_in_the_transaction() {
     assert_eq!(conflict(f.done(f.put("k", 8, is("*"))).await), Conflict::Concurrent);
 }
 
+#[test]
+fn key_that_is_overwritten_never_vanishes_from_a_read() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let f = runtime.block_on(async {
+        let f = Fixture::new().await;
+        f.done(f.put("k", 1, Condition::default())).await.unwrap();
+        f
+    });
+    let query = ListQuery { limit: 9, ..ListQuery::default() };
+    let (held, is_held) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        // All connections are busy, so that the readers begin before the writes and read after them.
+        let mut release = Vec::new();
+        for _ in 0..READERS {
+            let (go, wait) = std::sync::mpsc::channel::<()>();
+            let (f, held) = (&f, held.clone());
+            scope.spawn(move || {
+                f.index.pool.with(|_| {
+                    held.send(()).unwrap();
+                    wait.recv().ok();
+                });
+            });
+            release.push(go);
+        }
+        (0..READERS).for_each(|_| is_held.recv().unwrap());
+        let get = scope.spawn(|| f.etag("k"));
+        let list = scope.spawn(|| f.index.list(f.bucket, &query).unwrap().entries.len());
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        runtime.block_on(async {
+            f.done(f.put("k", 2, Condition::default())).await.unwrap();
+            // A commit behind the cleaning shows that it is over.
+            f.done(f.put("other", 3, Condition::default())).await.unwrap();
+        });
+        drop(release);
+        assert_eq!(get.join().unwrap(), Some(Nonce([2; 16]).to_string()));
+        assert_eq!(list.join().unwrap(), 2);
+    });
+}
+
+#[tokio::test]
+async fn full_disk_refuses_commits_and_the_writer_goes_on() {
+    let Some(disk) = crate::tmpfs::Tmpfs::mount("2m") else { return };
+    let f = Fixture {
+        index: open(disk.path()),
+        bucket: Nonce([1; 16]),
+        _dir: tempfile::tempdir().unwrap(),
+    };
+    f.done(Change::CreateBucket(bucket("one", 1))).await.unwrap();
+    f.done(f.put("k", 1, Condition::default())).await.unwrap();
+    let waiting = f.index.commit(f.put("k", 2, Condition::default()), item()).await.unwrap();
+    let filler = disk.fill();
+    let mut refused = 0;
+    for n in 3..200 {
+        match f.index.commit(f.put("more", n, Condition::default()), item()).await {
+            Ok(_) => assert_eq!(refused, 0, "the disk is full"),
+            Err(CommitError::Full) => refused += 1,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert!(refused > 0, "the disk never became full");
+    f.index.acknowledge(waiting);
+    f.index.published(waiting).await;
+    assert_eq!(f.etag("k"), Some(Nonce([2; 16]).to_string()));
+    std::fs::remove_file(filler).unwrap();
+    f.index.commit(f.put("after", 201, Condition::default()), item()).await.unwrap();
+    f.index.commit(f.put("after", 202, Condition::default()), item()).await.unwrap();
+    let garbage = f.index.garbage("", 9).unwrap();
+    assert_eq!(garbage, vec![segment_file(Nonce([1; 16]), 0)], "the acknowledgement was not lost");
+    assert!(f.index.outbox().unwrap().iter().all(|row| row.rev > waiting));
+}
+
+#[tokio::test]
+async fn pinned_files_are_not_removable() {
+    let f = Fixture::new().await;
+    f.done(f.put("k", 1, Condition::default())).await.unwrap();
+    let (found, pin) = f.index.pinned(f.bucket, "k").unwrap();
+    assert!(found.is_some());
+    f.done(f.put("k", 2, Condition::default())).await.unwrap();
+    f.done(f.put("other", 3, Condition::default())).await.unwrap();
+    let file = segment_file(Nonce([1; 16]), 0);
+    assert_eq!(f.index.garbage("", 9).unwrap(), vec![file.clone()]);
+    assert_eq!(f.index.removable("", 1).unwrap(), (Vec::new(), Some(file.clone())));
+    drop(pin);
+    assert_eq!(f.index.removable("", 9).unwrap(), (vec![file], None));
+}
+
 #[tokio::test]
 async fn bucket_rules_hold() {
     let f = Fixture::new().await;
@@ -180,7 +266,9 @@ async fn bucket_rules_hold() {
     let delete = || Change::DeleteBucket { bucket: f.bucket, at: Timestamp::from_secs(9) };
     let full = f.done(delete()).await;
     assert!(matches!(full, Err(CommitError::Conflict(Conflict::BucketNotEmpty))));
-    let policy = Some("{}".to_owned());
+    let arn = "arn:aws:iam::000000000001:user/u".parse().unwrap();
+    let principals = vec![(arn, "AIDA".to_owned())];
+    let policy = Some(BucketPolicy { text: "{}".to_owned(), principals });
     f.done(Change::PutPolicy { bucket: f.bucket, policy: policy.clone() }).await.unwrap();
     assert_eq!(f.index.bucket("one").unwrap().policy, policy);
     let keys = vec![("k".to_owned(), Condition::default())];
@@ -190,6 +278,26 @@ async fn bucket_rules_hold() {
     assert_eq!(f.index.bucket("one"), None);
     let gone = f.done(f.put("k", 3, Condition::default())).await;
     assert!(matches!(gone, Err(CommitError::Conflict(Conflict::NoSuchBucket))));
+}
+
+#[tokio::test]
+async fn index_of_the_first_schema_is_brought_to_the_second() {
+    let dir = tempfile::tempdir().unwrap();
+    let index = open(dir.path());
+    let new = Bucket {
+        policy: Some(BucketPolicy { text: "{}".to_owned(), principals: Vec::new() }),
+        ..bucket("one", 1)
+    };
+    let rev = index.commit(Change::CreateBucket(new.clone()), item()).await.unwrap();
+    index.acknowledge(rev);
+    drop(index);
+    let old = Connection::open(dir.path().join("index.sqlite")).unwrap();
+    old.execute_batch("ALTER TABLE bucket DROP COLUMN principals").unwrap();
+    old.pragma_update(None, "user_version", 1).unwrap();
+    drop(old);
+    for _ in 0..2 {
+        assert_eq!(open(dir.path()).bucket("one").as_deref(), Some(&new));
+    }
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use writ_model::{AccountId, Nonce};
 
 use super::change::Change;
-use super::rows::Bucket;
+use super::rows::{Bucket, BucketPolicy};
 
 /// What a commit does to the table of buckets, once it is visible.
 pub(super) enum Effect {
@@ -17,7 +17,7 @@ pub(super) enum Effect {
     /// Objects only.
     None,
     /// Another policy.
-    Policy(Nonce, Option<String>),
+    Policy(Nonce, Option<BucketPolicy>),
     /// The bucket is gone.
     Remove(Nonce),
 }

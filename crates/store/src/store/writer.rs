@@ -280,6 +280,10 @@ fn check_left_over(engine: &mut dyn Engine, rows: &[OutboxRow]) -> Result<(), St
     Ok(())
 }
 
+fn record_bytes(transaction: &Transaction) -> usize {
+    transaction.records.iter().map(|record| record.record.len()).sum()
+}
+
 /// Transactions of one group with those who wait for them, in the same order.
 #[derive(Default)]
 struct Waiting {
@@ -290,18 +294,23 @@ struct Waiting {
 
 impl Waiting {
     fn push(&mut self, transaction: Transaction, reply: Reply) {
-        self.record_bytes += transaction.records.iter().map(|r| r.record.len()).sum::<usize>();
+        self.record_bytes += record_bytes(&transaction);
         self.transactions.push(transaction);
         self.replies.push(reply);
     }
 
-    /// Adds what waits already; answers the first job that does not belong to the group.
+    /// Adds what waits already; answers the first job that does not belong to the group. The bound
+    /// on bytes is checked before a transaction joins: the ledger refuses a larger append for good.
     fn fill(&mut self, jobs: &mut mpsc::Receiver<Job>) -> Option<Job> {
-        while self.transactions.len() < limits::GROUP_MAX_TRANSACTIONS
-            && self.record_bytes < limits::GROUP_MAX_RECORD_BYTES
-        {
+        while self.transactions.len() < limits::GROUP_MAX_TRANSACTIONS {
             match jobs.try_recv() {
-                Ok(Job::Commit { transaction, reply }) => self.push(*transaction, reply),
+                Ok(Job::Commit { transaction, reply }) => {
+                    let bytes = self.record_bytes + record_bytes(&transaction);
+                    if bytes > limits::GROUP_MAX_RECORD_BYTES {
+                        return Some(Job::Commit { transaction, reply });
+                    }
+                    self.push(*transaction, reply);
+                }
                 Ok(job) => return Some(job),
                 Err(_) => return None,
             }
@@ -325,5 +334,53 @@ impl Waiting {
             }
         }
         waiting
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use writ_model::Uuid;
+    use writ_proof::origin::LogName;
+
+    use super::*;
+    use crate::OutboxRecord;
+
+    /// A transaction with the most bytes of records that one may carry: 4 MiB.
+    fn job() -> (Transaction, Reply) {
+        let record = OutboxRecord {
+            event_id: Uuid::from_bytes([1; 16]),
+            logs: vec![LogName::Operator],
+            use_position: None,
+            record: vec![b' '; limits::RECORD_MAX_BYTES],
+        };
+        let records = vec![record; limits::TRANSACTION_MAX_RECORDS];
+        let transaction = Transaction {
+            preconditions: Vec::new(),
+            puts: Vec::new(),
+            deletes: Vec::new(),
+            endings: false,
+            actor: "test".to_owned(),
+            request_id: Uuid::from_bytes([2; 16]),
+            records,
+        };
+        (transaction, oneshot::channel().0)
+    }
+
+    #[test]
+    fn group_never_holds_more_record_bytes_than_one_append_takes() {
+        let (queue, mut jobs) = mpsc::channel(8);
+        for _ in 0..4 {
+            let (transaction, reply) = job();
+            let transaction = Box::new(transaction);
+            assert!(queue.try_send(Job::Commit { transaction, reply }).is_ok());
+        }
+        let mut group = Waiting::default();
+        let (mut small, reply) = job();
+        small.records.truncate(1);
+        group.push(small, reply);
+        let held = group.fill(&mut jobs);
+        assert!(matches!(held, Some(Job::Commit { .. })), "what did not fit is held back");
+        assert_eq!(group.transactions.len(), 2);
+        assert!(group.record_bytes <= limits::GROUP_MAX_RECORD_BYTES);
     }
 }

@@ -5,12 +5,14 @@ use hyper::body::Incoming;
 use serde_json::Value;
 use writ_aws::ApiError;
 use writ_aws::rest_xml::HttpReply;
+use writ_model::{Arn, UniqueId};
 use writ_policy::{Policy, PolicyKind, ResourceKind};
+use writ_store::Snapshot;
 
 use crate::gateway::call::{Call, Outcome};
 use crate::gateway::fault::s3;
 use crate::gateway::upload;
-use crate::index::Change;
+use crate::index::{BucketPolicy, Change};
 use crate::limits::{BUCKET_POLICY_MAX_BYTES, SMALL_BODY_MAX_BYTES};
 
 pub(super) async fn put(call: &Call, body: Incoming) -> Result<Outcome, ApiError> {
@@ -22,8 +24,13 @@ pub(super) async fn put(call: &Call, body: Incoming) -> Result<Outcome, ApiError
     if text.len() > BUCKET_POLICY_MAX_BYTES {
         return Err(malformed("Policy exceeds the maximum allowed document size of 20480 bytes"));
     }
-    Policy::parse(&text, PolicyKind::Resource(ResourceKind::Bucket))
+    let mut policy = Policy::parse(&text, PolicyKind::Resource(ResourceKind::Bucket))
         .map_err(|errors| malformed(&errors.to_string()))?;
+    policy
+        .bind_principals(&|arn| unique_id(&call.snapshot, arn))
+        .map_err(|_| malformed("Invalid principal in policy"))?;
+    let bound = policy.principals().filter_map(|(arn, id)| Some((arn.clone(), id?.to_string())));
+    let principals: Vec<(Arn, String)> = bound.collect();
     if is_public(&text) {
         let reason = format!(
             "User: {} is not authorized to perform: s3:PutBucketPolicy on resource: \"{}\" because \
@@ -33,7 +40,8 @@ pub(super) async fn put(call: &Call, body: Incoming) -> Result<Outcome, ApiError
         );
         return Err(s3("AccessDenied", &reason));
     }
-    let change = Change::PutPolicy { bucket: bucket.id, policy: Some(text) };
+    let change =
+        Change::PutPolicy { bucket: bucket.id, policy: Some(BucketPolicy { text, principals }) };
     let mut outcome = Outcome::of(call, ());
     // The model has no status for it; S3 answers without content.
     outcome.reply.status = 204;
@@ -47,7 +55,8 @@ pub(super) fn get(call: &Call) -> Result<Outcome, ApiError> {
         s3("NoSuchBucketPolicy", "The bucket policy does not exist")
             .with("BucketName", &bucket.name)
     };
-    let text = bucket.policy.clone().ok_or_else(missing)?;
+    let policy = bucket.policy.as_ref().ok_or_else(missing)?;
+    let text = shown(policy, &call.snapshot);
     let headers = vec![("Content-Type".to_owned(), "application/json".to_owned())];
     let reply = HttpReply { status: 200, headers, body: text.into_bytes() };
     Ok(Outcome::reply(reply).touching(&bucket, None))
@@ -58,6 +67,49 @@ pub(super) fn delete(call: &Call) -> Result<Outcome, ApiError> {
     let permit = call.authorize("s3:DeleteBucketPolicy", &bucket, None)?;
     let change = Change::PutPolicy { bucket: bucket.id, policy: None };
     Ok(Outcome::of(call, ()).touching(&bucket, None).changing(permit, change))
+}
+
+/// The policy as it is returned: a principal that has another name by now stands there under that, one
+/// that no longer exists with its unique id ("IAM JSON policy elements: Principal").
+fn shown(policy: &BucketPolicy, snapshot: &Snapshot) -> String {
+    let mut text = policy.text.clone();
+    for (arn, id) in &policy.principals {
+        if unique_id(snapshot, arn).is_none_or(|now| now.to_string() != *id) {
+            let now = renamed(snapshot, arn, id).unwrap_or_else(|| id.clone());
+            text = text.replace(&format!("\"{arn}\""), &format!("\"{now}\""));
+        }
+    }
+    text
+}
+
+/// The ARN of what has this id now.
+fn renamed(snapshot: &Snapshot, old: &Arn, id: &str) -> Option<String> {
+    let (account, id) = (old.account()?, id.parse().ok()?);
+    let user = snapshot.user_by_unique_id(account, &id);
+    let user = user.map(|user| format!("user{}{}", user.path, user.name));
+    let role = || snapshot.role_by_unique_id(account, &id);
+    let role = || role().map(|role| format!("role{}{}", role.path, role.name));
+    user.or_else(role).map(|resource| Arn::iam(account, &resource).to_string())
+}
+
+/// The unique id of the user or role that an ARN names now, in whatever account.
+fn unique_id(snapshot: &Snapshot, arn: &Arn) -> Option<UniqueId> {
+    let account = arn.account()?;
+    let (noun, rest) = arn.resource().split_once('/')?;
+    let name = rest.rsplit('/').next()?;
+    let (path, name, id) = match noun {
+        "user" => {
+            let user = snapshot.user(account, name)?;
+            (&user.path, &user.name, &user.unique_id)
+        }
+        "role" => {
+            let role = snapshot.role(account, name)?;
+            (&role.path, &role.name, &role.unique_id)
+        }
+        _ => return None,
+    };
+    // The path is part of the name that was meant.
+    (arn.resource() == format!("{noun}{path}{name}")).then(|| id.clone())
 }
 
 /// Condition keys whose fixed values bound who is meant (S3 User Guide, "The meaning of public").

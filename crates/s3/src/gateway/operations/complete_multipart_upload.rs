@@ -22,12 +22,15 @@ use crate::S3Error;
 use crate::format::{Manifest, SealedManifest, SseMode, Sums, open_sums, seal_sums, sha256};
 use crate::gateway::call::{Call, Outcome};
 use crate::gateway::fault::{
-    bad_digest, internal, invalid_part, no_such_upload, not_implemented, s3, storage,
+    bad_digest, internal, invalid_part, no_such_upload, not_implemented, s3, slow_down, storage,
+    unavailable,
 };
 use crate::gateway::object::{Draft, quoted, set_checksum, sums_subject};
 use crate::gateway::upload;
 use crate::index::{Bucket, Change, Part, Upload, manifest_file};
-use crate::limits::{COMPLETE_BODY_MAX_BYTES, OBJECT_MAX_BYTES, PART_MIN_BYTES, PARTS_MAX};
+use crate::limits::{
+    COMPLETE_BODY_MAX_BYTES, COMPLETE_WAIT_MAX, OBJECT_MAX_BYTES, PART_MIN_BYTES, PARTS_MAX,
+};
 use crate::wire::conditions::{unquoted, write_condition};
 
 pub(super) async fn run(call: &Call, body: Incoming) -> Result<Outcome, ApiError> {
@@ -40,6 +43,8 @@ pub(super) async fn run(call: &Call, body: Incoming) -> Result<Outcome, ApiError
     let asked = input.multipart_upload.as_ref().and_then(|m| m.parts.clone()).unwrap_or_default();
     check_order(&asked)?;
     let request = request_digest(&asked);
+    let turn = call.gateway.turns.take(parse_upload_id(&input.upload_id)?).await;
+    let turn = turn.ok_or_else(slow_down)?;
     let upload = match find_upload(call, &bucket, &input.upload_id).await {
         Ok(upload) => upload,
         Err(error) => return repeated(call, &bucket, &input.upload_id, &request, error).await,
@@ -88,12 +93,14 @@ pub(super) async fn run(call: &Call, body: Incoming) -> Result<Outcome, ApiError
     output.sse_kms_key_id = (upload.sse == SseMode::Kms).then(|| upload.key_arn.to_string());
     output.checksum_type = checksum_type(&upload);
     set_checksum!(output, sums.algorithm.as_str(), sums.value.clone());
-    Ok(Outcome::of(call, output)
+    let mut outcome = Outcome::of(call, output)
         .touching(&bucket, Some(call.key()))
         .noting("SSEApplied", upload.sse.name())
         .noting("manifestSha256", digest)
         .writing(vec![file])
-        .changing(permit, Change::Complete { upload: upload.id, put, request }))
+        .changing(permit, Change::Complete { upload: upload.id, put, request });
+    outcome.turn = Some(turn);
+    Ok(outcome)
 }
 
 fn described_output(call: &Call, bucket: &Bucket, etag: &str) -> CompleteMultipartUploadOutput {
@@ -117,7 +124,13 @@ async fn repeated(
 ) -> Result<Outcome, ApiError> {
     let (id, owner) = (parse_upload_id(text)?, bucket.id);
     let completed = call.read(move |index| index.completed(owner, id)).await?;
-    match completed {
+    if let Some(rev) = completed.as_ref().and_then(|completed| completed.hidden) {
+        // Nobody may be told of a commit whose record is not in the ledger.
+        let visible = call.gateway.index.published(rev);
+        let waited = tokio::time::timeout(COMPLETE_WAIT_MAX, visible).await;
+        waited.map_err(|_| unavailable())?;
+    }
+    match completed.map(|completed| completed.answer) {
         Some(done) if done.key == call.key() && done.request == *request => {
             let output = described_output(call, bucket, &done.etag);
             Ok(Outcome::of(call, output).touching(bucket, Some(call.key())))

@@ -108,7 +108,7 @@ fn copied_metadata(
         }
     };
     let onto_itself = origin.bucket.id == bucket.id && origin.found.entry.key == call.key();
-    if onto_itself && !replace && call.head.header("x-amz-server-side-encryption").is_none() {
+    if onto_itself && !replace && call.amz("x-amz-server-side-encryption").is_none() {
         let text = "This copy request is illegal because it is trying to copy an object to itself \
                     without changing the object's metadata, storage class, website redirect \
                     location or encryption attributes.";
@@ -139,8 +139,7 @@ impl Origin {
         let bucket = call.gateway.index.bucket(&source.bucket);
         let bucket = bucket.ok_or_else(|| no_such_bucket(&source.bucket))?;
         call.expect_owner(&bucket, "x-amz-source-expected-bucket-owner")?;
-        if call.head.header("x-amz-copy-source-server-side-encryption-customer-algorithm").is_some()
-        {
+        if call.amz("x-amz-copy-source-server-side-encryption-customer-algorithm").is_some() {
             return Err(not_implemented("SSE-C"));
         }
         let permit = call.authorize("s3:GetObject", &bucket, Some(&source.key))?;
@@ -155,8 +154,7 @@ impl Origin {
     /// The source's plaintext in `range`, under its own data key.
     pub(super) async fn open(&self, call: &Call, range: Range<u64>) -> Result<Source, ApiError> {
         let (key, manifest) = self.found.open(call, &self.permit, &self.bucket).await?;
-        let footer = self.found.footer_bytes();
-        Ok(Source::new(&call.gateway.blobs, key, &manifest, &range, footer))
+        Ok(Source::new(&call.gateway.blobs, key, &manifest, &range, &self.found))
     }
 }
 
@@ -171,7 +169,7 @@ pub(super) async fn copy(
 ) -> Result<Written, ApiError> {
     let streams = &call.gateway.streams;
     let _admission = streams.admit(call.caller.account).await.ok_or_else(slow_down)?;
-    let mut guard = call.gateway.guard(&call.caller);
+    let mut guard = call.gateway.guard(&call.caller, &[&draft.key_arn, source.key_arn()]);
     let (blobs, key) = (Arc::clone(&call.gateway.blobs), Arc::clone(&draft.data_key));
     let md5 = draft.sse == SseMode::Aes256;
     let begin = move || Sink::begin(&blobs, &key, &header, algorithm, md5, Some(length));

@@ -19,18 +19,22 @@ const FIRST_REGION: &str = "us-east-1";
 pub(super) async fn run(call: &Call, body: Incoming) -> Result<Outcome, ApiError> {
     let name = call.target.bucket.clone().unwrap_or_default();
     let arn = format!("arn:aws:s3:::{name}");
-    let permit = call.authorize_account("s3:CreateBucket", &arn)?;
+    // The body is part of what is decided.
     let bytes = upload::small(call, body, SMALL_BODY_MAX_BYTES).await?;
     let input: CreateBucketRequest = call.input(&bytes)?;
+    let named = input.create_bucket_configuration.as_ref();
+    let named = named.and_then(|c| c.location_constraint.clone()).filter(|c| !c.is_empty());
+    let constraint = named.map(|constraint| ("s3:locationconstraint", constraint));
+    let permit = call.authorize_account("s3:CreateBucket", &arn, constraint)?;
     if !bucket_name::is_valid(&name) {
         let text = "The specified bucket is not valid.";
         return Err(s3("InvalidBucketName", text).with("BucketName", name));
     }
     refuse_acl(call)?;
-    if call.head.header("x-amz-bucket-object-lock-enabled").is_some_and(|v| v != "false") {
+    if call.amz("x-amz-bucket-object-lock-enabled").is_some_and(|v| v != "false") {
         return Err(not_implemented("object lock"));
     }
-    if call.head.header("x-amz-object-ownership").is_some_and(|v| v != "BucketOwnerEnforced") {
+    if call.amz("x-amz-object-ownership").is_some_and(|v| v != "BucketOwnerEnforced") {
         let text = "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting";
         return Err(s3("InvalidBucketAclWithObjectOwnership", text));
     }

@@ -11,13 +11,14 @@ use writ_aws::generated::s3::{DeleteObjectsOutput, DeleteObjectsRequest, Deleted
 
 use super::delete_object::refuse_version;
 use crate::gateway::call::{Also, Call, Outcome};
-use crate::gateway::fault::{bad_digest, checksum, s3};
+use crate::gateway::fault::{bad_digest, checksum, key_too_long, s3};
 use crate::gateway::upload;
 use crate::index::{Change, Condition};
-use crate::limits::{DELETE_BODY_MAX_BYTES, DELETE_KEYS_MAX};
+use crate::limits::{DELETE_BODY_MAX_BYTES, DELETE_KEYS_MAX, KEY_MAX_BYTES};
 
 pub(super) async fn run(call: &Call, body: Incoming) -> Result<Outcome, ApiError> {
     let bucket = call.bucket()?;
+    call.refuse_strangers(&bucket)?;
     let bytes = upload::small(call, body, DELETE_BODY_MAX_BYTES).await?;
     check_body(call, &bytes)?;
     let input: DeleteObjectsRequest = call.input(&bytes)?;
@@ -32,6 +33,7 @@ pub(super) async fn run(call: &Call, body: Incoming) -> Result<Outcome, ApiError
     let mut permit = None;
     for object in objects {
         let allowed = match refuse_version(object.version_id.as_deref(), None) {
+            Ok(()) if object.key.len() > KEY_MAX_BYTES => Err(key_too_long()),
             Ok(()) if object.etag.is_some() || object.size.is_some() => {
                 Err(crate::gateway::fault::not_implemented("conditions in DeleteObjects"))
             }
@@ -87,10 +89,9 @@ fn check_body(call: &Call, body: &[u8]) -> Result<(), ApiError> {
         }
         covered = true;
     }
-    for (name, value) in &call.head.headers {
-        let Some(algorithm) = Algorithm::of_header(name) else { continue };
+    for (name, text) in call.amz_all() {
+        let Some(algorithm) = Algorithm::of_header(&name) else { continue };
         let algorithm = algorithm.map_err(|e| checksum(&e))?;
-        let text = std::str::from_utf8(value).unwrap_or_default().trim();
         if Checksum::parse(algorithm, text).map_err(|e| checksum(&e))?
             != Checksum::of(algorithm, body)
         {

@@ -58,9 +58,8 @@ pub(super) async fn get(call: &Call) -> Result<Outcome, ApiError> {
         false => None,
     };
     let length = plan.range.end - plan.range.start;
-    let source =
-        Source::new(&call.gateway.blobs, key, &manifest, &plan.range, found.footer_bytes());
-    let guard = call.gateway.guard(&call.caller);
+    let source = Source::new(&call.gateway.blobs, key, &manifest, &plan.range, &found);
+    let guard = call.gateway.guard(&call.caller, &[&found.body.key_arn]);
     let download = Download::new(source, length, &call.gateway.streams, admission, guard);
     let mut outcome = described(call, &bucket, &found, &plan, sums.as_ref());
     for (name, over) in OVERRIDES {
@@ -115,7 +114,7 @@ const OVERRIDES: [(&str, &str); 6] = [
 async fn prepare(call: &Call, ask: &Ask) -> Result<(Arc<Bucket>, Permit, Found, Plan), ApiError> {
     let bucket = call.bucket()?;
     let permit = call.authorize("s3:GetObject", &bucket, Some(call.key()))?;
-    if call.head.header("x-amz-server-side-encryption-customer-algorithm").is_some() {
+    if call.amz("x-amz-server-side-encryption-customer-algorithm").is_some() {
         return Err(not_implemented("SSE-C"));
     }
     let found = find(call, &bucket, call.key(), ask.version.as_deref()).await?;
@@ -181,7 +180,7 @@ fn described(
     plan: &Plan,
     sums: Option<&Sums>,
 ) -> Outcome {
-    let Found { entry, body, manifest, metadata } = found;
+    let Found { entry, body, manifest, metadata, .. } = found;
     let mut headers = vec![
         ("accept-ranges".to_owned(), "bytes".to_owned()),
         ("last-modified".to_owned(), entry.mtime.http()),

@@ -9,7 +9,7 @@ use crate::limits::BUCKETS_PER_ACCOUNT_MAX;
 
 pub(super) fn run(call: &Call) -> Result<Outcome, ApiError> {
     let input: ListBucketsRequest = call.input(&[])?;
-    call.authorize_account("s3:ListAllMyBuckets", "arn:aws:s3:::*")?;
+    call.authorize_account("s3:ListAllMyBuckets", "arn:aws:s3:::*", None)?;
     let account = call.caller.account;
     let prefix = input.prefix.clone().unwrap_or_default();
     // The token is the last name of the page before; names of one's own buckets are no secret.

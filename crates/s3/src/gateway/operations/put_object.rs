@@ -54,7 +54,7 @@ pub(super) async fn run(call: &Call, body: Incoming) -> Result<Outcome, ApiError
     let md5 = claims.names_md5() || draft.sse == SseMode::Aes256;
     let begin = move || Sink::begin(&blobs, &key, &header, algorithm, md5, Some(expected));
     let sink = task::blocking(begin).await.ok_or_else(internal)?.map_err(|e| storage(&e))?;
-    let written = upload::receive(call, body, Intake::new(claims, sink)).await?;
+    let written = upload::receive(call, body, Intake::new(claims, sink), &draft.key_arn).await?;
     drop(admission);
 
     let (sse, key_arn, checksum) = (draft.sse, draft.key_arn.clone(), written.checksum);

@@ -45,7 +45,7 @@ pub(super) async fn run(call: &Call, body: Incoming) -> Result<Outcome, ApiError
     let md5 = claims.names_md5() || upload.sse == SseMode::Aes256;
     let begin = move || Sink::begin(&blobs, &key, &header, stored, md5, Some(expected));
     let sink = task::blocking(begin).await.ok_or_else(internal)?.map_err(|e| storage(&e))?;
-    let written = upload::receive(call, body, Intake::new(claims, sink)).await?;
+    let written = upload::receive(call, body, Intake::new(claims, sink), &draft.key_arn).await?;
     drop(admission);
 
     let checksum = written.checksum;

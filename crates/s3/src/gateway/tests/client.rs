@@ -41,8 +41,29 @@ impl Client {
         Answer::parse(&bytes)
     }
 
+    /// A request with just these header fields beside the host.
+    pub(super) async fn bare(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let mut stream = self.send("GET", path, headers, b"", false).await;
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).await.unwrap();
+        Answer::parse(&bytes)
+    }
+
     pub(super) async fn open(&self, method: &str, path: &str) -> Running {
         Running { stream: self.send(method, path, &[], b"", true).await }
+    }
+
+    /// A request that says it has a body of `length` bytes and sends `body`.
+    pub(super) async fn begin(
+        &self,
+        method: &str,
+        path: &str,
+        length: usize,
+        body: &[u8],
+    ) -> Running {
+        let length = length.to_string();
+        let headers = [("content-length", length.as_str())];
+        Running { stream: self.send(method, path, &headers, body, true).await }
     }
 
     async fn send(
@@ -72,7 +93,10 @@ impl Client {
         for (name, value) in headers {
             head += &format!("{name}: {value}\r\n");
         }
-        head += &format!("content-length: {}\r\nconnection: close\r\n\r\n", body.len());
+        if !named("content-length") {
+            head += &format!("content-length: {}\r\n", body.len());
+        }
+        head += "connection: close\r\n\r\n";
         stream.write_all(head.as_bytes()).await.unwrap();
         // The other end may refuse and close before it has read everything.
         stream.write_all(body).await.ok();
@@ -130,6 +154,13 @@ impl Running {
     pub(super) async fn read_some(&mut self, bytes: usize) {
         let mut buffer = vec![0; bytes];
         self.stream.read_exact(&mut buffer).await.unwrap();
+    }
+
+    /// Reads the answer to a request that was begun.
+    pub(super) async fn answer(&mut self) -> Answer {
+        let mut bytes = Vec::new();
+        self.stream.read_to_end(&mut bytes).await.ok();
+        Answer::parse(&bytes)
     }
 
     /// Reads on until the connection ends, in whatever way; answers how much came.

@@ -1,7 +1,7 @@
 //! The other processes, played: a key module that takes any signature, a KMS with one key, a ledger
 //! in memory. They speak the real protocols over real channels.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,6 +19,7 @@ use writ_keyd_client::arena::Arena;
 use writ_keyd_client::caller::{Caller, CallerKind};
 use writ_keyd_client::channel::{Channel, Message, MessageKind, pack, unpack};
 use writ_keyd_client::client::Client as ChannelClient;
+use writ_keyd_client::descriptor::{Descriptor, HEADER_BYTES, KeyDescriptor, KeyState, TAG_BYTES};
 use writ_keyd_client::protocol::{
     Answer, Authenticate, Authenticated, AwsRefusal, Command, HelloReply, PROTOCOL, Refusal, Reply,
     Role, Ticket,
@@ -27,7 +28,7 @@ use writ_keyd_client::secret::SecretBytes;
 use writ_model::{AccessKeyId, AccountId, Arn, Env, Nonce, Revision, SystemEnv, Timestamp, Uuid};
 use writ_proof::append::{AppendRefusal, AppendReply, Position};
 use writ_proof::cbor::{self, Decode, Encode, Writer};
-use writ_store::state::AccessKey;
+use writ_store::state::{AccessKey, Key};
 use writ_store::{Blob, Object, Snapshot};
 use writ_trail::client::TrailClient;
 use writ_trail::protocol::{Reply as TrailReply, Request as TrailRequest};
@@ -54,6 +55,9 @@ pub(super) struct World {
     closed: Arc<AtomicBool>,
     kms: Arc<Mutex<Vec<String>>>,
     seen: Arc<Mutex<Vec<Seen>>>,
+    callers: Callers,
+    base: Vec<(Object, Revision)>,
+    pub(super) gateway: Arc<Gateway>,
 }
 
 /// What the key module was asked.
@@ -63,6 +67,9 @@ pub(super) enum Seen {
     /// Signatures of chunks and of the trailer.
     Chunks(Vec<[u8; 32]>, Option<[u8; 32]>),
 }
+
+/// Who signs with a key, where it is not the root of the key's account.
+type Callers = Arc<Mutex<HashMap<AccessKeyId, Caller>>>;
 
 struct TestState(Mutex<Option<Arc<Snapshot>>>);
 
@@ -74,7 +81,10 @@ impl State for TestState {
 
 impl World {
     pub(super) async fn start() -> World {
-        let env: Arc<dyn Env> = Arc::new(SystemEnv);
+        World::start_in(Arc::new(SystemEnv)).await
+    }
+
+    pub(super) async fn start_in(env: Arc<dyn Env>) -> World {
         let account = AccountId::from_number(123_456_789_012).unwrap();
         let access_key = AccessKeyId::long_term(account, &*env);
         let key = AccessKey {
@@ -92,12 +102,14 @@ impl World {
             (Object::new(account, key), Revision(1)),
             (Object::new(other_account, other), Revision(1)),
         ];
-        let snapshot = Snapshot::build(Uuid::random(&*env), Revision(1), objects);
+        let base = Vec::from(objects);
+        let snapshot = Snapshot::build(Uuid::random(&*env), Revision(1), base.clone());
         let state = Arc::new(TestState(Mutex::new(Some(Arc::new(snapshot)))));
 
         let seal_key = Arc::new(Mutex::new([0u8; 32]));
         let seen = Arc::<Mutex<Vec<Seen>>>::default();
-        let keyd = keyd(Arc::clone(&seen), Arc::clone(&seal_key));
+        let callers = Callers::default();
+        let keyd = keyd(Arc::clone(&seen), Arc::clone(&seal_key), Arc::clone(&callers));
         let (ledger, closed) = (Arc::<Mutex<Vec<Value>>>::default(), Arc::<AtomicBool>::default());
         let trail = trail(Arc::clone(&ledger), Arc::clone(&closed));
         let kms = Arc::<Mutex<Vec<String>>>::default();
@@ -125,11 +137,25 @@ impl World {
         });
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
+        let served = Arc::clone(&gateway);
         writ_service::task::spawn("serve", async move {
             let (_running, stop) = tokio::sync::watch::channel(false);
-            serve(gateway, listener, certificate(), stop).await.unwrap();
+            serve(served, listener, certificate(), stop).await.unwrap();
         });
-        World { address, access_key, other_key, dir, state, ledger, closed, kms, seen }
+        World {
+            address,
+            access_key,
+            other_key,
+            dir,
+            state,
+            ledger,
+            closed,
+            kms,
+            seen,
+            callers,
+            base,
+            gateway,
+        }
     }
 
     pub(super) fn client(&self) -> Client {
@@ -141,9 +167,128 @@ impl World {
         Client { address: self.address, access_key: self.other_key.to_string() }
     }
 
+    /// Takes a table that every write needs out of the index.
+    pub(super) fn break_index(&self) {
+        let index = rusqlite::Connection::open(self.dir.path().join("index.sqlite")).unwrap();
+        index.execute_batch("DROP TABLE touched").unwrap();
+    }
+
     /// Takes what the key module was asked so far.
     pub(super) fn take_seen(&self) -> Vec<Seen> {
         std::mem::take(&mut self.seen.lock().unwrap())
+    }
+
+    /// From now on the key of [`World::stranger`] is this caller's, of the first account.
+    pub(super) fn stranger_is(&self, change: impl FnOnce(&mut Caller)) {
+        let account = self.access_key.account().unwrap();
+        let mut caller = Caller {
+            kind: CallerKind::Root,
+            account,
+            arn: Arn::root(account),
+            unique_id: account.to_string(),
+            user_name: None,
+            access_key_id: self.other_key.clone(),
+            session: None,
+            delegated: false,
+        };
+        change(&mut caller);
+        self.callers.lock().unwrap().insert(self.other_key.clone(), caller);
+    }
+
+    /// The feed brings these objects beside the access keys.
+    pub(super) fn publish(&self, more: impl IntoIterator<Item = Object>) {
+        let more = more.into_iter().map(|object| (object, Revision(2)));
+        let all: Vec<_> = self.base.iter().cloned().chain(more).collect();
+        let snapshot = Snapshot::build(Uuid::random(&SystemEnv), Revision(2), all);
+        *self.state.0.lock().unwrap() = Some(Arc::new(snapshot));
+    }
+
+    /// The feed brings a user of the first account, with the key of [`World::stranger`].
+    pub(super) fn publish_user(&self, name: &str, id: &str, policy: Option<&str>) {
+        let account = self.access_key.account().unwrap();
+        let user = writ_store::state::User {
+            name: name.to_owned(),
+            path: "/".to_owned(),
+            unique_id: id.parse().unwrap(),
+            created: Timestamp::from_secs(1),
+            descriptor: Blob::from(vec![1]),
+            inline_policies: policy
+                .map(|text| ("own".to_owned(), text.to_owned()))
+                .into_iter()
+                .collect(),
+            attached_policies: BTreeSet::new(),
+            groups: BTreeSet::new(),
+            boundary: None,
+            tags: BTreeMap::new(),
+        };
+        let key = AccessKey {
+            id: self.other_key.clone(),
+            user: Some(name.to_owned()),
+            active: true,
+            created: Timestamp::from_secs(1),
+            wrapped: Blob::from(vec![1]),
+            descriptor: Blob::from(vec![1]),
+        };
+        self.publish([Object::new(account, user), Object::new(account, key)]);
+    }
+
+    /// The feed brings the one KMS key in this state.
+    pub(super) fn publish_key(&self, state: KeyState) {
+        let account = self.access_key.account().unwrap();
+        let arn: Arn = KEY_ARN.parse().unwrap();
+        let region: writ_model::Region = "us-east-1".parse().unwrap();
+        let key_id: writ_model::KeyId = KEY_ARN.rsplit('/').next().unwrap().parse().unwrap();
+        let descriptor = Descriptor::Key(Box::new(KeyDescriptor {
+            arn: arn.clone(),
+            account,
+            region: region.clone(),
+            key_id: key_id.clone(),
+            spec: "SYMMETRIC_DEFAULT".to_owned(),
+            usage: "ENCRYPT_DECRYPT".to_owned(),
+            origin: "AWS_KMS".to_owned(),
+            created: Timestamp::from_secs(1),
+            multi_region: 0,
+            state,
+            policy_digest: [0; 32],
+            grants_root: [0; 32],
+            rotation_days: None,
+            deletion_date: None,
+            material_expiry: None,
+            backing_keys: vec![[1; 16]],
+            managed_by: None,
+            revision: 1,
+        }));
+        let sealed =
+            [vec![0; HEADER_BYTES], cbor::to_vec(&descriptor), vec![0; TAG_BYTES]].concat();
+        let key = Key {
+            arn,
+            key_id,
+            region,
+            description: String::new(),
+            policy: String::new(),
+            principals: BTreeMap::new(),
+            tags: BTreeMap::new(),
+            descriptor: Blob::from(sealed),
+            tokens: Vec::new(),
+            created: Timestamp::from_secs(1),
+            managed_by: None,
+        };
+        self.publish([Object::new(account, key)]);
+    }
+
+    /// Waits until no stream runs; fails after a second, the limit of an ended access.
+    pub(super) async fn streams_end_within_a_second(&self) {
+        let ended = async {
+            while self.gateway.streams.running() > 0 {
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(1), ended).await.unwrap();
+    }
+
+    /// The newest record.
+    pub(super) fn last_record(&self) -> Value {
+        self.ledger.lock().unwrap().last().unwrap().clone()
     }
 
     /// The state's lease is lost.
@@ -237,7 +382,7 @@ fn peer<Req: Decode, Rep: Encode>(mut answer: impl FnMut(Req) -> Rep + Send + 's
     theirs
 }
 
-fn keyd(seen: Arc<Mutex<Vec<Seen>>>, seal: Arc<Mutex<[u8; 32]>>) -> Channel {
+fn keyd(seen: Arc<Mutex<Vec<Seen>>>, seal: Arc<Mutex<[u8; 32]>>, callers: Callers) -> Channel {
     peer(move |command: Command| {
         Answer::Carried(match command {
             Command::Hello(hello) => {
@@ -253,7 +398,12 @@ fn keyd(seen: Arc<Mutex<Vec<Seen>>>, seal: Arc<Mutex<[u8; 32]>>) -> Channel {
             Command::Authenticate(ask) => {
                 let names = ask.headers.iter().map(|(name, _)| name.clone()).collect();
                 seen.lock().unwrap().push(Seen::Headers(names));
-                Reply::Authenticated(Box::new(authenticated(&ask)))
+                let mut found = authenticated(&ask);
+                let callers = callers.lock().unwrap();
+                if let Some(caller) = callers.get(&found.caller.access_key_id) {
+                    found.caller = caller.clone();
+                }
+                Reply::Authenticated(Box::new(found))
             }
             Command::Chunks(chunks) => {
                 let signatures = chunks.chunks.iter().map(|(signature, _)| *signature).collect();
@@ -385,6 +535,11 @@ fn trail(ledger: Arc<Mutex<Vec<Value>>>, closed: Arc<AtomicBool>) -> Channel {
         let TrailRequest::Append(append) = request else { panic!("the ledger was asked") };
         if closed.load(Ordering::SeqCst) {
             return TrailReply::Append(AppendReply::Refused(AppendRefusal::Closed));
+        }
+        let bytes: usize = append.items.iter().map(|item| item.record.len()).sum();
+        if bytes > writ_trail::limits::BATCH_MAX_BYTES {
+            let why = AppendRefusal::Invalid("it holds too many bytes".to_owned());
+            return TrailReply::Append(AppendReply::Refused(why));
         }
         let mut positions = Vec::new();
         for item in append.items {
