@@ -59,6 +59,9 @@ fn command(role: &str) -> Command {
     let mut command = Command::new("/proc/self/exe");
     command.arg0("writ").args(["role", role]);
     command.stdin(Stdio::null()).stdout(Stdio::inherit()).stderr(Stdio::inherit());
+    // A group of its own: Ctrl-C and a closed terminal reach the supervisor alone, which then stops
+    // the children in order. If it is gone, they end because their line to it ends.
+    command.process_group(0);
     command.env_clear();
     // Data keys and new access-key secrets pass through buffers of the processes on their way to
     // the caller. glibc overwrites what is freed, so that none stays behind in a heap.
