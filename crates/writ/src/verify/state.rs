@@ -15,10 +15,15 @@ use super::roots::Root;
 use super::source::Source;
 
 const MARK: &str = "writ verify state 1";
+/// What a genesis is called that was compared with what came out of band, and one that was not.
+const COMPARED: &str = "genesis";
+const UNCOMPARED: &str = "genesis-not-compared";
 
 /// What was kept.
 pub(crate) struct Seen {
     genesis: Hash,
+    /// It had been compared with what came out of band.
+    compared: bool,
     note: Note,
 }
 
@@ -42,9 +47,11 @@ pub(crate) fn load(path: &Path, report: &mut Report) -> Option<Seen> {
     let parse = || {
         let (mark, rest) = text.split_once('\n')?;
         let (genesis, note) = rest.split_once('\n')?;
-        let genesis = genesis.strip_prefix("genesis ")?.parse().ok()?;
+        let (how, genesis) = genesis.split_once(' ')?;
+        let compared = [UNCOMPARED, COMPARED].iter().position(|known| *known == how)? == 1;
+        let genesis = genesis.parse().ok()?;
         let note = Note::from_bytes(note.as_bytes()).ok()?;
-        (mark == MARK).then_some(Seen { genesis, note })
+        (mark == MARK).then_some(Seen { genesis, compared, note })
     };
     let seen = parse();
     if seen.is_none() {
@@ -58,14 +65,20 @@ pub(crate) fn load(path: &Path, report: &mut Report) -> Option<Seen> {
 }
 
 /// Keeps what has been verified.
-pub(crate) fn save(path: &Path, root: &Root, trusted: &Trusted) -> anyhow::Result<()> {
+pub(crate) fn save(
+    path: &Path,
+    root: &Root,
+    trusted: &Trusted,
+    compared: bool,
+) -> anyhow::Result<()> {
     // A bare file name has an empty parent.
     let path = std::path::absolute(path)?;
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
     let note = String::from_utf8(trusted.note.to_bytes())?;
-    let text = format!("{MARK}\ngenesis {}\n{note}", root.digest);
+    let how = if compared { COMPARED } else { UNCOMPARED };
+    let text = format!("{MARK}\n{how} {}\n{note}", root.digest);
     crate::up::data::write_durably(&path, text.as_bytes(), 0o600)
 }
 
@@ -81,6 +94,10 @@ pub(crate) fn check(
         let what = format!("another genesis was verified before: {}", seen.genesis);
         report.add(Code::Roots, "genesis", what);
         return;
+    }
+    if seen.compared && !report.compared {
+        report.compared = true;
+        report.checked("genesis before", "the same, and it was compared then");
     }
     let place = root.origin(LogName::Checkpoint);
     let (Some(trusted), Ok(old)) = (trusted, Checkpoint::of(&seen.note)) else { return };
