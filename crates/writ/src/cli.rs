@@ -63,8 +63,10 @@ pub enum Command {
         It prints the verifier key to put under [[witness]] in writ.toml."
     )]
     Witness(crate::witness::WitnessArgs),
-    /// Put watch's copy of the ledger's log in place of a damaged one; `writ up` must be stopped.
-    #[command(after_help = "Example:\n  writ recover --data ./writ-data")]
+    /// Mend a damaged log of the ledger from watch's copy; `writ up` must be stopped.
+    #[command(after_help = "Example:\n  writ recover --data ./writ-data\n\n\
+        A log that reads whole is left alone. What was acknowledged and is in neither copy is named, and \
+        given up only with --accept-loss.")]
     Recover(crate::recover::RecoverArgs),
     /// Work with policies offline.
     Policy {

@@ -15,4 +15,5 @@ mod claims;
 mod crash;
 mod every_endpoint;
 mod large;
+mod lifecycle;
 mod operations;

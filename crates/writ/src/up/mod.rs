@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use writ_keyd_client::protocol::Role;
 use writ_model::{AccountId, SystemEnv};
 
@@ -32,6 +32,9 @@ pub fn run(path: &Path, overrides: &Overrides, on_ready: impl FnOnce(&ready::Rea
     let config = Config::load(dir.path(), overrides)?;
     write_durably(&dir.join(config::FILE), config.to_toml()?.as_bytes(), 0o644)?;
     remove_stale(&dir)?;
+    if dir.join(crate::recover::COMPLETE).try_exists()? {
+        bail!("a recovery of the ledger was cut off: finish it with `writ recover --data {}`", path.display());
+    }
     let accounts = accounts(&dir, &overrides.accounts)?;
     let listeners = listeners(&config)?;
     let watch = local(&listeners, Role::Watch)?.to_string();
