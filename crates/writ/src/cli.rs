@@ -37,7 +37,8 @@ pub enum Command {
         /// The data directory; it is made if it does not exist, and used again by later starts.
         #[arg(long, value_name = "DIR", default_value = "writ-data")]
         data: PathBuf,
-        /// Where IAM, STS, KMS and CloudTrail are served; loopback only, port 0 takes a free one.
+        /// Where IAM, STS, KMS and CloudTrail are served; loopback only, port 0 takes a free one. Like
+        /// --region it is kept by the first start; then writ.toml is the place.
         #[arg(long, value_name = "ADDRESS")]
         listen: Option<SocketAddr>,
         /// A customer account to create if it does not exist (mode dev); repeatable.
@@ -48,7 +49,10 @@ pub enum Command {
         region: Vec<Region>,
     },
     /// Say what runs, in which mode, and which promises this mode cannot keep.
-    #[command(after_help = "Example:\n  writ status --data ./writ-data")]
+    #[command(
+        after_help = "Example:\n  writ status --data ./writ-data\n\n\
+        Exit codes: 0 everything runs; 1 nothing serves, or a process is being restarted."
+    )]
     Status {
         /// The data directory of a running `writ up`.
         #[arg(long, value_name = "DIR", default_value = "writ-data")]

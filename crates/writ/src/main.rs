@@ -39,7 +39,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
             role::start_log();
             up::run(&data, &overrides, |ready| eprintln!("{}", status::banner(ready, &data)))?;
         }
-        Command::Status { data } => status::show(&data)?,
+        Command::Status { data } => return status::show(&data),
         Command::Verify(args) => return verify::run(&args),
         Command::Witness(args) => witness::run(&args)?,
         Command::Policy { command: PolicyCommand::Eval } => policy::eval()?,

@@ -245,6 +245,32 @@ fn failed_restart_is_tried_again() {
     assert!(site.ledger().events().iter().any(|e| e.text("/eventName") == "ProcessStartFailed"));
 }
 
+/// A process that never said that it serves held the first start up for ever, without a word.
+#[test]
+fn start_that_waits_says_for_whom() {
+    let home = passable_dir();
+    let (dir, log) = (home.path().join("data"), home.path().join("log"));
+    let sink = fs::File::create(&log).unwrap();
+    let mut command = Command::new(binary());
+    command.args(["up", "--listen", "127.0.0.1:0", "--account", ANN, "--data"]).arg(&dir);
+    command.stdin(Stdio::null()).stdout(sink.try_clone().unwrap()).stderr(sink);
+    let mut child = command.spawn().unwrap();
+    let stopped = until("a process to hold up", || {
+        let processes = process::of_supervisor(child.id());
+        let watch = processes.iter().find(|process| process.role == "watch")?;
+        process::signal(watch.pid, Signal::STOP).then_some(watch.pid)
+    });
+    until("its name", || {
+        let text = fs::read_to_string(&log).unwrap();
+        text.contains("still waiting until these processes serve: watch").then_some(())
+    });
+    process::signal(stopped, Signal::CONT);
+    until("ready.json", || dir.join("ready.json").exists().then_some(()));
+    process::signal(child.id(), Signal::TERM);
+    let status = within(PATIENCE, || child.try_wait().unwrap()).expect("it does not stop");
+    assert!(status.success(), "{status}");
+}
+
 /// A start that is refused because a port is taken wrote the new settings and accounts first.
 #[test]
 fn refused_start_changes_nothing() {

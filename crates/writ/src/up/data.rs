@@ -102,6 +102,18 @@ impl DataDir {
     }
 }
 
+/// True if a `writ up` (or `writ recover`) holds the data directory `path`.
+///
+/// # Errors
+/// It is no data directory, or its lock cannot be opened.
+pub fn is_held(path: &Path) -> Result<bool> {
+    let shown = path.display();
+    check_marker(&path.join("FORMAT"), path)?;
+    let lock = File::open(path.join("lock"))
+        .with_context(|| format!("cannot open the lock of `{shown}`, so whether it runs is unknown"))?;
+    Ok(flock(&lock, FlockOperation::NonBlockingLockShared).is_err())
+}
+
 /// Takes the lock. Tried a few times: `writ status` and `writ verify` look at it for a moment.
 fn take(lock: &File) -> bool {
     (0..LOCK_ATTEMPTS).any(|attempt| {
@@ -197,9 +209,13 @@ fn check_marker(marker: &Path, path: &Path) -> Result<()> {
                  start it with the version that wrote it"
             )
         }
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot read `{}`", marker.display()))
+        }
+        _ if !path.is_dir() => bail!("there is no folder `{shown}`: `writ up --data DIR` makes one"),
         _ => bail!(
-            "`{shown}` is not empty and is no data directory of writ: \
-             give an empty or a new folder with --data"
+            "`{shown}` is no data directory of writ: \
+             `writ up` takes an empty or a new folder, everything else one that `writ up` made"
         ),
     }
 }
