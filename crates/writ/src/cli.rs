@@ -49,10 +49,8 @@ pub enum Command {
         region: Vec<Region>,
     },
     /// Say what runs, in which mode, and which promises this mode cannot keep.
-    #[command(
-        after_help = "Example:\n  writ status --data ./writ-data\n\n\
-        Exit codes: 0 everything runs; 1 nothing serves, or a process is being restarted."
-    )]
+    #[command(after_help = "Example:\n  writ status --data ./writ-data\n\n\
+        Exit codes: 0 everything runs; 1 nothing serves, or a process is being restarted.")]
     Status {
         /// The data directory of a running `writ up`.
         #[arg(long, value_name = "DIR", default_value = "writ-data")]

@@ -69,7 +69,9 @@ pub fn run(args: &RecoverArgs) -> Result<()> {
         bail!("the log reads whole, and watch has no more: there is nothing to recover");
     }
     if chain.is_empty() {
-        bail!("neither the log nor watch's copy has its first frame: restore the ledger from a backup");
+        bail!(
+            "neither the log nor watch's copy has its first frame: restore the ledger from a backup"
+        );
     }
     log.damages.iter().for_each(|damage| println!("damaged: {damage}"));
     mirror.damages.iter().for_each(|damage| println!("watch's copy: {damage}"));

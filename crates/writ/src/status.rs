@@ -22,7 +22,12 @@ const NOT_PROMISED: [&str; 5] = [
 
 /// What a person sees when everything serves.
 pub fn banner(ready: &Ready, data: &Path) -> String {
-    let data = data.display();
+    let path = std::path::absolute(data).unwrap_or_else(|_| data.to_owned());
+    let credentials = std::fs::metadata(path.join("credentials"));
+    let none = credentials.is_ok_and(|credentials| credentials.len() == 0);
+    let hint =
+        if none { "\n  (there is no account yet: start with --account 123456789012)" } else { "" };
+    let data = path.display();
     format!(
         "writ serves (mode {}).\n  \
          IAM, STS, KMS, CloudTrail  {}\n  \
@@ -30,7 +35,7 @@ pub fn banner(ready: &Ready, data: &Path) -> String {
          genesis SHA-256            {}\n\n\
          Use it:\n  \
          export AWS_CONFIG_FILE={data}/config AWS_SHARED_CREDENTIALS_FILE={data}/credentials\n  \
-         aws --profile ACCOUNT sts get-caller-identity\n\n\
+         aws --profile ACCOUNT sts get-caller-identity{hint}\n\n\
          `writ status --data {data}` says what this mode cannot promise. Ctrl-C stops.",
         ready.mode, ready.endpoint, ready.s3, ready.genesis
     )
@@ -44,12 +49,16 @@ pub fn banner(ready: &Ready, data: &Path) -> String {
 pub fn show(data: &Path) -> Result<ExitCode> {
     let shown = data.display();
     if !is_held(data)? {
-        bail!("nothing serves `{shown}`: no `writ up` runs on it; start it with `writ up --data {shown}`");
+        bail!(
+            "nothing serves `{shown}`: no `writ up` runs on it; start it with `writ up --data {shown}`"
+        );
     }
     let text = match std::fs::read(data.join(FILE)) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            bail!("`{shown}` is in use but does not serve: `writ up` is starting or stopping; look again")
+            bail!(
+                "`{shown}` is in use but does not serve: `writ up` is starting or stopping; look again"
+            )
         }
         Err(error) => return Err(error).with_context(|| format!("cannot read `{FILE}`")),
     };

@@ -348,7 +348,11 @@ fn recover_keeps_what_watch_never_got() {
     site.start_again("").unwrap_or_else(|failure| panic!("{}", failure.log));
     assert_eq!(users(&site), 3);
     until("the record of the recovery", || {
-        site.ledger().events().iter().any(|e| e.text("/eventName") == "LedgerRecovered").then_some(())
+        site.ledger()
+            .events()
+            .iter()
+            .any(|e| e.text("/eventName") == "LedgerRecovered")
+            .then_some(())
     });
     assert!(site.stop().success());
     let verdict = site.verify();
@@ -370,7 +374,8 @@ fn recover_names_what_is_lost() {
     for n in 0..2 {
         let record = json!({"eventID": format!("00000000-0000-4000-8000-00000000000{n}"),
             "eventName": "CreateUser", "requestID": format!("request-{n}")});
-        let leaves = last.frame.batch.entries.iter().flat_map(|e| e.leaves.clone()).take(1).collect();
+        let leaves =
+            last.frame.batch.entries.iter().flat_map(|e| e.leaves.clone()).take(1).collect();
         let entry = Entry { record: record.to_string().into_bytes(), leaves };
         let batch = Batch { entries: vec![entry], ..Batch::default() };
         let frame = Frame { epoch: last.frame.epoch, first_seq: seq, prev, batch };

@@ -40,7 +40,11 @@ impl DataDir {
         let shown = path.display();
         make_dir(path, 0o711)?;
         let path = path.canonicalize().with_context(|| format!("cannot resolve `{shown}`"))?;
-        let fresh = is_fresh(&path)?;
+        let marker = path.join("FORMAT");
+        // Before anything is written: the folder may be somebody's own.
+        if !is_fresh(&path)? {
+            check_marker(&marker, &path)?;
+        }
         let lock = open_private(&path.join("lock"))?;
         if !take(&lock) {
             bail!(
@@ -48,8 +52,7 @@ impl DataDir {
                  or give this one a directory of its own with --data"
             );
         }
-        let marker = path.join("FORMAT");
-        if fresh {
+        if is_fresh(&path)? {
             write_durably(&marker, MARKER.as_bytes(), 0o644)?;
         } else {
             check_marker(&marker, &path)?;
@@ -109,8 +112,9 @@ impl DataDir {
 pub fn is_held(path: &Path) -> Result<bool> {
     let shown = path.display();
     check_marker(&path.join("FORMAT"), path)?;
-    let lock = File::open(path.join("lock"))
-        .with_context(|| format!("cannot open the lock of `{shown}`, so whether it runs is unknown"))?;
+    let lock = File::open(path.join("lock")).with_context(|| {
+        format!("cannot open the lock of `{shown}`, so whether it runs is unknown")
+    })?;
     Ok(flock(&lock, FlockOperation::NonBlockingLockShared).is_err())
 }
 
@@ -212,7 +216,9 @@ fn check_marker(marker: &Path, path: &Path) -> Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(error).with_context(|| format!("cannot read `{}`", marker.display()))
         }
-        _ if !path.is_dir() => bail!("there is no folder `{shown}`: `writ up --data DIR` makes one"),
+        _ if !path.is_dir() => {
+            bail!("there is no folder `{shown}`: `writ up --data DIR` makes one")
+        }
         _ => bail!(
             "`{shown}` is no data directory of writ: \
              `writ up` takes an empty or a new folder, everything else one that `writ up` made"

@@ -33,7 +33,10 @@ const ACCOUNTS: &str = "accounts";
 pub fn run(path: &Path, overrides: &Overrides, on_ready: impl FnOnce(&ready::Ready)) -> Result<()> {
     let dir = DataDir::open(path)?;
     if dir.join(crate::recover::COMPLETE).try_exists()? {
-        bail!("a recovery of the ledger was cut off: finish it with `writ recover --data {}`", path.display());
+        bail!(
+            "a recovery of the ledger was cut off: finish it with `writ recover --data {}`",
+            path.display()
+        );
     }
     let config = Config::load(dir.path(), overrides)?;
     remove_stale(&dir)?;

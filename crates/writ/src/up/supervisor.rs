@@ -263,12 +263,7 @@ impl Supervisor {
         Ok(ours.into())
     }
 
-    fn exited(
-        &mut self,
-        role: Role,
-        pid: u32,
-        status: std::io::Result<ExitStatus>,
-    ) -> Result<()> {
+    fn exited(&mut self, role: Role, pid: u32, status: std::io::Result<ExitStatus>) -> Result<()> {
         let Some(child) = self.children.get_mut(&role).filter(|child| child.pid == pid) else {
             return Ok(());
         };
@@ -298,7 +293,10 @@ impl Supervisor {
         let failures = self.failures.entry(role).or_default();
         *failures = if ran > HEALTHY_AFTER { 1 } else { failures.saturating_add(1) };
         if !self.announced && *failures >= FIRST_START_FAILURES_MAX {
-            bail!("{} failed {failures} times before it served ({why}); see its log above", role.name());
+            bail!(
+                "{} failed {failures} times before it served ({why}); see its log above",
+                role.name()
+            );
         }
         Ok((PAUSE_FIRST * 2u32.saturating_pow(*failures - 1)).min(PAUSE_MAX))
     }

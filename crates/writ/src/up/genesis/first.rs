@@ -37,8 +37,9 @@ pub(super) fn check(dir: &DataDir) -> Result<()> {
 pub(super) fn way_back(dir: &DataDir) -> String {
     let copy = dir.join(COPY);
     // A copy that cannot be read, or is none, helps nobody.
-    let sound = fs::read(&copy)
-        .is_ok_and(|bytes| Signed::from_bytes(&bytes).is_ok_and(|s| Genesis::verify(&s, None).is_ok()));
+    let sound = fs::read(&copy).is_ok_and(|bytes| {
+        Signed::from_bytes(&bytes).is_ok_and(|s| Genesis::verify(&s, None).is_ok())
+    });
     match sound {
         true => format!(
             "the ledger has a copy; put it back with `install -m 644 {} {}`, then start again",
