@@ -78,13 +78,13 @@ fn missing_genesis_destroys_nothing() {
     site.start_again("").unwrap_or_else(|failure| panic!("{}", failure.log));
     assert_eq!(users(&site), 2);
 
-    // keyd's own files are not made anew either.
+    // Nothing else that is made once is made anew either.
     assert!(site.stop().success());
     for name in ["root", "head"] {
         let (path, aside) = (site.dir().join("keyd").join(name), site.home().join("aside"));
         fs::rename(&path, &aside).unwrap();
-        let failure = site.start_again("").expect_err("it started without a file of keyd");
-        assert!(failure.log.contains(&format!("keyd/{name}` is missing")), "{}", failure.log);
+        let failure = site.start_again("").expect_err("it started without what is made once");
+        assert!(failure.log.contains(&format!("{name}` is missing")), "{name}: {}", failure.log);
         assert!(!path.exists());
         fs::rename(&aside, &path).unwrap();
     }

@@ -74,7 +74,7 @@ pub fn open(dir: &DataDir, config: &Config, env: &dyn Env) -> Result<Opened> {
     let genesis = Genesis::verify(&statement, None).with_context(|| {
         format!("`{}` does not verify: {}", path.display(), first::way_back(dir))
     })?;
-    first::check_keys(dir)?;
+    first::check_whole(dir)?;
     Ok(Opened { genesis, digest: statement.digest(), signed })
 }
 

@@ -14,7 +14,7 @@ use writ_proof::statement::Signed;
 
 use super::{FILE, HEAD_FILE, LINK_FOLDER, ROOT_FILE, there};
 use crate::up::data::DataDir;
-use crate::up::spool;
+use crate::up::{ACCOUNTS, spool};
 
 /// Folders in which an unfinished first start leaves keys.
 const KEYS: [&str; 4] = ["keyd", "watch", LINK_FOLDER, "founders"];
@@ -50,13 +50,28 @@ pub(super) fn way_back(dir: &DataDir) -> String {
     }
 }
 
-/// Fails if keyd's files are not there although genesis is: they are made once, together with it.
-pub(super) fn check_keys(dir: &DataDir) -> Result<()> {
-    for (name, why) in [
-        (ROOT_FILE, "put back your backup of it: without it nothing can be decrypted"),
-        (HEAD_FILE, "restore it from a backup: keyd remembers in it what it has signed"),
-    ] {
-        let path = dir.join("keyd").join(name);
+/// Fails if something is not there that is made once: a process that began anew without it would lose what
+/// it held, and go on as if nothing had been.
+pub(super) fn check_whole(dir: &DataDir) -> Result<()> {
+    let mut once = vec![
+        (
+            format!("keyd/{ROOT_FILE}"),
+            "put back your backup of it: without it nothing can be decrypted",
+        ),
+        (
+            format!("keyd/{HEAD_FILE}"),
+            "restore it from a backup: keyd remembers in it what it has signed",
+        ),
+    ];
+    // Written when everything served once; before that, what follows may not have been made yet.
+    if there(&dir.join(ACCOUNTS))? {
+        let backup = "restore it from a backup of the whole directory";
+        let files = ["trail/layout", "trail/genesis", "front/state.sqlite", "s3"];
+        once.extend(files.map(|file| (file.to_owned(), backup)));
+        once.push(("trail/wal".to_owned(), "`writ recover` may mend it"));
+    }
+    for (name, why) in once {
+        let path = dir.join(&name);
         if !there(&path)? {
             bail!("`{}` is missing: {why}", path.display());
         }
@@ -73,7 +88,7 @@ fn trace(dir: &DataDir) -> Result<Option<String>> {
     }
     let head = format!("keyd/{HEAD_FILE}");
     let spool = format!("{LINK_FOLDER}/{}", spool::FILE);
-    for file in [head.as_str(), spool.as_str(), "accounts", "credentials"] {
+    for file in [head.as_str(), spool.as_str(), ACCOUNTS, "credentials"] {
         let path = dir.join(file);
         let length = if there(&path)? { fs::metadata(&path)?.len() } else { 0 };
         if length > 0 {
