@@ -80,8 +80,8 @@ fn missing_genesis_destroys_nothing() {
 
     // Nothing else that is made once is made anew either.
     assert!(site.stop().success());
-    for name in ["root", "head"] {
-        let (path, aside) = (site.dir().join("keyd").join(name), site.home().join("aside"));
+    for name in ["keyd/root", "keyd/head", "front/state.sqlite", "s3", "trail/wal"] {
+        let (path, aside) = (site.dir().join(name), site.home().join("aside"));
         fs::rename(&path, &aside).unwrap();
         let failure = site.start_again("").expect_err("it started without what is made once");
         assert!(failure.log.contains(&format!("{name}` is missing")), "{name}: {}", failure.log);
@@ -243,6 +243,24 @@ fn failed_restart_is_tried_again() {
     let verdict = site.verify();
     assert_eq!(verdict.code, 0, "{}", verdict.text);
     assert!(site.ledger().events().iter().any(|e| e.text("/eventName") == "ProcessStartFailed"));
+}
+
+/// Each process says how it is confined, and is: what it does not own it cannot open.
+#[test]
+fn processes_are_confined_to_their_folders() {
+    let site = Site::with(options());
+    for role in ["front", "s3", "trail", "watch", "keyd"] {
+        let landlock = site.ready["hardening"][role]["landlock"].as_str().unwrap_or_default();
+        assert!(
+            landlock.starts_with("on") || landlock.starts_with("refused: "),
+            "{role}: {landlock}"
+        );
+    }
+    let root = Actor::root(&site, Client::Boto, ANN);
+    root.ok("s3", "CreateBucket", json!({"Bucket": "confined"}));
+    create_users(&site, "u", 1);
+    let text = site.log();
+    assert!(!text.contains("Permission denied"), "{text}");
 }
 
 /// A process that never said that it serves held the first start up for ever, without a word.

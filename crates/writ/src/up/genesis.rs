@@ -138,7 +138,8 @@ fn keyd_keys(dir: &DataDir) -> Result<KeydKeys> {
         ("root".to_owned(), open_private(&root)?.into()),
         ("control".to_owned(), theirs.into()),
     ];
-    let mut child = start(Start { role: "keyd-init", uid: None, fds, config: b"{}".to_vec() })?;
+    let config = b"{}".to_vec();
+    let mut child = start(Start { role: "keyd-init", uid: None, fds, config, folder: None })?;
     let packet = ours.recv()?;
     let status = child.wait()?;
     let Some(packet) = packet.filter(|_| status.success()) else {

@@ -216,8 +216,9 @@ impl Supervisor {
         }
         fds.extend(self.plan.files(role)?);
         let uid = self.plan.uid(role);
-        let mut process =
-            start(Start { role: role.name(), uid, fds, config: self.plan.config(role)? })?;
+        let folder = Some(self.plan.dir().join(role.name()));
+        let config = self.plan.config(role)?;
+        let mut process = start(Start { role: role.name(), uid, fds, config, folder })?;
         let pid = process.id();
         let control = Arc::new(control);
         self.children.insert(
