@@ -16,6 +16,7 @@ use std::time::Duration;
 use rustix::io::{FdFlags, fcntl_setfd};
 use writ_keyd_client::channel::Channel;
 use writ_keyd_client::client::Client;
+use writ_keyd_client::control::Notice;
 use writ_keyd_client::protocol::{
     Ack, Answer, Beat, Command, Hello, HelloReply, Load, PROTOCOL, Push, Refusal, Reply, Role,
 };
@@ -24,7 +25,7 @@ use writ_proof::cbor;
 use writ_proof::use_record::{Use, UseBatch, UseRecord, UseResult, What};
 
 use crate::site::binary;
-use crate::wait::{next_second, until};
+use crate::wait::until;
 
 /// The running key module.
 pub struct Keyd {
@@ -34,7 +35,7 @@ pub struct Keyd {
     trail: Arc<Client<Command, Answer>>,
     records: Arc<Mutex<Vec<UseRecord>>>,
     ended: Arc<AtomicBool>,
-    _control: Channel,
+    control: Channel,
 }
 
 impl Keyd {
@@ -78,15 +79,22 @@ impl Keyd {
         let front = Arc::new(Client::new("keyd", front).unwrap());
         let s3 = Client::new("keyd", s3).unwrap();
         let ended = Arc::new(AtomicBool::new(false));
-        let keyd = Keyd { child, front, s3, trail, records, ended, _control: control };
+        let keyd = Keyd { child, front, s3, trail, records, ended, control };
         keyd.greet(Role::Trail, None);
         keyd.greet(Role::Front, None);
         let epoch = Uuid::from_bytes([1; 16]);
         let load = Load { descriptors, ended: Vec::new(), last: true, epoch };
         keyd.carried(Role::Front, Command::Load(load));
         keyd.beat();
-        next_second();
+        keyd.wait_until_ready();
         keyd
+    }
+
+    /// Waits for its word to the supervisor that it serves.
+    fn wait_until_ready(&self) {
+        let packet = self.control.recv().unwrap().expect("keyd ended");
+        let notice: Notice = cbor::from_slice(&packet.bytes).unwrap();
+        assert!(matches!(notice, Notice::Ready(_)), "{notice:?}");
     }
 
     /// Says hello on the channel of `role`.

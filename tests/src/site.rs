@@ -15,7 +15,7 @@ use crate::clients::{Clients, Credentials};
 use crate::http::Http;
 use crate::ledger::Ledger;
 use crate::process::{self, Process};
-use crate::wait::{PATIENCE, next_second, until, within};
+use crate::wait::{PATIENCE, until, within};
 
 /// The account that most tests use.
 pub const ANN: &str = "111111111111";
@@ -112,9 +112,7 @@ impl Site {
         let log = home.path().join("log");
         let (supervisor, ready) = launch(&dir, &log, &options)?;
         let clients = OnceLock::new();
-        let site = Site { supervisor, dir, log, options, ready, clients, home: Some(home) };
-        next_second();
-        Ok(site)
+        Ok(Site { supervisor, dir, log, options, ready, clients, home: Some(home) })
     }
 
     /// The data directory.
@@ -238,7 +236,6 @@ impl Site {
         let (supervisor, ready) = launch(&self.dir, &self.log, &self.options)?;
         (self.supervisor, self.ready) = (supervisor, ready);
         self.clients = OnceLock::new();
-        next_second();
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! Waiting for a condition, never for a time.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 /// How long anything may take; a busy machine with two cores is slow, not wrong.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -25,12 +25,4 @@ pub fn within<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> Option
         }
         std::thread::sleep(PAUSE);
     }
-}
-
-/// Waits for the next second of the wall clock. A request that is signed in the second of keyd's start
-/// is told to sign again: SigV4 dates have no fractions, and keyd takes nothing from before its start.
-pub fn next_second() {
-    let second = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    let started = second();
-    until("the next second", || (second() > started).then_some(()));
 }

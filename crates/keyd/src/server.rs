@@ -8,12 +8,13 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::sync::{Arc, Barrier, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use writ_keyd_client::channel::{Channel, Message, MessageKind, Packet, pack, unpack};
 use writ_keyd_client::control::{Control, Fact, Notice};
 use writ_keyd_client::protocol::{Answer, Command, Push, Reply, Role};
-use writ_model::Env;
+use writ_model::{Env, Timestamp};
 use writ_proof::cbor;
 use writ_proof::origin::SiteId;
 use zeroize::Zeroizing;
@@ -44,8 +45,8 @@ pub struct KeydConfig {
     pub control: Arc<Channel>,
 }
 
-/// Serves until the supervisor says stop, or is gone. It sends `Ready` when all of it serves, with
-/// each measure of the sandbox as a fact.
+/// Serves until the supervisor says stop, or is gone. It sends `Ready` when all of it serves (signatures
+/// of its first second are refused, so it waits for the next one), with each measure of the sandbox as a fact.
 ///
 /// # Errors
 /// The root or head file cannot be used, or the system refuses a thread.
@@ -73,9 +74,18 @@ pub fn run(config: KeydConfig, env: Arc<dyn Env>) -> Result<(), Error> {
     engine.report_hardening([sandbox::after_threads()]);
     let facts = engine.status().hardening.into_iter().map(|(name, value)| Fact { name, value });
     let ready = cbor::to_vec(&Notice::Ready(facts.collect()));
+    wait_until_served(engine.started, engine.env.now());
     control.send(&ready).map_err(Error::io("telling the supervisor"))?;
     listen(&control, &peers);
     Ok(())
+}
+
+/// Signatures are dated by the second, and those dated before the start are refused: so nothing that is
+/// signed in the second of the start is served. Ready means served.
+fn wait_until_served(started: Timestamp, now: Timestamp) {
+    let served = Timestamp::from_secs(started.secs() + 1);
+    // A clock that was set back must not hold the start up.
+    std::thread::sleep(served.since(now).min(Duration::from_secs(1)));
 }
 
 fn read_root(mut file: File) -> Result<Root, Error> {

@@ -37,7 +37,8 @@ pub enum Command {
         /// The data directory; it is made if it does not exist, and used again by later starts.
         #[arg(long, value_name = "DIR", default_value = "writ-data")]
         data: PathBuf,
-        /// Where IAM, STS, KMS and CloudTrail are served; loopback only, port 0 takes a free one.
+        /// Where IAM, STS, KMS and CloudTrail are served; loopback only, port 0 takes a free one. Like
+        /// --region it is kept by the first start; then writ.toml is the place.
         #[arg(long, value_name = "ADDRESS")]
         listen: Option<SocketAddr>,
         /// A customer account to create if it does not exist (mode dev); repeatable.
@@ -48,7 +49,8 @@ pub enum Command {
         region: Vec<Region>,
     },
     /// Say what runs, in which mode, and which promises this mode cannot keep.
-    #[command(after_help = "Example:\n  writ status --data ./writ-data")]
+    #[command(after_help = "Example:\n  writ status --data ./writ-data\n\n\
+        Exit codes: 0 everything runs; 1 nothing serves, or a process is being restarted.")]
     Status {
         /// The data directory of a running `writ up`.
         #[arg(long, value_name = "DIR", default_value = "writ-data")]
@@ -66,8 +68,10 @@ pub enum Command {
         It prints the verifier key to put under [[witness]] in writ.toml."
     )]
     Witness(crate::witness::WitnessArgs),
-    /// Put watch's copy of the ledger's log in place of a damaged one; `writ up` must be stopped.
-    #[command(after_help = "Example:\n  writ recover --data ./writ-data")]
+    /// Mend a damaged log of the ledger from watch's copy; `writ up` must be stopped.
+    #[command(after_help = "Example:\n  writ recover --data ./writ-data\n\n\
+        A log that reads whole is left alone. What was acknowledged and is in neither copy is named, and \
+        given up only with --accept-loss.")]
     Recover(crate::recover::RecoverArgs),
     /// Work with policies offline.
     Policy {
@@ -127,11 +131,14 @@ it is only read. The file is verified before it gets its name.";
 
 const VERIFY_HELP: &str = "\
 Examples:
-  writ verify --data ./writ-data --genesis \"$(jq -r .genesis ./writ-data/ready.json)\"
+  writ verify --data ./writ-data --genesis SHA256
   writ verify --bundle ./123456789012.writ --account 123456789012 --genesis SHA256
 
 What was seen is remembered, and whatever is older or another history is refused the next time.
 
-Exit codes: 0 all holds; 2 wrong usage; 10 genesis or roster; 11 checkpoint signature; 12 witnesses;
+SHA256 is what the provider handed to you, by a way of its own. Without it, and without an earlier
+verification that had it, nothing says whose ledger this is: exit code 3.
+
+Exit codes: 0 all holds; 2 wrong usage; 3 consistent, but genesis not compared; 10 genesis or roster; 11 checkpoint signature; 12 witnesses;
 13 consistency with what was seen before; 14 tiles or leaves; 15 records; 16 commits (rev, ordinal,
 count); 17 key uses; 18 forward access; 19 freshness; 20 files missing or unreadable.";

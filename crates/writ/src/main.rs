@@ -40,7 +40,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
             role::start_log();
             up::run(&data, &overrides, |ready| eprintln!("{}", status::banner(ready, &data)))?;
         }
-        Command::Status { data } => status::show(&data)?,
+        Command::Status { data } => return status::show(&data),
         Command::Verify(args) => return verify::run(&args),
         Command::Export(args) => export::run(&args)?,
         Command::Witness(args) => witness::run(&args)?,

@@ -1,11 +1,14 @@
 //! `writ status`, `writ config check` and the banner of a start: what runs, and what it cannot promise.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
+use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use crate::up::config::Config;
+use crate::up::data::is_held;
 use crate::up::ready::{FILE, Ready};
 
 /// What mode `dev` on one machine does not give, in plain words.
@@ -19,7 +22,12 @@ const NOT_PROMISED: [&str; 5] = [
 
 /// What a person sees when everything serves.
 pub fn banner(ready: &Ready, data: &Path) -> String {
-    let data = data.display();
+    let path = std::path::absolute(data).unwrap_or_else(|_| data.to_owned());
+    let credentials = std::fs::metadata(path.join("credentials"));
+    let none = credentials.is_ok_and(|credentials| credentials.len() == 0);
+    let hint =
+        if none { "\n  (there is no account yet: start with --account 123456789012)" } else { "" };
+    let data = path.display();
     format!(
         "writ serves (mode {}).\n  \
          IAM, STS, KMS, CloudTrail  {}\n  \
@@ -28,35 +36,54 @@ pub fn banner(ready: &Ready, data: &Path) -> String {
          genesis SHA-256            {}\n\n\
          Use it:\n  \
          export AWS_CONFIG_FILE={data}/config AWS_SHARED_CREDENTIALS_FILE={data}/credentials\n  \
-         aws --profile ACCOUNT sts get-caller-identity\n\n\
+         aws --profile ACCOUNT sts get-caller-identity{hint}\n\n\
          `writ status --data {data}` says what this mode cannot promise. Ctrl-C stops.",
         ready.mode, ready.endpoint, ready.s3, ready.genesis
     )
 }
 
-/// Prints what runs in `data`.
+/// Prints what runs in `data`; the exit code is 0 if all of it does.
+///
+/// # Errors
+/// Nothing serves the directory, or it cannot be known.
 #[expect(clippy::print_stdout, reason = "this is what the command is for")]
-pub fn show(data: &Path) -> Result<()> {
-    let path = data.join(FILE);
-    let text = std::fs::read(&path).with_context(|| {
-        format!(
-            "`{}` is not there: nothing serves this directory; start it with `writ up`",
-            path.display()
-        )
-    })?;
+pub fn show(data: &Path) -> Result<ExitCode> {
+    let shown = data.display();
+    if !is_held(data)? {
+        bail!(
+            "nothing serves `{shown}`: no `writ up` runs on it; start it with `writ up --data {shown}`"
+        );
+    }
+    let text = match std::fs::read(data.join(FILE)) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            bail!(
+                "`{shown}` is in use but does not serve: `writ up` is starting or stopping; look again"
+            )
+        }
+        Err(error) => return Err(error).with_context(|| format!("cannot read `{FILE}`")),
+    };
     let ready: Ready = serde_json::from_slice(&text)?;
-    print!("{}", describe(&ready));
-    Ok(())
+    let (text, all) = describe(&ready);
+    print!("{text}");
+    Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn describe(ready: &Ready) -> String {
+/// What runs, and whether all of it does.
+fn describe(ready: &Ready) -> (String, bool) {
     let mut text = format!(
         "mode       {}\nendpoint   {}\ns3         {}\ngenesis    {}\n\nprocesses\n",
         ready.mode, ready.endpoint, ready.s3, ready.genesis
     );
-    for (role, pid) in &ready.pids {
-        let alive = Path::new("/proc").join(pid.to_string()).exists();
-        let state = if alive { "runs" } else { "restarted since, or gone" };
+    let mut all = true;
+    let roles: BTreeSet<&String> = ready.hardening.keys().chain(ready.pids.keys()).collect();
+    for role in roles {
+        let pid = ready.pids.get(role).copied().filter(|pid| is_role(*pid, role));
+        all &= pid.is_some();
+        let (pid, state) = match pid {
+            Some(pid) => (pid.to_string(), "runs"),
+            None => ("-".to_owned(), "does not run; it is being restarted"),
+        };
         // Writing into a string cannot fail.
         writeln!(text, "  {role:10} {pid:>7}  {state}").ok();
     }
@@ -73,7 +100,18 @@ fn describe(ready: &Ready) -> String {
     if cfg!(feature = "failpoints") {
         text.push_str("\nTHIS IS A TEST BUILD: it has failpoints and must not hold real data\n");
     }
-    text
+    (text, all)
+}
+
+/// True if process `pid` is what `ready.json` says: ids are used again.
+fn is_role(pid: u32, role: &str) -> bool {
+    let line = std::fs::read(Path::new("/proc").join(pid.to_string()).join("cmdline"));
+    let line = line.unwrap_or_default();
+    let mut words = line.split(|byte| *byte == 0).skip(1);
+    match role {
+        "supervisor" => words.any(|word| word == b"up"),
+        role => words.next() == Some(b"role") && words.next() == Some(role.as_bytes()),
+    }
 }
 
 /// Says whether a configuration is sound.

@@ -16,4 +16,5 @@ mod crash;
 mod every_endpoint;
 mod https;
 mod large;
+mod lifecycle;
 mod operations;

@@ -360,9 +360,7 @@ fn states_and_deletion_follow_the_sealed_schedule() {
     let body = json!({ "CiphertextBlob": b64(&blob) });
     let alias = |key: &StoredKey| {
         let body = json!({ "AliasName": "alias/prod", "TargetKeyId": key.id });
-        site.seal(site.kms(&root, "CreateAlias", &body), |s| {
-            s.key_policy = Some(key.policy.clone())
-        })
+        site.seal(site.kms(&root, "CreateAlias", &body), |s| s.keys = all_used(&[key]))
     };
     alias(&key).unwrap();
     assert_eq!(

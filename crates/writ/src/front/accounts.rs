@@ -106,7 +106,10 @@ async fn ask(keyd: &KeydClient, account: AccountId) -> Result<Credential> {
     match keyd.call(&Command::CreateAccount(CreateAccount { account })).await? {
         Answer::Carried(Reply::Credential(credential)) => Ok(*credential),
         Answer::Carried(_) => bail!("keyd gave something else than a credential"),
-        Answer::Refused(refusal) => bail!("keyd refused to create the account: {refusal:?}"),
+        Answer::Refused(refusal) => bail!(
+            "keyd does not create account {account} ({refusal:?}). If an earlier start ended just while it \
+             was created, this number cannot be used in this directory: start with another --account"
+        ),
     }
 }
 

@@ -18,6 +18,7 @@ use writ_store::Store;
 use writ_store::engine::sqlite::SqliteEngine;
 use writ_trail::client::TrailClient;
 
+use super::confine::Reach;
 use super::{Inherited, Line, harden};
 use crate::front::{accounts, catalogue, link, listener};
 
@@ -43,7 +44,7 @@ pub struct FrontConfig {
 
 /// Runs until the supervisor says stop.
 pub fn run(inherited: &mut Inherited, line: &Line) -> Result<()> {
-    let hardening = harden();
+    let hardening = harden(inherited, Reach::Nobody);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(serve(inherited, line, hardening))
 }

@@ -13,7 +13,7 @@ use super::Inherited;
 /// Makes keyd's root file; only the public keys leave this process.
 pub fn keyd(mut inherited: Inherited) -> Result<()> {
     super::start_log();
-    super::harden();
+    super::harden_process();
     let control = inherited.control()?;
     let mut file = File::from(inherited.fd("root")?);
     let (root, keys) = writ_keyd::root::create(&SystemEnv)?;

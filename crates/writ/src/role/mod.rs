@@ -1,5 +1,6 @@
 //! The processes: what each does between its start by the supervisor and its end.
 
+pub mod confine;
 pub mod front;
 mod init;
 pub mod keyd;
@@ -10,9 +11,10 @@ mod watch_link;
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{Read as _, Seek as _};
 use std::net::TcpListener;
 use std::os::fd::{OwnedFd, RawFd};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
@@ -23,6 +25,8 @@ use writ_keyd_client::protocol::Role;
 use writ_proof::cbor;
 use writ_service::listener::TlsSettings;
 use zeroize::Zeroizing;
+
+use confine::{Reach, confine};
 
 /// `writ role NAME --fd NAME=NUMBER …`: only the supervisor calls it.
 pub fn run(name: &str, fds: &[String]) -> Result<()> {
@@ -93,6 +97,16 @@ impl Inherited {
         Ok(serde_json::from_slice(&text)?)
     }
 
+    /// The folders that the configuration names as this process's own.
+    fn folders(&self) -> Result<Vec<PathBuf>> {
+        let mut file = File::from(self.fds.get("config").context("no configuration")?.try_clone()?);
+        let config: serde_json::Value = serde_json::from_reader(&mut file)?;
+        // The copy shares its offset with the descriptor that is read later.
+        file.rewind()?;
+        let named = ["folder", "link"].into_iter().filter_map(|name| config.get(name)?.as_str());
+        Ok(named.map(PathBuf::from).collect())
+    }
+
     /// The line to the supervisor.
     pub fn control(&mut self) -> Result<Line> {
         Ok(Line { channel: Arc::new(self.fd("control").map(Channel::from)?) })
@@ -145,8 +159,19 @@ impl Line {
     }
 }
 
-/// Makes this process keep no core dumps and gain no privileges; what is refused is reported.
-pub fn harden() -> Vec<(String, String)> {
+/// Makes this process keep no core dumps, gain no privileges and open nothing outside its folders; what is
+/// refused is reported. Call it before there are other threads.
+pub fn harden(inherited: &Inherited, reach: Reach) -> Vec<(String, String)> {
+    let mut measures = harden_process();
+    let landlock = match inherited.folders() {
+        Ok(folders) => confine(&folders, reach),
+        Err(error) => format!("refused: {error}"),
+    };
+    measures.push(("landlock".to_owned(), landlock));
+    measures
+}
+
+fn harden_process() -> Vec<(String, String)> {
     let shown = |name: &str, result: rustix::io::Result<()>| {
         let value = result.map_or_else(|error| format!("refused: {error}"), |()| "on".to_owned());
         (name.to_owned(), value)

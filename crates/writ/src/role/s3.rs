@@ -10,6 +10,7 @@ use writ_keyd_client::protocol::Role;
 use writ_model::{Region, SystemEnv};
 use writ_s3::{Process, S3Channels, S3Config as GatewayConfig};
 
+use super::confine::Reach;
 use super::{Inherited, Line, harden};
 
 /// What the supervisor tells s3.
@@ -27,7 +28,7 @@ pub struct S3Config {
 
 /// Runs until the supervisor says stop.
 pub fn run(inherited: &mut Inherited, line: &Line) -> Result<()> {
-    let hardening = harden();
+    let hardening = harden(inherited, Reach::Nobody);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(serve(inherited, line, hardening));
     // Blocking work of dropped streams need not end before the process does.

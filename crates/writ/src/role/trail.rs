@@ -10,6 +10,7 @@ use writ_model::SystemEnv;
 use writ_trail::witness::WitnessConfig;
 use writ_trail::{Trail, TrailConfig as WriterConfig};
 
+use super::confine::Reach;
 use super::{Inherited, Line, harden};
 use crate::up::config::Witness;
 use crate::up::spool;
@@ -35,7 +36,7 @@ pub struct TrailConfig {
 
 /// Runs until the supervisor says stop, or the ledger has to be closed.
 pub fn run(inherited: &mut Inherited, line: &Line) -> Result<()> {
-    let hardening = harden();
+    let hardening = harden(inherited, Reach::Others);
     let config: TrailConfig = inherited.config()?;
     let genesis = hex::decode(&config.genesis).context("the genesis is damaged")?;
     let witnesses: Result<Vec<WitnessConfig>> = config

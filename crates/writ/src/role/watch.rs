@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use writ_model::SystemEnv;
 
+use super::confine::Reach;
 use super::{Inherited, Line, harden};
 
 /// What the supervisor tells watch.
@@ -21,7 +22,7 @@ pub(crate) struct WatchConfig {
 
 /// Runs until the supervisor says stop, or watch's disk fails.
 pub(crate) fn run(inherited: &mut Inherited, line: &Line) -> Result<()> {
-    let hardening = harden();
+    let hardening = harden(inherited, Reach::Nobody);
     let config: WatchConfig = inherited.config()?;
     let genesis = hex::decode(&config.genesis).context("the genesis is damaged")?;
     let config = writ_watch::WatchConfig { folder: config.folder, genesis };

@@ -189,6 +189,23 @@ fn honest_ledger_verifies_and_is_kept() {
 }
 
 #[test]
+fn genesis_that_was_compared_with_nothing_is_no_verification() {
+    let mut world = World::new(&ledger(&Harm::default()));
+    let genesis = world.genesis.take();
+    // What the ledger says of itself is no more worth for having been remembered.
+    for _ in 0..2 {
+        let report = world.verify();
+        assert_eq!((report.findings.len(), report.exit_code()), (0, finding::UNCOMPARED));
+        assert!(print::text(&report).starts_with("CONSISTENT, genesis not compared"));
+        assert_eq!(print::json(&report)["ok"], false);
+    }
+    world.genesis = genesis;
+    assert_eq!(world.verify().exit_code(), 0);
+    world.genesis = None;
+    assert_eq!(world.verify().exit_code(), 0, "it was compared before");
+}
+
+#[test]
 #[expect(clippy::too_many_lines, reason = "it is a table")]
 fn ledgers_that_an_insider_wrote_are_refused() {
     let table: [(&str, Code, Harm); 21] = [

@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result};
@@ -28,6 +29,8 @@ pub struct Start {
     pub fds: Vec<(String, OwnedFd)>,
     /// Its configuration, as JSON.
     pub config: Vec<u8>,
+    /// Its folder, in which its database keeps its temporary files, if it has one.
+    pub folder: Option<PathBuf>,
 }
 
 /// Starts the child. Its standard input is closed, its output goes where the supervisor's goes.
@@ -39,6 +42,10 @@ pub fn start(mut start: Start) -> Result<Child> {
     }
     if let Some(uid) = start.uid {
         command.uid(uid).gid(uid);
+    }
+    if let Some(folder) = &start.folder {
+        // <https://sqlite.org/tempfiles.html>: the system's temporary folder is out of its reach.
+        command.env("SQLITE_TMPDIR", folder);
     }
     for (_, fd) in &start.fds {
         inheritable(fd, true)?;
@@ -59,6 +66,9 @@ fn command(role: &str) -> Command {
     let mut command = Command::new("/proc/self/exe");
     command.arg0("writ").args(["role", role]);
     command.stdin(Stdio::null()).stdout(Stdio::inherit()).stderr(Stdio::inherit());
+    // A group of its own: Ctrl-C and a closed terminal reach the supervisor alone, which then stops
+    // the children in order. If it is gone, they end because their line to it ends.
+    command.process_group(0);
     command.env_clear();
     // Data keys and new access-key secrets pass through buffers of the processes on their way to
     // the caller. glibc overwrites what is freed, so that none stays behind in a heap.

@@ -69,7 +69,8 @@ impl Default for Config {
     }
 }
 
-/// What the command line sets; it wins over the file and is written into it.
+/// What the command line sets. It wins over the file for this start; a first start writes the file
+/// with it.
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
     /// `--listen`.

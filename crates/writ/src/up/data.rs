@@ -6,6 +6,7 @@ use std::os::unix::fs::{
     DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
 };
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use rustix::fs::{FlockOperation, flock};
@@ -13,6 +14,15 @@ use rustix::fs::{FlockOperation, flock};
 /// The marker's text; its number changes with the directory's layout.
 const MARKER: &str = "writ data directory, format 1\n";
 const MARKER_START: &str = "writ data directory, format ";
+
+/// How often the lock is tried.
+const LOCK_ATTEMPTS: usize = 5;
+/// How long between two tries.
+const LOCK_PAUSE: Duration = Duration::from_millis(40);
+
+/// What a directory may hold that is still to become a data directory: a start that was cut off
+/// before its marker leaves the lock and the marker's temporary file.
+const FRESH: [&str; 4] = ["lock", "lost+found", ".FORMAT.tmp", super::config::FILE];
 
 /// An opened and locked data directory. The lock ends with this value.
 pub struct DataDir {
@@ -30,19 +40,39 @@ impl DataDir {
         let shown = path.display();
         make_dir(path, 0o711)?;
         let path = path.canonicalize().with_context(|| format!("cannot resolve `{shown}`"))?;
-        let fresh = is_fresh(&path)?;
+        let marker = path.join("FORMAT");
+        // Before anything is written: the folder may be somebody's own.
+        if !is_fresh(&path)? {
+            check_marker(&marker, &path)?;
+        }
         let lock = open_private(&path.join("lock"))?;
-        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+        if !take(&lock) {
             bail!(
                 "`{shown}` is in use by another `writ up`: stop that one first, \
                  or give this one a directory of its own with --data"
             );
         }
-        let marker = path.join("FORMAT");
-        if fresh {
+        if is_fresh(&path)? {
             write_durably(&marker, MARKER.as_bytes(), 0o644)?;
         } else {
             check_marker(&marker, &path)?;
+        }
+        Ok(DataDir { path, _lock: lock })
+    }
+
+    /// Opens `path` for work on a stopped installation; makes nothing.
+    ///
+    /// # Errors
+    /// With what to do: it is no data directory, a `writ up` holds it, or it is of a newer version.
+    pub fn open_existing(path: &Path) -> Result<DataDir> {
+        let shown = path.display();
+        let path = path.canonicalize().with_context(|| {
+            format!("there is no data directory `{shown}`; name the one of `writ up` with --data")
+        })?;
+        check_marker(&path.join("FORMAT"), &path)?;
+        let lock = open_private(&path.join("lock"))?;
+        if !take(&lock) {
+            bail!("`{shown}` is in use by a running `writ up`: stop it first");
         }
         Ok(DataDir { path, _lock: lock })
     }
@@ -73,6 +103,29 @@ impl DataDir {
             .ancestors()
             .all(|dir| fs::metadata(dir).is_ok_and(|meta| meta.permissions().mode() & 0o001 != 0))
     }
+}
+
+/// True if a `writ up` (or `writ recover`) holds the data directory `path`.
+///
+/// # Errors
+/// It is no data directory, or its lock cannot be opened.
+pub fn is_held(path: &Path) -> Result<bool> {
+    let shown = path.display();
+    check_marker(&path.join("FORMAT"), path)?;
+    let lock = File::open(path.join("lock")).with_context(|| {
+        format!("cannot open the lock of `{shown}`, so whether it runs is unknown")
+    })?;
+    Ok(flock(&lock, FlockOperation::NonBlockingLockShared).is_err())
+}
+
+/// Takes the lock. Tried a few times: `writ status` and `writ verify` look at it for a moment.
+fn take(lock: &File) -> bool {
+    (0..LOCK_ATTEMPTS).any(|attempt| {
+        if attempt > 0 {
+            std::thread::sleep(LOCK_PAUSE);
+        }
+        flock(lock, FlockOperation::NonBlockingLockExclusive).is_ok()
+    })
 }
 
 /// Writes a whole file so that after a crash the old or the new content is there, never a mixture:
@@ -139,12 +192,14 @@ fn give_to(folder: &Path, uid: u32) -> Result<()> {
 }
 
 fn is_fresh(path: &Path) -> Result<bool> {
-    let entries: Vec<String> = fs::read_dir(path)
-        .with_context(|| format!("cannot list `{}`", path.display()))?
-        .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
-        .filter(|name| name != "lock" && name != "lost+found" && name != super::config::FILE)
-        .collect();
-    Ok(entries.is_empty())
+    let shown = || format!("cannot list `{}`", path.display());
+    for entry in fs::read_dir(path).with_context(shown)? {
+        let name = entry.with_context(shown)?.file_name();
+        if !FRESH.iter().any(|known| name == **known) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn check_marker(marker: &Path, path: &Path) -> Result<()> {
@@ -158,9 +213,15 @@ fn check_marker(marker: &Path, path: &Path) -> Result<()> {
                  start it with the version that wrote it"
             )
         }
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot read `{}`", marker.display()))
+        }
+        _ if !path.is_dir() => {
+            bail!("there is no folder `{shown}`: `writ up --data DIR` makes one")
+        }
         _ => bail!(
-            "`{shown}` is not empty and is no data directory of writ: \
-             give an empty or a new folder with --data"
+            "`{shown}` is no data directory of writ: \
+             `writ up` takes an empty or a new folder, everything else one that `writ up` made"
         ),
     }
 }

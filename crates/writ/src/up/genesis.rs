@@ -3,6 +3,8 @@
 //! keyd's keys are made by keyd's own code in a process of its own and never pass through the
 //! supervisor. watch's and trail's keys and, in mode `dev`, the software founders' are made here.
 
+mod first;
+
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
@@ -51,10 +53,16 @@ pub struct Opened {
     pub digest: Hash,
 }
 
-/// Reads the genesis of `dir`, or makes one with all keys when there is none yet.
+/// Reads the genesis of `dir`, or makes one with all keys when nothing of an installation is there yet.
+///
+/// # Errors
+/// Without a genesis where an installation has been: new keys would be the end of what it holds. The
+/// refusal says what to put back.
 pub fn open(dir: &DataDir, config: &Config, env: &dyn Env) -> Result<Opened> {
     let path = dir.join(FILE);
-    if !path.exists() {
+    if !there(&path)? {
+        first::check(dir)?;
+        first::set_aside(dir, env)?;
         make(dir, config, env).context("the first start could not make its keys")?;
     }
     let mut signed = Vec::new();
@@ -62,11 +70,17 @@ pub fn open(dir: &DataDir, config: &Config, env: &dyn Env) -> Result<Opened> {
         .and_then(|mut file| file.read_to_end(&mut signed))
         .with_context(|| format!("cannot read `{}`", path.display()))?;
     let statement = Signed::from_bytes(&signed)
-        .with_context(|| format!("`{}` is damaged: restore it from a backup", path.display()))?;
+        .with_context(|| format!("`{}` is damaged: {}", path.display(), first::way_back(dir)))?;
     let genesis = Genesis::verify(&statement, None).with_context(|| {
-        format!("`{}` does not verify: restore it from a backup", path.display())
+        format!("`{}` does not verify: {}", path.display(), first::way_back(dir))
     })?;
+    first::check_whole(dir)?;
     Ok(Opened { genesis, digest: statement.digest(), signed })
+}
+
+/// True if there is something at `path`. What cannot be looked at is not absent: that is an error.
+fn there(path: &Path) -> Result<bool> {
+    path.try_exists().with_context(|| format!("cannot look at `{}`", path.display()))
 }
 
 fn make(dir: &DataDir, config: &Config, env: &dyn Env) -> Result<()> {
@@ -115,16 +129,17 @@ fn make(dir: &DataDir, config: &Config, env: &dyn Env) -> Result<()> {
 fn keyd_keys(dir: &DataDir) -> Result<KeydKeys> {
     let folder = dir.folder("keyd", None)?;
     let root = folder.join(ROOT_FILE);
-    if root.exists() {
-        // A first start that was cut off: nothing was acknowledged with this root yet.
-        std::fs::remove_file(&root)?;
+    if there(&root)? {
+        // INVARIANT: what an unfinished start left has been set aside. A root is never written over.
+        bail!("`{}` is there already", root.display());
     }
     let (ours, theirs) = Channel::pair()?;
     let fds = vec![
         ("root".to_owned(), open_private(&root)?.into()),
         ("control".to_owned(), theirs.into()),
     ];
-    let mut child = start(Start { role: "keyd-init", uid: None, fds, config: b"{}".to_vec() })?;
+    let config = b"{}".to_vec();
+    let mut child = start(Start { role: "keyd-init", uid: None, fds, config, folder: None })?;
     let packet = ours.recv()?;
     let status = child.wait()?;
     let Some(packet) = packet.filter(|_| status.success()) else {

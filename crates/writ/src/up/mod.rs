@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use writ_keyd_client::protocol::Role;
 use writ_model::{AccountId, Env as _, SystemEnv};
 
@@ -25,14 +25,22 @@ use plan::Plan;
 use spool::Spool;
 use supervisor::{Running, Supervisor};
 
+/// The accounts that starts were told, one a line.
+const ACCOUNTS: &str = "accounts";
+
 /// Runs until it is told to stop.
 ///
 /// # Errors
 /// A refusal to start says what to do.
 pub fn run(path: &Path, overrides: &Overrides, on_ready: impl FnOnce(&ready::Ready)) -> Result<()> {
     let dir = DataDir::open(path)?;
+    if dir.join(crate::recover::COMPLETE).try_exists()? {
+        bail!(
+            "a recovery of the ledger was cut off: finish it with `writ recover --data {}`",
+            path.display()
+        );
+    }
     let config = Config::load(dir.path(), overrides)?;
-    write_durably(&dir.join(config::FILE), config.to_toml()?.as_bytes(), 0o644)?;
     remove_stale(&dir)?;
     let accounts = accounts(&dir, &overrides.accounts)?;
     let listeners = listeners(&config)?;
@@ -41,16 +49,23 @@ pub fn run(path: &Path, overrides: &Overrides, on_ready: impl FnOnce(&ready::Rea
     // Made before the plan gives the folder to trail, so that trail may read it.
     let mut spool = Spool::open(&dir.folder(genesis::LINK_FOLDER, None)?)?;
     let authority = Authority::open(&dir, genesis.genesis.site.as_str(), SystemEnv.now())?;
-    let plan = Plan::new(dir, config, genesis, authority, accounts.clone(), watch)?;
+    let plan = Plan::new(dir, config.clone(), genesis, authority, accounts.clone(), watch)?;
     let version = env!("CARGO_PKG_VERSION").to_owned();
     spool.record(&SystemEnv, "SupervisorStarted", &[("version", version)])?;
     let ready_file = plan.dir().join(ready::FILE);
     let plan = std::rc::Rc::new(plan);
     let supervisor = Supervisor::new(std::rc::Rc::clone(&plan), spool, listeners);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut on_ready = Some(on_ready);
     let announce = |running: &Running| {
+        // A refused start changes nothing of what a later one rests on, so this comes last.
+        if on_ready.is_some() {
+            keep(plan.dir(), &config, &accounts)?;
+        }
         let ready = ready::write(&plan, running, &accounts)?;
-        on_ready(&ready);
+        if let Some(on_ready) = on_ready.take() {
+            on_ready(&ready);
+        }
         Ok(())
     };
     let result = runtime.block_on(supervisor.run(announce));
@@ -67,9 +82,24 @@ fn remove_stale(dir: &DataDir) -> Result<()> {
     }
 }
 
+/// Keeps what this start was told, once everything serves. A `writ.toml` that is there is its author's
+/// and stays as it is.
+fn keep(dir: &DataDir, config: &Config, accounts: &[AccountId]) -> Result<()> {
+    let path = dir.join(config::FILE);
+    if !path.try_exists()? {
+        write_durably(&path, config.to_toml()?.as_bytes(), 0o644)?;
+    } else if Config::load(dir.path(), &Overrides::default())? != *config {
+        tracing::warn!(
+            "the command line differs from writ.toml and holds for this start only; to keep it, change writ.toml"
+        );
+    }
+    let text: String = accounts.iter().map(|account| format!("{account}\n")).collect();
+    write_durably(&dir.join(ACCOUNTS), text.as_bytes(), 0o644)
+}
+
 /// The accounts of this installation: those of earlier starts and those that are asked for now.
 fn accounts(dir: &DataDir, asked: &[AccountId]) -> Result<Vec<AccountId>> {
-    let path = dir.join("accounts");
+    let path = dir.join(ACCOUNTS);
     let known = match std::fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
@@ -80,8 +110,6 @@ fn accounts(dir: &DataDir, asked: &[AccountId]) -> Result<Vec<AccountId>> {
     accounts.extend(asked);
     accounts.sort();
     accounts.dedup();
-    let text: String = accounts.iter().map(|account| format!("{account}\n")).collect();
-    write_durably(&path, text.as_bytes(), 0o644)?;
     Ok(accounts)
 }
 

@@ -18,7 +18,8 @@ use super::supervisor::Running;
 /// The name of the file.
 pub const FILE: &str = "ready.json";
 
-/// `ready.json`: written when everything serves, removed at the end.
+/// `ready.json`: written when everything serves, and again when a process was restarted; removed at
+/// the end.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Ready {
     /// Where IAM, STS, KMS and CloudTrail answer.
@@ -33,7 +34,7 @@ pub struct Ready {
     pub mode: String,
     /// SHA-256 of the genesis statement, in hexadecimal.
     pub genesis: String,
-    /// Process ids by role, the supervisor's among them.
+    /// Process ids by role, the supervisor's among them; without those that are being restarted.
     pub pids: BTreeMap<String, u32>,
     /// What guards each process, and what this machine refuses of it.
     pub hardening: BTreeMap<String, BTreeMap<String, String>>,

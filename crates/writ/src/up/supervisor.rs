@@ -29,6 +29,10 @@ const PAUSE_MAX: Duration = Duration::from_secs(10);
 const HEALTHY_AFTER: Duration = Duration::from_secs(60);
 /// How long a process may take to stop before it is killed.
 const STOP_GRACE: Duration = Duration::from_secs(5);
+/// How often a start that does not get on names the processes that it waits for.
+const FIRST_START_NAMED: Duration = Duration::from_secs(30);
+/// How long a start may take until everything serves. trail reads its whole log in this time.
+const FIRST_START_MAX: Duration = Duration::from_secs(15 * 60);
 /// Failures in a row during the first start after which the whole start is given up.
 const FIRST_START_FAILURES_MAX: u32 = 3;
 
@@ -56,7 +60,7 @@ struct Child {
     pid: u32,
     control: Arc<Channel>,
     started: Duration,
-    ready: Option<Vec<Fact>>,
+    ready: bool,
     exited: bool,
 }
 
@@ -67,6 +71,8 @@ pub struct Supervisor {
     env: SystemEnv,
     children: HashMap<Role, Child>,
     failures: HashMap<Role, u32>,
+    /// What each process said of itself when it was last ready.
+    facts: HashMap<Role, Vec<Fact>>,
     /// Ends of channels for processes that are not running yet.
     waiting: HashMap<(Role, Role), OwnedFd>,
     listeners: HashMap<Role, TcpListener>,
@@ -85,6 +91,7 @@ impl Supervisor {
             env: SystemEnv,
             children: HashMap::new(),
             failures: HashMap::new(),
+            facts: HashMap::new(),
             waiting: HashMap::new(),
             listeners,
             sender,
@@ -93,60 +100,107 @@ impl Supervisor {
         }
     }
 
-    /// Runs until a signal asks it to stop. `on_ready` is called once, when everything serves.
+    /// Runs until a signal asks it to stop, and stops all processes in order, whatever ended it.
+    /// `announce` is called when everything serves, and then whenever a process is there again or gone.
     ///
     /// # Errors
     /// When a process cannot be started at all, or keeps failing before everything served once.
-    pub async fn run(mut self, on_ready: impl FnOnce(&Running) -> Result<()>) -> Result<()> {
+    pub async fn run(mut self, mut announce: impl FnMut(&Running) -> Result<()>) -> Result<()> {
+        let result = self.serve(&mut announce).await;
+        let reason = match &result {
+            Ok(()) => "asked to".to_owned(),
+            Err(error) => format!("{error:#}"),
+        };
+        self.record("SupervisorStopping", Role::Supervisor, &[("reason", reason)]);
+        self.stop_all().await;
+        result
+    }
+
+    async fn serve(&mut self, announce: &mut dyn FnMut(&Running) -> Result<()>) -> Result<()> {
         self.watch_signals()?;
-        let mut on_ready = Some(on_ready);
+        let began = self.env.monotonic();
         for role in self.plan.roles() {
             self.start(role)?;
         }
-        while let Some(event) = self.events.recv().await {
-            match event {
-                Event::Stop => break,
-                Event::Restart(role) => self.start(role)?,
-                Event::Notice(role, pid, Notice::Ready(facts)) => {
+        loop {
+            let next = tokio::time::timeout(FIRST_START_NAMED, self.events.recv()).await;
+            match next {
+                Ok(None | Some(Event::Stop)) => return Ok(()),
+                Ok(Some(Event::Restart(role))) => self.restart(role)?,
+                Ok(Some(Event::Notice(role, pid, Notice::Ready(facts)))) => {
                     if let Some(child) = self.children.get_mut(&role).filter(|c| c.pid == pid) {
-                        child.ready = Some(facts);
+                        child.ready = true;
+                        self.facts.insert(role, facts);
                     }
-                    self.announce(&mut on_ready)?;
+                    self.announce(announce)?;
                 }
-                Event::Notice(role, _, Notice::Failed(why)) => {
+                Ok(Some(Event::Notice(role, _, Notice::Failed(why)))) => {
                     tracing::error!(role = role.name(), why, "process cannot go on");
                     self.record("ProcessFailed", role, &[("reason", why.clone())]);
                     if !self.announced {
-                        self.stop_all().await;
                         bail!("{} cannot start: {why}", role.name());
                     }
                 }
-                Event::Exited(role, pid, status) => self.exited(role, pid, status).await?,
+                Ok(Some(Event::Exited(role, pid, status))) => {
+                    self.exited(role, pid, status)?;
+                    self.announce(announce)?;
+                }
+                Err(_) if !self.announced => self.late(began)?,
+                Err(_) => {}
             }
         }
-        self.record("SupervisorStopping", Role::Supervisor, &[]);
-        self.stop_all().await;
+    }
+
+    /// Names what a start waits for; gives it up in the end.
+    fn late(&self, began: Duration) -> Result<()> {
+        let waited = self.env.monotonic().saturating_sub(began);
+        let late: Vec<&str> = self
+            .plan
+            .roles()
+            .into_iter()
+            .filter(|role| !self.children.get(role).is_some_and(|child| child.ready))
+            .map(Role::name)
+            .collect();
+        let (late, seconds) = (late.join(", "), waited.as_secs());
+        if waited >= FIRST_START_MAX {
+            bail!("still waiting for {late} after {seconds} s; see their log above");
+        }
+        tracing::warn!(seconds, "still waiting until these processes serve: {late}");
         Ok(())
     }
 
-    fn announce<F>(&mut self, on_ready: &mut Option<F>) -> Result<()>
-    where
-        F: FnOnce(&Running) -> Result<()>,
-    {
-        let ready = |role: Role| self.children.get(&role).is_some_and(|c| c.ready.is_some());
-        if self.announced || !self.plan.roles().into_iter().all(ready) {
+    fn announce(&mut self, announce: &mut dyn FnMut(&Running) -> Result<()>) -> Result<()> {
+        let ready = |role: Role| self.children.get(&role).is_some_and(|child| child.ready);
+        if !self.announced && !self.plan.roles().into_iter().all(ready) {
             return Ok(());
         }
+        let first = !self.announced;
         self.announced = true;
-        let running = Running {
-            pids: self.children.iter().map(|(role, child)| (*role, child.pid)).collect(),
-            facts: self
-                .children
-                .iter()
-                .map(|(role, child)| (*role, child.ready.clone().unwrap_or_default()))
-                .collect(),
-        };
-        on_ready.take().map_or(Ok(()), |announce| announce(&running))
+        let running = self.children.iter().filter(|(_, child)| child.ready && !child.exited);
+        let pids = running.map(|(role, child)| (*role, child.pid)).collect();
+        match announce(&Running { pids, facts: self.facts.clone() }) {
+            Err(error) if !first => {
+                tracing::error!(%error, "what runs cannot be written down; it runs nevertheless");
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    /// Starts a process again. Where that fails for now it is tried again, as if it had ended at once.
+    fn restart(&mut self, role: Role) -> Result<()> {
+        let Err(error) = self.start(role) else { return Ok(()) };
+        if let Some(child) = self.children.remove(&role).filter(|child| !child.exited) {
+            kill(child.pid);
+        }
+        let why = format!("{error:#}");
+        let pause = self.pause_after_failure(role, Duration::ZERO, &why)?;
+        tracing::error!(role = role.name(), why, ?pause, "process cannot be started; tried again");
+        let milliseconds = pause.as_millis().to_string();
+        let facts = [("reason", why), ("restartInMilliseconds", milliseconds)];
+        self.record("ProcessStartFailed", role, &facts);
+        self.restart_after(role, pause);
+        Ok(())
     }
 
     fn start(&mut self, role: Role) -> Result<()> {
@@ -162,8 +216,9 @@ impl Supervisor {
         }
         fds.extend(self.plan.files(role)?);
         let uid = self.plan.uid(role);
-        let mut process =
-            start(Start { role: role.name(), uid, fds, config: self.plan.config(role)? })?;
+        let folder = Some(self.plan.dir().join(role.name()));
+        let config = self.plan.config(role)?;
+        let mut process = start(Start { role: role.name(), uid, fds, config, folder })?;
         let pid = process.id();
         let control = Arc::new(control);
         self.children.insert(
@@ -172,7 +227,7 @@ impl Supervisor {
                 pid,
                 control: Arc::clone(&control),
                 started: self.env.monotonic(),
-                ready: None,
+                ready: false,
                 exited: false,
             },
         );
@@ -209,12 +264,7 @@ impl Supervisor {
         Ok(ours.into())
     }
 
-    async fn exited(
-        &mut self,
-        role: Role,
-        pid: u32,
-        status: std::io::Result<ExitStatus>,
-    ) -> Result<()> {
+    fn exited(&mut self, role: Role, pid: u32, status: std::io::Result<ExitStatus>) -> Result<()> {
         let Some(child) = self.children.get_mut(&role).filter(|child| child.pid == pid) else {
             return Ok(());
         };
@@ -223,29 +273,42 @@ impl Supervisor {
         let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
         // What waits for the dead process would reach nobody.
         self.waiting.retain(|(to, _), _| *to != role);
-        let failures = self.failures.entry(role).or_default();
-        *failures = if ran > HEALTHY_AFTER { 1 } else { *failures + 1 };
-        let failures = *failures;
-        let pause = (PAUSE_FIRST * 2u32.saturating_pow(failures - 1)).min(PAUSE_MAX);
-        tracing::warn!(role = role.name(), pid, status, ?pause, "process ended; it is restarted");
+        let pause = self.pause_after_failure(role, ran, &status);
+        let shown = pause.as_ref().map_or(Duration::ZERO, |pause| *pause);
+        tracing::warn!(role = role.name(), pid, status, pause = ?shown, "process ended");
         let facts = [
             ("pid", pid.to_string()),
-            ("status", status.clone()),
-            ("restartInMilliseconds", pause.as_millis().to_string()),
+            ("status", status),
+            ("restartInMilliseconds", shown.as_millis().to_string()),
         ];
         self.record("ProcessRestarted", role, &facts);
-        if !self.announced && failures >= FIRST_START_FAILURES_MAX {
-            self.stop_all().await;
+        self.restart_after(role, pause?);
+        Ok(())
+    }
+
+    /// Counts a failure of a process that ran for `ran`; answers the pause before its next start.
+    ///
+    /// # Errors
+    /// It keeps failing before everything served once.
+    fn pause_after_failure(&mut self, role: Role, ran: Duration, why: &str) -> Result<Duration> {
+        let failures = self.failures.entry(role).or_default();
+        *failures = if ran > HEALTHY_AFTER { 1 } else { failures.saturating_add(1) };
+        if !self.announced && *failures >= FIRST_START_FAILURES_MAX {
             bail!(
-                "{} ended {failures} times before it served ({status}); see its log above",
+                "{} failed {failures} times before it served ({why}); see its log above",
                 role.name()
             );
         }
+        Ok((PAUSE_FIRST * 2u32.saturating_pow(*failures - 1)).min(PAUSE_MAX))
+    }
+
+    fn restart_after(&self, role: Role, pause: Duration) {
         let sender = self.sender.clone();
-        thread(role, "pause", move || {
-            std::thread::sleep(pause);
+        writ_service::task::spawn("pause", async move {
+            tokio::time::sleep(pause).await;
+            // The receiver is gone only when the supervisor itself is ending.
             sender.send(Event::Restart(role)).ok();
-        })
+        });
     }
 
     fn record(&mut self, name: &str, role: Role, facts: &[(&str, String)]) {
@@ -301,11 +364,11 @@ impl Supervisor {
     }
 }
 
-/// What runs once everything serves.
+/// What runs once everything served.
 pub struct Running {
-    /// Process ids.
+    /// Process ids of those that serve now.
     pub pids: HashMap<Role, u32>,
-    /// What each process said of itself.
+    /// What each process said of itself when it was last ready.
     pub facts: HashMap<Role, Vec<Fact>>,
 }
 

@@ -32,6 +32,10 @@ impl Directory {
     /// Opens `dir`.
     pub(crate) fn open(dir: &Path) -> Result<Directory, Finding> {
         let trail = dir.join("trail");
+        if !trail.is_dir() {
+            let what = "there is no such folder: give the data directory of `writ up` with --data";
+            return Err(Finding::new(Code::Files, trail.display(), what));
+        }
         let reader = Reader::open(&trail).map_err(|error| match error {
             TrailError::Proof(error) => Finding::new(Code::Roots, "trail/genesis", error),
             other => Finding::new(Code::Files, trail.display(), chain(&other)),

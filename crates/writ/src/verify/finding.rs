@@ -81,9 +81,14 @@ impl fmt::Display for Finding {
 /// Findings that are kept; further ones are only counted.
 const FINDINGS_MAX: usize = 1000;
 
+/// The exit code of a ledger that holds together, while its genesis was compared with nothing.
+pub(crate) const UNCOMPARED: u8 = 3;
+
 /// Everything that verification says.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
+    /// Genesis is the one that came out of band, now or when it was verified before.
+    pub(crate) compared: bool,
     /// What does not hold, in the order in which it was found.
     pub(crate) findings: Vec<Finding>,
     /// How many more there were.
@@ -128,6 +133,7 @@ impl Report {
 
     /// The exit code: that of the first failure.
     pub(crate) fn exit_code(&self) -> u8 {
-        self.findings.first().map_or(0, |finding| finding.code.number())
+        let sound = if self.compared { 0 } else { UNCOMPARED };
+        self.findings.first().map_or(sound, |finding| finding.code.number())
     }
 }

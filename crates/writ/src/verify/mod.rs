@@ -350,7 +350,7 @@ fn age(trusted: &Trusted, options: &Options, report: &mut Report) {
 }
 
 fn keep(path: &Path, root: &Root, trusted: &Trusted, heads: &LogHeads, report: &mut Report) {
-    match state::save(path, root, trusted, heads) {
+    match state::save(path, root, trusted, heads, report.compared) {
         Ok(()) => report.checked("kept", path.display()),
         Err(error) => {
             report.note(format!("this checkpoint could not be kept for next time: {error:#}"))

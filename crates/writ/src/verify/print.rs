@@ -19,7 +19,12 @@ pub(crate) fn text(report: &Report) -> String {
     // Writing into a string cannot fail.
     let mut line = |line: std::fmt::Arguments<'_>| writeln!(text, "{line}").ok();
     match report.findings.len() {
-        0 => line(format_args!("VERIFIED")),
+        0 if report.compared => line(format_args!("VERIFIED")),
+        0 => line(format_args!(
+            "CONSISTENT, genesis not compared (exit {}): it may be another ledger than yours; give --genesis \
+             with the SHA-256 that the provider handed to you, not with one that lies beside the ledger",
+            report.exit_code()
+        )),
         1 => line(format_args!("FAILED (exit {})", report.exit_code())),
         n => line(format_args!("FAILED (exit {}): {n} findings", report.exit_code())),
     };
@@ -55,8 +60,9 @@ pub(crate) fn json(report: &Report) -> Value {
     let checked: Vec<Value> =
         report.checked.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
     json!({
-        "ok": report.findings.is_empty(),
+        "ok": report.exit_code() == 0,
         "code": report.exit_code(),
+        "genesisCompared": report.compared,
         "findings": findings,
         "more": report.more,
         "checked": checked,

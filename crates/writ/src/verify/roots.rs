@@ -55,6 +55,7 @@ pub(crate) fn check(source: &dyn Source, given: Option<Hash>, report: &mut Repor
     };
     report.checked("site", &genesis.site);
     report.checked("mode", mode);
+    report.compared = given.is_some();
     let compared = if given.is_some() { "as given" } else { "NOT compared: give --genesis" };
     report.checked("genesis", format!("{digest} ({compared})"));
     Some(Root { genesis, digest, roster })

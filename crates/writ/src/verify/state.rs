@@ -20,6 +20,9 @@ use super::source::Source;
 const MARK: &str = "writ verify state 2";
 /// Written before there were bundles; it has no heads.
 const MARK_1: &str = "writ verify state 1";
+/// What a genesis is called that was compared with what came out of band, and one that was not.
+const COMPARED: &str = "genesis";
+const UNCOMPARED: &str = "genesis-not-compared";
 
 /// Size and root by log.
 pub(crate) type LogHeads = BTreeMap<LogName, (u64, Hash)>;
@@ -27,6 +30,8 @@ pub(crate) type LogHeads = BTreeMap<LogName, (u64, Hash)>;
 /// What was kept.
 pub(crate) struct Seen {
     genesis: Hash,
+    /// It had been compared with what came out of band.
+    compared: bool,
     note: Note,
     /// Of account logs.
     pub(crate) heads: LogHeads,
@@ -63,7 +68,9 @@ pub(crate) fn load(path: &Path, report: &mut Report) -> Option<Seen> {
 fn parse(text: &str) -> Option<Seen> {
     let (mark, rest) = text.split_once('\n')?;
     let (genesis, mut rest) = rest.split_once('\n')?;
-    let genesis = genesis.strip_prefix("genesis ")?.parse().ok()?;
+    let (how, genesis) = genesis.split_once(' ')?;
+    let compared = [UNCOMPARED, COMPARED].iter().position(|known| *known == how)? == 1;
+    let genesis = genesis.parse().ok()?;
     let mut heads = BTreeMap::new();
     while let Some(after) = rest.strip_prefix("log ").filter(|_| mark == MARK) {
         let (line, after) = after.split_once('\n')?;
@@ -73,7 +80,7 @@ fn parse(text: &str) -> Option<Seen> {
         rest = after;
     }
     let note = Note::from_bytes(rest.as_bytes()).ok()?;
-    matches!(mark, MARK | MARK_1).then_some(Seen { genesis, note, heads })
+    matches!(mark, MARK | MARK_1).then_some(Seen { genesis, compared, note, heads })
 }
 
 /// Keeps what has been verified.
@@ -82,6 +89,7 @@ pub(crate) fn save(
     root: &Root,
     trusted: &Trusted,
     heads: &LogHeads,
+    compared: bool,
 ) -> anyhow::Result<()> {
     // A bare file name has an empty parent.
     let path = std::path::absolute(path)?;
@@ -91,7 +99,8 @@ pub(crate) fn save(
     let note = String::from_utf8(trusted.note.to_bytes())?;
     let line = |(log, (size, root)): (&LogName, &(u64, Hash))| format!("log {log} {size} {root}\n");
     let heads: String = heads.iter().map(line).collect();
-    let text = format!("{MARK}\ngenesis {}\n{heads}{note}", root.digest);
+    let how = if compared { COMPARED } else { UNCOMPARED };
+    let text = format!("{MARK}\n{how} {}\n{heads}{note}", root.digest);
     crate::up::data::write_durably(&path, text.as_bytes(), 0o600)
 }
 
@@ -107,6 +116,10 @@ pub(crate) fn check(
         let what = format!("another genesis was verified before: {}", seen.genesis);
         report.add(Code::Roots, "genesis", what);
         return;
+    }
+    if seen.compared && !report.compared {
+        report.compared = true;
+        report.checked("genesis before", "the same, and it was compared then");
     }
     let (Some(trusted), Ok(old)) = (trusted, Checkpoint::of(&seen.note)) else { return };
     grown(source, root, LogName::Checkpoint, trusted.checkpoint.size, (old.size, old.root), report);

@@ -257,6 +257,7 @@ impl World {
             backing_keys: vec![[1; 16]],
             managed_by: None,
             revision: 1,
+            principals: Vec::new(),
         }));
         let sealed =
             [vec![0; HEADER_BYTES], cbor::to_vec(&descriptor), vec![0; TAG_BYTES]].concat();
