@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use rusqlite::{Connection, params};
 use tokio::sync::oneshot;
-use writ_model::{Env, Timestamp};
+use writ_model::{Env, Timestamp, failpoint};
 
 use super::apply::{Refused, acknowledge, apply};
 use super::change::{Change, Conflict};
@@ -136,7 +136,9 @@ impl Thread {
             }
         }
         tx.prepare_cached("UPDATE meta SET rev = ?1")?.execute([rev])?;
+        failpoint::hit("s3.before_commit");
         tx.commit()?;
+        failpoint::hit("s3.after_commit");
         self.rev = rev;
         for (reply, outcome) in answers {
             let outcome = outcome.map(|(rev, effect)| {
