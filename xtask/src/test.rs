@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that CI runs, stage by stage, each with its time.
 
 use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -16,6 +17,10 @@ const FUZZ_SHORT_SECONDS: u64 = 5;
 
 /// Crash rounds in `--long`.
 const CRASH_ROUNDS_LONG: &str = "200";
+
+/// Every crate that has crash tests of its own, and the binary.
+const FAILPOINTS: &str =
+    "writ/failpoints,writ-store/failpoints,writ-trail/failpoints,writ-watch/failpoints";
 
 struct Stage {
     name: &'static str,
@@ -74,6 +79,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         true => long || !stage.long,
         false => named.contains(&stage.name),
     });
+    // Of an earlier run.
+    std::fs::remove_file(skipped_file()).ok();
     let mut done = Vec::new();
     for stage in chosen {
         println!("\n=== {} ===", stage.name);
@@ -102,6 +109,9 @@ fn summary(done: &[(&str, f32, Tally)]) {
         total.failed += failed;
     }
     println!("{:14} {:8.1} s", "total", done.iter().map(|(_, took, _)| took).sum::<f32>());
+    let skipped = std::fs::read_to_string(skipped_file()).unwrap_or_default();
+    skipped.lines().for_each(|what| println!("skipped: {what}"));
+    println!("{} checks were skipped on this machine", skipped.lines().count());
     println!("{} passed, {} failed", total.passed, total.failed);
 }
 
@@ -129,8 +139,9 @@ fn lints() -> Result<()> {
     ]))
 }
 
+/// With failpoints, so that the crash tests of the crates are among them.
 fn unit() -> Result<Tally> {
-    nextest(&["--workspace", "--exclude", "writ-tests"])
+    nextest(&["--workspace", "--exclude", "writ-tests", "--features", FAILPOINTS])
 }
 
 fn doc() -> Result<()> {
@@ -214,10 +225,15 @@ fn counts(line: &str) -> Option<Tally> {
     Some(tally)
 }
 
+/// Where system tests write down what this machine does not let them check.
+fn skipped_file() -> PathBuf {
+    target().join("skipped")
+}
+
 fn nextest_command(arguments: &[&str]) -> Command {
     let mut command = cargo(&["nextest", "run", "--no-fail-fast"]);
     command.args(arguments).env("PATH", tools::path()).env("WRIT_TOOLS", tools::folder());
-    command.env("WRIT_BIN", target().join("debug/writ"));
+    command.env("WRIT_BIN", target().join("debug/writ")).env("WRIT_SKIPPED", skipped_file());
     command
 }
 
