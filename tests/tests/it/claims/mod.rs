@@ -2,8 +2,10 @@
 //! begins with its claim's number.
 
 mod c01_keys_stay_inside;
+mod c02_checks;
 mod c02_forward_access;
 mod c02_hostile_front;
+mod c02_misfitting_handles;
 mod c03_ledger_first;
 mod c04_history;
 mod c12_accounts;
