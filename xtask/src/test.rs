@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::run::{cargo, check, root, target};
-use crate::{codegen, fuzz, tidy, tools};
+use crate::run::{cargo, check, target};
+use crate::{codegen, fuzz, mutants, tidy, tools};
 
 /// How long each fuzz target runs in `--long`, in seconds.
 const FUZZ_LONG_SECONDS: u64 = 60;
@@ -55,7 +55,7 @@ const STAGES: &[Stage] = &[
     Stage { name: "deny", long: true, run: || one(deny()) },
     Stage { name: "fuzz-long", long: true, run: || one(fuzz::all(FUZZ_LONG_SECONDS)) },
     Stage { name: "crash-long", long: true, run: crash_long },
-    Stage { name: "mutants", long: true, run: || one(mutants()) },
+    Stage { name: "mutants", long: true, run: || one(mutants::run()) },
     Stage { name: "tour-release", long: true, run: || one(tour_release()) },
 ];
 
@@ -172,21 +172,6 @@ fn deny() -> Result<()> {
 fn crash_long() -> Result<Tally> {
     let mut command = nextest_command(&["-p", "writ-tests", "-E", "test(crash_rounds)"]);
     counted(command.env("WRIT_TEST_CRASH_ROUNDS", CRASH_ROUNDS_LONG))
-}
-
-/// A seeded sample of mutations over what must not be wrong, for twenty minutes.
-fn mutants() -> Result<()> {
-    let mut command = Command::new("timeout");
-    command.args(["--signal=INT", "1200", "cargo", "mutants", "--shuffle", "--jobs", "2"]);
-    command.args(["--timeout", "120", "-p", "writ-policy", "-p", "writ-keyd", "-p", "writ-proof"]);
-    command.args(["--test-tool", "nextest", "--output"]).arg(target().join("mutants"));
-    command.current_dir(root()).env("PATH", tools::path());
-    let status = command.status()?;
-    // 124: the time is over; 2 and 3: mutants survived or timed out, which the summary lists.
-    match status.code() {
-        Some(0 | 2 | 3 | 124) => Ok(()),
-        _ => bail!("cargo mutants failed: {status}"),
-    }
 }
 
 fn nextest(arguments: &[&str]) -> Result<Tally> {
