@@ -8,6 +8,7 @@ mod c02_hostile_front;
 mod c02_misfitting_handles;
 mod c03_ledger_first;
 mod c04_history;
+mod c08_access_ends;
 mod c12_accounts;
 mod c13_deny;
 
