@@ -15,7 +15,7 @@ use load::{Diary, Load};
 const ROLES: [&str; 6] = ["trail", "keyd", "front", "s3", "watch", "supervisor"];
 
 /// The named places in the code where a process may end: the place, whose it is, and at which pass it
-/// ends there. The first passes belong to the start itself.
+/// ends there. The first passes belong to the start itself; checkpoints come once a second.
 const CRASH_POINTS: [(&str, &str, u32); 20] = [
     ("store.before_commit", "front", 40),
     ("store.after_commit", "front", 40),
@@ -31,10 +31,10 @@ const CRASH_POINTS: [(&str, &str, u32); 20] = [
     ("trail.after_write", "trail", 40),
     ("trail.after_fsync", "trail", 40),
     ("trail.before_ack", "trail", 40),
-    ("trail.before_tiles", "trail", 40),
-    ("trail.before_checkpoint", "trail", 40),
-    ("watch.before_persist", "watch", 40),
-    ("watch.after_persist", "watch", 40),
+    ("trail.before_tiles", "trail", 8),
+    ("trail.before_checkpoint", "trail", 8),
+    ("watch.before_persist", "watch", 20),
+    ("watch.after_persist", "watch", 20),
     ("watch.before_cosign", "watch", 6),
     ("watch.after_cosign", "watch", 6),
 ];

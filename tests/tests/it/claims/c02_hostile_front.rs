@@ -321,6 +321,14 @@ fn c02_a_changed_request_is_not_the_customers() {
         change(&taken, &mut command);
         checks.check(what, || taken.authenticate(command), why, left);
     }
+    stale_signatures(&taken, &mut checks, left);
+    let handle = taken.handle(&taken.ann, &taken.blob_of_ann());
+    checks.control("the request as it is", taken.spend(handle, vec![taken.key(&taken.keys[0])]));
+    checks.finish();
+}
+
+/// The right request, signed outside the window.
+fn stale_signatures(taken: &Taken, checks: &mut Checks<'_>, left: Left) {
     let http = Http::new("http://front.test", "kms");
     let mut request = taken.signed(&taken.ann, "Decrypt", &taken.blob_of_ann());
     request.headers.retain(|(name, _)| !["authorization", "x-amz-date"].contains(&name.as_str()));
@@ -331,10 +339,10 @@ fn c02_a_changed_request_is_not_the_customers() {
         let why = Why::Aws("InvalidSignatureException", "");
         checks.check(what, || taken.authenticate(stale), why, left);
     }
-    let handle = taken.handle(&taken.ann, &taken.blob_of_ann());
-    checks.control("the request as it is", taken.spend(handle, vec![taken.key(&taken.keys[0])]));
-    checks.finish();
 }
+
+/// A command, who sends it, and what must come of it.
+type Unallowed = (&'static str, Role, Command, (Why, Left));
 
 /// Commands of somebody who has no customer's request for them.
 struct Unproven<'t>(&'t Taken);
@@ -401,6 +409,81 @@ impl Unproven<'_> {
         let origin = "writ/x/operator".to_owned();
         Command::Checkpoint(Checkpoint { origin, size: 1, root: [0; 32], proof: Vec::new() })
     }
+
+    fn ack(&self) -> Command {
+        Command::Ack(Ack { boot: Uuid::from_bytes([1; 16]), seq: 9 })
+    }
+
+    fn end(&self) -> Command {
+        Command::End(End::AccessKey(self.0.ann.id.parse().unwrap()))
+    }
+
+    /// ann's account, which has got its credential.
+    fn account(&self) -> Command {
+        Command::CreateAccount(CreateAccount { account: ANN.parse().unwrap() })
+    }
+
+    /// A customer's genuine request.
+    fn authenticate(&self) -> Command {
+        let request = self.0.signed(&self.0.ann, "Decrypt", &self.0.blob_of_ann());
+        Command::Authenticate(Box::new(self.0.command(&self.0.ann, request)))
+    }
+
+    /// What front may not send, or not so.
+    fn fronts(&self) -> Vec<Unallowed> {
+        let forbidden = |reason| (Why::Forbidden(reason), Left::Nothing(NOBODY));
+        let refused = Why::Aws("AccessDeniedException", "forward access session was refused");
+        let ticket = (refused, Left::Record("present:TrentService.Decrypt"));
+        let beat = Command::Beat(Beat { feed: 0 });
+        let hello = Command::Hello(Hello { protocol: 0, x25519: None });
+        let table = [
+            ("use", self.spend(), forbidden(UNKNOWN_HANDLE)),
+            ("seal", self.seal(), forbidden(UNKNOWN_HANDLE)),
+            ("issue", self.issue(), forbidden(UNKNOWN_HANDLE)),
+            ("present", self.present(), ticket),
+            ("an account again", self.account(), forbidden("has got its first credential")),
+            ("a forged descriptor", self.load(), forbidden("not sealed here")),
+            ("a beat from before", beat, forbidden("went backwards")),
+            ("another protocol", hello, forbidden("start both from one build")),
+            ("chunks", self.chunks(), not_its("front:chunks")),
+            ("checkpoint", self.checkpoint(), not_its("front:checkpoint")),
+            ("ack", self.ack(), not_its("front:ack")),
+        ];
+        table.map(|(what, command, expected)| (what, Role::Front, command, expected)).into()
+    }
+
+    /// The same for s3 and trail.
+    fn others(&self) -> Vec<Unallowed> {
+        let (s3, trail) = (Role::S3, Role::Trail);
+        let forbidden = |reason| (Why::Forbidden(reason), Left::Nothing(NOBODY));
+        vec![
+            ("use", s3, self.spend(), not_its("s3:use")),
+            ("seal", s3, self.seal(), not_its("s3:seal")),
+            ("issue", s3, self.issue(), not_its("s3:issue-credential")),
+            ("present", s3, self.present(), not_its("s3:present")),
+            ("load", s3, self.load(), not_its("s3:load")),
+            ("tick", s3, Command::Tick, not_its("s3:tick")),
+            ("end", s3, self.end(), not_its("s3:end")),
+            ("ack", s3, self.ack(), not_its("s3:ack")),
+            ("an account", s3, self.account(), not_its("s3:create-account")),
+            ("chunks of nothing", s3, self.chunks(), forbidden("upload's handle is unknown")),
+            ("checkpoint", s3, self.checkpoint(), not_its("s3:checkpoint")),
+            ("authenticate", trail, self.authenticate(), not_its("trail:authenticate")),
+            ("use", trail, self.spend(), not_its("trail:use")),
+            ("seal", trail, self.seal(), not_its("trail:seal")),
+            ("issue", trail, self.issue(), not_its("trail:issue-credential")),
+            ("present", trail, self.present(), not_its("trail:present")),
+            ("load", trail, self.load(), not_its("trail:load")),
+            ("end", trail, self.end(), not_its("trail:end")),
+            ("tick", trail, Command::Tick, not_its("trail:tick")),
+            (
+                "a checkpoint of nothing",
+                trail,
+                self.checkpoint(),
+                forbidden("not signed by the key module"),
+            ),
+        ]
+    }
 }
 
 /// The reason for a handle that stands for nothing.
@@ -416,84 +499,8 @@ const NO_HANDLE: Handle = Nonce([7; 16]);
 fn c02_every_command_without_its_proof_is_refused() {
     let taken = take_over();
     let no = Unproven(&taken);
-    let account = ANN.parse().unwrap();
-    let ack = || Command::Ack(Ack { boot: Uuid::from_bytes([1; 16]), seq: 9 });
-    let end = || Command::End(End::AccessKey(taken.ann.id.parse().unwrap()));
-    let request = || taken.signed(&taken.ann, "Decrypt", &taken.blob_of_ann());
-    let authenticate = || Command::Authenticate(Box::new(taken.command(&taken.ann, request())));
-    let (front, s3, trail) = (Role::Front, Role::S3, Role::Trail);
-    let handle = (Why::Forbidden(UNKNOWN_HANDLE), Left::Nothing(NOBODY));
-    let ticket = Why::Aws("AccessDeniedException", "forward access session was refused");
-    let table: Vec<(&str, Role, Command, (Why, Left))> = vec![
-        ("use", front, no.spend(), handle),
-        ("seal", front, no.seal(), handle),
-        ("issue", front, no.issue(), handle),
-        ("present", front, no.present(), (ticket, Left::Record("present:TrentService.Decrypt"))),
-        (
-            "an account again",
-            front,
-            Command::CreateAccount(CreateAccount { account }),
-            (Why::Forbidden("has got its first credential"), Left::Nothing(NOBODY)),
-        ),
-        (
-            "a forged descriptor",
-            front,
-            no.load(),
-            (Why::Forbidden("not sealed here"), Left::Nothing(NOBODY)),
-        ),
-        (
-            "a beat from before",
-            front,
-            Command::Beat(Beat { feed: 0 }),
-            (Why::Forbidden("went backwards"), Left::Nothing(NOBODY)),
-        ),
-        (
-            "hello in another protocol",
-            front,
-            Command::Hello(Hello { protocol: 0, x25519: None }),
-            (Why::Forbidden("start both from one build"), Left::Nothing(NOBODY)),
-        ),
-        ("chunks", front, no.chunks(), not_its("front:chunks")),
-        ("checkpoint", front, no.checkpoint(), not_its("front:checkpoint")),
-        ("ack", front, ack(), not_its("front:ack")),
-        ("use", s3, no.spend(), not_its("s3:use")),
-        ("seal", s3, no.seal(), not_its("s3:seal")),
-        ("issue", s3, no.issue(), not_its("s3:issue-credential")),
-        ("present", s3, no.present(), not_its("s3:present")),
-        ("load", s3, no.load(), not_its("s3:load")),
-        ("tick", s3, Command::Tick, not_its("s3:tick")),
-        ("end", s3, end(), not_its("s3:end")),
-        ("ack", s3, ack(), not_its("s3:ack")),
-        (
-            "an account",
-            s3,
-            Command::CreateAccount(CreateAccount { account }),
-            not_its("s3:create-account"),
-        ),
-        (
-            "chunks without an upload",
-            s3,
-            no.chunks(),
-            (Why::Forbidden("upload's handle is unknown"), Left::Nothing(NOBODY)),
-        ),
-        ("checkpoint", s3, no.checkpoint(), not_its("s3:checkpoint")),
-        ("authenticate", trail, authenticate(), not_its("trail:authenticate")),
-        ("use", trail, no.spend(), not_its("trail:use")),
-        ("seal", trail, no.seal(), not_its("trail:seal")),
-        ("issue", trail, no.issue(), not_its("trail:issue-credential")),
-        ("present", trail, no.present(), not_its("trail:present")),
-        ("load", trail, no.load(), not_its("trail:load")),
-        ("end", trail, end(), not_its("trail:end")),
-        ("tick", trail, Command::Tick, not_its("trail:tick")),
-        (
-            "a checkpoint of nothing",
-            trail,
-            no.checkpoint(),
-            (Why::Forbidden("not signed by the key module"), Left::Nothing(NOBODY)),
-        ),
-    ];
     let mut checks = Checks::new(&taken.keyd);
-    for (what, role, command, (why, left)) in table {
+    for (what, role, command, (why, left)) in no.fronts().into_iter().chain(no.others()) {
         let what = format!("{what} by {}", role.name());
         checks.check(&what, || taken.keyd.ask(role, command), why, left);
     }

@@ -15,6 +15,9 @@ const SESSION: &str = "Action=GetSessionToken&Version=2011-06-15";
 const NOT_THE_KEY: &str = "not that of the key in the request";
 const NOT_THE_USER: &str = "not that of the user in the request";
 
+/// What is wrong, a genuine handle, the subject that does not fit it, the reason and the record.
+type Misfit = (&'static str, Handle, Option<Vec<u8>>, &'static str, &'static str);
+
 impl Taken {
     fn arn(&self, key: usize) -> String {
         format!("arn:aws:kms:us-east-1:{ANN}:key/{}", self.keys[key])
@@ -176,7 +179,7 @@ fn c02_issue_with_a_misfitting_handle_is_refused() {
     };
     let decrypt = taken.admitted(ann, "Decrypt", &taken.blob_of_ann());
     let no_credential = "no operation that makes a credential";
-    let rows: Vec<(&str, Handle, Option<Vec<u8>>, &'static str, &'static str)> = vec![
+    let rows: Vec<Misfit> = vec![
         ("a handle for a use", decrypt, user(ANN, "carol"), no_credential, "kms:Decrypt"),
         (
             "a handle for a change",
