@@ -149,7 +149,7 @@ proptest! {
 #[test]
 fn key_name_with_plus_or_white_space_is_refused() {
     let peter: VerifierKey = PETER.parse().unwrap();
-    let key = |name: &str| VerifierKey::new(name, peter.kind, peter.key.clone());
+    let key = |name: &str| VerifierKey::new(name, peter.kind, peter.key);
     assert!(key("Peter.Neumann/1").is_ok());
     for name in
         ["", "Peter+Neumann", "+", "Peter Neumann", "Peter\tNeumann", "Peter\u{1}", "\u{2003}"]
