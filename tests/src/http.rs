@@ -48,6 +48,30 @@ pub struct Request {
     pub body: Vec<u8>,
 }
 
+impl Request {
+    /// Its first bytes, up to the body.
+    pub fn head(&self) -> Vec<u8> {
+        let mut head = format!("{} {}", self.method, self.path);
+        if !self.query.is_empty() {
+            head.push('?');
+            head.push_str(&self.query);
+        }
+        head.push_str(" HTTP/1.1\r\n");
+        let mut bytes = head.into_bytes();
+        for (name, value) in &self.headers {
+            bytes.extend_from_slice(name.as_bytes());
+            bytes.extend_from_slice(b": ");
+            bytes.extend_from_slice(value);
+            bytes.extend_from_slice(b"\r\n");
+        }
+        if !self.headers.iter().any(|(name, _)| name == "content-length") {
+            bytes.extend_from_slice(format!("content-length: {}\r\n", self.body.len()).as_bytes());
+        }
+        bytes.extend_from_slice(b"connection: close\r\n\r\n");
+        bytes
+    }
+}
+
 impl Reply {
     /// The body as text.
     pub fn text(&self) -> String {
@@ -151,25 +175,7 @@ impl Http {
 
     /// Sends as it is and reads the whole answer.
     pub fn exchange(&self, request: &Request) -> Result<Reply> {
-        let mut head = format!("{} {}", request.method, request.path);
-        if !request.query.is_empty() {
-            head.push('?');
-            head.push_str(&request.query);
-        }
-        head.push_str(" HTTP/1.1\r\n");
-        let mut bytes = head.into_bytes();
-        for (name, value) in &request.headers {
-            bytes.extend_from_slice(name.as_bytes());
-            bytes.extend_from_slice(b": ");
-            bytes.extend_from_slice(value);
-            bytes.extend_from_slice(b"\r\n");
-        }
-        if !request.headers.iter().any(|(name, _)| name == "content-length") {
-            bytes.extend_from_slice(
-                format!("content-length: {}\r\n", request.body.len()).as_bytes(),
-            );
-        }
-        bytes.extend_from_slice(b"connection: close\r\n\r\n");
+        let mut bytes = request.head();
         bytes.extend_from_slice(&request.body);
         self.raw(&bytes)
     }

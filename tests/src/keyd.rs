@@ -22,7 +22,7 @@ use writ_keyd_client::protocol::{
 };
 use writ_model::Uuid;
 use writ_proof::cbor;
-use writ_proof::use_record::{Use, UseBatch, UseRecord, UseResult, What};
+use writ_proof::use_record::{Use, UseBatch, UseRecord, What};
 
 use crate::site::binary;
 use crate::wait::until;
@@ -131,16 +131,20 @@ impl Keyd {
         self.records.lock().unwrap().len()
     }
 
-    /// Waits for a denied use that is recorded behind the first `before` records.
-    pub fn denied_after(&self, before: usize, what: &str) -> Use {
-        until(&format!("keyd's record of `{what}`"), || {
+    /// The uses that are recorded behind the first `before` records, up to now: a command that s3 may
+    /// not send is recorded behind them, and waited for.
+    pub fn uses_after(&self, before: usize) -> Vec<Use> {
+        assert!(self.ask(Role::S3, Command::Beat(Beat { feed: 0 })).is_err(), "s3 may beat");
+        until("the record of s3's beat", || {
             let records = self.records.lock().unwrap();
-            records.iter().skip(before).find_map(|record| match &record.what {
-                What::Use(used) if matches!(used.result, UseResult::Denied(_)) => {
-                    Some((**used).clone())
-                }
+            let uses = records.iter().skip(before).filter_map(|record| match &record.what {
+                What::Use(used) => Some((**used).clone()),
                 _ => None,
-            })
+            });
+            let mut uses: Vec<Use> = uses.collect();
+            let fence = uses.iter().position(|used| used.op == "s3:beat")?;
+            uses.truncate(fence);
+            Some(uses)
         })
     }
 

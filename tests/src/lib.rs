@@ -23,9 +23,11 @@ pub mod manifest;
 pub mod process;
 pub mod search;
 pub mod site;
+pub mod skip;
 pub mod wait;
 
 pub use clients::{Client, Clients, Credentials, Failure};
 pub use ledger::Ledger;
 pub use site::{Options, Site};
+pub use skip::skipped;
 pub use wait::until;

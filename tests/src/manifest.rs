@@ -17,6 +17,9 @@ pub struct Exception {
     pub reason: String,
 }
 
+/// The checks that rows can be excepted from.
+const KINDS: [&str; 4] = ["succeeds", "unauthenticated", "unprivileged", "wrong-type"];
+
 #[derive(Deserialize)]
 struct File {
     #[serde(default)]
@@ -46,6 +49,12 @@ pub fn exceptions() -> Vec<Exception> {
     for exception in &file.exception {
         assert!(known.contains_key(&exception.operation), "`{}` is unknown", exception.operation);
         assert!(exception.reason.len() > 10, "`{}` needs a reason", exception.operation);
+        assert!(
+            KINDS.contains(&exception.kind.as_str()),
+            "`{}`: no check is called `{}`",
+            exception.operation,
+            exception.kind
+        );
     }
     file.exception
 }

@@ -113,12 +113,15 @@ impl Searcher {
         }
     }
 
-    /// Looks through the readable memory of a process.
-    pub fn memory(&self, pid: u32, role: &str, findings: &mut Findings) {
+    /// Looks through the readable memory of a process; gives how many bytes of it were read. 0 is no
+    /// clean process but one that was not looked at.
+    pub fn memory(&self, pid: u32, role: &str, findings: &mut Findings) -> u64 {
+        let before = findings.bytes;
         let maps = fs::read_to_string(format!("/proc/{pid}/maps"));
         let memory = File::open(format!("/proc/{pid}/mem"));
         let (Ok(maps), Ok(memory)) = (maps, memory) else {
-            return findings.refused.push(format!("{role} (process {pid})"));
+            findings.refused.push(format!("{role} (process {pid})"));
+            return 0;
         };
         for line in maps.lines() {
             let Some((from, to)) = readable(line) else { continue };
@@ -140,6 +143,7 @@ impl Searcher {
                 at += read.min(CHUNK) as u64;
             }
         }
+        findings.bytes - before
     }
 
     fn look(&self, bytes: &[u8], place: &str, findings: &mut Findings) {

@@ -13,6 +13,7 @@
 mod bench;
 mod codegen;
 mod fuzz;
+mod mutants;
 mod run;
 mod test;
 mod tidy;

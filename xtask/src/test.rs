@@ -1,13 +1,14 @@
 //! `cargo xtask test`: everything that CI runs, stage by stage, each with its time.
 
 use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::run::{cargo, check, root, target};
-use crate::{codegen, fuzz, tidy, tools};
+use crate::run::{cargo, check, target};
+use crate::{codegen, fuzz, mutants, tidy, tools};
 
 /// How long each fuzz target runs in `--long`, in seconds.
 const FUZZ_LONG_SECONDS: u64 = 60;
@@ -16,6 +17,10 @@ const FUZZ_SHORT_SECONDS: u64 = 5;
 
 /// Crash rounds in `--long`.
 const CRASH_ROUNDS_LONG: &str = "200";
+
+/// Every crate that has crash tests of its own, and the binary.
+const FAILPOINTS: &str =
+    "writ/failpoints,writ-store/failpoints,writ-trail/failpoints,writ-watch/failpoints";
 
 struct Stage {
     name: &'static str,
@@ -50,7 +55,7 @@ const STAGES: &[Stage] = &[
     Stage { name: "deny", long: true, run: || one(deny()) },
     Stage { name: "fuzz-long", long: true, run: || one(fuzz::all(FUZZ_LONG_SECONDS)) },
     Stage { name: "crash-long", long: true, run: crash_long },
-    Stage { name: "mutants", long: true, run: || one(mutants()) },
+    Stage { name: "mutants", long: true, run: || one(mutants::run()) },
     Stage { name: "tour-release", long: true, run: || one(tour_release()) },
 ];
 
@@ -74,6 +79,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         true => long || !stage.long,
         false => named.contains(&stage.name),
     });
+    // Of an earlier run.
+    std::fs::remove_file(skipped_file()).ok();
     let mut done = Vec::new();
     for stage in chosen {
         println!("\n=== {} ===", stage.name);
@@ -102,6 +109,9 @@ fn summary(done: &[(&str, f32, Tally)]) {
         total.failed += failed;
     }
     println!("{:14} {:8.1} s", "total", done.iter().map(|(_, took, _)| took).sum::<f32>());
+    let skipped = std::fs::read_to_string(skipped_file()).unwrap_or_default();
+    skipped.lines().for_each(|what| println!("skipped: {what}"));
+    println!("{} checks were skipped on this machine", skipped.lines().count());
     println!("{} passed, {} failed", total.passed, total.failed);
 }
 
@@ -129,8 +139,9 @@ fn lints() -> Result<()> {
     ]))
 }
 
+/// With failpoints, so that the crash tests of the crates are among them.
 fn unit() -> Result<Tally> {
-    nextest(&["--workspace", "--exclude", "writ-tests"])
+    nextest(&["--workspace", "--exclude", "writ-tests", "--features", FAILPOINTS])
 }
 
 fn doc() -> Result<()> {
@@ -161,21 +172,6 @@ fn deny() -> Result<()> {
 fn crash_long() -> Result<Tally> {
     let mut command = nextest_command(&["-p", "writ-tests", "-E", "test(crash_rounds)"]);
     counted(command.env("WRIT_TEST_CRASH_ROUNDS", CRASH_ROUNDS_LONG))
-}
-
-/// A seeded sample of mutations over what must not be wrong, for twenty minutes.
-fn mutants() -> Result<()> {
-    let mut command = Command::new("timeout");
-    command.args(["--signal=INT", "1200", "cargo", "mutants", "--shuffle", "--jobs", "2"]);
-    command.args(["--timeout", "120", "-p", "writ-policy", "-p", "writ-keyd", "-p", "writ-proof"]);
-    command.args(["--test-tool", "nextest", "--output"]).arg(target().join("mutants"));
-    command.current_dir(root()).env("PATH", tools::path());
-    let status = command.status()?;
-    // 124: the time is over; 2 and 3: mutants survived or timed out, which the summary lists.
-    match status.code() {
-        Some(0 | 2 | 3 | 124) => Ok(()),
-        _ => bail!("cargo mutants failed: {status}"),
-    }
 }
 
 fn nextest(arguments: &[&str]) -> Result<Tally> {
@@ -214,10 +210,15 @@ fn counts(line: &str) -> Option<Tally> {
     Some(tally)
 }
 
+/// Where system tests write down what this machine does not let them check.
+fn skipped_file() -> PathBuf {
+    target().join("skipped")
+}
+
 fn nextest_command(arguments: &[&str]) -> Command {
     let mut command = cargo(&["nextest", "run", "--no-fail-fast"]);
     command.args(arguments).env("PATH", tools::path()).env("WRIT_TOOLS", tools::folder());
-    command.env("WRIT_BIN", target().join("debug/writ"));
+    command.env("WRIT_BIN", target().join("debug/writ")).env("WRIT_SKIPPED", skipped_file());
     command
 }
 

@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use writ_keyd_client::protocol::UsePosition;
-use writ_model::AccountId;
+use writ_model::{AccountId, failpoint};
 use writ_proof::{cbor, cbor_enum, cbor_map};
 
 use crate::crypto::{sha256, take};
@@ -166,8 +166,11 @@ impl HeadLog for HeadFile {
         let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut file =
             slot.take().ok_or_else(|| std::io::Error::other("an append failed before"))?;
+        failpoint::hit("keyd.before_head");
         file.write_all(&bytes)?;
+        failpoint::hit("keyd.before_head_sync");
         file.sync_data()?;
+        failpoint::hit("keyd.after_head");
         *slot = Some(file);
         Ok(())
     }

@@ -122,19 +122,32 @@ impl Wal {
         Ok(())
     }
 
+    /// Makes what was written durable, and with failpoints notes how far that reaches.
     fn sync(&self, added: u64) -> Result<(), AppendFault> {
         if failpoint::is_set("trail.fsync_off") {
-            // A test cuts the segment back to this length to play a power failure.
-            let trace = format!("{} {}", self.place.segment, self.place.offset + added);
-            let path = self.dir.join("synced");
-            return disk::replace_unsynced(&path, trace.as_bytes(), false)
-                .map_err(AppendFault::Fatal);
+            return Ok(());
         }
         // An error here is final: the kernel may have dropped the pages and would report success next
         // time (Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020).
+        // The trace hangs on the call's own success, so that it cannot be told without it.
         self.file
             .sync_data()
-            .map_err(|e| AppendFault::Fatal(TrailError::io("fsync", &self.path)(e)))
+            .map_err(TrailError::io("fsync", &self.path))
+            .and_then(|()| self.trace(self.place.offset + added))
+            .map_err(AppendFault::Fatal)
+    }
+
+    /// Tests cut the log back to the last trace to play a power failure.
+    #[cfg(feature = "failpoints")]
+    fn trace(&self, length: u64) -> Result<(), TrailError> {
+        let text = format!("{} {length}", self.place.segment);
+        disk::replace_unsynced(&self.dir.join("synced"), text.as_bytes(), false)
+    }
+
+    #[cfg(not(feature = "failpoints"))]
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as with the feature")]
+    fn trace(&self, _length: u64) -> Result<(), TrailError> {
+        Ok(())
     }
 
     /// Takes back a write that failed midway; none of it was acknowledged.

@@ -140,9 +140,9 @@ impl Witness {
         let line = note.cosign(&self.name, &self.key, now)?;
         note.add(line.clone());
         let note = note.to_bytes();
-        failpoint::hit("watch.before_persist");
+        failpoint::hit("watch.before_cosign");
         disk::replace(&self.dir.join(file_name(&origin)), &note, 0o600)?;
-        failpoint::hit("watch.after_persist");
+        failpoint::hit("watch.after_cosign");
         self.held.insert(origin, Held { state, note });
         Ok(line.to_string().into_bytes())
     }

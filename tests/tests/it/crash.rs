@@ -5,6 +5,7 @@ mod power;
 
 use std::collections::BTreeSet;
 
+use rustix::process::Signal;
 use writ_tests::site::ANN;
 use writ_tests::{Options, Site, process, until};
 
@@ -13,17 +14,29 @@ use load::{Diary, Load};
 /// Processes that are killed, in turn.
 const ROLES: [&str; 6] = ["trail", "keyd", "front", "s3", "watch", "supervisor"];
 
-/// The named places in the code where a process may end.
-const CRASH_POINTS: [&str; 9] = [
-    "store.before_commit",
-    "store.after_commit",
-    "store.before_publish",
-    "trail.before_write",
-    "trail.after_write",
-    "trail.after_fsync",
-    "trail.before_ack",
-    "trail.before_tiles",
-    "trail.before_checkpoint",
+/// The named places in the code where a process may end: the place, whose it is, and at which pass it
+/// ends there. The first passes belong to the start itself; checkpoints come once a second.
+const CRASH_POINTS: [(&str, &str, u32); 20] = [
+    ("store.before_commit", "front", 40),
+    ("store.after_commit", "front", 40),
+    ("store.before_publish", "front", 40),
+    ("s3.before_rename", "s3", 40),
+    ("s3.after_rename", "s3", 40),
+    ("s3.before_commit", "s3", 40),
+    ("s3.after_commit", "s3", 40),
+    ("keyd.before_head", "keyd", 6),
+    ("keyd.before_head_sync", "keyd", 6),
+    ("keyd.after_head", "keyd", 6),
+    ("trail.before_write", "trail", 40),
+    ("trail.after_write", "trail", 40),
+    ("trail.after_fsync", "trail", 40),
+    ("trail.before_ack", "trail", 40),
+    ("trail.before_tiles", "trail", 8),
+    ("trail.before_checkpoint", "trail", 8),
+    ("watch.before_persist", "watch", 20),
+    ("watch.after_persist", "watch", 20),
+    ("watch.before_cosign", "watch", 6),
+    ("watch.after_cosign", "watch", 6),
 ];
 
 /// How many rounds: `WRIT_TEST_CRASH_ROUNDS`, or one for each role.
@@ -51,14 +64,17 @@ fn crash_rounds() {
     for round in 0..rounds() {
         let role = ROLES[round % ROLES.len()];
         let load = Load::begin(&site, &diary, round);
-        in_flight.push(load.wait_until_busy());
+        load.wait_until_busy();
         load.run_for_random_time();
+        let pid = site.pid(role);
+        // Counted at the last moment: what was in flight before the wait is over by now.
+        in_flight.push(load.wait_until_busy());
         if role == "supervisor" {
             site.kill_all();
             load.end();
             site.start_again("").unwrap_or_else(|failure| panic!("{}", failure.log));
         } else {
-            let pid = site.kill(role);
+            process::signal(pid, Signal::KILL);
             until("the process to be gone", || (!process::lives(pid)).then_some(()));
             load.run_for_random_time();
             load.end();
@@ -66,6 +82,7 @@ fn crash_rounds() {
         site.wait_until_served();
         diary.check(&site);
     }
+    diary.check_all(&site);
     let (intents, acknowledged) = diary.counts();
     println!(
         "{} rounds, {intents} intents, {acknowledged} acknowledged, at least {} in flight at a kill",
@@ -83,12 +100,10 @@ fn crash_points() {
     let mut site = Site::with(options(""));
     let diary = Diary::create(&site.home().join("diary"));
     let mut hit = BTreeSet::new();
-    for (round, point) in CRASH_POINTS.into_iter().enumerate() {
+    for (round, (point, role, pass)) in CRASH_POINTS.into_iter().enumerate() {
         assert!(site.stop().success());
-        // The first passes belong to the start itself.
-        site.start_again(&format!("{point}:40"))
+        site.start_again(&format!("{point}:{pass}"))
             .unwrap_or_else(|failure| panic!("{}", failure.log));
-        let role = if point.starts_with("store.") { "front" } else { "trail" };
         let before = site.pid(role);
         let load = Load::begin(&site, &diary, 1000 + round);
         until(&format!("{point} to be hit"), || (!process::lives(before)).then_some(()));
@@ -100,6 +115,7 @@ fn crash_points() {
         site.wait_until_served();
         diary.check(&site);
     }
+    diary.check_all(&site);
     let (intents, acknowledged) = diary.counts();
     println!("{} crash points, {intents} intents, {acknowledged} acknowledged", hit.len());
     assert_eq!(hit.len(), CRASH_POINTS.len());

@@ -144,3 +144,19 @@ proptest! {
         crate::committed::parse(text.as_bytes()).ok();
     }
 }
+
+/// A key name is not empty and has neither white space nor `+` (C2SP signed-note, "Signatures").
+#[test]
+fn key_name_with_plus_or_white_space_is_refused() {
+    let peter: VerifierKey = PETER.parse().unwrap();
+    let key = |name: &str| VerifierKey::new(name, peter.kind, peter.key);
+    assert!(key("Peter.Neumann/1").is_ok());
+    for name in
+        ["", "Peter+Neumann", "+", "Peter Neumann", "Peter\tNeumann", "Peter\u{1}", "\u{2003}"]
+    {
+        assert!(key(name).is_err(), "{name:?}");
+        let line = PETER_LINE.replace("PeterNeumann", name);
+        assert!(line.parse::<NoteSignature>().is_err(), "a signature by {name:?}");
+    }
+    assert!(PETER_LINE.parse::<NoteSignature>().is_ok());
+}

@@ -6,6 +6,8 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use writ_model::failpoint;
+
 use super::{Blobs, make_folder, sync_folder};
 use crate::S3Error;
 use crate::limits::RESERVE_STEP_BYTES;
@@ -95,8 +97,10 @@ impl FileWriter {
             make_folder(parent)?;
         }
         make_folder(folder)?;
+        failpoint::hit("s3.before_rename");
         fs::rename(&self.path, &path).map_err(blobs.fail("renaming a file"))?;
         self.sealed = true;
+        failpoint::hit("s3.after_rename");
         sync_folder(folder).map_err(blobs.fail("syncing a folder"))
     }
 }

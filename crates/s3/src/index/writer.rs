@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use rusqlite::{Connection, params};
 use tokio::sync::{oneshot, watch};
-use writ_model::{Env, Timestamp};
+use writ_model::{Env, Timestamp, failpoint};
 
 use super::apply::{Refused, acknowledge, apply};
 use super::change::{Change, Conflict};
@@ -194,7 +194,9 @@ impl Thread {
             }
         }
         tx.prepare_cached("UPDATE meta SET rev = ?1")?.execute([rev])?;
+        failpoint::hit("s3.before_commit");
         tx.commit()?;
+        failpoint::hit("s3.after_commit");
         self.rev = rev;
         Ok(outcomes)
     }

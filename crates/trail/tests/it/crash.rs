@@ -55,7 +55,19 @@ fn run_child(dir: &Path, points: &str) -> std::process::ExitStatus {
     child.status().unwrap()
 }
 
+/// Everything that was answered is there.
 fn check(dir: &Path, point: &str) {
+    let (answered, lost, lost_in_log) = lost(dir, point);
+    assert!(
+        lost.is_empty(),
+        "{point}: {} of {answered} answered are lost, {lost_in_log} of them in the log too",
+        lost.len(),
+    );
+}
+
+/// How many were answered, which of them are not in the built logs, and how many of these not in the
+/// write-ahead log either. What is there must fit together.
+fn lost(dir: &Path, point: &str) -> (usize, Vec<String>, usize) {
     let answered = std::fs::read_to_string(dir.join("answered")).unwrap_or_default();
     let trail = start(dir);
     assert!(trail.wait_built(super::world::PATIENCE), "{point}");
@@ -75,7 +87,8 @@ fn check(dir: &Path, point: &str) {
         }
         assert_eq!(Frontier::at(&reader.log(log), size).unwrap(), naive, "{point}: {log}");
     }
-    let lost: Vec<&str> = answered.lines().filter(|id| !found.contains(*id)).collect();
+    let ids = answered.lines().filter(|id| !found.contains(*id));
+    let lost: Vec<String> = ids.map(str::to_owned).collect();
     let mut logged = BTreeSet::new();
     replay(&wal_dir(dir), &mut |placed| {
         for entry in &placed.located.frame.batch.entries {
@@ -84,13 +97,8 @@ fn check(dir: &Path, point: &str) {
         Ok(())
     })
     .unwrap();
-    let lost_in_log = lost.iter().filter(|id| !logged.contains(**id)).count();
-    assert!(
-        lost.is_empty(),
-        "{point}: {} of {} answered are lost, {lost_in_log} of them in the log too",
-        lost.len(),
-        answered.lines().count(),
-    );
+    let lost_in_log = lost.iter().filter(|id| !logged.contains(*id)).count();
+    (answered.lines().count(), lost, lost_in_log)
 }
 
 #[test]
@@ -112,17 +120,42 @@ fn process_that_dies_at_any_step_has_lost_no_answer() {
     }
 }
 
-/// A power failure: everything after the last fsync is gone. An answer before its fsync would show here.
-#[test]
-fn what_was_never_synced_was_never_answered() {
-    let dir = tempfile::tempdir().unwrap();
-    let status = run_child(dir.path(), "trail.fsync_off,trail.before_ack:20");
-    assert!(!status.success());
-    let synced = std::fs::read_to_string(wal_dir(dir.path()).join("synced")).unwrap();
+/// Plays a power failure: of the log there is what the last fsync covered; what is built from it is
+/// gone. The trace is written after an fsync has returned, and only then.
+fn lose_power(dir: &Path) {
+    let synced = std::fs::read_to_string(wal_dir(dir).join("synced")).unwrap();
     let (segment, length) = synced.split_once(' ').unwrap();
-    let path = segment_path(&wal_dir(dir.path()), segment.parse().unwrap());
-    let file = std::fs::File::options().write(true).open(&path).unwrap();
-    file.set_len(length.parse().unwrap()).unwrap();
-    replay(&wal_dir(dir.path()), &mut |_| Ok(())).unwrap();
-    check(dir.path(), "fsync_off");
+    let (segment, length) = (segment.parse().unwrap(), length.parse().unwrap());
+    let file =
+        std::fs::File::options().write(true).open(segment_path(&wal_dir(dir), segment)).unwrap();
+    assert!(file.metadata().unwrap().len() >= length, "the trace is ahead of the log");
+    file.set_len(length).unwrap();
+    assert!(!segment_path(&wal_dir(dir), segment + 1).exists(), "the trace is of an old segment");
+    std::fs::remove_dir_all(dir.join("trail/logs")).unwrap();
+    std::fs::remove_file(dir.join("trail/build.state")).ok();
+}
+
+/// An answer before its fsync would show here, and so would a log that is never fsynced.
+#[test]
+fn what_was_answered_was_synced_before() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(!run_child(dir.path(), "trail.before_ack:20").success());
+    lose_power(dir.path());
+    check(dir.path(), "fsync on");
+    assert!(run_child(dir.path(), "none").success());
+    lose_power(dir.path());
+    check(dir.path(), "fsync on");
+}
+
+/// The control: without fsync the same cut loses what was answered since.
+#[test]
+fn what_was_answered_without_fsync_is_lost_with_the_power() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(run_child(dir.path(), "none").success());
+    let before = std::fs::read_to_string(dir.path().join("answered")).unwrap().lines().count();
+    assert!(run_child(dir.path(), "trail.fsync_off").success());
+    lose_power(dir.path());
+    let (answered, lost, lost_in_log) = lost(dir.path(), "fsync off");
+    assert_eq!((lost.len(), lost_in_log), (answered - before, answered - before));
+    assert!(answered > before);
 }

@@ -1,8 +1,6 @@
 //! C-02, uses through a service: an s3 that somebody took over gets no data key but for the object,
 //! key, context and action of the request that the customer signed.
 
-use std::collections::BTreeMap;
-
 use aws_lc_rs::agreement::{PrivateKey, UnparsedPublicKey, X25519, agree};
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
 use serde_json::{Value, json};
@@ -18,6 +16,7 @@ use writ_tests::Credentials;
 use writ_tests::http::Http;
 use writ_tests::site::ANN;
 
+use super::c02_checks::{Checks, Left, Why};
 use super::c02_hostile_front::{Taken, take_over};
 
 /// s3's end of the channel, with the key that proves it.
@@ -138,6 +137,14 @@ impl<'t> Gateway<'t> {
     }
 }
 
+/// A ticket and the request that it is not for, with the reason of the refusal.
+type Misuse = (&'static str, Ticket, &'static str, Value, &'static str);
+
+/// A refusal of what a ticket does not allow.
+fn refused(why: &'static str) -> Why {
+    Why::Aws("AccessDeniedException", why)
+}
+
 /// A ticket opens what its customer signed for, and what comes out is sealed to s3.
 #[test]
 fn c02_ticket_for_another_object_key_context_or_action_is_refused() {
@@ -168,34 +175,42 @@ fn c02_ticket_for_another_object_key_context_or_action_is_refused() {
     let more = json!({"KeyId": taken.keys[0], "KeySpec": "AES_256",
         "EncryptionContext": {"aws:s3:arn": "arn:aws:s3:::b/k", "more": "1"}});
     let s3_of_bob = |path: &str| s3.ticket(&taken.bob, "GET", path, &[]);
-    let attacks: Vec<(&str, Present, usize)> = vec![
-        ("another object", s3.inner(&get("/b/other"), "Decrypt", &open("b/k")), 0),
-        ("another context", s3.inner(&get("/b/k"), "Decrypt", &open("b/other")), 0),
-        ("no context", s3.inner(&get("/b/k"), "Decrypt", &json!({"CiphertextBlob": blob})), 0),
-        ("more context", s3.inner(&put("/b/k"), "GenerateDataKey", &more), 0),
-        ("a write by a read", s3.inner(&get("/b/k"), "GenerateDataKey", &s3.data_key(0, "b/k")), 0),
-        ("a read by a write", s3.inner(&put("/b/k"), "Decrypt", &open("b/k")), 0),
-        (
-            "another action",
-            s3.inner(&put("/b/k"), "DescribeKey", &json!({"KeyId": taken.keys[0]})),
-            0,
-        ),
-        ("another key", s3.inner(&by_name(), "GenerateDataKey", &s3.data_key(1, "b/k")), 1),
-        ("another account", s3.inner(&s3_of_bob("/b/k"), "Decrypt", &open("b/k")), 0),
+    let encrypt = json!({"KeyId": taken.keys[0], "Plaintext": "Z29sZA==",
+        "EncryptionContext": {"aws:s3:arn": "arn:aws:s3:::b/k"}});
+    let reencrypt = json!({"CiphertextBlob": blob, "DestinationKeyId": taken.keys[1],
+        "SourceEncryptionContext": {"aws:s3:arn": "arn:aws:s3:::b/k"},
+        "DestinationEncryptionContext": {"aws:s3:arn": "arn:aws:s3:::b/k"}});
+    let (plain, describe) = (json!({"CiphertextBlob": blob}), json!({"KeyId": taken.keys[0]}));
+    let (decrypt, generate) = ("Decrypt", "GenerateDataKey");
+    let (context, action) = ("this encryption context", "the action");
+    let (first, second) = (s3.data_key(0, "b/k"), s3.data_key(1, "b/k"));
+    let attacks: Vec<Misuse> = vec![
+        ("another object", get("/b/other"), decrypt, open("b/k"), context),
+        ("another context", get("/b/k"), decrypt, open("b/other"), context),
+        ("no context", get("/b/k"), decrypt, plain, context),
+        ("more context", put("/b/k"), generate, more, context),
+        ("a write by a read", get("/b/k"), generate, first, action),
+        ("a read by a write", put("/b/k"), decrypt, open("b/k"), action),
+        ("encrypt by a write", put("/b/k"), "Encrypt", encrypt, action),
+        ("re-encrypt by a read", get("/b/k"), "ReEncrypt", reencrypt, action),
+        ("no use of a key", put("/b/k"), "DescribeKey", describe, action),
+        ("another key", by_name(), generate, second, "this resource"),
     ];
-    let count = attacks.len();
-    let mut recorded = BTreeMap::new();
-    for (what, present, key) in attacks {
-        let before = taken.keyd.recorded();
-        match s3.through(present, key) {
-            Ok(_) => panic!("`{what}` was carried out"),
-            Err(refusal) => assert!(matches!(refusal, Refusal::Aws(_)), "{what}: {refusal:?}"),
-        }
-        recorded.insert(what, taken.keyd.denied_after(before, what).op);
+    let mut checks = Checks::new(&taken.keyd);
+    for (what, ticket, operation, body, why) in attacks {
+        let key = usize::from(what == "another key");
+        let present = s3.inner(&ticket, operation, &body);
+        let record = format!("present:TrentService.{operation}").leak();
+        checks.check(what, || s3.through(present, key), refused(why), Left::Record(record));
     }
-    let read = s3.through(s3.inner(&get("/b/k"), "Decrypt", &open("b/k")), 0);
-    assert!(read.is_ok_and(|used| used.sealed.is_some()), "the control");
-    println!("{count} misuses of tickets were refused and recorded: {recorded:?}");
+    let present = s3.inner(&s3_of_bob("/b/k"), decrypt, &open("b/k"));
+    let why = refused("not authorized to perform: kms:Decrypt");
+    let left = Left::Record("kms:Decrypt");
+    checks.check("another account", || s3.through(present, 0), why, left);
+    let read = s3.through(s3.inner(&get("/b/k"), decrypt, &open("b/k")), 0);
+    let used = checks.control("the right read", read.map(|used| Reply::Used(Box::new(used))));
+    assert!(matches!(used, Reply::Used(used) if used.sealed.is_some()), "front sees a data key");
+    checks.finish();
 }
 
 /// Without a customer's ticket, with a bent one, with another's proof, or twice.
@@ -204,26 +219,43 @@ fn c02_s3_without_a_ticket_of_its_own_gets_nothing() {
     type Cheat = fn(&mut Present);
     let taken = take_over();
     let s3 = Gateway::new(&taken);
-    let cheats: Vec<(&str, Cheat)> = vec![
-        ("no ticket", |p| p.ticket = SecretBytes::new(Vec::new())),
-        ("half a ticket", |p| p.ticket = SecretBytes::new(p.ticket.expose()[9..].to_vec())),
-        ("a changed ticket", |p| {
-            let mut bytes = p.ticket.expose().to_vec();
-            let at = bytes.len() / 2;
-            bytes[at] ^= 1;
-            p.ticket = SecretBytes::new(bytes);
-        }),
-        ("no proof of s3's", |p| p.proof = [0; 32]),
-        ("another holder", |p| p.holder = Role::Front),
-        ("another body", |p| p.body.push(b' ')),
-        ("another context document", |p| p.context.push(0)),
-        ("another target", |p| p.target = "TrentService.Encrypt".to_owned()),
+    let cheats: Vec<(&str, Cheat, Why)> = vec![
+        ("no ticket", |p| p.ticket = SecretBytes::new(Vec::new()), refused("malformed")),
+        (
+            "half a ticket",
+            |p| p.ticket = SecretBytes::new(p.ticket.expose()[9..].to_vec()),
+            refused("malformed"),
+        ),
+        (
+            "a changed ticket",
+            |p| {
+                let mut bytes = p.ticket.expose().to_vec();
+                let at = bytes.len() / 2;
+                bytes[at] ^= 1;
+                p.ticket = SecretBytes::new(bytes);
+            },
+            refused("was changed"),
+        ),
+        ("no proof of s3's", |p| p.proof = [0; 32], refused("proof of possession")),
+        ("another holder", |p| p.holder = Role::Front, refused("another holder")),
+        ("another body", |p| p.body.push(b' '), refused("proof of possession")),
+        ("another context document", |p| p.context.push(0), refused("malformed")),
+        (
+            "another target",
+            |p| p.target = "TrentService.Encrypt".to_owned(),
+            refused("another request"),
+        ),
     ];
-    for (what, cheat) in &cheats {
+    let mut checks = Checks::new(&taken.keyd);
+    for (what, cheat, why) in cheats {
         let ticket = s3.ticket(&taken.ann, "PUT", "/b/k", &[]);
         let mut present = s3.inner(&ticket, "GenerateDataKey", &s3.data_key(0, "b/k"));
         cheat(&mut present);
-        assert!(s3.through(present, 0).is_err(), "`{what}` was carried out");
+        let record = match what {
+            "another target" => "present:TrentService.Encrypt",
+            _ => "present:TrentService.GenerateDataKey",
+        };
+        checks.check(what, || s3.through(present, 0), why, Left::Record(record));
     }
     let ticket = s3.ticket(&taken.ann, "PUT", "/b/k", &[]);
     let present = || s3.inner(&ticket, "GenerateDataKey", &s3.data_key(0, "b/k"));
@@ -231,10 +263,15 @@ fn c02_s3_without_a_ticket_of_its_own_gets_nothing() {
     again.proof = first.proof;
     again.proof_time = first.proof_time;
     again.proof_nonce = first.proof_nonce;
-    assert!(s3.through(first, 0).is_ok(), "the control");
-    assert!(s3.through(again, 0).is_err(), "a proof was taken twice");
-    taken.keyd.denied_after(0, "misused tickets");
-    println!("{} cheats of s3 or front were refused", cheats.len() + 1);
+    let used = s3.through(first, 0).map(|used| Reply::Used(Box::new(used)));
+    checks.control("a proof for the first time", used);
+    checks.check(
+        "a proof twice",
+        || s3.through(again, 0),
+        refused("the proof was used before"),
+        Left::Record("present:TrentService.GenerateDataKey"),
+    );
+    checks.finish();
 }
 
 fn base64(bytes: &[u8]) -> String {

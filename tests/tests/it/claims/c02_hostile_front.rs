@@ -5,8 +5,9 @@
 
 use writ_keyd_client::descriptor::{Descriptor, peek};
 use writ_keyd_client::protocol::{
-    Ack, Authenticate, Authenticated, Checkpoint, Chunks, Command, CreateAccount, Handle,
-    IssueCredential, Load, Network, Payload, Present, Refusal, Reply, Role, Seal, Use, UsedKey,
+    Ack, Authenticate, Authenticated, Beat, Checkpoint, Chunks, Command, CreateAccount, End,
+    Handle, Hello, IssueCredential, Load, Network, Payload, Present, Refusal, Reply, Role, Seal,
+    Use, UsedKey,
 };
 use writ_keyd_client::secret::SecretBytes;
 use writ_model::{Env as _, Nonce, SystemEnv, Uuid};
@@ -16,8 +17,9 @@ use writ_tests::keyd::Keyd;
 use writ_tests::site::{ANN, BOB};
 use writ_tests::{Client, Credentials, Site};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::c02_checks::{Checks, Left, Why};
 use crate::operations::{Actor, text};
 
 /// A stopped site, its key module started again in the attacker's hands, and what the attacker has.
@@ -26,6 +28,8 @@ pub(super) struct Taken {
     pub(super) state: Vec<Stored>,
     pub(super) ann: Credentials,
     pub(super) bob: Credentials,
+    /// A user of ann's account.
+    pub(super) carol: Credentials,
     /// Ids of two keys of ann's.
     pub(super) keys: [String; 2],
     /// A ciphertext under the first.
@@ -42,6 +46,7 @@ pub(super) fn take_over() -> Taken {
     let sealed = root.ok("kms", "Encrypt", json!({"KeyId": keys[0], "Plaintext": "Z29sZA=="}));
     let blob = text(&sealed, "/CiphertextBlob");
     let (ann, bob) = (site.root(ANN), site.root(BOB));
+    let carol = people(&site, &root);
     assert!(site.stop().success());
     let state = database::read(site.dir());
     let descriptors = state
@@ -52,7 +57,23 @@ pub(super) fn take_over() -> Taken {
     let logs = std::fs::read_dir(site.dir().join("trail/logs/writ")).unwrap().next().unwrap();
     let name = logs.unwrap().file_name().to_string_lossy().into_owned();
     let keyd = Keyd::start(site.dir(), &name, descriptors);
-    Taken { keyd, state, ann, bob, keys, blob, _site: site }
+    Taken { keyd, state, ann, bob, carol, keys, blob, _site: site }
+}
+
+/// Users and roles of ann's, and a user of bob's with the name of one of them; gives carol's key.
+fn people(site: &Site, root: &Actor<'_>) -> Credentials {
+    for name in ["carol", "dave"] {
+        root.ok("iam", "CreateUser", json!({"UserName": name}));
+    }
+    Actor::root(site, Client::Boto, BOB).ok("iam", "CreateUser", json!({"UserName": "carol"}));
+    let trust = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow",
+        "Principal": {"AWS": format!("arn:aws:iam::{ANN}:root")}, "Action": "sts:AssumeRole"}]});
+    for name in ["job", "other"] {
+        let role = json!({"RoleName": name, "AssumeRolePolicyDocument": trust.to_string()});
+        root.ok("iam", "CreateRole", role);
+    }
+    let key = root.ok("iam", "CreateAccessKey", json!({"UserName": "carol"}));
+    Credentials::of_reply(ANN, &key["AccessKey"])
 }
 
 impl Taken {
@@ -73,8 +94,37 @@ impl Taken {
         self.state.iter().find(is_it).unwrap().bytes("wrapped")
     }
 
+    /// The sealed descriptor of something else.
+    pub(super) fn descriptor(&self, account: &str, kind: &str, id: &str) -> Vec<u8> {
+        let is_it = |s: &&Stored| s.account == account && s.kind == kind && s.id == id;
+        self.state.iter().find(is_it).unwrap().bytes("descriptor")
+    }
+
+    /// A handle for a KMS request that `who` signed.
+    pub(super) fn admitted(&self, who: &Credentials, operation: &str, body: &Value) -> Handle {
+        let request = self.signed(who, operation, body);
+        self.authenticate(self.command(who, request)).unwrap().handle
+    }
+
+    /// A handle for an IAM or STS request that `who` signed.
+    pub(super) fn admitted_form(
+        &self,
+        who: &Credentials,
+        service: &'static str,
+        form: &str,
+    ) -> Handle {
+        let http = Http::new("http://front.test", service);
+        let mut request = http.request("POST", "/", "", form.as_bytes());
+        let kind = b"application/x-www-form-urlencoded".to_vec();
+        let id = Uuid::random(&SystemEnv).to_string().into_bytes();
+        request.headers.push(("content-type".to_owned(), kind));
+        request.headers.push(("amz-sdk-invocation-id".to_owned(), id));
+        let request = http.sign(who, &request);
+        self.authenticate(self.command(who, request)).unwrap().handle
+    }
+
     /// A customer's signed KMS request, as front received it.
-    fn signed(&self, who: &Credentials, operation: &str, body: &serde_json::Value) -> Request {
+    fn signed(&self, who: &Credentials, operation: &str, body: &Value) -> Request {
         let http = Http::new("http://front.test", "kms");
         let mut request = http.request("POST", "/", "", body.to_string().as_bytes());
         let target = format!("TrentService.{operation}").into_bytes();
@@ -108,28 +158,19 @@ impl Taken {
     }
 
     /// A handle for a Decrypt of ann's blob that `who` signed.
-    fn handle(&self, who: &Credentials, body: &serde_json::Value) -> Handle {
-        let request = self.signed(who, "Decrypt", body);
-        self.authenticate(self.command(who, request)).unwrap().handle
+    fn handle(&self, who: &Credentials, body: &Value) -> Handle {
+        self.admitted(who, "Decrypt", body)
     }
 
-    fn spend(&self, handle: Handle, keys: Vec<UsedKey>) -> Result<Reply, Refusal> {
+    pub(super) fn spend(&self, handle: Handle, keys: Vec<UsedKey>) -> Result<Reply, Refusal> {
         self.keyd.ask(
             Role::Front,
             Command::Use(Box::new(Use { handle, delegated: true, ..Use::of(keys) })),
         )
     }
 
-    fn blob_of_ann(&self) -> serde_json::Value {
+    pub(super) fn blob_of_ann(&self) -> Value {
         json!({"CiphertextBlob": self.blob})
-    }
-}
-
-#[track_caller]
-fn refused(what: &str, result: Result<Reply, Refusal>) -> Refusal {
-    match result {
-        Err(refusal) => refusal,
-        Ok(_) => panic!("`{what}` was carried out"),
     }
 }
 
@@ -156,99 +197,156 @@ fn c02_front_cannot_bend_a_customers_request() {
     forged.descriptor[last] ^= 1;
     let mut swapped = taken.key(&taken.keys[0]);
     swapped.tokens = second.tokens.clone();
-    let cheats: Vec<(&str, Vec<UsedKey>)> = vec![
-        ("another key", vec![second]),
-        ("no key", vec![]),
-        ("a key twice", vec![taken.key(&taken.keys[0]), taken.key(&taken.keys[0])]),
-        ("another policy", vec![other_policy]),
-        ("a forged descriptor", vec![forged]),
-        ("tokens of another key", vec![swapped]),
+    let not_the_key = "not that of the key in the request";
+    let cheats: Vec<(&str, Vec<UsedKey>, &'static str)> = vec![
+        ("another key", vec![second], not_the_key),
+        ("no key", vec![], "as many keys must come"),
+        (
+            "a key twice",
+            vec![taken.key(&taken.keys[0]), taken.key(&taken.keys[0])],
+            "as many keys must come",
+        ),
+        ("another policy", vec![other_policy], "not the one that is sealed to the key"),
+        ("a forged descriptor", vec![forged], "not sealed here"),
+        ("tokens of another key", vec![swapped], "the token does not belong to the key"),
     ];
-    let count = cheats.len();
-    for (what, keys) in cheats {
+    let mut checks = Checks::new(&taken.keyd);
+    for (what, keys, reason) in cheats {
         let handle = taken.handle(&taken.ann, &taken.blob_of_ann());
-        let before = taken.keyd.recorded();
-        refused(what, taken.spend(handle, keys));
-        let record = taken.keyd.denied_after(before, what);
-        assert!(record.principal.unwrap().arn.as_str().contains(ANN), "{what}");
+        let spend = || taken.spend(handle, keys);
+        let record = checks.check(what, spend, Why::Forbidden(reason), Left::Record("kms:Decrypt"));
+        let principal = record.and_then(|used| used.principal).map(|who| who.arn.to_string());
+        assert!(principal.is_some_and(|arn| arn.contains(ANN)), "{what}");
     }
-    let handle = taken.handle(&taken.ann, &taken.blob_of_ann());
-    taken.spend(handle, vec![first]).unwrap_or_else(|refusal| panic!("{refusal:?}"));
-    refused("the same handle again", taken.spend(handle, vec![taken.key(&taken.keys[0])]));
     let context = json!({"CiphertextBlob": taken.blob, "EncryptionContext": {"a": "b"}});
     let handle = taken.handle(&taken.ann, &context);
-    refused("another context", taken.spend(handle, vec![taken.key(&taken.keys[0])]));
-    println!("{} ways to bend a request were refused", count + 2);
+    checks.check(
+        "another context",
+        || taken.spend(handle, vec![taken.key(&taken.keys[0])]),
+        Why::Aws("InvalidCiphertextException", ""),
+        Left::Record("kms:Decrypt"),
+    );
+    let handle = taken.handle(&taken.ann, &taken.blob_of_ann());
+    checks.control("the right key", taken.spend(handle, vec![first]));
+    checks.check(
+        "the same handle again",
+        || taken.spend(handle, vec![taken.key(&taken.keys[0])]),
+        Why::Forbidden(UNKNOWN_HANDLE),
+        Left::Nothing(NOBODY),
+    );
+    checks.finish();
 }
 
 /// Bob signs, front says that it is allowed: the policy that is sealed to ann's key decides.
 #[test]
 fn c02_another_accounts_signature_opens_nothing() {
     let taken = take_over();
-    for body in [
-        taken.blob_of_ann(),
-        json!({"CiphertextBlob": taken.blob,
-            "KeyId": format!("arn:aws:kms:us-east-1:{ANN}:key/{}", taken.keys[0])}),
-    ] {
-        let before = taken.keyd.recorded();
+    let mut checks = Checks::new(&taken.keyd);
+    let named = json!({"CiphertextBlob": taken.blob,
+        "KeyId": format!("arn:aws:kms:us-east-1:{ANN}:key/{}", taken.keys[0])});
+    for (what, body) in [("by its blob", taken.blob_of_ann()), ("by its name", named)] {
         let handle = taken.handle(&taken.bob, &body);
-        let refusal =
-            refused("bob's decrypt", taken.spend(handle, vec![taken.key(&taken.keys[0])]));
-        assert!(matches!(refusal, Refusal::Aws(_)), "{refusal:?}");
-        let record = taken.keyd.denied_after(before, "bob's decrypt");
-        assert!(record.principal.unwrap().arn.as_str().contains(BOB));
+        let record = checks.check(
+            what,
+            || taken.spend(handle, vec![taken.key(&taken.keys[0])]),
+            Why::Aws("AccessDeniedException", "kms:Decrypt"),
+            Left::Record("kms:Decrypt"),
+        );
+        let principal = record.and_then(|used| used.principal).map(|who| who.arn.to_string());
+        assert!(principal.is_some_and(|arn| arn.contains(BOB)), "{what}");
+        let handle = taken.handle(&taken.ann, &body);
+        checks.control(what, taken.spend(handle, vec![taken.key(&taken.keys[0])]));
     }
+    checks.finish();
 }
 
 /// What was signed cannot be changed, nor put under another credential.
 #[test]
 fn c02_a_changed_request_is_not_the_customers() {
     type Change = fn(&Taken, &mut Authenticate);
+    const WRONG: Why =
+        Why::Aws("InvalidSignatureException", "does not match the signature you provided");
+    const UNKNOWN: Why = Why::Aws("UnrecognizedClientException", "");
     let taken = take_over();
-    let changes: Vec<(&str, Change)> = vec![
-        ("another body", |t, a| {
-            a.payload = Payload::Body(
-                json!({"CiphertextBlob": t.blob, "KeyId": t.keys[1]}).to_string().into(),
-            );
-        }),
-        ("no body", |_, a| a.payload = Payload::Body(Vec::new())),
-        ("an unsigned payload", |_, a| {
-            a.payload = Payload::Declared("UNSIGNED-PAYLOAD".to_owned())
-        }),
-        ("another operation", |_, a| {
-            let target = a.headers.iter_mut().find(|(name, _)| name == "x-amz-target").unwrap();
-            target.1 = b"TrentService.ReEncrypt".to_vec();
-        }),
-        ("another path", |_, a| a.path = "/other".to_owned()),
-        ("another method", |_, a| a.method = "GET".to_owned()),
-        ("another query", |_, a| a.query = "a=b".to_owned()),
-        ("an unsigned header", |_, a| a.headers.push(("x-amz-other".to_owned(), b"1".to_vec()))),
-        ("bob's credential", |t, a| a.credential = Some(t.wrapped(&t.bob))),
-        ("no credential", |_, a| a.credential = None),
-        ("a damaged credential", |t, a| {
-            let mut wrapped = t.wrapped(&t.ann);
-            wrapped[40] ^= 1;
-            a.credential = Some(wrapped);
-        }),
-        ("no signature", |_, a| a.headers.retain(|(name, _)| name != "authorization")),
+    let changes: Vec<(&str, Change, Why)> = vec![
+        (
+            "another body",
+            |t, a| {
+                a.payload = Payload::Body(
+                    json!({"CiphertextBlob": t.blob, "KeyId": t.keys[1]}).to_string().into(),
+                );
+            },
+            WRONG,
+        ),
+        ("no body", |_, a| a.payload = Payload::Body(Vec::new()), WRONG),
+        (
+            "an unsigned payload",
+            |_, a| a.payload = Payload::Declared("UNSIGNED-PAYLOAD".to_owned()),
+            Why::Forbidden("not of the service's form"),
+        ),
+        (
+            "another operation",
+            |_, a| {
+                let target = a.headers.iter_mut().find(|(name, _)| name == "x-amz-target").unwrap();
+                target.1 = b"TrentService.ReEncrypt".to_vec();
+            },
+            WRONG,
+        ),
+        ("another path", |_, a| a.path = "/other".to_owned(), WRONG),
+        ("another method", |_, a| a.method = "GET".to_owned(), WRONG),
+        ("another query", |_, a| a.query = "a=b".to_owned(), WRONG),
+        (
+            "an unsigned header",
+            |_, a| a.headers.push(("x-amz-other".to_owned(), b"1".to_vec())),
+            Why::Aws("InvalidSignatureException", "must be a 'SignedHeader'"),
+        ),
+        ("bob's credential", |t, a| a.credential = Some(t.wrapped(&t.bob)), UNKNOWN),
+        ("no credential", |_, a| a.credential = None, UNKNOWN),
+        (
+            "a damaged credential",
+            |t, a| {
+                let mut wrapped = t.wrapped(&t.ann);
+                wrapped[40] ^= 1;
+                a.credential = Some(wrapped);
+            },
+            UNKNOWN,
+        ),
+        (
+            "no signature",
+            |_, a| a.headers.retain(|(name, _)| name != "authorization"),
+            Why::Aws("MissingAuthenticationTokenException", ""),
+        ),
     ];
-    for (what, change) in &changes {
+    let left = Left::Nothing("nobody is authenticated; front records the request as refused");
+    let mut checks = Checks::new(&taken.keyd);
+    for (what, change, why) in changes {
         let request = taken.signed(&taken.ann, "Decrypt", &taken.blob_of_ann());
         let mut command = taken.command(&taken.ann, request);
         change(&taken, &mut command);
-        assert!(taken.authenticate(command).is_err(), "`{what}` was admitted");
+        checks.check(what, || taken.authenticate(command), why, left);
     }
+    stale_signatures(&taken, &mut checks, left);
+    let handle = taken.handle(&taken.ann, &taken.blob_of_ann());
+    checks.control("the request as it is", taken.spend(handle, vec![taken.key(&taken.keys[0])]));
+    checks.finish();
+}
+
+/// The right request, signed outside the window.
+fn stale_signatures(taken: &Taken, checks: &mut Checks<'_>, left: Left) {
     let http = Http::new("http://front.test", "kms");
     let mut request = taken.signed(&taken.ann, "Decrypt", &taken.blob_of_ann());
     request.headers.retain(|(name, _)| !["authorization", "x-amz-date"].contains(&name.as_str()));
-    for hours in [-1i64, 1] {
+    for (what, hours) in [("an hour ago", -1i64), ("an hour ahead", 1)] {
         let now = i64::try_from(SystemEnv.now().secs()).unwrap() + 3600 * hours;
         let at = writ_model::Timestamp::from_secs(u64::try_from(now).unwrap());
         let stale = taken.command(&taken.ann, http.sign_at(&taken.ann, &request, at));
-        assert!(taken.authenticate(stale).is_err(), "a signature {hours} h off was admitted");
+        let why = Why::Aws("InvalidSignatureException", "");
+        checks.check(what, || taken.authenticate(stale), why, left);
     }
-    println!("{} changed requests were refused", changes.len() + 2);
 }
+
+/// A command, who sends it, and what must come of it.
+type Unallowed = (&'static str, Role, Command, (Why, Left));
 
 /// Commands of somebody who has no customer's request for them.
 struct Unproven<'t>(&'t Taken);
@@ -312,7 +410,87 @@ impl Unproven<'_> {
         let origin = "writ/x/operator".to_owned();
         Command::Checkpoint(Checkpoint { origin, size: 1, root: [0; 32], proof: Vec::new() })
     }
+
+    fn ack(&self) -> Command {
+        Command::Ack(Ack { boot: Uuid::from_bytes([1; 16]), seq: 9 })
+    }
+
+    fn end(&self) -> Command {
+        Command::End(End::AccessKey(self.0.ann.id.parse().unwrap()))
+    }
+
+    /// ann's account, which has got its credential.
+    fn account(&self) -> Command {
+        Command::CreateAccount(CreateAccount { account: ANN.parse().unwrap() })
+    }
+
+    /// A customer's genuine request.
+    fn authenticate(&self) -> Command {
+        let request = self.0.signed(&self.0.ann, "Decrypt", &self.0.blob_of_ann());
+        Command::Authenticate(Box::new(self.0.command(&self.0.ann, request)))
+    }
+
+    /// What front may not send, or not so.
+    fn fronts(&self) -> Vec<Unallowed> {
+        let forbidden = |reason| (Why::Forbidden(reason), Left::Nothing(NOBODY));
+        let refused = Why::Aws("AccessDeniedException", "forward access session was refused");
+        let ticket = (refused, Left::Record("present:TrentService.Decrypt"));
+        let beat = Command::Beat(Beat { feed: 0 });
+        let hello = Command::Hello(Hello { protocol: 0, x25519: None });
+        let table = [
+            ("use", self.spend(), forbidden(UNKNOWN_HANDLE)),
+            ("seal", self.seal(), forbidden(UNKNOWN_HANDLE)),
+            ("issue", self.issue(), forbidden(UNKNOWN_HANDLE)),
+            ("present", self.present(), ticket),
+            ("an account again", self.account(), forbidden("has got its first credential")),
+            ("a forged descriptor", self.load(), forbidden("not sealed here")),
+            ("a beat from before", beat, forbidden("went backwards")),
+            ("another protocol", hello, forbidden("start both from one build")),
+            ("chunks", self.chunks(), not_its("front:chunks")),
+            ("checkpoint", self.checkpoint(), not_its("front:checkpoint")),
+            ("ack", self.ack(), not_its("front:ack")),
+        ];
+        table.map(|(what, command, expected)| (what, Role::Front, command, expected)).into()
+    }
+
+    /// The same for s3 and trail.
+    fn others(&self) -> Vec<Unallowed> {
+        let (s3, trail) = (Role::S3, Role::Trail);
+        let forbidden = |reason| (Why::Forbidden(reason), Left::Nothing(NOBODY));
+        vec![
+            ("use", s3, self.spend(), not_its("s3:use")),
+            ("seal", s3, self.seal(), not_its("s3:seal")),
+            ("issue", s3, self.issue(), not_its("s3:issue-credential")),
+            ("present", s3, self.present(), not_its("s3:present")),
+            ("load", s3, self.load(), not_its("s3:load")),
+            ("tick", s3, Command::Tick, not_its("s3:tick")),
+            ("end", s3, self.end(), not_its("s3:end")),
+            ("ack", s3, self.ack(), not_its("s3:ack")),
+            ("an account", s3, self.account(), not_its("s3:create-account")),
+            ("chunks of nothing", s3, self.chunks(), forbidden("upload's handle is unknown")),
+            ("checkpoint", s3, self.checkpoint(), not_its("s3:checkpoint")),
+            ("authenticate", trail, self.authenticate(), not_its("trail:authenticate")),
+            ("use", trail, self.spend(), not_its("trail:use")),
+            ("seal", trail, self.seal(), not_its("trail:seal")),
+            ("issue", trail, self.issue(), not_its("trail:issue-credential")),
+            ("present", trail, self.present(), not_its("trail:present")),
+            ("load", trail, self.load(), not_its("trail:load")),
+            ("end", trail, self.end(), not_its("trail:end")),
+            ("tick", trail, Command::Tick, not_its("trail:tick")),
+            (
+                "a checkpoint of nothing",
+                trail,
+                self.checkpoint(),
+                forbidden("not signed by the key module"),
+            ),
+        ]
+    }
 }
+
+/// The reason for a handle that stands for nothing.
+pub(super) const UNKNOWN_HANDLE: &str = "the handle is unknown, spent or expired";
+/// Why a command without an admitted request leaves no record of a use.
+pub(super) const NOBODY: &str = "there is no request behind it that was authenticated";
 
 /// A handle that nobody was given.
 const NO_HANDLE: Handle = Nonce([7; 16]);
@@ -322,36 +500,54 @@ const NO_HANDLE: Handle = Nonce([7; 16]);
 fn c02_every_command_without_its_proof_is_refused() {
     let taken = take_over();
     let no = Unproven(&taken);
-    let account = ANN.parse().unwrap();
-    let ack = || Command::Ack(Ack { boot: Uuid::from_bytes([1; 16]), seq: 9 });
-    let table: Vec<(&str, Role, Command)> = vec![
-        ("use", Role::Front, no.spend()),
-        ("seal", Role::Front, no.seal()),
-        ("issue", Role::Front, no.issue()),
-        ("present", Role::Front, no.present()),
-        ("an account again", Role::Front, Command::CreateAccount(CreateAccount { account })),
-        ("a forged descriptor", Role::Front, no.load()),
-        ("chunks", Role::Front, no.chunks()),
-        ("checkpoint", Role::Front, no.checkpoint()),
-        ("ack", Role::Front, ack()),
-        ("use", Role::S3, no.spend()),
-        ("seal", Role::S3, no.seal()),
-        ("issue", Role::S3, no.issue()),
-        ("present", Role::S3, no.present()),
-        ("load", Role::S3, no.load()),
-        ("tick", Role::S3, Command::Tick),
-        ("chunks without an upload", Role::S3, no.chunks()),
-        ("checkpoint", Role::S3, no.checkpoint()),
-        ("use", Role::Trail, no.spend()),
-        ("tick", Role::Trail, Command::Tick),
-        ("a checkpoint of nothing", Role::Trail, no.checkpoint()),
-    ];
-    let count = table.len();
-    for (what, role, command) in table {
-        refused(&format!("{what} by {}", role.name()), taken.keyd.ask(role, command));
+    let mut checks = Checks::new(&taken.keyd);
+    for (what, role, command, (why, left)) in no.fronts().into_iter().chain(no.others()) {
+        let what = format!("{what} by {}", role.name());
+        checks.check(&what, || taken.keyd.ask(role, command), why, left);
     }
-    taken.keyd.denied_after(0, "forbidden commands");
-    println!("{count} commands without proof were refused");
+    let handle = taken.handle(&taken.ann, &taken.blob_of_ann());
+    checks.control("a use with its proof", taken.spend(handle, vec![taken.key(&taken.keys[0])]));
+    checks.finish();
+}
+
+/// A command that is not the role's, which keyd records as `op`.
+fn not_its(op: &'static str) -> (Why, Left) {
+    (Why::Forbidden("may not send"), Left::Record(op))
+}
+
+/// `Status` is for every peer and names no secret; `End` takes away, and nothing gives back.
+#[test]
+fn c02_status_tells_nothing_and_end_cannot_be_undone() {
+    let taken = take_over();
+    let mut checks = Checks::new(&taken.keyd);
+    for role in [Role::Front, Role::S3, Role::Trail] {
+        let status = checks.control(role.name(), taken.keyd.ask(role, Command::Status));
+        let Reply::Status(status) = status else { panic!("not an answer to status") };
+        assert_eq!(status.mode, "dev");
+    }
+    let handle = taken.handle(&taken.ann, &taken.blob_of_ann());
+    let end = Command::End(End::AccessKey(taken.ann.id.parse().unwrap()));
+    checks.control("an end by front", taken.keyd.ask(Role::Front, end));
+    checks.check(
+        "a handle from before the end",
+        || taken.spend(handle, vec![taken.key(&taken.keys[0])]),
+        Why::Aws("UnrecognizedClientException", ""),
+        Left::Record("kms:Decrypt"),
+    );
+    let all = taken.state.iter().filter(|stored| stored.body.get("descriptor").is_some());
+    let descriptors = all.map(|stored| stored.bytes("descriptor")).collect();
+    let epoch = Uuid::from_bytes([1; 16]);
+    let load = Load { descriptors, ended: Vec::new(), last: true, epoch };
+    checks.control("everything is loaded again", taken.keyd.ask(Role::Front, Command::Load(load)));
+    let request = taken.signed(&taken.ann, "Decrypt", &taken.blob_of_ann());
+    let command = taken.command(&taken.ann, request);
+    checks.check(
+        "a request after the end",
+        || taken.authenticate(command),
+        Why::Aws("UnrecognizedClientException", ""),
+        Left::Nothing("front records it as refused, with the caller"),
+    );
+    checks.finish();
 }
 
 /// What front stores names no secret: a sealed descriptor can be read, but not made.
@@ -374,8 +570,16 @@ fn c02_descriptor_of_another_revision_is_refused() {
     let Ok(Reply::Sealed(sealed)) = sealed else { panic!("the key is not disabled") };
     let Ok(Descriptor::Key(newer)) = peek(&sealed.descriptors[0]) else { panic!("no key") };
     assert!(newer.revision > descriptor.revision);
-    let before = taken.keyd.recorded();
+    let mut checks = Checks::new(&taken.keyd);
     let handle = taken.handle(&taken.ann, &taken.blob_of_ann());
-    refused("the descriptor from before", taken.spend(handle, vec![current]));
-    taken.keyd.denied_after(before, "the descriptor from before");
+    checks.check(
+        "the descriptor from before",
+        || taken.spend(handle, vec![current]),
+        Why::Forbidden("not the newest revision"),
+        Left::Record("kms:Decrypt"),
+    );
+    let body = json!({"KeyId": taken.keys[1], "Plaintext": "Z29sZA=="});
+    let handle = taken.admitted(&taken.ann, "Encrypt", &body);
+    checks.control("the other key", taken.spend(handle, vec![taken.key(&taken.keys[1])]));
+    checks.finish();
 }

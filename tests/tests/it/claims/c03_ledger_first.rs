@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use serde_json::json;
 use writ_tests::site::{ANN, BOB, passable_dir};
 use writ_tests::wait::within;
-use writ_tests::{Client, Options, Site, process, until};
+use writ_tests::{Client, Options, Site, process, skipped, until};
 
 use crate::operations::Actor;
 
@@ -162,7 +162,7 @@ fn c03_full_disk_fails_every_call() {
     let disk = home.path().join("disk");
     fs::create_dir(&disk).unwrap();
     if !mount(&disk, 96) {
-        println!("refused: mounting a tmpfs needs root; nothing was checked");
+        skipped("C-03: the full disk: mounting a tmpfs is refused here");
         return;
     }
     let unmount = Unmount(&disk);

@@ -2,12 +2,15 @@
 //! begins with its claim's number.
 
 mod c01_keys_stay_inside;
+mod c02_checks;
 mod c02_forward_access;
 mod c02_hostile_front;
+mod c02_misfitting_handles;
 mod c03_ledger_first;
 mod c04_bundle;
 mod c04_fork;
 mod c04_history;
+mod c08_access_ends;
 mod c12_accounts;
 mod c13_deny;
 

@@ -9,9 +9,11 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use serde_json::json;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
 use writ_model::{Env as _, SystemEnv};
-use writ_tests::http::{Http, Reply};
+use writ_tests::http::Http;
 use writ_tests::site::ANN;
 use writ_tests::wait::within;
 use writ_tests::{Credentials, Site, until};
@@ -21,16 +23,35 @@ const THREADS: usize = 56;
 /// Operations that must be in flight when a process is killed.
 const IN_FLIGHT_MIN: usize = 50;
 
-/// Lines `intend NAME` and `done NAME REQUEST`, fsynced before the operation and after its reply.
+/// Threads that compare what was acknowledged.
+const READERS: usize = 12;
+/// How long a read may be refused before what it reads counts as lost.
+const READ_PATIENCE: Duration = Duration::from_secs(10);
+/// How often an object's name is repeated in its body.
+const BODY_REPEATS: usize = 300;
+
+/// Lines `intend NAME` and `done NAME REQUEST [BLOB]`, fsynced before the operation and after its reply.
 pub(super) struct Diary {
     path: PathBuf,
     file: Mutex<File>,
+    /// Names of those whose bytes were compared already.
+    compared: Mutex<BTreeSet<String>>,
+}
+
+/// What a reply acknowledged.
+#[derive(Clone)]
+struct Done {
+    /// The reply's request id.
+    request: String,
+    /// The ciphertext in base64, if it was an Encrypt.
+    blob: Option<String>,
 }
 
 impl Diary {
     pub(super) fn create(path: &Path) -> Arc<Diary> {
         let file = File::options().create(true).append(true).open(path).unwrap();
-        Arc::new(Diary { path: path.to_owned(), file: Mutex::new(file) })
+        let (path, file) = (path.to_owned(), Mutex::new(file));
+        Arc::new(Diary { path, file, compared: Mutex::default() })
     }
 
     fn note(&self, line: &str) {
@@ -43,13 +64,16 @@ impl Diary {
         file.sync_data().unwrap();
     }
 
-    /// What was acknowledged: the name of what was made, and the request id of the reply.
-    fn acknowledged(&self) -> BTreeMap<String, String> {
+    /// What was acknowledged, by the name of what was made.
+    fn acknowledged(&self) -> BTreeMap<String, Done> {
         let text = fs::read_to_string(&self.path).unwrap();
         let done = text.lines().filter_map(|line| line.strip_prefix("done "));
-        done.map(|line| line.split_once(' ').unwrap())
-            .map(|(name, request)| (name.to_owned(), request.to_owned()))
-            .collect()
+        done.map(|line| {
+            let mut words = line.split(' ').map(str::to_owned);
+            let name = words.next().unwrap();
+            (name, Done { request: words.next().unwrap(), blob: words.next() })
+        })
+        .collect()
     }
 
     /// How many operations were intended, how many acknowledged.
@@ -59,24 +83,102 @@ impl Diary {
         (intents, self.acknowledged().len())
     }
 
-    /// Everything that was acknowledged is there, with its record.
+    /// Everything that was acknowledged is there, with its record; what is new since the last check also
+    /// has its bytes.
     pub(super) fn check(&self, site: &Site) {
         let lost = self.lost(site);
         assert!(lost.is_empty(), "acknowledged, and lost: {lost:?}");
     }
 
-    /// What was acknowledged and is not there, or not recorded.
-    pub(super) fn lost(&self, site: &Site) -> BTreeSet<String> {
+    /// The same, and the bytes of all of it are compared once more.
+    pub(super) fn check_all(&self, site: &Site) {
+        self.compared.lock().unwrap().clear();
+        self.check(site);
+    }
+
+    /// What was acknowledged and is not there, not as it was, or not recorded.
+    pub(super) fn lost(&self, site: &Site) -> BTreeMap<String, &'static str> {
         let acknowledged = self.acknowledged();
         let there = existing(site);
-        let requests = acknowledged.values().cloned().collect();
+        let requests = acknowledged.values().map(|done| done.request.clone()).collect();
         let unrecorded = site.ledger().missing(&requests);
-        let lost = acknowledged.iter().filter(|(name, request)| {
+        let mut lost = BTreeMap::new();
+        for (name, done) in &acknowledged {
             let made = name.starts_with("user-") || name.starts_with("object-");
-            made && !there.contains(*name) || unrecorded.contains(*request)
-        });
-        lost.map(|(name, _)| name.clone()).collect()
+            if made && !there.contains(name) {
+                lost.insert(name.clone(), "it is not there");
+            } else if unrecorded.contains(&done.request) {
+                lost.insert(name.clone(), "it has no record");
+            }
+        }
+        for name in self.changed(site, &acknowledged) {
+            lost.entry(name).or_insert("it has other bytes");
+        }
+        lost
     }
+
+    /// Objects that do not read as they were written, and ciphertexts that do not open to what was
+    /// encrypted; of those that were not compared before.
+    fn changed(&self, site: &Site, acknowledged: &BTreeMap<String, Done>) -> Vec<String> {
+        let compared = self.compared.lock().unwrap().clone();
+        let wanted: Vec<(&String, &Done)> = acknowledged
+            .iter()
+            .filter(|(name, done)| name.starts_with("object-") || done.blob.is_some())
+            .filter(|(name, _)| !compared.contains(*name))
+            .collect();
+        let reader = Reader { s3: site.http("s3"), kms: site.http("kms"), root: site.root(ANN) };
+        let next = AtomicUsize::new(0);
+        let changed = Mutex::new(Vec::new());
+        std::thread::scope(|scope| {
+            for _ in 0..READERS {
+                scope.spawn(|| {
+                    while let Some((name, done)) = wanted.get(next.fetch_add(1, Ordering::SeqCst)) {
+                        if reader.is_as_written(name, done) {
+                            self.compared.lock().unwrap().insert((*name).clone());
+                        } else {
+                            changed.lock().unwrap().push((*name).clone());
+                        }
+                    }
+                });
+            }
+        });
+        changed.into_inner().unwrap()
+    }
+}
+
+/// Reads back what was written.
+struct Reader {
+    s3: Http,
+    kms: Http,
+    root: Credentials,
+}
+
+impl Reader {
+    fn is_as_written(&self, name: &str, done: &Done) -> bool {
+        let read = || match &done.blob {
+            Some(blob) => {
+                let body = json!({"CiphertextBlob": blob});
+                let reply = self.kms.json(&self.root, "TrentService.Decrypt", &body).ok()?;
+                if reply.status != 200 {
+                    return None;
+                }
+                let reply: Value = serde_json::from_slice(&reply.body).ok()?;
+                STANDARD.decode(reply["Plaintext"].as_str()?).ok()
+            }
+            None => {
+                let path = format!("/crash/{name}");
+                let reply = self.s3.send(&self.root, "GET", &path, "", &[], b"").ok()?;
+                (reply.status == 200).then_some(reply.body)
+            }
+        };
+        let written = if done.blob.is_some() { name.as_bytes().to_vec() } else { body(name) };
+        within(READ_PATIENCE, read).is_some_and(|read| read == written)
+    }
+}
+
+/// An object's bytes.
+fn body(name: &str) -> Vec<u8> {
+    name.repeat(BODY_REPEATS).into_bytes()
 }
 
 /// Names of all users and objects.
@@ -176,7 +278,7 @@ fn prepare(kms: &Http, s3: &Http, root: &Credentials) -> String {
     });
     until("the key", || {
         let reply = kms.json(root, "TrentService.CreateKey", &json!({})).ok()?;
-        let reply: serde_json::Value = serde_json::from_slice(&reply.body).ok()?;
+        let reply: Value = serde_json::from_slice(&reply.body).ok()?;
         Some(reply["KeyMetadata"]["KeyId"].as_str()?.to_owned())
     })
 }
@@ -196,17 +298,20 @@ impl Worker {
             "user" => {
                 front.query(root, &format!("Action=CreateUser&Version=2010-05-08&UserName={name}"))
             }
-            "object" => s3.send(root, "PUT", &format!("/crash/{name}"), "", &[], name.as_bytes()),
+            "object" => s3.send(root, "PUT", &format!("/crash/{name}"), "", &[], &body(&name)),
             "encrypt" => {
-                let body = json!({"KeyId": self.key, "Plaintext": "AAAA"});
+                let body = json!({"KeyId": self.key, "Plaintext": STANDARD.encode(&name)});
                 kms.json(root, "TrentService.Encrypt", &body)
             }
             _ => front.query(root, "Action=ListGroups&Version=2010-05-08"),
         };
         in_flight.fetch_sub(1, Ordering::SeqCst);
-        if let Ok(Reply { status: 200, .. }) = reply {
-            let request = reply.unwrap().request_id().unwrap().to_owned();
-            self.diary.note(&format!("done {name} {request}"));
-        }
+        let Some(reply) = reply.ok().filter(|reply| reply.status == 200) else { return };
+        let request = reply.request_id().unwrap();
+        let blob = (what == "encrypt").then(|| {
+            let reply: Value = serde_json::from_slice(&reply.body).unwrap();
+            format!(" {}", reply["CiphertextBlob"].as_str().unwrap())
+        });
+        self.diary.note(&format!("done {name} {request}{}", blob.unwrap_or_default()));
     }
 }
