@@ -354,9 +354,9 @@ impl Writer<'_> {
     }
 
     fn leaves(&mut self, log: LogName, bundle: u64, size: u64) -> Result<()> {
-        let read = self.source.nodes(log, bundle, size).map_err(failed)?;
+        let read = self.source.nodes(log, bundle, size).map_err(|finding| failed(&finding))?;
         if let Some(finding) = read.without_records {
-            return Err(failed(finding));
+            return Err(failed(&finding));
         }
         let nodes = read.nodes.into_iter().map(|node| self.node(node)).collect::<Result<_>>()?;
         let first = bundle * TILE_WIDTH;
@@ -401,7 +401,7 @@ impl Writer<'_> {
             }
             !reached
         });
-        read.map_err(failed)?;
+        read.map_err(|finding| failed(&finding))?;
         match fault {
             Some(error) => Err(error),
             None if reached => Ok(()),
@@ -433,7 +433,7 @@ impl Writer<'_> {
     }
 }
 
-fn failed(finding: Finding) -> anyhow::Error {
+fn failed(finding: &Finding) -> anyhow::Error {
     anyhow!("the ledger cannot be read ({finding})")
 }
 

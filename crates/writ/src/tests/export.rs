@@ -71,7 +71,7 @@ impl Owner {
 
     fn verify(&self, bundle: &[u8]) -> Report {
         let path = self.temp.path().join("bundle");
-        fs::write(&path, bundle).unwrap();
+        put(&path, bundle);
         let options = Options {
             genesis: Some(self.genesis),
             account: self.account,
@@ -484,7 +484,7 @@ fn export_replaces_a_file_only_when_told_and_changes_nothing_else() {
     let before = content(&data);
     run(&args(&data, &out, false)).unwrap();
     assert_eq!(Owner::new().verify(&fs::read(&out).unwrap()).findings, []);
-    fs::write(&out, "mine").unwrap();
+    put(&out, b"mine");
     let refused = run(&args(&data, &out, false)).unwrap_err().to_string();
     assert!(refused.contains("--overwrite"), "{refused}");
     assert_eq!(fs::read(&out).unwrap(), b"mine");
@@ -513,13 +513,13 @@ fn export_that_cannot_be_says_what_to_do_and_leaves_nothing() {
     let folder = data.join("trail/logs").join(origin(account()));
     let mut records = fs::read(folder.join("records.dat")).unwrap();
     records[40] ^= 1;
-    fs::write(folder.join("records.dat"), records).unwrap();
+    put(&folder.join("records.dat"), &records);
     let text = refusal(&args(&data, &out, false));
     assert!(text.contains("15 records"), "{text}");
     let note = ledger().note(LogName::Checkpoint, KEYD, None);
     assert!(Note::from_bytes(&note).is_ok());
-    fs::write(data.join("trail/logs").join(origin(LogName::Checkpoint)).join("checkpoint"), note)
-        .unwrap();
+    let folder = data.join("trail/logs").join(origin(LogName::Checkpoint));
+    put(&folder.join("checkpoint"), &note);
     let text = refusal(&args(&data, &out, false));
     assert!(text.contains("12 witnesses"), "{text}");
 }

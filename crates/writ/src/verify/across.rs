@@ -193,9 +193,7 @@ fn disagreement(
         return Some("tells of success, but keyd refused it".to_owned());
     }
     let told = event.position.is_some_and(|position| position.hash == link.hash);
-    let Some((key, owner)) = link.key.as_ref().filter(|_| told && !link.refused) else {
-        return None;
-    };
+    let (key, owner) = link.key.as_ref().filter(|_| told && !link.refused)?;
     if event.refused {
         return Some("tells of an error, but keyd carried it out".to_owned());
     }

@@ -135,13 +135,7 @@ impl World {
             state: Arc::clone(&state) as Arc<dyn State>,
             decide: Arc::new(SnapshotPolicies),
         });
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let served = Arc::clone(&gateway);
-        writ_service::task::spawn("serve", async move {
-            let (_running, stop) = tokio::sync::watch::channel(false);
-            serve(served, listener, certificate(), stop).await.unwrap();
-        });
+        let address = served(Arc::clone(&gateway));
         World {
             address,
             access_key,
@@ -553,6 +547,17 @@ fn trail(ledger: Arc<Mutex<Vec<Value>>>, closed: Arc<AtomicBool>) -> Channel {
         }
         TrailReply::Append(AppendReply::Done(positions))
     })
+}
+
+/// Has the gateway served on a port of its own for as long as the runtime lives.
+fn served(gateway: Arc<Gateway>) -> SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    writ_service::task::spawn("serve", async move {
+        let (_running, stop) = tokio::sync::watch::channel(false);
+        serve(gateway, listener, certificate(), stop).await.unwrap();
+    });
+    address
 }
 
 fn certificate() -> writ_service::listener::TlsSettings {
