@@ -51,10 +51,12 @@ pub(crate) fn part(service: Service, operation: &str) -> Option<Part> {
     row.map(|(_, _, part)| *part)
 }
 
-/// How often one signature has this operation carried out, as changes and new credentials count.
+/// How often one signature has this operation carried out.
 pub(crate) fn per_signature(operation: &str) -> u32 {
+    let is_use = |(_, name, part): &(Service, &str, Part)| *name == operation && *part == Part::Use;
     match operation {
         "AssumeRole" | "GetSessionToken" => limits::SESSIONS_PER_SIGNATURE,
+        _ if TABLE.iter().any(is_use) => limits::ADMISSIONS_PER_SIGNATURE,
         _ => limits::CHANGES_PER_SIGNATURE,
     }
 }

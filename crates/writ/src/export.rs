@@ -2,7 +2,7 @@
 //!
 //! The data directory is only read, stopped or running. The newest cosigned checkpoint decides how far
 //! the bundle goes ([`Plan`]); everything that is the account's own goes in whole, everything else as
-//! hashes ([`write`]). What was written is verified, as its owner will do it, before it gets its name.
+//! hashes. What was written is verified, as its owner will do it, before it gets its name.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::{self, File, OpenOptions};

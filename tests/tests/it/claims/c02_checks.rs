@@ -65,7 +65,9 @@ impl<'k> Checks<'k> {
     #[track_caller]
     pub(super) fn control(&mut self, what: &str, result: Result<Reply, Refusal>) -> Reply {
         self.controls += 1;
-        result.unwrap_or_else(|refusal| panic!("the control `{what}`: {refusal:?}"))
+        result.unwrap_or_else(|refusal| {
+            panic!("the control `{what}`: {refusal:?}; before it: {:?}", self.faults)
+        })
     }
 
     /// Fails if an attack was not refused as it must be.

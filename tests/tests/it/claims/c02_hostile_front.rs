@@ -434,7 +434,7 @@ impl Unproven<'_> {
     fn fronts(&self) -> Vec<Unallowed> {
         let forbidden = |reason| (Why::Forbidden(reason), Left::Nothing(NOBODY));
         let refused = Why::Aws("AccessDeniedException", "forward access session was refused");
-        let ticket = (refused, Left::Record("present:TrentService.Decrypt"));
+        let ticket = (refused, Left::Record("present:Decrypt"));
         let beat = Command::Beat(Beat { feed: 0 });
         let hello = Command::Hello(Hello { protocol: 0, x25519: None });
         let table = [

@@ -2,7 +2,9 @@
 //! hostile front spends it on another operation, subject, key or account.
 
 use serde_json::json;
-use writ_keyd_client::protocol::{Command, Handle, IssueCredential, Refusal, Reply, Role, Seal};
+use writ_keyd_client::protocol::{
+    Command, Handle, IssueCredential, Refusal, Reply, Role, Seal, UsedKey,
+};
 use writ_tests::site::{ANN, BOB};
 
 use super::c02_checks::{Checks, Left, Why};
@@ -27,9 +29,9 @@ impl Taken {
         self.admitted(who, "DisableKey", &json!({"KeyId": self.arn(key)}))
     }
 
-    /// Seals a change of what `current` is, with the policy of the first key.
+    /// Seals a change of what `current` is, a key with the policy of the first one.
     fn seal(&self, handle: Handle, current: Vec<u8>) -> Result<Reply, Refusal> {
-        let key = self.key(&self.keys[0]);
+        let key = UsedKey { descriptor: current.clone(), ..self.key(&self.keys[0]) };
         self.keyd.ask(
             Role::Front,
             Command::Seal(Box::new(Seal {
@@ -131,7 +133,7 @@ fn c02_seal_with_a_misfitting_handle_is_refused() {
             "a user for a key",
             taken.disabling(ann, 0),
             user(ANN, "dave"),
-            "the current descriptor is not a key's",
+            "the descriptor is not a key's",
             "kms:DisableKey",
         ),
         ("another user", delete(), user(ANN, "carol"), NOT_THE_USER, "iam:DeleteUser"),

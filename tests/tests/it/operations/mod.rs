@@ -52,7 +52,9 @@ impl<'s> Actor<'s> {
         params: &Value,
     ) -> Result<Value, Failure> {
         match self.call(service, operation, params) {
-            Err(failure) if failure.status == 503 => self.call(service, operation, params),
+            Err(failure) if failure.code.starts_with("ServiceUnavailable") => {
+                self.call(service, operation, params)
+            }
             answer => answer,
         }
     }
