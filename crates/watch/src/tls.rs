@@ -54,7 +54,7 @@ impl Identity {
     }
 }
 
-/// Where cryptography comes from: the one place that chooses.
+/// Where cryptography comes from; the listeners of `service` take the same.
 pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
