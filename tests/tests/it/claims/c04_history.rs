@@ -1,4 +1,4 @@
-//! C-04: history cannot be changed, cut, reordered or re-signed unnoticed. Each attack is made on a
+//! C-04: history cannot be changed, cut or reordered unnoticed; `c04_fork` has those who re-sign it. Each attack is made on a
 //! copy of a stopped site's directory; `writ verify` must end with the exit code of its kind.
 
 use std::fs;
@@ -102,43 +102,43 @@ fn first_file(folder: &Path) -> PathBuf {
     if path.is_dir() { first_file(&path) } else { path }
 }
 
-type Attack = (&'static str, &'static [i32], fn(&Path));
+type Attack = (&'static str, i32, fn(&Path));
 
-/// What may be the right answer: several things are wrong after some attacks, and the first decides.
+/// Several things are wrong after some attacks; the kind with the lowest number is the answer.
 const ATTACKS: [Attack; 14] = [
-    ("a name in a record is changed", &[15, 20], |dir| {
+    ("a name in a record is changed", 15, |dir| {
         let path = log(dir, &account()).join("records.dat");
         change(&path, |bytes| replace(bytes, b"\"userName\":\"u3\"", b"\"userName\":\"u9\""));
     }),
-    ("a record is cut off", &[15, 20], |dir| {
+    ("a record is cut off", 20, |dir| {
         change(&log(dir, &account()).join("records.dat"), |bytes| bytes.truncate(bytes.len() - 9));
     }),
-    ("the records of an account are gone", &[15, 20], |dir| {
+    ("the records of an account are gone", 20, |dir| {
         fs::remove_file(log(dir, &account()).join("records.dat")).unwrap();
     }),
-    ("a leaf is changed", &[14], |dir| {
+    ("a leaf is changed", 14, |dir| {
         let path = first_file(&log(dir, &account()).join("tile/entries"));
         change(&path, |bytes| {
             let at = bytes.len() / 2;
             bytes[at] ^= 1;
         });
     }),
-    ("a hash in a tile is changed", &[14], |dir| {
+    ("a hash in a tile is changed", 14, |dir| {
         change(&first_file(&log(dir, &account()).join("tile/0")), |bytes| bytes[40] ^= 1);
     }),
-    ("two hashes in a tile change places", &[14], |dir| {
+    ("two hashes in a tile change places", 14, |dir| {
         change(&first_file(&log(dir, &account()).join("tile/0")), |bytes| {
             let (first, rest) = bytes.split_at_mut(32);
             first.swap_with_slice(&mut rest[..32]);
         });
     }),
-    ("the log of an account is gone", &[13, 14, 15, 16, 20], |dir| {
+    ("the log of an account is gone", 20, |dir| {
         fs::remove_dir_all(log(dir, &account())).unwrap();
     }),
-    ("the tiles of the operator log are gone", &[14, 20], |dir| {
+    ("the tiles of the operator log are gone", 20, |dir| {
         fs::remove_dir_all(log(dir, "operator").join("tile")).unwrap();
     }),
-    ("the checkpoint names another root", &[11, 12, 13], |dir| {
+    ("the checkpoint names another root", 11, |dir| {
         for name in ["checkpoint", "cosigned"] {
             let path = log(dir, "checkpoint").join(name);
             change(&path, |bytes| {
@@ -147,7 +147,7 @@ const ATTACKS: [Attack; 14] = [
             });
         }
     }),
-    ("the checkpoint has no signature of keyd", &[11], |dir| {
+    ("the checkpoint has no signature of keyd", 11, |dir| {
         for name in ["checkpoint", "cosigned"] {
             let path = log(dir, "checkpoint").join(name);
             change(&path, |bytes| {
@@ -157,7 +157,7 @@ const ATTACKS: [Attack; 14] = [
             });
         }
     }),
-    ("the witness's cosignature is gone", &[12], |dir| {
+    ("the witness's cosignature is gone", 12, |dir| {
         for name in ["checkpoint", "cosigned"] {
             let path = log(dir, "checkpoint").join(name);
             change(&path, |bytes| {
@@ -169,16 +169,16 @@ const ATTACKS: [Attack; 14] = [
             });
         }
     }),
-    ("a byte of the write-ahead log is changed", &[14, 15, 16, 20], |dir| {
+    ("a byte of the write-ahead log is changed", 14, |dir| {
         change(&first_file(&dir.join("trail/wal")), |bytes| {
             let at = bytes.len() / 2;
             bytes[at] ^= 1;
         });
     }),
-    ("the write-ahead log is gone", &[16, 17, 20], |dir| {
+    ("the write-ahead log is gone", 20, |dir| {
         fs::remove_dir_all(dir.join("trail/wal")).unwrap();
     }),
-    ("the genesis is another's", &[10], |dir| {
+    ("the genesis is another's", 10, |dir| {
         for path in ["trail/genesis", "genesis"] {
             change(&dir.join(path), |bytes| {
                 let at = bytes.len() / 2;
@@ -193,11 +193,11 @@ const ATTACKS: [Attack; 14] = [
 fn c04_every_change_is_found_with_its_exit_code() {
     let history = History::make();
     let mut faults = Vec::new();
-    for (number, (what, codes, attack)) in ATTACKS.iter().enumerate() {
+    for (number, (what, expected, attack)) in ATTACKS.iter().enumerate() {
         let (code, text) = history.after(&format!("copy{number}"), false, attack);
         println!("exit {code:2}: {what}");
-        if !codes.contains(&code) {
-            faults.push(format!("{what}: exit {code} instead of {codes:?}\n{text}"));
+        if code != *expected {
+            faults.push(format!("{what}: exit {code} instead of {expected}\n{text}"));
         }
     }
     println!("{} attacks on the history", ATTACKS.len());
