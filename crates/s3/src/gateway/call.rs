@@ -6,7 +6,7 @@ use serde_json::Map;
 use writ_aws::classify::S3Target;
 use writ_aws::rest_xml::{self, HttpParts, HttpReply};
 use writ_aws::{ApiError, Input, Operation, Output, Service};
-use writ_keyd_client::caller::{Caller, CallerKind};
+use writ_keyd_client::caller::Caller;
 use writ_keyd_client::protocol::{Handle, Ticket, UsePosition};
 use writ_model::{Arn, Timestamp, Uuid};
 use writ_policy::{Access, Permit, Policy, PolicyKind, ResourceKind};
@@ -135,11 +135,7 @@ impl Call {
             Some(key) => bucket.object_arn(key),
             None => bucket.arn(),
         };
-        // The root of the owner's account reads, replaces and removes a policy whatever it says, so
-        // that nobody is locked out for good (API_PutBucketPolicy, API_DeleteBucketPolicy).
-        let owns = self.caller.kind == CallerKind::Root && self.caller.account == bucket.account;
-        let exempt = owns && POLICY_ACTIONS.contains(&action);
-        let policy = bucket_policy(bucket).filter(|_| !exempt);
+        let policy = bucket_policy(bucket);
         let access = Access::new(action, resource.as_str()).owned_by(bucket.account);
         let access = match &policy {
             Some(policy) => access.with_policy("bucket policy", policy),
@@ -280,10 +276,6 @@ const AMZ_KEYS: [(&str, &str); 7] = [
     ),
     ("s3:x-amz-storage-class", "x-amz-storage-class"),
 ];
-
-/// What the owner's root may always do.
-const POLICY_ACTIONS: [&str; 3] =
-    ["s3:DeleteBucketPolicy", "s3:GetBucketPolicy", "s3:PutBucketPolicy"];
 
 const RECORDED_HEADERS: [&str; 7] = [
     "if-match",

@@ -1,5 +1,6 @@
-//! C-04: history cannot be changed, cut or reordered unnoticed; `c04_fork` has those who re-sign it. Each attack is made on a
-//! copy of a stopped site's directory; `writ verify` must end with the exit code of its kind.
+//! C-04: history cannot be changed, cut or reordered unnoticed; `c04_fork` has those who re-sign it.
+//! Each attack is made on a copy of a stopped site's directory; `writ verify` must end with the exit
+//! code of its kind.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -5,8 +5,9 @@ use hyper::body::Incoming;
 use serde_json::Value;
 use writ_aws::ApiError;
 use writ_aws::rest_xml::HttpReply;
-use writ_model::{Arn, UniqueId};
+use writ_model::Arn;
 use writ_policy::{Policy, PolicyKind, ResourceKind};
+use writ_service::principals;
 use writ_store::Snapshot;
 
 use crate::gateway::call::{Call, Outcome};
@@ -26,11 +27,9 @@ pub(super) async fn put(call: &Call, body: Incoming) -> Result<Outcome, ApiError
     }
     let mut policy = Policy::parse(&text, PolicyKind::Resource(ResourceKind::Bucket))
         .map_err(|errors| malformed(&errors.to_string()))?;
-    policy
-        .bind_principals(&|arn| unique_id(&call.snapshot, arn))
+    let bound = principals::bind(&mut policy, &call.snapshot)
         .map_err(|_| malformed("Invalid principal in policy"))?;
-    let bound = policy.principals().filter_map(|(arn, id)| Some((arn.clone(), id?.to_string())));
-    let principals: Vec<(Arn, String)> = bound.collect();
+    let principals = bound.into_iter().map(|(arn, id)| (arn, id.to_string())).collect();
     if is_public(&text) {
         let reason = format!(
             "User: {} is not authorized to perform: s3:PutBucketPolicy on resource: \"{}\" because \
@@ -74,7 +73,7 @@ pub(super) fn delete(call: &Call) -> Result<Outcome, ApiError> {
 fn shown(policy: &BucketPolicy, snapshot: &Snapshot) -> String {
     let mut text = policy.text.clone();
     for (arn, id) in &policy.principals {
-        if unique_id(snapshot, arn).is_none_or(|now| now.to_string() != *id) {
+        if principals::principal_id(snapshot, arn).is_none_or(|now| now.to_string() != *id) {
             let now = renamed(snapshot, arn, id).unwrap_or_else(|| id.clone());
             text = text.replace(&format!("\"{arn}\""), &format!("\"{now}\""));
         }
@@ -90,26 +89,6 @@ fn renamed(snapshot: &Snapshot, old: &Arn, id: &str) -> Option<String> {
     let role = || snapshot.role_by_unique_id(account, &id);
     let role = || role().map(|role| format!("role{}{}", role.path, role.name));
     user.or_else(role).map(|resource| Arn::iam(account, &resource).to_string())
-}
-
-/// The unique id of the user or role that an ARN names now, in whatever account.
-fn unique_id(snapshot: &Snapshot, arn: &Arn) -> Option<UniqueId> {
-    let account = arn.account()?;
-    let (noun, rest) = arn.resource().split_once('/')?;
-    let name = rest.rsplit('/').next()?;
-    let (path, name, id) = match noun {
-        "user" => {
-            let user = snapshot.user(account, name)?;
-            (&user.path, &user.name, &user.unique_id)
-        }
-        "role" => {
-            let role = snapshot.role(account, name)?;
-            (&role.path, &role.name, &role.unique_id)
-        }
-        _ => return None,
-    };
-    // The path is part of the name that was meant.
-    (arn.resource() == format!("{noun}{path}{name}")).then(|| id.clone())
 }
 
 /// Condition keys whose fixed values bound who is meant (S3 User Guide, "The meaning of public").

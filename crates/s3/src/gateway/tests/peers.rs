@@ -164,6 +164,11 @@ impl World {
     /// Takes a table that every write needs out of the index.
     pub(super) fn break_index(&self) {
         let index = rusqlite::Connection::open(self.dir.path().join("index.sqlite")).unwrap();
+        // Earlier commits are acknowledged beside their replies, and would meet the damage first.
+        let waiting = "SELECT count(*) FROM outbox";
+        while index.query_row(waiting, [], |row| row.get::<_, i64>(0)).unwrap() != 0 {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
         index.execute_batch("DROP TABLE touched").unwrap();
     }
 
