@@ -63,6 +63,8 @@ pub(crate) fn run() -> Result<()> {
     command.args(["--sharding", "round-robin", "--shuffle", "--jobs", "2"]);
     command.args(["--timeout", TIMEOUT_SECONDS, "--test-tool", "nextest"]);
     command.args(packages()).arg("--output").arg(&folder);
+    // It compiles programs of its own for half a minute, and is about types, which no mutation changes.
+    command.args(["--", "-E", "not test(permit_cannot_be_forged)"]);
     let status = command.current_dir(root()).env("PATH", tools::path()).status()?;
     // 124: the time is over; 2 and 3: mutants survived or timed out. What that means is judged below.
     if !matches!(status.code(), Some(0 | 2 | 3 | 124)) {
