@@ -137,7 +137,9 @@ pub enum Refusal {
     Aws(Box<AwsRefusal>),
     /// Retryable: keyd just started, its records are unacknowledged, its revocation feed is old.
     Unavailable(String),
-    /// The peer may not ask this, or asked it wrongly. Always recorded.
+    /// The peer may not ask this, or asked it wrongly. Recorded where the role may not send the command
+    /// or a customer's request is bent; what names nothing that keyd knows leaves no record, or a
+    /// hostile peer could fill the chain with it.
     Forbidden(String),
     /// The signature is this caller's, but was admitted before and changes nothing twice. Retryable:
     /// SigV4 dates by the second, so a request that is signed again a second later has another one.
