@@ -376,6 +376,24 @@ fn late_restart() -> Ledger {
     ledger
 }
 
+/// A forwarded use whose event came only after trail's restart; the service's own request was lost by it.
+#[test]
+fn parent_that_was_lost_with_a_restart_is_excused_though_the_event_came_after_it() {
+    let mut ledger = Ledger::default();
+    ledger.frame(vec![statement(1, &genesis())], vec![]);
+    let mut chain = Chain::begin(100, None);
+    let position = Some(chain.used(2, 14, Some((15, 7))));
+    ledger.frame(vec![], vec![chain.signed()]);
+    ledger.frame(vec![boot(4)], vec![]);
+    ledger.frame(vec![Item { position, ..event(14, Some((15, 7))) }], vec![]);
+    ledger.wait(60);
+    ledger.frame(vec![event(10, None)], vec![]);
+    ledger.heads(|_| {});
+    let report = World::new(&ledger).verify();
+    assert_eq!(report.findings, []);
+    assert!(report.notes.iter().any(|note| note.contains("its parent")), "{:?}", report.notes);
+}
+
 #[test]
 fn use_that_a_recorded_restart_left_unanswered_is_told_but_no_failure() {
     let harm = Harm { unanswered: Some(1), restart: true, ..Harm::default() };

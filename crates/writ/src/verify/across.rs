@@ -251,7 +251,12 @@ fn forwards(facts: &Facts, is_running: bool, across: &mut Across) {
             // The caller's own request is in the caller's log.
             None if event.shared && facts.view.is_some() => {}
             None => {
-                let excuse = facts.excuse(event.order, event.time, is_running);
+                // An event that was owed while trail was away comes after its restart; keyd says when
+                // the use was.
+                let link = event.position.and_then(|position| facts.link(&position));
+                let used = link.filter(|link| !link.hidden).map(|link| (link.order, link.time));
+                let (order, time) = used.unwrap_or((event.order, event.time));
+                let excuse = facts.excuse(order, time, is_running);
                 across.absent(
                     excuse,
                     Code::Forward,
