@@ -8,7 +8,6 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
@@ -25,8 +24,10 @@ const TIMEOUT_SECONDS: &str = "300";
 const SAMPLE: usize = 40;
 /// With fewer that were built and tested, the sample says nothing.
 const TESTED_MIN: usize = 12;
-/// The number that repeats a sample.
+/// Names the number that another sample is drawn with.
 const SEED: &str = "WRIT_MUTANTS_SEED";
+/// Without one: the same code has the same sample, and so the same result.
+const SEED_DEFAULT: u64 = 1;
 
 /// A mutation that no test can notice.
 #[derive(Deserialize)]
@@ -48,29 +49,51 @@ struct Survivors {
 pub(crate) fn run() -> Result<()> {
     let seed = match std::env::var(SEED) {
         Ok(text) => text.parse().with_context(|| format!("{SEED} is not a number"))?,
-        Err(_) => SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs(),
+        Err(_) => SEED_DEFAULT,
     };
     let excused = survivors()?;
     let all = list()?.lines().count();
     let shard = shard(all, seed);
-    println!("seed {seed}: shard {shard} of {all} mutations ({SEED}={seed} repeats it)");
+    println!("seed {seed}: shard {shard} of {all} mutations ({SEED}=N draws another)");
     let folder = target().join("mutants");
-    std::fs::remove_dir_all(&folder).ok();
-    std::fs::create_dir_all(&folder)?;
+    std::fs::remove_dir_all(folder.join("mutants.out")).ok();
+    let tree = folder.join("tree");
+    copy_tree(&tree)?;
     let mut command = Command::new("timeout");
     command.args(["--signal=INT", LIMIT_SECONDS, "cargo", "mutants", "--shard", &shard]);
     // Within the shard in any order: if the time does not suffice, every crate has had its share.
-    command.args(["--sharding", "round-robin", "--shuffle", "--jobs", "2"]);
+    command.args(["--sharding", "round-robin", "--shuffle", "--in-place"]);
     command.args(["--timeout", TIMEOUT_SECONDS, "--test-tool", "nextest"]);
     command.args(packages()).arg("--output").arg(&folder);
     // It compiles programs of its own for half a minute, and is about types, which no mutation changes.
     command.args(["--", "-E", "not test(permit_cannot_be_forged)"]);
-    let status = command.current_dir(root()).env("PATH", tools::path()).status()?;
+    // What is built of other people's crates is kept for the next sample.
+    command.env("CARGO_TARGET_DIR", folder.join("build")).env("CARGO_PROFILE_DEV_DEBUG", "0");
+    let status = command.current_dir(&tree).env("PATH", tools::path()).status()?;
     // 124: the time is over; 2 and 3: mutants survived or timed out. What that means is judged below.
     if !matches!(status.code(), Some(0 | 2 | 3 | 124)) {
         bail!("cargo mutants failed: {status}");
     }
     judge(&folder.join("mutants.out"), &excused)
+}
+
+/// Makes `to` a copy of the checkout without what git ignores: mutations are made in it, one by one.
+fn copy_tree(to: &Path) -> Result<()> {
+    std::fs::remove_dir_all(to).ok();
+    let mut list = Command::new("git");
+    list.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).current_dir(root());
+    for name in output(&mut list)?.split_terminator('\0') {
+        let (from, to) = (root().join(name), to.join(name));
+        // A file that was removed and not yet committed is still in the list.
+        if !from.is_file() {
+            continue;
+        }
+        if let Some(parent) = to.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        std::fs::copy(&from, &to).with_context(|| format!("cannot copy {}", from.display()))?;
+    }
+    Ok(())
 }
 
 fn judge(folder: &Path, excused: &BTreeSet<String>) -> Result<()> {

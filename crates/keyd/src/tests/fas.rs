@@ -461,6 +461,17 @@ fn ticket_dies_with_time_replay_budget_and_signer() {
 }
 
 #[test]
+fn proof_is_remembered_for_as_long_as_its_time_is_good() {
+    let (site, root, key, s3) = setup();
+    let inner =
+        site.inner(&site.put(&root, "/b/k", &[]), "GenerateDataKey", &data_key(&key, "b/k"));
+    assert_eq!(code(site.present(site.presented(&s3, &inner))), "ok");
+    site.advance(Duration::from_millis(writ_proof::limits::TICKET_SKEW_MS));
+    let again = site.present(site.presented(&s3, &inner));
+    assert_eq!(why(again), refused("the proof was used before"));
+}
+
+#[test]
 fn one_signature_is_one_transaction_and_one_budget() {
     let (site, root, key, s3) = setup();
     let once = site.s3(&root, "PUT", "/b/k", &[]);

@@ -208,6 +208,16 @@ fn name_is_taken_once_across_paths_and_cases() {
 }
 
 #[test]
+fn user_whose_descriptor_is_withheld_gets_no_key_of_the_root() {
+    let site = Site::new();
+    let root = site.create_account(1);
+    let (_, ann) = site.create_user(&root, "ann");
+    let form = "Action=CreateAccessKey&Version=2010-05-08";
+    let stolen = site.issue(site.query(&ann, "iam", form), None, true);
+    assert_eq!(why(stolen), "the user's descriptor is missing");
+}
+
+#[test]
 fn handle_is_for_its_own_operation_once_and_for_a_minute() {
     let site = Site::new();
     let root = site.create_account(1);
@@ -330,6 +340,8 @@ fn session_that_is_changed_revoked_or_of_a_deleted_role_is_refused() {
     let end = End::Sessions((unique, site.env.now()));
     site.engine.handle(Role::Front, Command::End(end)).unwrap();
     assert_eq!(try_it(&session), "InvalidClientTokenId", "sessions before now are revoked");
+    let at_once = assume();
+    assert_eq!(try_it(&at_once), "ok", "a session of the very moment is not");
     site.advance(Duration::from_secs(1));
     let later = assume();
     assert_eq!(try_it(&later), "ok", "a later session is not");

@@ -234,6 +234,8 @@ fn principal_of_the_wrong_form_is_refused() {
     ] {
         bad(p(principal), GENERIC, &[&format!("{path}{at}: ")]);
     }
+    let text = "$.Statement[0].Principal: `alice` is not a principal: `*`, or an object such as";
+    bad(p(json!("alice")), GENERIC, &[text]);
     bad(json!({}), GENERIC, &["$.Statement[0]: missing element `Principal`"]);
     bad(
         json!({"Principal": "*", "NotPrincipal": "*"}),

@@ -204,6 +204,8 @@ fn line_that_is_no_case_is_an_error_and_never_a_panic() {
         (with("principal", json!("alice")), "$.principal: `alice` is not"),
         (with("principal", json!("arn:aws:iam::111111111111:group/g")), "$.principal: "),
         (with("action", json!("GetObject")), "$.action: `GetObject` is not an action"),
+        (with("action", json!("s3:")), "$.action: `s3:` is not an action"),
+        (with("action", json!(":GetObject")), "$.action: `:GetObject` is not an action"),
         (with("resource", json!("b/k")), "$.resource: `b/k` is not an ARN"),
         (with("resourceAccount", json!("1")), "$.resourceAccount: "),
         (with("context", json!([])), "$.context: expected an object"),
