@@ -4,6 +4,7 @@ use writ_keyd_client::descriptor::{Descriptor, KeyDescriptor};
 use writ_keyd_client::protocol::{Refusal, UsedKey};
 use writ_model::UniqueId;
 use writ_policy::{Context, Policy, PolicyKind, ResourceKind};
+use writ_proof::hash::sha256;
 use writ_proof::use_record::Basis;
 
 use crate::engine::Engine;
@@ -73,7 +74,7 @@ impl Engine {
         let Descriptor::Key(key) = &opened.descriptor else {
             return Err(forbidden("the descriptor is not a key's"));
         };
-        if crate::crypto::sha256(&[given.policy.as_bytes()]) != key.policy_digest {
+        if sha256(given.policy.as_bytes()).0 != key.policy_digest {
             return Err(forbidden("the policy is not the one that is sealed to the key"));
         }
         let kind = PolicyKind::Resource(ResourceKind::Key);

@@ -14,10 +14,10 @@ use writ_keyd_client::protocol::{
     Authenticate, Authenticated, AwsRefusal, Handle, Payload, Refusal, Reply, Role,
 };
 use writ_model::{Arn, Region, Timestamp};
+use writ_proof::hash::sha256;
 
 use crate::admissions::{Opened, SigningKeyName, TooMany, Window};
 use crate::credential::{self, Holder, Owner};
-use crate::crypto::sha256;
 use crate::engine::Engine;
 use crate::handles::Admitted;
 use crate::limits;
@@ -170,7 +170,7 @@ impl Engine {
             date: claim.scope.date.clone(),
             region: claim.scope.region.to_string(),
             service: claim.scope.service.clone(),
-            credential: sha256(&[&bytes]),
+            credential: sha256(&bytes).0,
         };
         // A token must come with the request, a long-term credential must not.
         let fits =

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use writ_aws::sigv4::{ChunkChain, ProtocolFamily, SigError};
 use writ_keyd_client::protocol::{Chunks, Handle, Refusal, Reply};
 use writ_model::Timestamp;
+use writ_proof::hash::sha256;
 
 use crate::admissions::Opened;
 use crate::authenticate::Signed;
-use crate::crypto::sha256;
 use crate::engine::Engine;
 use crate::limits;
 use crate::refuse::{self, forbidden, unavailable};
@@ -82,7 +82,7 @@ impl Engine {
         })?;
         // The last chunk is empty (Amazon S3 API Reference, "Signature Calculations: Transferring
         // Payload in Multiple Chunks"); nothing is left to verify after it, or after the trailer.
-        let nothing = sha256(&[]);
+        let nothing = sha256(&[]).0;
         let ended = !upload.trailer && chunks.chunks.iter().any(|(_, data)| *data == nothing);
         if ended || chunks.trailer.is_some() {
             uploads.0.remove(&chunks.handle);

@@ -16,9 +16,10 @@ use writ_keyd_client::arena::{Arena, Slot};
 use writ_keyd_client::descriptor::KeyDescriptor;
 use writ_model::Env;
 use writ_proof::cbor::{Encode, Writer};
+use writ_proof::hash::sha256_of;
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::crypto::{Aead, NONCE_BYTES, TAG_BYTES, sha256, subkey, take};
+use crate::crypto::{Aead, NONCE_BYTES, TAG_BYTES, subkey, take};
 use crate::root::Root;
 use crate::{Error, limits};
 
@@ -238,7 +239,7 @@ fn token_aad(key: &KeyDescriptor, descriptor: &[u8; 32], id: &BackingKeyId) -> V
 
 /// `KeyMaterialId` in the KMS API: stable, and it says nothing.
 pub fn material_id(id: &[u8; 16]) -> String {
-    hex::encode(sha256(&[b"writ-key-material-v1\0", id]))
+    sha256_of(&[b"writ-key-material-v1\0", id]).to_string()
 }
 
 #[cfg(test)]

@@ -12,9 +12,10 @@ use std::time::Duration;
 
 use writ_keyd_client::protocol::UsePosition;
 use writ_model::{AccountId, failpoint};
+use writ_proof::hash::sha256;
 use writ_proof::{cbor, cbor_enum, cbor_map};
 
-use crate::crypto::{sha256, take};
+use crate::crypto::take;
 use crate::{Error, limits};
 
 const CHECK_BYTES: usize = 8;
@@ -113,7 +114,7 @@ fn next(rest: &[u8], at: usize) -> Result<Option<(HeadRecord, &[u8])>, Error> {
         return Err(Error::HeadDamaged { at });
     }
     let Some((body, after)) = input.split_at_checked(length) else { return Ok(None) };
-    let whole = sha256(&[body]).starts_with(&check);
+    let whole = sha256(body).0.starts_with(&check);
     match cbor::from_slice(body) {
         Ok(record) if whole => Ok(Some((record, after))),
         // A crash can leave the last record with its length but not all of its bytes.
@@ -125,7 +126,7 @@ fn next(rest: &[u8], at: usize) -> Result<Option<(HeadRecord, &[u8])>, Error> {
 fn frame(record: &HeadRecord) -> Vec<u8> {
     let body = cbor::to_vec(record);
     let length = u32::try_from(body.len()).unwrap_or(u32::MAX);
-    let check = sha256(&[&body]);
+    let check = sha256(&body).0;
     let mut bytes = Vec::with_capacity(4 + CHECK_BYTES + body.len());
     bytes.extend_from_slice(&length.to_be_bytes());
     bytes.extend(check.iter().take(CHECK_BYTES));

@@ -11,9 +11,10 @@ use writ_model::Env;
 use writ_proof::cbor;
 use writ_proof::cbor_map;
 use writ_proof::ed25519::{PublicKey, Signer, SoftKey};
+use writ_proof::hash::sha256;
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::crypto::{Aead, NONCE_BYTES, sha256, subkey};
+use crate::crypto::{Aead, NONCE_BYTES, subkey};
 use crate::{Error, limits};
 
 const MAGIC: &[u8; 4] = b"WRKR";
@@ -157,7 +158,7 @@ fn encode(body: &Body) -> Zeroizing<Vec<u8>> {
     bytes.extend_from_slice(&VERSION.to_be_bytes());
     bytes.extend_from_slice(&length.to_be_bytes());
     bytes.extend_from_slice(&encoded);
-    let digest = sha256(&[&bytes]);
+    let digest = sha256(&bytes).0;
     bytes.extend_from_slice(&digest);
     bytes
 }
@@ -243,7 +244,7 @@ fn body(bytes: &[u8]) -> Result<Body, Error> {
         return Err(Error::RootDamaged);
     }
     let (content, digest) = bytes.split_at(HEADER_BYTES + length);
-    if sha256(&[content]) != digest {
+    if sha256(content).0 != digest {
         return Err(Error::RootDamaged);
     }
     cbor::from_slice(content.get(HEADER_BYTES..).unwrap_or_default())
