@@ -95,7 +95,7 @@ impl Engine {
     ) -> Result<Basis, Refusal> {
         let mut context = facts::context(admitted, self.env.now());
         facts::of_key(&mut context, key, admitted, wish.named);
-        let aliases = self.catalogue().aliases(&key.arn);
+        let aliases = self.catalogue.read().aliases(&key.arn);
         if !aliases.is_empty() {
             context.insert_many("kms:ResourceAliases", aliases);
         }
@@ -117,7 +117,7 @@ impl Engine {
     /// The users and roles that a new policy names, each with its unique id now; `None` if one of them
     /// is nobody.
     pub(crate) fn bind(&self, policy: &Policy) -> Option<Vec<(writ_model::Arn, UniqueId)>> {
-        let catalogue = self.catalogue();
+        let catalogue = self.catalogue.read();
         let id = |arn| catalogue.unique_id(arn)?.parse::<UniqueId>().ok();
         let mut bound: Vec<_> = policy
             .principals()

@@ -148,7 +148,7 @@ impl Engine {
         if caller.session.as_ref().is_some_and(|session| session.expires <= now) {
             return Err(say(&SigError::TokenExpired, family, Some(caller)));
         }
-        if !self.catalogue().is_live(&caller, now) {
+        if !self.catalogue.read().is_live(&caller, now) {
             return Err(say(&unknown(&claim), family, Some(caller)));
         }
         Ok(Signed { request, claim, verified, caller, opened, service })
@@ -175,7 +175,7 @@ impl Engine {
         // A token must come with the request, a long-term credential must not.
         let fits =
             |holder: &Holder| matches!(holder, Holder::Session(_)) == claim.session_token.is_some();
-        let cached = self.signing_keys().get(&name);
+        let cached = self.signing_keys.lock().get(&name);
         if let Some(opened) = cached.filter(|opened| fits(&opened.holder)) {
             return Ok(opened);
         }
@@ -187,7 +187,7 @@ impl Engine {
         let secret = wrapped.secret.expose();
         let key = SigningKey::derive(secret, &scope.date, scope.region.as_str(), &scope.service);
         let opened = Arc::new(Opened { key, holder: wrapped.holder });
-        self.signing_keys().put(name, Arc::clone(&opened));
+        self.signing_keys.lock().put(name, Arc::clone(&opened));
         Ok(opened)
     }
 
@@ -202,7 +202,7 @@ impl Engine {
         let (kind, arn, unique_id, user_name) = match user {
             None => (CallerKind::Root, Arn::root(*account), account.to_string(), None),
             Some(id) => {
-                let catalogue = self.catalogue();
+                let catalogue = self.catalogue.read();
                 let user = catalogue.user(id).filter(|user| user.account == *account)?;
                 (CallerKind::User, user.arn.clone(), id.clone(), Some(user.name.clone()))
             }
@@ -244,7 +244,8 @@ impl Engine {
         if matches!(signed.claim.form, Form::Presigned { .. }) {
             return Ok(());
         }
-        let counted = self.admissions().admit(&signed.window(), limits::ADMISSIONS_PER_SIGNATURE);
+        let counted =
+            self.admissions.lock().admit(&signed.window(), limits::ADMISSIONS_PER_SIGNATURE);
         counted.map_err(|why| too_many(&why, &signed.caller))
     }
 
@@ -256,7 +257,7 @@ impl Engine {
             Some(Part::Issue | Part::Seal) => {
                 let signature = &signed.verified.signature_digest;
                 let max = operations::per_signature(asked.operation.name);
-                if self.admissions().count(signature) >= max {
+                if self.admissions.lock().count(signature) >= max {
                     return Err(too_many(&TooMany::Repeats, &signed.caller));
                 }
             }
@@ -280,12 +281,8 @@ impl Engine {
             forwarded: None,
             weight: asked.weight,
         };
-        let handle = self.handles().issue(admitted, &*self.env);
+        let handle = self.handles.lock().issue(admitted, &*self.env);
         handle.map(Some).ok_or_else(|| unavailable("too many requests are unanswered"))
-    }
-
-    fn signing_keys(&self) -> std::sync::MutexGuard<'_, crate::admissions::SigningKeyCache> {
-        self.signing_keys.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 

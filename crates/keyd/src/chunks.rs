@@ -53,7 +53,7 @@ impl Engine {
             trailer: mode.has_trailer(),
         };
         let until = self.env.now().plus(limits::CHUNKS_LIFETIME);
-        let kept = self.uploads().0.insert(handle, signed.caller.account, until, 0, upload);
+        let kept = self.uploads.lock().0.insert(handle, signed.caller.account, until, 0, upload);
         kept.map_err(|Full| unavailable("too many uploads are unfinished"))?;
         Ok(handle)
     }
@@ -63,7 +63,7 @@ impl Engine {
             return Err(forbidden("too many chunks in one command"));
         }
         let now = self.env.now();
-        let mut uploads = self.uploads();
+        let mut uploads = self.uploads.lock();
         let upload = uploads.0.live_mut(&chunks.handle, now);
         let upload = upload.ok_or_else(|| forbidden("the upload's handle is unknown or old"))?;
         let mut verify = || {

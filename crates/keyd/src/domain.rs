@@ -10,7 +10,7 @@
 //! memory and nowhere else.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use writ_keyd_client::arena::{Arena, Slot};
 use writ_keyd_client::descriptor::KeyDescriptor;
@@ -20,6 +20,7 @@ use writ_proof::hash::sha256_of;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::crypto::{Aead, NONCE_BYTES, TAG_BYTES, subkey, take};
+use crate::locked::Locked;
 use crate::root::Root;
 use crate::{Error, limits};
 
@@ -51,7 +52,7 @@ pub(crate) struct Domain {
     keys: HashMap<u32, DomainKey>,
     active: u32,
     arena: Arena,
-    cache: Mutex<Cache>,
+    cache: Locked<Cache>,
 }
 
 #[derive(Default)]
@@ -84,7 +85,7 @@ impl Domain {
             keys.insert(*id, key);
             active = active.max(*id);
         }
-        let cache = Mutex::default();
+        let cache = Locked::default();
         Ok(Domain { id: root.domain, keys, active, arena, cache })
     }
 
@@ -156,7 +157,7 @@ impl Domain {
         let mut copy = Zeroizing::new(*raw);
         raw.zeroize();
         {
-            let mut cache = self.lock();
+            let mut cache = self.cache.lock();
             if cache.entries.len() >= limits::BACKING_KEYS_CACHED {
                 let oldest = cache.entries.iter().min_by_key(|(_, c)| c.used).map(|(id, _)| *id);
                 oldest.map(|id| cache.entries.remove(&id));
@@ -166,7 +167,7 @@ impl Domain {
     }
 
     fn cached(&self, id: &BackingKeyId, descriptor: &[u8; 32]) -> Option<Arc<Slot>> {
-        let mut cache = self.lock();
+        let mut cache = self.cache.lock();
         cache.clock += 1;
         let now = cache.clock;
         let entry = cache.entries.get_mut(id).filter(|e| &e.descriptor == descriptor)?;
@@ -175,7 +176,7 @@ impl Domain {
     }
 
     fn remember(&self, id: BackingKeyId, descriptor: [u8; 32], slot: &Arc<Slot>) {
-        let mut cache = self.lock();
+        let mut cache = self.cache.lock();
         cache.clock += 1;
         let entry = Cached { descriptor, slot: Arc::clone(slot), used: cache.clock };
         cache.entries.insert(id, entry);
@@ -183,12 +184,8 @@ impl Domain {
 
     /// Forgets the backing keys of a destroyed key.
     pub(crate) fn forget(&self, ids: &[BackingKeyId]) {
-        let mut cache = self.lock();
+        let mut cache = self.cache.lock();
         ids.iter().for_each(|id| drop(cache.entries.remove(id)));
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Cache> {
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The engine: every command, its checks and its answer. It has no sockets; the server feeds it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use writ_keyd_client::arena::Arena;
@@ -23,6 +23,7 @@ use crate::domain::Domain;
 use crate::fas::FasKeys;
 use crate::handles::{Admitted, Handles};
 use crate::head::{Head, HeadLog};
+use crate::locked::{Locked, ReadLocked};
 use crate::policies::Policies;
 use crate::records::{RecordSink, Records};
 use crate::refuse::{forbidden, unavailable};
@@ -56,23 +57,23 @@ pub struct Engine {
     pub(crate) signing: SigningKeys,
     pub(crate) started: Timestamp,
     pub(crate) records: Records,
-    pub(crate) signing_keys: Mutex<SigningKeyCache>,
+    pub(crate) signing_keys: Locked<SigningKeyCache>,
     pub(crate) policies: Policies,
     pub(crate) fas: FasKeys,
     pub(crate) head_log: Arc<dyn HeadLog>,
     pub(crate) s3_domain: Option<String>,
     pub(crate) boot: Uuid,
     mode: String,
-    hardening: Mutex<Vec<(String, String)>>,
-    catalogue: RwLock<Catalogue>,
-    handles: Mutex<Handles>,
-    admissions: Mutex<Admissions>,
-    channels: Mutex<Channels>,
+    hardening: Locked<Vec<(String, String)>>,
+    pub(crate) catalogue: ReadLocked<Catalogue>,
+    pub(crate) handles: Locked<Handles>,
+    pub(crate) admissions: Locked<Admissions>,
+    pub(crate) channels: Locked<Channels>,
     checkpoints: Checkpoints,
-    uploads: Mutex<Uploads>,
-    budgets: Mutex<Budgets>,
-    unconfirmed: Mutex<Unconfirmed>,
-    feed: Mutex<Feed>,
+    pub(crate) uploads: Locked<Uploads>,
+    pub(crate) budgets: Locked<Budgets>,
+    pub(crate) unconfirmed: Locked<Unconfirmed>,
+    feed: Locked<Feed>,
 }
 
 /// The revocation feed: how far front's view is, and when it last proved it.
@@ -110,18 +111,18 @@ impl Engine {
             head_log,
             s3_domain,
             boot,
-            hardening: Mutex::new(hardening),
-            catalogue: RwLock::new(catalogue),
+            hardening: Locked::new(hardening),
+            catalogue: ReadLocked::new(catalogue),
             checkpoints: Checkpoints::new(site, head.signed),
-            signing_keys: Mutex::default(),
+            signing_keys: Locked::default(),
             policies: Policies::default(),
-            handles: Mutex::default(),
-            admissions: Mutex::default(),
-            channels: Mutex::default(),
-            uploads: Mutex::default(),
-            budgets: Mutex::default(),
-            unconfirmed: Mutex::default(),
-            feed: Mutex::default(),
+            handles: Locked::default(),
+            admissions: Locked::default(),
+            channels: Locked::default(),
+            uploads: Locked::default(),
+            budgets: Locked::default(),
+            unconfirmed: Locked::default(),
+            feed: Locked::default(),
             env,
         })
     }
@@ -147,9 +148,9 @@ impl Engine {
             Command::Use(wanted) => self.use_keys(*wanted),
             Command::End(end) => {
                 if let End::AccessKey(id) = &end {
-                    lock(&self.signing_keys).forget(id);
+                    self.signing_keys.lock().forget(id);
                 }
-                let kept = self.catalogue_mut().end(end);
+                let kept = self.catalogue.write().end(end);
                 if kept { Ok(Reply::Done) } else { Err(unavailable("too many things have ended")) }
             }
             Command::Chunks(chunks) => self.chunks(&chunks),
@@ -171,73 +172,41 @@ impl Engine {
     /// The head file cannot be written.
     pub fn maintain(&self) -> std::io::Result<()> {
         let now = self.env.now();
-        self.admissions().sweep(now);
-        self.budgets().sweep(now);
-        self.uploads().sweep(now);
-        self.handles().sweep(now);
-        lock(&self.signing_keys).sweep(now);
+        self.admissions.lock().sweep(now);
+        self.budgets.lock().sweep(now);
+        self.uploads.lock().sweep(now);
+        self.handles.lock().sweep(now);
+        self.signing_keys.lock().sweep(now);
         self.fas.rotate(&*self.env);
         self.records.persist()
     }
 
     /// Adds what the sandbox reports to the lines of the status.
     pub fn report_hardening(&self, lines: impl IntoIterator<Item = (String, String)>) {
-        lock(&self.hardening).extend(lines);
+        self.hardening.lock().extend(lines);
     }
 
     /// What keyd says of itself.
     pub fn status(&self) -> KeydStatus {
-        let catalogue = self.catalogue();
+        let catalogue = self.catalogue.read();
         KeydStatus {
             mode: self.mode.clone(),
             boot: self.boot,
-            hardening: lock(&self.hardening).clone(),
+            hardening: self.hardening.lock().clone(),
             unacknowledged: self.records.unacknowledged(),
             catalogue: catalogue.len() as u64,
             loaded: catalogue.loaded,
         }
     }
 
-    pub(crate) fn catalogue(&self) -> RwLockReadGuard<'_, Catalogue> {
-        self.catalogue.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn catalogue_mut(&self) -> RwLockWriteGuard<'_, Catalogue> {
-        self.catalogue.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn handles(&self) -> MutexGuard<'_, Handles> {
-        lock(&self.handles)
-    }
-
-    pub(crate) fn admissions(&self) -> MutexGuard<'_, Admissions> {
-        lock(&self.admissions)
-    }
-
-    pub(crate) fn channels(&self) -> MutexGuard<'_, Channels> {
-        lock(&self.channels)
-    }
-
-    pub(crate) fn uploads(&self) -> MutexGuard<'_, Uploads> {
-        lock(&self.uploads)
-    }
-
-    pub(crate) fn budgets(&self) -> MutexGuard<'_, Budgets> {
-        lock(&self.budgets)
-    }
-
-    pub(crate) fn unconfirmed(&self) -> MutexGuard<'_, Unconfirmed> {
-        lock(&self.unconfirmed)
-    }
-
     /// Position of the revocation feed.
     pub(crate) fn feed_position(&self) -> u64 {
-        lock(&self.feed).position
+        self.feed.lock().position
     }
 
     /// Fails until front has loaded the catalogue.
     pub(crate) fn check_loaded(&self) -> Result<(), Refusal> {
-        if self.catalogue().loaded {
+        if self.catalogue.read().loaded {
             Ok(())
         } else {
             Err(unavailable("the key module has just started"))
@@ -247,7 +216,7 @@ impl Engine {
     /// Fails unless uses may happen now: catalogue loaded, revocations current, records flowing.
     pub(crate) fn check_ready(&self) -> Result<(), Refusal> {
         self.check_loaded()?;
-        let feed = *lock(&self.feed);
+        let feed = *self.feed.lock();
         let now = self.env.monotonic();
         if feed.at.is_none_or(|at| now.saturating_sub(at) > REVOCATION_FEED_AGE_MAX) {
             return Err(unavailable("the revocation feed is not current"));
@@ -262,10 +231,10 @@ impl Engine {
     ) -> Result<Admitted, Refusal> {
         self.check_ready()?;
         let now = self.env.now();
-        let admitted = self.handles().spend(handle, now);
+        let admitted = self.handles.lock().spend(handle, now);
         let admitted =
             admitted.ok_or_else(|| forbidden("the handle is unknown, spent or expired"))?;
-        if self.catalogue().is_live(&admitted.caller, now) {
+        if self.catalogue.read().is_live(&admitted.caller, now) {
             return Ok(admitted);
         }
         let refusal = crate::refuse::ended(admitted.service);
@@ -282,12 +251,14 @@ impl Engine {
     ) -> Result<T, Refusal> {
         let admitted = self.spend(handle)?;
         let counted = admitted.window.as_ref().map_or(Ok(()), |window| {
-            self.admissions().admit(window, crate::operations::per_signature(admitted.operation))
+            self.admissions
+                .lock()
+                .admit(window, crate::operations::per_signature(admitted.operation))
         });
         let done = match counted {
             Ok(()) => carry_out(&admitted).inspect_err(|_| {
                 if let Some(window) = &admitted.window {
-                    self.admissions().take_back(&window.signature);
+                    self.admissions.lock().take_back(&window.signature);
                 }
             }),
             Err(why) => Err(too_many(&why, &admitted.caller)),
@@ -302,14 +273,14 @@ impl Engine {
                 PROTOCOL, hello.protocol
             )));
         }
-        let agreed = hello.x25519.map(|peer| self.channels().agree(role, &peer, &*self.env));
+        let agreed = hello.x25519.map(|peer| self.channels.lock().agree(role, &peer, &*self.env));
         let x25519 = match agreed {
             Some(None) => return Err(forbidden("the X25519 key is not acceptable")),
             Some(ours) => ours,
             None => None,
         };
         if role == Role::Front {
-            self.unconfirmed().begin_load();
+            self.unconfirmed.lock().begin_load();
         }
         if role == Role::Trail {
             self.records.restart_stream(&self.signing.use_records);
@@ -323,16 +294,16 @@ impl Engine {
     /// what it lost. What was created in this run and is not among what front holds was never
     /// stored: it ends, and its name is free again.
     fn load(&self, load: Load) -> Result<Reply, Refusal> {
-        let mut catalogue = self.catalogue_mut();
+        let mut catalogue = self.catalogue.write();
         for sealed in &load.descriptors {
             let opened = seal::open(&self.domain, sealed);
             let opened =
                 opened.ok_or_else(|| forbidden("a loaded descriptor is not sealed here"))?;
-            self.unconfirmed().shown(opened.descriptor.id());
+            self.unconfirmed.lock().shown(opened.descriptor.id());
             match catalogue.admit(&opened) {
                 Err(Stale::Full) => return Err(unavailable("the catalogue is full")),
                 Err(Stale::Old | Stale::Other | Stale::Taken | Stale::Unknown) => {
-                    self.unconfirmed().lost(opened.descriptor.id());
+                    self.unconfirmed.lock().lost(opened.descriptor.id());
                 }
                 Ok(()) => {}
             }
@@ -344,17 +315,17 @@ impl Engine {
         if !load.last {
             return Ok(Reply::Done);
         }
-        for sealed in self.unconfirmed().take_missing() {
+        for sealed in self.unconfirmed.lock().take_missing() {
             if let Some(opened) = seal::open(&self.domain, &sealed) {
                 catalogue.end_unstored(&opened.descriptor);
             }
         }
-        let lost = self.unconfirmed().take_lost();
+        let lost = self.unconfirmed.lock().take_lost();
         Ok(lost.map_or(Reply::Done, Reply::Sealed))
     }
 
     fn beat(&self, position: u64) -> Result<Reply, Refusal> {
-        let mut feed = lock(&self.feed);
+        let mut feed = self.feed.lock();
         if position < feed.position {
             return Err(forbidden("the revocation feed went backwards"));
         }
@@ -375,8 +346,4 @@ impl Engine {
             self.records.put(&self.signing.use_records, What::Use(Box::new(record)));
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Write;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use writ_keyd_client::protocol::UsePosition;
@@ -16,6 +15,7 @@ use writ_proof::hash::sha256;
 use writ_proof::{cbor, cbor_enum, cbor_map};
 
 use crate::crypto::take;
+use crate::locked::Locked;
 use crate::{Error, limits};
 
 const CHECK_BYTES: usize = 8;
@@ -145,7 +145,7 @@ pub trait HeadLog: Send + Sync {
 
 /// The head file, open for appending. After a failed append it refuses all others: what the disk
 /// holds is then unknown.
-pub struct HeadFile(Mutex<Option<File>>);
+pub struct HeadFile(Locked<Option<File>>);
 
 impl HeadFile {
     /// Appends to `file`, of which `length` bytes are whole records; cuts a torn tail.
@@ -157,14 +157,14 @@ impl HeadFile {
         let length = length as u64;
         file.set_len(length).map_err(Error::io("cutting the head file's torn tail"))?;
         file.seek(SeekFrom::Start(length)).map_err(Error::io("finding the head file's end"))?;
-        Ok(HeadFile(Mutex::new(Some(file))))
+        Ok(HeadFile(Locked::new(Some(file))))
     }
 }
 
 impl HeadLog for HeadFile {
     fn append(&self, records: &[HeadRecord]) -> std::io::Result<()> {
         let bytes: Vec<u8> = records.iter().flat_map(frame).collect();
-        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = self.0.lock();
         let mut file =
             slot.take().ok_or_else(|| std::io::Error::other("an append failed before"))?;
         failpoint::hit("keyd.before_head");
@@ -179,18 +179,18 @@ impl HeadLog for HeadFile {
 
 /// A head that lives in memory: for tests and benches.
 #[derive(Default)]
-pub struct MemoryHead(Mutex<Vec<u8>>);
+pub struct MemoryHead(Locked<Vec<u8>>);
 
 impl MemoryHead {
     /// The bytes that a head file would hold.
     pub fn bytes(&self) -> Vec<u8> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock().clone()
     }
 }
 
 impl HeadLog for MemoryHead {
     fn append(&self, records: &[HeadRecord]) -> std::io::Result<()> {
-        let mut bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bytes = self.0.lock();
         records.iter().for_each(|record| bytes.extend(frame(record)));
         Ok(())
     }

@@ -37,7 +37,7 @@ impl Engine {
         self.check_loaded()?;
         self.records.check()?;
         let account = create.account;
-        if !self.catalogue_mut().first_credential(account) {
+        if !self.catalogue.write().first_credential(account) {
             return Err(forbidden(format!("account {account} has got its first credential")));
         }
         self.head_log
@@ -188,7 +188,7 @@ impl Engine {
     pub(crate) fn subject(&self, sealed: &[u8]) -> Result<Opened, Refusal> {
         let opened = seal::open(&self.domain, sealed);
         let opened = opened.ok_or_else(|| forbidden("the descriptor is not sealed here"))?;
-        self.catalogue().current(&opened).map_err(|stale| forbidden(stale.why()))?;
+        self.catalogue.read().current(&opened).map_err(|stale| forbidden(stale.why()))?;
         Ok(opened)
     }
 
@@ -197,7 +197,7 @@ impl Engine {
         let sealed = seal::seal(&self.domain, descriptor)
             .ok_or_else(|| internal("the descriptor cannot be sealed"))?;
         let opened = Opened { descriptor: descriptor.clone(), digest: seal::digest(descriptor) };
-        self.catalogue_mut().admit(&opened).map_err(|stale| forbidden(stale.why()))?;
+        self.catalogue.write().admit(&opened).map_err(|stale| forbidden(stale.why()))?;
         Ok(sealed)
     }
 

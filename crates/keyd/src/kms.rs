@@ -116,7 +116,7 @@ impl Engine {
         if arn.resource().starts_with("key/") {
             return Some(arn);
         }
-        let catalogue = self.catalogue();
+        let catalogue = self.catalogue.read();
         let target = catalogue.alias(&arn)?;
         Some(Arn::build("kms", arn.region(), arn.account(), &format!("key/{target}")))
     }
@@ -130,7 +130,7 @@ impl Engine {
     ) -> Option<Arn> {
         match name {
             KeyName::Given(text) => self.resolve_key(text, account, region),
-            KeyName::OfBlob(id) => self.catalogue().key_of(id).cloned(),
+            KeyName::OfBlob(id) => self.catalogue.read().key_of(id).cloned(),
         }
     }
 }

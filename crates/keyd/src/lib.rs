@@ -36,6 +36,7 @@ pub mod head;
 mod issue;
 mod kms;
 pub mod limits;
+mod locked;
 mod mint;
 mod narrate;
 pub mod offline;

@@ -1,7 +1,7 @@
 //! Compiled policies by the digest of their text, and what a policy says to keyd.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use writ_policy::{
     Context, Policy, PolicyKind, Principal, Request, ResourceOutcome, evaluate_resource,
@@ -13,13 +13,14 @@ use writ_proof::hash::{Hash, sha256, sha256_of};
 use writ_proof::use_record::Basis;
 
 use crate::limits;
+use crate::locked::Locked;
 
 /// The condition key by which a policy can refuse what only identity policies decide.
 pub(crate) const DELEGATED: &str = "writ:Delegated";
 
 /// See the module.
 #[derive(Default)]
-pub(crate) struct Policies(Mutex<HashMap<Name, Arc<Compiled>>>);
+pub(crate) struct Policies(Locked<HashMap<Name, Arc<Compiled>>>);
 
 /// The digest of a text and of what its principals are bound to, and whether it is a trust policy.
 type Name = (Hash, bool);
@@ -40,7 +41,7 @@ impl Policies {
     pub(crate) fn load(&self, text: &str, kind: PolicyKind, bound: &Bound) -> Arc<Compiled> {
         let digest = sha256_of(&[&sha256(text.as_bytes()).0, &cbor::to_vec(&bound.to_vec())]);
         let name = (digest, kind == PolicyKind::Trust);
-        let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cache = self.0.lock();
         if let Some(policy) = cache.get(&name) {
             return Arc::clone(policy);
         }

@@ -56,17 +56,17 @@ impl Engine {
         let admitted = self.understand(present, &ticket)?;
         let forward = admitted.forwarded.as_ref();
         let forward = forward.ok_or_else(|| refuse::internal("a ticket without its use"))?;
-        let spent = self.budgets().spent(&forward.spend);
+        let spent = self.budgets.lock().spent(&forward.spend);
         forward.allows(&present.region, spent, now).map_err(say)?;
         let until =
             Timestamp::from_millis(present.proof_time.millis().saturating_add(TICKET_SKEW_MS + 1));
         let (jti, nonce) = (ticket.root().jti, present.proof_nonce);
-        let first = self.budgets().first_time((jti, nonce), admitted.caller.account, until);
+        let first = self.budgets.lock().first_time((jti, nonce), admitted.caller.account, until);
         first.map_err(|why| match why {
             NotCounted::Full => unavailable("too many proofs are remembered"),
             NotCounted::Repeated => denied("the proof was used before"),
         })?;
-        if !self.catalogue().is_live(&admitted.caller, now) {
+        if !self.catalogue.read().is_live(&admitted.caller, now) {
             return Err(refuse::ended(Service::Kms));
         }
         let mut answer = Authenticated {
@@ -81,7 +81,7 @@ impl Engine {
             forwarded: admitted.forwarded.as_ref().map(|forward| forward.told.clone()),
             position: None,
         };
-        let handle = self.handles().issue(admitted, &*self.env);
+        let handle = self.handles.lock().issue(admitted, &*self.env);
         answer.handle = handle.ok_or_else(|| unavailable("too many requests are unanswered"))?;
         Ok(answer)
     }
@@ -105,7 +105,7 @@ impl Engine {
         };
         let proof =
             Proof { time: present.proof_time, nonce: present.proof_nonce, mac: present.proof };
-        let channels = self.channels();
+        let channels = self.channels.lock();
         let keys = channels.get(present.holder);
         let keys = keys.ok_or_else(|| unavailable("the holder has not said hello"))?;
         proof.verify(&keys.proof, &request, now).map_err(say)?;

@@ -105,7 +105,7 @@ impl Engine {
     /// The ticket's budget and revocation, again: the handle may have waited.
     pub(crate) fn spend_budget(&self, admitted: &Admitted) -> Result<(), Refusal> {
         let Some(forward) = &admitted.forwarded else { return Ok(()) };
-        let mut budgets = self.budgets();
+        let mut budgets = self.budgets.lock();
         let spent = budgets.spent(&forward.spend);
         forward.allows(&admitted.region, spent, self.env.now()).map_err(present::say)?;
         budgets.spend(&forward.spend).map_err(|why| match why {
@@ -213,7 +213,7 @@ impl Engine {
         }
         let id = header.backing_key;
         if !allowed.key.backing_keys.contains(&id) {
-            return Err(match self.catalogue().key_of(&id) {
+            return Err(match self.catalogue.read().key_of(&id) {
                 Some(_) => client(
                     "IncorrectKeyException",
                     "The key ID in the request does not identify a CMK that can perform this operation.",
@@ -278,7 +278,7 @@ impl Engine {
         let Some(forward) = &admitted.forwarded else {
             return Ok((Some(SecretBytes::new(plaintext.to_vec())), None));
         };
-        let channels = self.channels();
+        let channels = self.channels.lock();
         let keys = channels.get(forward.holder);
         let sealed = keys.and_then(|keys| keys.seal(handle, &plaintext, &*self.env));
         let sealed = sealed.ok_or_else(|| refuse::unavailable("the holder has no channel now"))?;

@@ -39,7 +39,7 @@ impl Engine {
         check_name(&name)?;
         let account = admitted.caller.account;
         let arn = Arn::build("kms", admitted.region.as_str(), Some(account), &name);
-        let known = self.catalogue().alias(&arn).cloned();
+        let known = self.catalogue.read().alias(&arn).cloned();
         let deleted = target.is_none();
         let before = known.clone();
         let target = match (admitted.operation, known, target) {
@@ -60,7 +60,7 @@ impl Engine {
         keys.extend(before.filter(|_| !deleted).map(|before| key_arn(&before)));
         let (basis, policy) = self.alias_allowed(admitted, seal, &keys, deleted)?;
         let id = format!("alias/{arn}");
-        let revision = self.catalogue().revision(&id) + 1;
+        let revision = self.catalogue.read().revision(&id) + 1;
         let descriptor =
             Descriptor::Alias(AliasDescriptor { arn, account, target, revision, deleted });
         let record = use_record::Use {
@@ -97,7 +97,7 @@ impl Engine {
         let mut weakest = Basis::Policy;
         let mut digest = None;
         for (arn, given) in keys.iter().zip(&seal.keys) {
-            if self.catalogue().key(arn).is_none() {
+            if self.catalogue.read().key(arn).is_none() {
                 return Err(not_found(&KeyName::Given(arn.to_string())));
             }
             let (opened, policy) = self.given_key(given)?;
@@ -129,10 +129,10 @@ impl Engine {
     ) -> Result<Descriptor, Refusal> {
         let account = admitted.caller.account;
         let arn = Arn::build("kms", admitted.region.as_str(), Some(account), "alias/aws/s3");
-        if self.catalogue().alias(&arn).is_some() {
+        if self.catalogue.read().alias(&arn).is_some() {
             return Err(client("AlreadyExistsException", format!("{arn} already exists")));
         }
-        let revision = self.catalogue().revision(&format!("alias/{arn}")) + 1;
+        let revision = self.catalogue.read().revision(&format!("alias/{arn}")) + 1;
         Ok(Descriptor::Alias(AliasDescriptor { arn, account, target, revision, deleted: false }))
     }
 }

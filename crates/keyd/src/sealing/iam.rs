@@ -139,7 +139,7 @@ impl Engine {
         if new.id.as_str() != named || !self.owns(admitted, &new, user.as_deref()) {
             return Err(forbidden("the descriptor is not that of the access key in the request"));
         }
-        if new.deleted && !self.catalogue_mut().end(End::AccessKey(new.id.clone())) {
+        if new.deleted && !self.catalogue.write().end(End::AccessKey(new.id.clone())) {
             return Err(refuse::unavailable("too many things have ended"));
         }
         Ok(Descriptor::AccessKey(new))
@@ -148,7 +148,7 @@ impl Engine {
     /// True if the key belongs to the user whom the request names, or to the caller if it names none.
     fn owns(&self, admitted: &Admitted, key: &AccessKeyDescriptor, user: Option<&str>) -> bool {
         let caller = &admitted.caller;
-        let catalogue = self.catalogue();
+        let catalogue = self.catalogue.read();
         match (user, &key.user) {
             (Some(name), Some(owner)) => {
                 catalogue.user(owner).is_some_and(|user| user.name.eq_ignore_ascii_case(name))
@@ -183,7 +183,7 @@ impl Engine {
         let text = seal.new_id.as_deref().unwrap_or_default();
         let fits = text.parse::<UniqueId>().is_ok() && text.starts_with(kind.prefix());
         let noun = if kind == UniqueIdKind::User { "user" } else { "role" };
-        if !fits || self.catalogue().knows(&format!("{noun}/{text}")) {
+        if !fits || self.catalogue.read().knows(&format!("{noun}/{text}")) {
             return Err(forbidden("the new unique id is not of its kind, or not new"));
         }
         Ok(text.to_owned())
@@ -212,7 +212,7 @@ impl Engine {
         name: &str,
         unique_id: &str,
     ) -> Result<(), Refusal> {
-        match self.catalogue().holder(account, noun, name) {
+        match self.catalogue.read().holder(account, noun, name) {
             Some(holder) if holder != unique_id => Err(refuse::aws(
                 "EntityAlreadyExists",
                 format!("{} with name {name} already exists.", capitalised(noun)),

@@ -63,7 +63,7 @@ impl Engine {
         let (account, region) = (admitted.caller.account, admitted.region.clone());
         let resource = format!("key/{key_id}");
         let arn = Arn::build("kms", region.as_str(), Some(account), &resource);
-        if self.catalogue().key(&arn).is_some() {
+        if self.catalogue.read().key(&arn).is_some() {
             return Err(forbidden("the new key id is not new"));
         }
         Ok(KeyDescriptor {

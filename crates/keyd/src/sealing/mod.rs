@@ -55,7 +55,7 @@ impl Engine {
     fn carry_out(&self, change: Change) -> Result<Sealed, Refusal> {
         let sealed = self.seal_new(&change.descriptor)?;
         let id = change.descriptor.id();
-        self.unconfirmed().keep(id, sealed.clone(), change.tokens.clone(), change.policy);
+        self.unconfirmed.lock().keep(id, sealed.clone(), change.tokens.clone(), change.policy);
         let position = self.record(change.record);
         let (descriptors, tokens) = (vec![sealed], change.tokens);
         Ok(Sealed { descriptors, tokens, position: Some(position), policies: Vec::new() })
@@ -71,7 +71,7 @@ impl Engine {
         let alias = self.managed_alias(admitted, key.key_id.clone())?;
         let mut sealed = self.carry_out(change)?;
         let bytes = self.seal_new(&alias)?;
-        self.unconfirmed().keep(alias.id(), bytes.clone(), Vec::new(), None);
+        self.unconfirmed.lock().keep(alias.id(), bytes.clone(), Vec::new(), None);
         sealed.descriptors.push(bytes);
         Ok(sealed)
     }
