@@ -126,21 +126,13 @@ impl Engine {
             }
             _ => return Err(forbidden("the payload is not of the service's form")),
         };
-        let found = self.open_credential(request, &claim);
-        // An unknown key is answered after the same derivation and comparison as a known one.
-        let key = match &found {
-            Ok(opened) => Ok(Arc::clone(opened)),
-            Err(error) => Err((dummy_key(&claim), error.clone())),
-        };
-        let verified = match &key {
-            Ok(opened) => sigv4::verify(&opened.key, raw, &claim, payload),
-            Err((dummy, error)) => {
-                drop(sigv4::verify(dummy, raw, &claim, payload));
-                Err(error.clone())
-            }
-        };
-        let verified = verified.map_err(|error| say(&error, family, None))?;
-        let opened = found.map_err(|error| say(&error, family, None))?;
+        let opened = self.open_credential(request, &claim).map_err(|error| {
+            // An unknown key is answered after the same derivation and comparison as a known one.
+            drop(sigv4::verify(&dummy_key(&claim), raw, &claim, payload));
+            say(&error, family, None)
+        })?;
+        let verified = sigv4::verify(&opened.key, raw, &claim, payload)
+            .map_err(|error| say(&error, family, None))?;
         let caller = self
             .caller(&claim, &opened.holder)
             .ok_or_else(|| say(&unknown(&claim), family, None))?;

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use writ_keyd_client::arena::Arena;
 use writ_keyd_client::protocol::{
-    Command, End, Hello, HelloReply, KeydStatus, Load, PROTOCOL, Refusal, Reply, Role,
+    Command, End, Handle, Hello, HelloReply, KeydStatus, Load, PROTOCOL, Refusal, Reply, Role,
+    UsePosition,
 };
 use writ_model::limits::REVOCATION_FEED_AGE_MAX;
 use writ_model::{Env, Timestamp, Uuid};
 use writ_proof::origin::SiteId;
-use writ_proof::use_record::What;
+use writ_proof::use_record::{Use, What};
 
 use crate::admissions::{Admissions, SigningKeyCache};
 use crate::authenticate::too_many;
@@ -26,11 +27,10 @@ use crate::head::{Head, HeadLog};
 use crate::locked::{Locked, ReadLocked};
 use crate::policies::Policies;
 use crate::records::{RecordSink, Records};
-use crate::refuse::{forbidden, unavailable};
+use crate::refuse::{self, forbidden, unavailable};
 use crate::root::{Root, SigningKeys};
-use crate::table::{self, CommandKind};
 use crate::unconfirmed::Unconfirmed;
-use crate::{Error, limits, seal};
+use crate::{Error, limits, narrate, operations, seal, table};
 
 /// What an engine is made from.
 pub struct EngineParts {
@@ -132,10 +132,10 @@ impl Engine {
     /// # Errors
     /// The refusal that goes to the peer.
     pub fn handle(&self, role: Role, command: Command) -> Result<Reply, Refusal> {
-        let kind = CommandKind::of(&command);
-        if !table::allows(role, kind) {
-            self.record_forbidden(role, kind);
-            return Err(forbidden(format!("{} may not send {}", role.name(), kind.name())));
+        let (name, senders) = table::senders(&command);
+        if !senders.contains(&role) {
+            self.record_if_ready(narrate::forbidden(role, name));
+            return Err(forbidden(format!("{} may not send {name}", role.name())));
         }
         match command {
             Command::Hello(hello) => self.hello(role, &hello),
@@ -225,10 +225,7 @@ impl Engine {
     }
 
     /// Spends a handle, if its signer is still good.
-    pub(crate) fn spend(
-        &self,
-        handle: &writ_keyd_client::protocol::Handle,
-    ) -> Result<Admitted, Refusal> {
+    pub(crate) fn spend(&self, handle: &Handle) -> Result<Admitted, Refusal> {
         self.check_ready()?;
         let now = self.env.now();
         let admitted = self.handles.lock().spend(handle, now);
@@ -237,7 +234,7 @@ impl Engine {
         if self.catalogue.read().is_live(&admitted.caller, now) {
             return Ok(admitted);
         }
-        let refusal = crate::refuse::ended(admitted.service);
+        let refusal = refuse::ended(admitted.service);
         self.record_denied(&admitted, &refusal);
         Err(refusal)
     }
@@ -246,14 +243,12 @@ impl Engine {
     /// comes to nothing does not count.
     pub(crate) fn spend_once<T>(
         &self,
-        handle: &writ_keyd_client::protocol::Handle,
+        handle: &Handle,
         carry_out: impl FnOnce(&Admitted) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
         let admitted = self.spend(handle)?;
         let counted = admitted.window.as_ref().map_or(Ok(()), |window| {
-            self.admissions
-                .lock()
-                .admit(window, crate::operations::per_signature(admitted.operation))
+            self.admissions.lock().admit(window, operations::per_signature(admitted.operation))
         });
         let done = match counted {
             Ok(()) => carry_out(&admitted).inspect_err(|_| {
@@ -274,11 +269,10 @@ impl Engine {
             )));
         }
         let agreed = hello.x25519.map(|peer| self.channels.lock().agree(role, &peer, &*self.env));
-        let x25519 = match agreed {
-            Some(None) => return Err(forbidden("the X25519 key is not acceptable")),
-            Some(ours) => ours,
-            None => None,
-        };
+        if agreed == Some(None) {
+            return Err(forbidden("the X25519 key is not acceptable"));
+        }
+        let x25519 = agreed.flatten();
         if role == Role::Front {
             self.unconfirmed.lock().begin_load();
         }
@@ -333,17 +327,19 @@ impl Engine {
         Ok(Reply::Done)
     }
 
-    fn record_forbidden(&self, role: Role, kind: CommandKind) {
-        if self.records.check().is_ok() {
-            let record = crate::narrate::forbidden(role, kind);
-            self.records.put(&self.signing.use_records, What::Use(Box::new(record)));
-        }
+    /// Puts a record into the chain and streams it.
+    pub(crate) fn record(&self, record: Use) -> UsePosition {
+        self.records.put(&self.signing.use_records, What::Use(Box::new(record)))
     }
 
-    pub(crate) fn record_denied(&self, admitted: &Admitted, refusal: &Refusal) {
+    fn record_denied(&self, admitted: &Admitted, refusal: &Refusal) {
+        self.record_if_ready(narrate::denied(admitted, refusal));
+    }
+
+    /// A refusal leaves no record while trail owes too much.
+    fn record_if_ready(&self, record: Use) {
         if self.records.check().is_ok() {
-            let record = crate::narrate::denied(admitted, refusal);
-            self.records.put(&self.signing.use_records, What::Use(Box::new(record)));
+            self.record(record);
         }
     }
 }

@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Write;
-use std::time::Duration;
 
 use writ_keyd_client::protocol::UsePosition;
 use writ_model::{AccountId, failpoint};
@@ -177,10 +176,12 @@ impl HeadLog for HeadFile {
     }
 }
 
-/// A head that lives in memory: for tests and benches.
+/// A head that lives in memory.
+#[cfg(test)]
 #[derive(Default)]
 pub struct MemoryHead(Locked<Vec<u8>>);
 
+#[cfg(test)]
 impl MemoryHead {
     /// The bytes that a head file would hold.
     pub fn bytes(&self) -> Vec<u8> {
@@ -188,17 +189,13 @@ impl MemoryHead {
     }
 }
 
+#[cfg(test)]
 impl HeadLog for MemoryHead {
     fn append(&self, records: &[HeadRecord]) -> std::io::Result<()> {
         let mut bytes = self.0.lock();
         records.iter().for_each(|record| bytes.extend(frame(record)));
         Ok(())
     }
-}
-
-/// True once so much time has passed that the chain's head should be written again.
-pub(crate) fn is_due(now: Duration, last: Duration) -> bool {
-    now.saturating_sub(last) >= limits::CHAIN_HEAD_INTERVAL
 }
 
 #[cfg(test)]

@@ -4,11 +4,9 @@ use writ_aws::generated::{iam::CreateAccessKeyRequest, sts::GetSessionTokenReque
 use writ_aws::{Input, Value};
 use writ_keyd_client::caller::{Caller, CallerKind, Session};
 use writ_keyd_client::descriptor::{AccessKeyDescriptor, Descriptor};
-use writ_keyd_client::protocol::{
-    CreateAccount, Credential, IssueCredential, Refusal, Reply, UsePosition,
-};
+use writ_keyd_client::protocol::{CreateAccount, Credential, IssueCredential, Refusal, Reply};
 use writ_model::{AccessKeyId, AccountId};
-use writ_proof::use_record::{Basis, Use, What};
+use writ_proof::use_record::{Basis, Use};
 
 use crate::credential::{self, Holder, Owner, Wrapped};
 use crate::engine::Engine;
@@ -199,11 +197,6 @@ impl Engine {
         let opened = Opened { descriptor: descriptor.clone(), digest: seal::digest(descriptor) };
         self.catalogue.write().admit(&opened).map_err(|stale| forbidden(stale.why()))?;
         Ok(sealed)
-    }
-
-    /// Puts a record into the chain and streams it.
-    pub(crate) fn record(&self, record: Use) -> UsePosition {
-        self.records.put(&self.signing.use_records, What::Use(Box::new(record)))
     }
 }
 

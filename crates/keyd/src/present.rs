@@ -11,7 +11,7 @@ use writ_proof::cbor;
 use writ_proof::fas::{self, Proof, ProvenRequest, Root, Ticket, VerifiedTicket};
 use writ_proof::hash::sha256;
 use writ_proof::limits::TICKET_SKEW_MS;
-use writ_proof::use_record::{TicketProof, UseProof, UseResult, What};
+use writ_proof::use_record::{TicketProof, UseProof, UseResult};
 
 use crate::budget::{NotCounted, Spend};
 use crate::delegation::OBJECT_ARN;
@@ -40,7 +40,7 @@ impl Engine {
                 parent: present.event_id,
                 signature: writ_proof::Hash::ZERO,
             });
-            self.records.put(&self.signing.use_records, What::Use(Box::new(record)));
+            self.record(record);
         })
     }
 

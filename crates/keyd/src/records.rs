@@ -17,7 +17,7 @@ use writ_proof::leaf::LogHead;
 use writ_proof::origin::Origin;
 use writ_proof::use_record::{Boot, ChainEnd, Use, UseBatch, UseResult, What};
 
-use crate::head::{Head, HeadLog, HeadRecord, is_due};
+use crate::head::{Head, HeadLog, HeadRecord};
 use crate::limits;
 use crate::locked::Locked;
 use crate::refuse::unavailable;
@@ -171,7 +171,8 @@ impl Records {
         let (head, acknowledged) = {
             let mut chain = self.chain.lock();
             let state = (chain.end.next_seq(), chain.acknowledged);
-            if !is_due(now, chain.persisted_at) || chain.persisted == state {
+            let is_due = now.saturating_sub(chain.persisted_at) >= limits::CHAIN_HEAD_INTERVAL;
+            if !is_due || chain.persisted == state {
                 return Ok(());
             }
             (chain.persisted_at, chain.persisted) = (now, state);
