@@ -1,5 +1,7 @@
 //! Whether a key's sealed policy allows something: the one place that asks it.
 
+use std::sync::Arc;
+
 use writ_keyd_client::descriptor::{Descriptor, KeyDescriptor};
 use writ_keyd_client::protocol::{Refusal, UsedKey};
 use writ_model::UniqueId;
@@ -17,8 +19,10 @@ use crate::{facts, limits};
 /// What front says, and keyd cannot check.
 #[derive(Clone, Default)]
 pub(crate) struct Word {
-    allows: bool,
-    tags: Vec<(String, String)>,
+    /// The caller's identity policies allow it.
+    pub(crate) allows: bool,
+    /// Tags, as condition keys.
+    pub(crate) tags: Vec<(String, String)>,
 }
 
 impl Word {
@@ -42,16 +46,14 @@ impl Word {
         self.allows = true;
         self
     }
+}
 
-    /// The caller's identity policies allow it.
-    pub(crate) fn allows(&self) -> bool {
-        self.allows
-    }
-
-    /// The tags as condition keys.
-    pub(crate) fn tags(&self) -> &[(String, String)] {
-        &self.tags
-    }
+/// A key that front gives, its descriptor and policy the newest.
+pub(crate) struct GivenKey {
+    pub(crate) key: Box<KeyDescriptor>,
+    /// Of the descriptor.
+    pub(crate) digest: [u8; 32],
+    pub(crate) policy: Arc<Compiled>,
 }
 
 /// What is asked of a key's policy.
@@ -66,12 +68,9 @@ pub(crate) struct Wish<'a> {
 
 impl Engine {
     /// A key that front gives, with its descriptor and policy the newest.
-    pub(crate) fn given_key(
-        &self,
-        given: &UsedKey,
-    ) -> Result<(Opened, std::sync::Arc<Compiled>), Refusal> {
-        let opened = self.subject(&given.descriptor)?;
-        let Descriptor::Key(key) = &opened.descriptor else {
+    pub(crate) fn given_key(&self, given: &UsedKey) -> Result<GivenKey, Refusal> {
+        let Opened { descriptor, digest } = self.subject(&given.descriptor)?;
+        let Descriptor::Key(key) = descriptor else {
             return Err(forbidden("the descriptor is not a key's"));
         };
         if sha256(given.policy.as_bytes()).0 != key.policy_digest {
@@ -79,7 +78,7 @@ impl Engine {
         }
         let kind = PolicyKind::Resource(ResourceKind::Key);
         let policy = self.policies.load(&given.policy, kind, &key.principals);
-        Ok((opened, policy))
+        Ok(GivenKey { key, digest, policy })
     }
 
     /// What the policy's allow rests on.
@@ -106,11 +105,11 @@ impl Engine {
             action: wish.action,
             resource: key.arn.as_str(),
             same_account: key.account == admitted.caller.account,
-            front_allows: wish.word.allows(),
-            told: wish.word.tags(),
+            front_allows: wish.word.allows,
+            told: &wish.word.tags,
         };
         decide(&question, &mut context).ok_or_else(|| {
-            refuse::kms_denied(facts::display(&admitted.caller), wish.action, Some(&key.arn))
+            refuse::kms_denied(admitted.caller.arn.as_str(), wish.action, Some(&key.arn))
         })
     }
 
@@ -129,7 +128,7 @@ impl Engine {
     }
 
     /// The policy of a key that is being made or changed, bound.
-    pub(crate) fn compiled(&self, text: &str, bound: &Bound) -> std::sync::Arc<Compiled> {
+    pub(crate) fn compiled(&self, text: &str, bound: &Bound) -> Arc<Compiled> {
         self.policies.load(text, PolicyKind::Resource(ResourceKind::Key), bound)
     }
 }

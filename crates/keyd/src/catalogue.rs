@@ -252,12 +252,7 @@ impl Catalogue {
         self.entries.get(id).map_or(0, |entry| entry.revision)
     }
 
-    /// Remembers an account of an earlier run.
-    pub(crate) fn remember_account(&mut self, account: AccountId) {
-        self.accounts.insert(account);
-    }
-
-    /// True once for each account.
+    /// Remembers the account; true once for each.
     pub(crate) fn first_credential(&mut self, account: AccountId) -> bool {
         self.accounts.insert(account)
     }

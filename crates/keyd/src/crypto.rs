@@ -91,6 +91,17 @@ impl Aead {
         buffer.truncate(length);
         Some(buffer)
     }
+
+    /// The same for what holds a key.
+    pub(crate) fn open_key(
+        &self,
+        nonce: [u8; NONCE_BYTES],
+        aad: &[u8],
+        sealed: &[u8],
+    ) -> Option<Zeroizing<[u8; 32]>> {
+        let plain = self.open(nonce, aad, sealed)?;
+        plain.as_slice().try_into().ok().map(Zeroizing::new)
+    }
 }
 
 /// Cuts `N` bytes off the front of `input`.

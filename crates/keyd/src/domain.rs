@@ -17,7 +17,7 @@ use writ_keyd_client::descriptor::KeyDescriptor;
 use writ_model::Env;
 use writ_proof::cbor::{Encode, Writer};
 use writ_proof::hash::sha256_of;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::crypto::{Aead, NONCE_BYTES, TAG_BYTES, subkey, take};
 use crate::locked::Locked;
@@ -25,9 +25,9 @@ use crate::root::Root;
 use crate::{Error, limits};
 
 /// The first bytes of an exported token; the digit is the format's version.
-pub const TOKEN_MAGIC: &[u8; 4] = b"WKT1";
+pub(crate) const TOKEN_MAGIC: &[u8; 4] = b"WKT1";
 /// The length of a token.
-pub const TOKEN_BYTES: usize = 8 + NONCE_BYTES + 32 + TAG_BYTES;
+pub(crate) const TOKEN_BYTES: usize = 8 + NONCE_BYTES + 32 + TAG_BYTES;
 
 const LABEL_TOKEN: &str = "writ-dk-token-v1";
 const LABEL_DESCRIPTOR: &str = "writ-dk-descriptor-v1";
@@ -140,10 +140,8 @@ impl Domain {
         if let Some(slot) = self.cached(id, descriptor) {
             return Some(slot);
         }
-        let plain =
-            open_token(|dk| self.keys.get(&dk).map(|k| &k.tokens), key, descriptor, id, token)?;
-        let mut raw = *plain;
-        let slot = self.put(&mut raw)?;
+        let find = |dk| self.keys.get(&dk).map(|key| &key.tokens);
+        let slot = self.put(&mut *open_token(find, key, descriptor, id, token)?)?;
         self.remember(*id, *descriptor, &slot);
         Some(slot)
     }
@@ -153,17 +151,15 @@ impl Domain {
         &self.arena
     }
 
+    /// Moves a backing key into the arena; when the cache is full, its oldest makes room.
     fn put(&self, raw: &mut [u8; 32]) -> Option<Arc<Slot>> {
-        let mut copy = Zeroizing::new(*raw);
-        raw.zeroize();
-        {
-            let mut cache = self.cache.lock();
-            if cache.entries.len() >= limits::BACKING_KEYS_CACHED {
-                let oldest = cache.entries.iter().min_by_key(|(_, c)| c.used).map(|(id, _)| *id);
-                oldest.map(|id| cache.entries.remove(&id));
-            }
+        let mut cache = self.cache.lock();
+        if cache.entries.len() >= limits::BACKING_KEYS_CACHED {
+            let oldest = cache.entries.iter().min_by_key(|(_, c)| c.used).map(|(id, _)| *id);
+            oldest.map(|id| cache.entries.remove(&id));
         }
-        self.arena.put(&mut copy).map(Arc::new)
+        drop(cache);
+        self.arena.put(raw).map(Arc::new)
     }
 
     fn cached(&self, id: &BackingKeyId, descriptor: &[u8; 32]) -> Option<Arc<Slot>> {
@@ -211,13 +207,7 @@ pub(crate) fn open_token<'k>(
     }
     let dk = u32::from_be_bytes(take::<4>(&mut input)?);
     let nonce = take::<NONCE_BYTES>(&mut input)?;
-    let plain = find(dk)?.open(nonce, &token_aad(key, descriptor, id), input)?;
-    let mut raw = Zeroizing::new([0u8; 32]);
-    if plain.len() != raw.len() {
-        return None;
-    }
-    raw.copy_from_slice(&plain);
-    Some(raw)
+    find(dk)?.open_key(nonce, &token_aad(key, descriptor, id), input)
 }
 
 fn token_aad(key: &KeyDescriptor, descriptor: &[u8; 32], id: &BackingKeyId) -> Vec<u8> {
@@ -235,7 +225,7 @@ fn token_aad(key: &KeyDescriptor, descriptor: &[u8; 32], id: &BackingKeyId) -> V
 }
 
 /// `KeyMaterialId` in the KMS API: stable, and it says nothing.
-pub fn material_id(id: &[u8; 16]) -> String {
+pub(crate) fn material_id(id: &[u8; 16]) -> String {
     sha256_of(&[b"writ-key-material-v1\0", id]).to_string()
 }
 

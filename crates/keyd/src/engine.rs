@@ -19,7 +19,7 @@ use crate::budget::Budgets;
 use crate::catalogue::{Catalogue, Stale};
 use crate::channels::Channels;
 use crate::checkpoint::Checkpoints;
-use crate::chunks::Uploads;
+use crate::chunks::Upload;
 use crate::domain::Domain;
 use crate::fas::FasKeys;
 use crate::handles::{Admitted, Handles};
@@ -29,11 +29,12 @@ use crate::policies::Policies;
 use crate::records::{RecordSink, Records};
 use crate::refuse::{self, forbidden, unavailable};
 use crate::root::{Root, SigningKeys};
+use crate::shared::{Room, Shared};
 use crate::unconfirmed::Unconfirmed;
 use crate::{Error, limits, narrate, operations, seal, table};
 
 /// What an engine is made from.
-pub struct EngineParts {
+pub(crate) struct EngineParts {
     /// Clock and randomness.
     pub env: Arc<dyn Env>,
     /// The opened root file.
@@ -51,7 +52,7 @@ pub struct EngineParts {
 }
 
 /// See the module.
-pub struct Engine {
+pub(crate) struct Engine {
     pub(crate) env: Arc<dyn Env>,
     pub(crate) domain: Domain,
     pub(crate) signing: SigningKeys,
@@ -70,7 +71,7 @@ pub struct Engine {
     pub(crate) admissions: Locked<Admissions>,
     pub(crate) channels: Locked<Channels>,
     checkpoints: Checkpoints,
-    pub(crate) uploads: Locked<Uploads>,
+    pub(crate) uploads: Locked<Shared<Handle, Upload>>,
     pub(crate) budgets: Locked<Budgets>,
     pub(crate) unconfirmed: Locked<Unconfirmed>,
     feed: Locked<Feed>,
@@ -88,14 +89,16 @@ impl Engine {
     ///
     /// # Errors
     /// No locked memory at all, or the cryptographic library refuses a key.
-    pub fn new(parts: EngineParts) -> Result<Engine, Error> {
+    pub(crate) fn new(parts: EngineParts) -> Result<Engine, Error> {
         let EngineParts { env, root, head, head_log, sink, site, s3_domain } = parts;
         let arena = Arena::new(limits::ARENA_SLOTS).map_err(Error::io("mapping the key arena"))?;
         let domain = Domain::new(&root, arena)?;
         let boot = Uuid::random(&*env);
         let records = Records::begin(boot, &head, sink, Arc::clone(&head_log), Arc::clone(&env));
         let mut catalogue = Catalogue::default();
-        head.accounts.iter().for_each(|account| catalogue.remember_account(*account));
+        for account in &head.accounts {
+            catalogue.first_credential(*account);
+        }
         let guard = domain.arena().guard();
         let hardening = vec![
             ("memfd_secret".to_owned(), guard.memfd_secret.clone()),
@@ -119,7 +122,7 @@ impl Engine {
             handles: Locked::default(),
             admissions: Locked::default(),
             channels: Locked::default(),
-            uploads: Locked::default(),
+            uploads: Locked::new(Shared::new(Room::of(limits::HANDLES_MAX))),
             budgets: Locked::default(),
             unconfirmed: Locked::default(),
             feed: Locked::default(),
@@ -131,7 +134,7 @@ impl Engine {
     ///
     /// # Errors
     /// The refusal that goes to the peer.
-    pub fn handle(&self, role: Role, command: Command) -> Result<Reply, Refusal> {
+    pub(crate) fn handle(&self, role: Role, command: Command) -> Result<Reply, Refusal> {
         let (name, senders) = table::senders(&command);
         if !senders.contains(&role) {
             self.record_if_ready(narrate::forbidden(role, name));
@@ -170,7 +173,7 @@ impl Engine {
     ///
     /// # Errors
     /// The head file cannot be written.
-    pub fn maintain(&self) -> std::io::Result<()> {
+    pub(crate) fn maintain(&self) -> std::io::Result<()> {
         let now = self.env.now();
         self.admissions.lock().sweep(now);
         self.budgets.lock().sweep(now);
@@ -182,12 +185,12 @@ impl Engine {
     }
 
     /// Adds what the sandbox reports to the lines of the status.
-    pub fn report_hardening(&self, lines: impl IntoIterator<Item = (String, String)>) {
+    pub(crate) fn report_hardening(&self, lines: impl IntoIterator<Item = (String, String)>) {
         self.hardening.lock().extend(lines);
     }
 
     /// What keyd says of itself.
-    pub fn status(&self) -> KeydStatus {
+    pub(crate) fn status(&self) -> KeydStatus {
         let catalogue = self.catalogue.read();
         KeydStatus {
             mode: self.mode.clone(),

@@ -21,7 +21,7 @@ const CHECK_BYTES: usize = 8;
 
 /// One record of the head file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HeadRecord {
+pub(crate) enum HeadRecord {
     /// A checkpoint that is signed.
     Signed(SignedHead),
     /// The chain of use records, as far as it was when this was written.
@@ -35,7 +35,7 @@ cbor_enum!(HeadRecord { 0: Signed(_), 1: Chain(_), 2: Acknowledged(_), 3: Accoun
 
 /// The last checkpoint signed for one log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SignedHead {
+pub(crate) struct SignedHead {
     /// The log.
     pub origin: String,
     /// Its size.
@@ -47,7 +47,7 @@ cbor_map!(SignedHead { 1: origin, 2: size, 3: root });
 
 /// What a head file says, the last word on each subject.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Head {
+pub(crate) struct Head {
     /// By origin.
     pub signed: BTreeMap<String, SignedHead>,
     /// The chain's last persisted head.
@@ -65,7 +65,7 @@ impl Head {
     ///
     /// # Errors
     /// A record that is not the last one is damaged.
-    pub fn parse(bytes: &[u8]) -> Result<Head, Error> {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Head, Error> {
         let mut head = Head::default();
         let mut rest = bytes;
         while let Some((record, after)) = next(rest, head.length)? {
@@ -87,20 +87,6 @@ impl Head {
                 self.accounts.insert(account);
             }
         }
-    }
-
-    /// The shortest file that says the same, for whoever rewrites it between two runs.
-    pub fn compact(&self) -> Vec<u8> {
-        let signed = self.signed.values().cloned().map(HeadRecord::Signed);
-        let chain = self.chain.map(HeadRecord::Chain);
-        let acknowledged = self.acknowledged.map(HeadRecord::Acknowledged);
-        let accounts = self.accounts.iter().copied().map(HeadRecord::Account);
-        signed
-            .chain(chain)
-            .chain(acknowledged)
-            .chain(accounts)
-            .flat_map(|record| frame(&record))
-            .collect()
     }
 }
 
@@ -134,7 +120,7 @@ fn frame(record: &HeadRecord) -> Vec<u8> {
 }
 
 /// Where heads go.
-pub trait HeadLog: Send + Sync {
+pub(crate) trait HeadLog: Send + Sync {
     /// Appends `records`; when it returns they are durable.
     ///
     /// # Errors
@@ -144,14 +130,14 @@ pub trait HeadLog: Send + Sync {
 
 /// The head file, open for appending. After a failed append it refuses all others: what the disk
 /// holds is then unknown.
-pub struct HeadFile(Locked<Option<File>>);
+pub(crate) struct HeadFile(Locked<Option<File>>);
 
 impl HeadFile {
     /// Appends to `file`, of which `length` bytes are whole records; cuts a torn tail.
     ///
     /// # Errors
     /// The file cannot be cut or written.
-    pub fn open(mut file: File, length: usize) -> Result<HeadFile, Error> {
+    pub(crate) fn open(mut file: File, length: usize) -> Result<HeadFile, Error> {
         use std::io::{Seek, SeekFrom};
         let length = length as u64;
         file.set_len(length).map_err(Error::io("cutting the head file's torn tail"))?;
@@ -176,31 +162,28 @@ impl HeadLog for HeadFile {
     }
 }
 
-/// A head that lives in memory.
 #[cfg(test)]
-#[derive(Default)]
-pub struct MemoryHead(Locked<Vec<u8>>);
-
-#[cfg(test)]
-impl MemoryHead {
-    /// The bytes that a head file would hold.
-    pub fn bytes(&self) -> Vec<u8> {
-        self.0.lock().clone()
-    }
-}
-
-#[cfg(test)]
-impl HeadLog for MemoryHead {
-    fn append(&self, records: &[HeadRecord]) -> std::io::Result<()> {
-        let mut bytes = self.0.lock();
-        records.iter().for_each(|record| bytes.extend(frame(record)));
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// A head that lives in memory.
+    #[derive(Default)]
+    pub(crate) struct MemoryHead(Locked<Vec<u8>>);
+
+    impl MemoryHead {
+        /// The bytes that a head file would hold.
+        pub(crate) fn bytes(&self) -> Vec<u8> {
+            self.0.lock().clone()
+        }
+    }
+
+    impl HeadLog for MemoryHead {
+        fn append(&self, records: &[HeadRecord]) -> std::io::Result<()> {
+            let mut bytes = self.0.lock();
+            records.iter().for_each(|record| bytes.extend(frame(record)));
+            Ok(())
+        }
+    }
 
     fn signed(origin: &str, size: u64) -> HeadRecord {
         HeadRecord::Signed(SignedHead { origin: origin.to_owned(), size, root: [7; 32] })
@@ -219,8 +202,6 @@ mod tests {
         let head = Head::parse(&bytes).unwrap();
         assert_eq!(head.length, bytes.len());
         assert_eq!((head.signed["a"].size, head.signed["b"].size), (3, 2));
-        let again = Head::parse(&head.compact()).unwrap();
-        assert_eq!(again.signed, head.signed);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::engine::Engine;
 use crate::handles::Admitted;
 use crate::head::HeadRecord;
 use crate::operations::{Part, part};
-use crate::refuse::{self, forbidden, internal, unavailable};
+use crate::refuse::{self, access_denied, forbidden, internal, unavailable};
 use crate::seal::{self, Opened};
 use crate::{limits, narrate};
 
@@ -122,8 +122,7 @@ impl Engine {
         let request: GetSessionTokenRequest = input(&admitted.input)?;
         let caller = &admitted.caller;
         if caller.session.is_some() {
-            let why = "Cannot call GetSessionToken with session credentials";
-            return Err(refuse::aws("AccessDenied", why, 403));
+            return Err(access_denied("Cannot call GetSessionToken with session credentials"));
         }
         if request.serial_number.is_some() || request.token_code.is_some() {
             return Err(mfa_refused());
@@ -202,8 +201,7 @@ impl Engine {
 
 /// The typed parameters of an admitted request.
 pub(crate) fn input<I: Input>(value: &Value) -> Result<I, Refusal> {
-    I::from_value(value.clone())
-        .map_err(|error| refuse::aws(&error.code, error.message, error.status))
+    I::from_value(value.clone()).map_err(refuse::api)
 }
 
 /// A record whose decision rests on front's word, or on the policy that keyd saw.
@@ -218,6 +216,5 @@ pub(crate) fn duration(seconds: Option<i64>) -> Option<u64> {
 
 /// There are no MFA devices to check a code against.
 pub(crate) fn mfa_refused() -> Refusal {
-    let why = "MultiFactorAuthentication failed with invalid MFA one time pass code.";
-    refuse::aws("AccessDenied", why, 403)
+    access_denied("MultiFactorAuthentication failed with invalid MFA one time pass code.")
 }

@@ -131,8 +131,8 @@ impl Engine {
         let operation = operation
             .filter(|o| part(Service::Kms, o.name) == Some(Part::Use) || o.name == "CreateKey");
         let operation = operation.ok_or_else(|| say(fas::Refusal::Action))?;
-        let input = json::decode(operation, &present.body).map_err(|error| api(&error))?;
-        validate::check(operation, &input).map_err(|error| api(&error))?;
+        let input = json::decode(operation, &present.body).map_err(refuse::api)?;
+        validate::check(operation, &input).map_err(refuse::api)?;
         let weight = request::weight(&input) + present.context.len() + 8192;
         let account = document.caller.account;
         let (wanted, action, resource) = if operation.name == "CreateKey" {
@@ -219,8 +219,4 @@ fn denied(why: &str) -> Refusal {
         "AccessDeniedException",
         format!("The forward access session was refused: {why}."),
     )
-}
-
-fn api(error: &writ_aws::ApiError) -> Refusal {
-    refuse::aws(&error.code, error.message.clone(), error.status)
 }

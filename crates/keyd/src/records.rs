@@ -23,7 +23,7 @@ use crate::locked::Locked;
 use crate::refuse::unavailable;
 
 /// Where batches go: the channel to trail.
-pub trait RecordSink: Send + Sync {
+pub(crate) trait RecordSink: Send + Sync {
     /// Sends an encoded [`UseBatch`]. False if there is no channel now; it is then sent again
     /// when trail says hello.
     fn send(&self, batch: Vec<u8>) -> bool;
@@ -241,7 +241,7 @@ fn head_of(chain: &Chain) -> Option<UsePosition> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::head::MemoryHead;
+    use crate::head::tests::MemoryHead;
     use std::sync::Mutex;
     use writ_model::Timestamp;
     use writ_model::env::TestEnv;

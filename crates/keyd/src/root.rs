@@ -41,18 +41,12 @@ pub struct PublicKeys {
     pub krl: PublicKey,
 }
 
-/// keyd's signing keys, in memory.
+/// The signing keys that keyd uses. The seeds of the others stay in the root file.
 pub struct SigningKeys {
     /// For checkpoints.
-    pub checkpoint: SoftKey,
+    pub(crate) checkpoint: SoftKey,
     /// For the heads of the use-record chain.
-    pub use_records: SoftKey,
-    /// For SSH certificates.
-    pub ssh_ca: SoftKey,
-    /// For run orders.
-    pub run_orders: SoftKey,
-    /// For key revocation lists.
-    pub krl: SoftKey,
+    pub(crate) use_records: SoftKey,
 }
 
 /// What a root file holds, opened.
@@ -108,18 +102,8 @@ impl Drop for Seeds {
     }
 }
 
-impl SigningKeys {
-    fn new(seeds: &Seeds) -> Result<SigningKeys, Error> {
-        let key =
-            |seed| SoftKey::from_seed(seed).map_err(|_| Error::Crypto { what: "an Ed25519 seed" });
-        Ok(SigningKeys {
-            checkpoint: key(&seeds.checkpoint)?,
-            use_records: key(&seeds.use_records)?,
-            ssh_ca: key(&seeds.ssh_ca)?,
-            run_orders: key(&seeds.run_orders)?,
-            krl: key(&seeds.krl)?,
-        })
-    }
+fn signing_key(seed: &[u8; 32]) -> Result<SoftKey, Error> {
+    SoftKey::from_seed(seed).map_err(|_| Error::Crypto { what: "an Ed25519 seed" })
 }
 
 /// Makes the root of a new domain in mode `dev`: the file's bytes, to be written durably and
@@ -144,9 +128,18 @@ pub fn create(env: &dyn Env) -> Result<(Zeroizing<Vec<u8>>, PublicKeys), Error> 
         run_orders: random(),
         krl: random(),
     };
+    let public = |seed| Ok::<_, Error>(signing_key(seed)?.public_key());
+    let keys = PublicKeys {
+        domain,
+        checkpoint: public(&seeds.checkpoint)?,
+        use_records: public(&seeds.use_records)?,
+        ssh_ca: public(&seeds.ssh_ca)?,
+        run_orders: public(&seeds.run_orders)?,
+        krl: public(&seeds.krl)?,
+    };
     let body = Body { mode: MODE_DEV.to_owned(), domain, secret, domain_keys: vec![first], seeds };
     let bytes = encode(&body);
-    let keys = Root::parse(&bytes)?.public_keys();
+    Root::parse(&bytes)?;
     Ok((bytes, keys))
 }
 
@@ -195,12 +188,7 @@ impl Root {
         let wrapping = Aead::new(&*subkey(&body.secret, LABEL_DOMAIN_KEY)?)?;
         let open = |key: &SealedDomainKey| {
             let aad = domain_key_aad(body.domain, key.id);
-            let plain = wrapping.open(key.nonce, &aad, &key.sealed).ok_or(Error::RootDamaged)?;
-            let mut raw = Zeroizing::new([0u8; 32]);
-            if plain.len() != raw.len() {
-                return Err(Error::RootDamaged);
-            }
-            raw.copy_from_slice(&plain);
+            let raw = wrapping.open_key(key.nonce, &aad, &key.sealed).ok_or(Error::RootDamaged)?;
             Ok((key.id, raw))
         };
         let domain_keys: Vec<_> = body.domain_keys.iter().map(open).collect::<Result<_, _>>()?;
@@ -211,20 +199,11 @@ impl Root {
             mode: body.mode.clone(),
             domain: body.domain,
             domain_keys,
-            signing: SigningKeys::new(&body.seeds)?,
+            signing: SigningKeys {
+                checkpoint: signing_key(&body.seeds.checkpoint)?,
+                use_records: signing_key(&body.seeds.use_records)?,
+            },
         })
-    }
-
-    /// The public halves, for genesis and for whoever checks signatures.
-    pub fn public_keys(&self) -> PublicKeys {
-        PublicKeys {
-            domain: self.domain,
-            checkpoint: self.signing.checkpoint.public_key(),
-            use_records: self.signing.use_records.public_key(),
-            ssh_ca: self.signing.ssh_ca.public_key(),
-            run_orders: self.signing.run_orders.public_key(),
-            krl: self.signing.krl.public_key(),
-        }
     }
 }
 
@@ -260,7 +239,9 @@ mod tests {
     fn root_file_round_trips() {
         let (bytes, keys) = create(&SystemEnv).unwrap();
         let root = Root::parse(&bytes).unwrap();
-        assert_eq!(root.public_keys(), keys);
+        assert_eq!(root.domain, keys.domain);
+        assert_eq!(root.signing.checkpoint.public_key(), keys.checkpoint);
+        assert_eq!(root.signing.use_records.public_key(), keys.use_records);
         assert_eq!(root.mode, "dev");
         assert_eq!(root.domain_keys.len(), 1);
     }

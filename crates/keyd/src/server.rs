@@ -53,7 +53,7 @@ pub struct KeydConfig {
 /// The root or head file cannot be used, or the system refuses a thread.
 pub fn run(config: KeydConfig, env: Arc<dyn Env>) -> Result<(), Error> {
     abort_on_panic();
-    let peers: Peers = Arc::new(PEERS.map(|(role, _)| Peer::new(role)));
+    let peers: Peers = PEERS.map(|(role, _)| Arc::new(Peer::new(role)));
     let sink = Arc::new(TrailSink { channel: Locked::default() });
     let KeydConfig { site, s3_domain, root, head, channels, control } = config;
     let root = read_root(root)?;
@@ -104,7 +104,7 @@ fn read_head(mut file: File) -> Result<(Head, HeadFile), Error> {
     Ok((head, log))
 }
 
-type Peers = Arc<[Peer; PEERS.len()]>;
+type Peers = [Arc<Peer>; PEERS.len()];
 
 /// A peer: its channel now, and the packets that wait for its workers.
 struct Peer {
@@ -235,22 +235,13 @@ fn start_threads(engine: &Arc<Engine>, peers: &Peers, sink: &Arc<TrailSink>) -> 
         let thread = std::thread::Builder::new().name(name).spawn(run);
         thread.map(|_| ()).map_err(Error::io("starting a thread"))
     };
-    for (at, (role, workers)) in PEERS.into_iter().enumerate() {
-        let (all, shared) = (Arc::clone(peers), Arc::clone(engine));
-        let reader = move || {
-            if let Some(peer) = all.get(at) {
-                read(peer, &shared);
-            }
-        };
+    for (peer, (role, workers)) in peers.iter().zip(PEERS) {
+        let (read_for, shared) = (Arc::clone(peer), Arc::clone(engine));
+        let reader = move || read(&read_for, &shared);
         spawn(format!("read-{}", role.name()), Box::new(reader))?;
         for n in 0..workers {
-            let (all, engine) = (Arc::clone(peers), Arc::clone(engine));
-            let sink = Arc::clone(sink);
-            let worker = move || {
-                if let Some(peer) = all.get(at) {
-                    work(peer, &engine, &sink);
-                }
-            };
+            let (peer, engine, sink) = (Arc::clone(peer), Arc::clone(engine), Arc::clone(sink));
+            let worker = move || work(&peer, &engine, &sink);
             spawn(format!("work-{}-{n}", role.name()), Box::new(worker))?;
         }
     }
@@ -354,8 +345,7 @@ fn abort_on_panic() {
         let place = info.location().map(ToString::to_string).unwrap_or_default();
         let line = format!("keyd panicked at {place} and stops\n");
         // Nothing is left to do if standard error is gone.
-        let written: io::Result<()> = io::stderr().write_all(line.as_bytes());
-        drop(written);
+        io::stderr().write_all(line.as_bytes()).ok();
         std::process::abort();
     }));
 }

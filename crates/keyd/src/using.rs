@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use writ_aws::Value;
 use writ_keyd_client::arena::Slot;
-use writ_keyd_client::descriptor::{Descriptor, KeyDescriptor, KeyState};
+use writ_keyd_client::descriptor::{KeyDescriptor, KeyState};
 use writ_keyd_client::protocol::{Handle, Refusal, Reply, Use, UsePosition, Used, UsedKey};
 use writ_keyd_client::secret::SecretBytes;
 use writ_model::Arn;
@@ -13,7 +13,7 @@ use writ_proof::hash::Hash;
 use writ_proof::use_record::{self, Basis, UseResult};
 use zeroize::Zeroizing;
 
-use crate::allow::{Wish, Word};
+use crate::allow::{GivenKey, Wish, Word};
 use crate::blob::{self, EncryptionContext, Header};
 use crate::budget::NotCounted;
 use crate::domain::material_id;
@@ -130,10 +130,7 @@ impl Engine {
         let arn = arn.ok_or_else(|| not_found(&wanted.key))?;
         record.key = Some(arn.clone());
         record.context = Some(context_digest(&wanted.context));
-        let (opened, policy) = self.given_key(&given)?;
-        let Descriptor::Key(key) = opened.descriptor else {
-            return Err(forbidden("the descriptor is not a key's"));
-        };
+        let GivenKey { key, digest, policy } = self.given_key(&given)?;
         if key.arn != arn {
             return Err(forbidden("the descriptor is not that of the key in the request"));
         }
@@ -153,7 +150,6 @@ impl Engine {
             word: &Word::new(front.delegated, &front.principal_tags, &given.tags),
         };
         let basis = self.policy_allows(admitted, &key, &policy, &wish)?;
-        let digest = opened.digest;
         let (tokens, context, action) = (given.tokens, wanted.context, wanted.action);
         Ok(Allowed { key, digest, tokens, context, basis, action })
     }
@@ -293,7 +289,7 @@ impl Engine {
         record: &use_record::Use,
     ) -> Result<Used, Refusal> {
         if !asked.delegated || !asked.keys.is_empty() {
-            let who = facts::display(&admitted.caller);
+            let who = admitted.caller.arn.as_str();
             return Err(refuse::kms_denied(who, "kms:GenerateRandom", None));
         }
         if admitted.input.member("CustomKeyStoreId").is_some() {

@@ -8,7 +8,7 @@ use writ_proof::hash::Hash;
 use writ_proof::use_record::{self, Basis};
 
 use super::Change;
-use crate::allow::{Wish, Word};
+use crate::allow::{GivenKey, Wish, Word};
 use crate::engine::Engine;
 use crate::handles::Admitted;
 use crate::issue::input;
@@ -100,10 +100,7 @@ impl Engine {
             if self.catalogue.read().key(arn).is_none() {
                 return Err(not_found(&KeyName::Given(arn.to_string())));
             }
-            let (opened, policy) = self.given_key(given)?;
-            let Descriptor::Key(key) = &opened.descriptor else {
-                return Err(forbidden("the descriptor is not a key's"));
-            };
+            let GivenKey { key, policy, .. } = self.given_key(given)?;
             if key.arn != *arn {
                 return Err(forbidden("the descriptor is not that of the key of the alias"));
             }
@@ -113,7 +110,7 @@ impl Engine {
             }
             let word = Word::new(true, &seal.principal_tags, &given.tags);
             let wish = Wish { action: &action, named: None, facts: &|_| {}, word: &word };
-            if self.policy_allows(admitted, key, &policy, &wish)? == Basis::Delegated {
+            if self.policy_allows(admitted, &key, &policy, &wish)? == Basis::Delegated {
                 weakest = Basis::Delegated;
             }
             digest = digest.or(Some(key.policy_digest));

@@ -37,7 +37,7 @@ impl Engine {
         };
         let root = admitted.caller.kind == writ_keyd_client::caller::CallerKind::Root;
         let record = delegated(narrate::of(admitted), !root);
-        Ok(Change { record, ..Change::new(descriptor, admitted) })
+        Ok(Change { descriptor, tokens: Vec::new(), policy: None, record })
     }
 
     fn create_user(&self, admitted: &Admitted, seal: &Seal) -> Result<Descriptor, Refusal> {
@@ -53,7 +53,7 @@ impl Engine {
 
     fn update_user(&self, admitted: &Admitted, seal: &Seal) -> Result<Descriptor, Refusal> {
         let request: UpdateUserRequest = input(&admitted.input)?;
-        let old = self.current_user(admitted, seal, Some(&request.user_name))?;
+        let old = self.current_user(admitted, seal, &request.user_name)?;
         let name = request.new_user_name.unwrap_or_else(|| old.name.clone());
         let path = request.new_path.unwrap_or_else(|| old.path.clone());
         self.check_free(old.account, "user", &name, &old.unique_id)?;
@@ -62,7 +62,7 @@ impl Engine {
 
     fn delete_user(&self, admitted: &Admitted, seal: &Seal) -> Result<Descriptor, Refusal> {
         let request: DeleteUserRequest = input(&admitted.input)?;
-        let old = self.current_user(admitted, seal, Some(&request.user_name))?;
+        let old = self.current_user(admitted, seal, &request.user_name)?;
         Ok(Descriptor::User(UserDescriptor { revision: old.revision + 1, deleted: true, ..old }))
     }
 
@@ -163,16 +163,12 @@ impl Engine {
         &self,
         admitted: &Admitted,
         seal: &Seal,
-        named: Option<&str>,
+        named: &str,
     ) -> Result<UserDescriptor, Refusal> {
         let Descriptor::User(user) = self.current(seal, admitted.caller.account)? else {
             return Err(forbidden("the current descriptor is not a user's"));
         };
-        let right = match named {
-            Some(name) => user.name.eq_ignore_ascii_case(name),
-            None => user.unique_id == admitted.caller.unique_id,
-        };
-        if user.deleted || !right {
+        if user.deleted || !user.name.eq_ignore_ascii_case(named) {
             return Err(forbidden("the descriptor is not that of the user in the request"));
         }
         Ok(user)

@@ -13,7 +13,7 @@ use writ_proof::hash::{Hash, sha256};
 use writ_proof::use_record::{self, Basis};
 
 use super::Change;
-use crate::allow::{Wish, Word};
+use crate::allow::{GivenKey, Wish, Word};
 use crate::engine::Engine;
 use crate::handles::Admitted;
 use crate::issue::input;
@@ -116,10 +116,7 @@ impl Engine {
         let [given] = seal.keys.as_slice() else {
             return Err(forbidden("the key that changes is missing"));
         };
-        let (opened, current) = self.given_key(given)?;
-        let Descriptor::Key(old) = opened.descriptor else {
-            return Err(forbidden("the current descriptor is not a key's"));
-        };
+        let GivenKey { key: old, policy: current, .. } = self.given_key(given)?;
         if old.account != admitted.caller.account {
             return Err(forbidden("the current descriptor belongs to another account"));
         }

@@ -17,7 +17,6 @@ use writ_proof::use_record::Use;
 
 use crate::engine::Engine;
 use crate::handles::Admitted;
-use crate::narrate;
 use crate::operations::{Part, part};
 use crate::refuse::forbidden;
 
@@ -92,11 +91,5 @@ impl Engine {
             return Err(forbidden("the current descriptor belongs to another account"));
         }
         Ok(descriptor)
-    }
-}
-
-impl Change {
-    fn new(descriptor: Descriptor, admitted: &Admitted) -> Change {
-        Change { descriptor, tokens: Vec::new(), policy: None, record: narrate::of(admitted) }
     }
 }

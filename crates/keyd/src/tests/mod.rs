@@ -22,7 +22,8 @@ use writ_proof::use_record::{ChainEnd, UseBatch, UseRecord, UseResult, What};
 use zeroize::Zeroizing;
 
 use crate::engine::{Engine, EngineParts};
-use crate::head::{Head, MemoryHead};
+use crate::head::Head;
+use crate::head::tests::MemoryHead;
 use crate::records::RecordSink;
 use crate::root::{self, PublicKeys, Root};
 
