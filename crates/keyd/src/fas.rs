@@ -54,7 +54,7 @@ impl FasKeys {
         let keys = self.0.read();
         let mut known = [Some(&keys.current), keys.previous.as_ref()].into_iter().flatten();
         let key = known.find(|key| key.id == id).ok_or(Refusal::UnknownKey)?;
-        ticket.verify_with(&key.secret)
+        ticket.verify(&key.secret)
     }
 
     /// Makes a new key once a day; the old one stays until its last ticket is dead.
