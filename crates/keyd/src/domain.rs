@@ -140,10 +140,20 @@ impl Domain {
         if let Some(slot) = self.cached(id, descriptor) {
             return Some(slot);
         }
-        let find = |dk| self.keys.get(&dk).map(|key| &key.tokens);
-        let slot = self.put(&mut *open_token(find, key, descriptor, id, token)?)?;
+        let mut secret = self.open(&token_aad(key, descriptor, id), token)?;
+        let slot = self.put(&mut secret)?;
         self.remember(*id, *descriptor, &slot);
         Some(slot)
+    }
+
+    fn open(&self, aad: &[u8], token: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
+        let mut input = token;
+        if token.len() != TOKEN_BYTES || take::<4>(&mut input)? != *TOKEN_MAGIC {
+            return None;
+        }
+        let dk = u32::from_be_bytes(take(&mut input)?);
+        let nonce = take(&mut input)?;
+        self.key(dk)?.tokens.open_key(nonce, aad, input)
     }
 
     /// How the memory of the secrets is guarded.
@@ -183,31 +193,6 @@ impl Domain {
         let mut cache = self.cache.lock();
         ids.iter().for_each(|id| drop(cache.entries.remove(id)));
     }
-}
-
-/// The token keys of a root file, for [`crate::offline`].
-pub(crate) fn token_keys(root: &Root) -> Result<HashMap<u32, Aead>, Error> {
-    let key = |(id, raw): &(u32, Zeroizing<[u8; 32]>)| {
-        Ok((*id, Aead::new(&*subkey(raw.as_slice(), LABEL_TOKEN)?)?))
-    };
-    root.domain_keys.iter().map(key).collect()
-}
-
-/// Opens a token with the key that `find` gives for its domain key id.
-pub(crate) fn open_token<'k>(
-    find: impl Fn(u32) -> Option<&'k Aead>,
-    key: &KeyDescriptor,
-    descriptor: &[u8; 32],
-    id: &BackingKeyId,
-    token: &[u8],
-) -> Option<Zeroizing<[u8; 32]>> {
-    let mut input = token;
-    if token.len() != TOKEN_BYTES || take::<4>(&mut input)? != *TOKEN_MAGIC {
-        return None;
-    }
-    let dk = u32::from_be_bytes(take::<4>(&mut input)?);
-    let nonce = take::<NONCE_BYTES>(&mut input)?;
-    find(dk)?.open_key(nonce, &token_aad(key, descriptor, id), input)
 }
 
 fn token_aad(key: &KeyDescriptor, descriptor: &[u8; 32], id: &BackingKeyId) -> Vec<u8> {

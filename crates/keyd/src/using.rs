@@ -5,7 +5,7 @@ use std::sync::Arc;
 use writ_aws::Value;
 use writ_keyd_client::arena::Slot;
 use writ_keyd_client::descriptor::{KeyDescriptor, KeyState};
-use writ_keyd_client::protocol::{Handle, Refusal, Reply, Use, UsePosition, Used, UsedKey};
+use writ_keyd_client::protocol::{Handle, Refusal, Reply, Use, Used, UsedKey};
 use writ_keyd_client::secret::SecretBytes;
 use writ_model::Arn;
 use writ_proof::fas::context_digest;
@@ -259,7 +259,8 @@ impl Engine {
             keys: allowed.into_iter().map(|one| one.key.arn).collect(),
             sealed,
             handle: *handle,
-            position: position.ok_or_else(|| refuse::internal("a use without a key"))?,
+            // GenerateRandom uses no key.
+            position: position.unwrap_or_else(|| self.record(record.clone())),
         })
     }
 
@@ -299,19 +300,9 @@ impl Engine {
         let bytes = bytes.ok_or_else(|| validation("NumberOfBytes must be given"))?;
         let mut random = Zeroizing::new(vec![0; bytes]);
         self.env.fill(&mut random);
-        let (plaintext, sealed) = self.deliver(admitted, &asked.handle, Some(random))?;
-        let basis = Basis::Delegated;
-        let position: UsePosition = self.record(use_record::Use { basis, ..record.clone() });
-        Ok(Used {
-            plaintext,
-            ciphertext: None,
-            keys: Vec::new(),
-            material_ids: Vec::new(),
-            sealed,
-            handle: asked.handle,
-            basis: Vec::new(),
-            position,
-        })
+        let made = Made { plaintext: Some(random), ..Made::default() };
+        let record = use_record::Use { basis: Basis::Delegated, ..record.clone() };
+        self.answer(admitted, &asked.handle, Vec::new(), made, &record)
     }
 }
 
