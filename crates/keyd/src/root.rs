@@ -10,8 +10,9 @@
 use writ_model::Env;
 use writ_proof::cbor;
 use writ_proof::cbor_map;
-use writ_proof::ed25519::{PublicKey, Signer, SoftKey};
+use writ_proof::ed25519::{Signer, SoftKey};
 use writ_proof::hash::sha256;
+use writ_proof::roster::KeydKeys;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::crypto::{Aead, NONCE_BYTES, subkey};
@@ -24,25 +25,8 @@ const DIGEST_BYTES: usize = 32;
 const MODE_DEV: &str = "dev";
 const LABEL_DOMAIN_KEY: &str = "writ-root-domain-key-v1";
 
-/// The keys by which others know this key module; genesis names them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PublicKeys {
-    /// Names the domain in every ciphertext blob.
-    pub domain: [u8; 8],
-    /// Signs checkpoints.
-    pub checkpoint: PublicKey,
-    /// Signs the heads of the use-record chain.
-    pub use_records: PublicKey,
-    /// Signs SSH certificates.
-    pub ssh_ca: PublicKey,
-    /// Signs run orders.
-    pub run_orders: PublicKey,
-    /// Signs key revocation lists.
-    pub krl: PublicKey,
-}
-
 /// The signing keys that keyd uses. The seeds of the others stay in the root file.
-pub struct SigningKeys {
+pub(crate) struct SigningKeys {
     /// For checkpoints.
     pub(crate) checkpoint: SoftKey,
     /// For the heads of the use-record chain.
@@ -50,11 +34,11 @@ pub struct SigningKeys {
 }
 
 /// What a root file holds, opened.
-pub struct Root {
+pub(crate) struct Root {
     /// `dev`.
-    pub mode: String,
+    pub(crate) mode: String,
     /// Names the domain.
-    pub domain: [u8; 8],
+    pub(crate) domain: [u8; 8],
     /// The domain keys with their ids, oldest first; the last one is active.
     pub(crate) domain_keys: Vec<(u32, Zeroizing<[u8; 32]>)>,
     /// The signing keys.
@@ -111,7 +95,7 @@ fn signing_key(seed: &[u8; 32]) -> Result<SoftKey, Error> {
 ///
 /// # Errors
 /// Only if the cryptographic library refuses fresh keys.
-pub fn create(env: &dyn Env) -> Result<(Zeroizing<Vec<u8>>, PublicKeys), Error> {
+pub fn create(env: &dyn Env) -> Result<(Zeroizing<Vec<u8>>, KeydKeys), Error> {
     let random = || {
         let mut bytes = [0u8; 32];
         env.fill(&mut bytes);
@@ -129,8 +113,7 @@ pub fn create(env: &dyn Env) -> Result<(Zeroizing<Vec<u8>>, PublicKeys), Error> 
         krl: random(),
     };
     let public = |seed| Ok::<_, Error>(signing_key(seed)?.public_key());
-    let keys = PublicKeys {
-        domain,
+    let keys = KeydKeys {
         checkpoint: public(&seeds.checkpoint)?,
         use_records: public(&seeds.use_records)?,
         ssh_ca: public(&seeds.ssh_ca)?,
@@ -180,7 +163,7 @@ impl Root {
     ///
     /// # Errors
     /// It is foreign, newer, damaged, or for another mode; each with what to do.
-    pub fn parse(bytes: &[u8]) -> Result<Root, Error> {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Root, Error> {
         let body = body(bytes)?;
         if body.mode != MODE_DEV {
             return Err(Error::RootMode { mode: body.mode.clone() });
@@ -239,7 +222,6 @@ mod tests {
     fn root_file_round_trips() {
         let (bytes, keys) = create(&SystemEnv).unwrap();
         let root = Root::parse(&bytes).unwrap();
-        assert_eq!(root.domain, keys.domain);
         assert_eq!(root.signing.checkpoint.public_key(), keys.checkpoint);
         assert_eq!(root.signing.use_records.public_key(), keys.use_records);
         assert_eq!(root.mode, "dev");

@@ -452,8 +452,7 @@ fn ticket_dies_with_time_replay_budget_and_signer() {
     assert_eq!(code(site.through(&s3, &second, &key)), "UnrecognizedClientException");
 
     let inner = fresh(&root);
-    let again =
-        Site::start(site.env.clone(), site.root.clone(), site.keys.clone(), site.head.clone());
+    let again = Site::start(site.env.clone(), site.root.clone(), site.keys, site.head.clone());
     again.load(vec![root.descriptor.clone().unwrap(), key.descriptor.clone()]);
     let after = gateway(&again);
     let result = again.present(again.presented(&after, &inner));
