@@ -226,7 +226,6 @@ impl Engine {
             presigned,
             ticket,
             forwarded: None,
-            position: None,
         })
     }
 

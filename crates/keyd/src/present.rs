@@ -79,7 +79,6 @@ impl Engine {
             presigned: false,
             ticket: None,
             forwarded: admitted.forwarded.as_ref().map(|forward| forward.told.clone()),
-            position: None,
         };
         let handle = self.handles.lock().issue(admitted, &*self.env);
         answer.handle = handle.ok_or_else(|| unavailable("too many requests are unanswered"))?;
