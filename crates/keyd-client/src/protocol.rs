@@ -283,12 +283,10 @@ pub struct Authenticated {
     pub ticket: Option<Ticket>,
     /// `Present` only: the chain that led here.
     pub forwarded: Option<Forwarded>,
-    /// keyd's record of this admission, which the ledger event names.
-    pub position: Option<UsePosition>,
 }
 cbor_map!(Authenticated {
     1: caller, 2: handle, 3: service, 4: operation, 5: request_digest, 6: signature_digest,
-    7: presigned, 8: opt ticket, 9: opt forwarded, 10: opt position,
+    7: presigned, 8: opt ticket, 9: opt forwarded,
 });
 
 /// A forward-access ticket and the context that it commits to. Bearer of authority: never logged.

@@ -8,14 +8,14 @@ fn main() {
 
 #[divan::bench(args = [32, 4096])]
 fn encrypt(bencher: divan::Bencher<'_, '_>, bytes: usize) {
-    let core = Core::new();
+    let core = Core::default();
     let plain = vec![7; bytes];
     bencher.counter(divan::counter::BytesCount::new(bytes)).bench(|| core.encrypt(&plain));
 }
 
 #[divan::bench(args = [32, 4096])]
 fn decrypt(bencher: divan::Bencher<'_, '_>, bytes: usize) {
-    let core = Core::new();
+    let core = Core::default();
     let blob = core.encrypt(&vec![7; bytes]);
     bencher.counter(divan::counter::BytesCount::new(bytes)).bench(|| core.decrypt(&blob));
 }

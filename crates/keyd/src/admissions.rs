@@ -46,9 +46,7 @@ impl SigningKeyCache {
         }
         self.0.insert(name, opened);
     }
-}
 
-impl SigningKeyCache {
     /// Forgets keys of days whose signatures are over: before yesterday, or after tomorrow.
     pub(crate) fn sweep(&mut self, now: Timestamp) {
         let day = Duration::from_secs(24 * 3600);
@@ -86,7 +84,7 @@ pub(crate) struct Window {
 
 impl Default for Admissions {
     fn default() -> Admissions {
-        Admissions(Shared::new(Room { count: limits::SIGNATURES_MAX, bytes: usize::MAX }))
+        Admissions(Shared::new(Room::of(limits::SIGNATURES_MAX)))
     }
 }
 

@@ -1,9 +1,12 @@
 //! Whether a key's sealed policy allows something: the one place that asks it.
 
+use std::sync::Arc;
+
 use writ_keyd_client::descriptor::{Descriptor, KeyDescriptor};
 use writ_keyd_client::protocol::{Refusal, UsedKey};
 use writ_model::UniqueId;
 use writ_policy::{Context, Policy, PolicyKind, ResourceKind};
+use writ_proof::hash::sha256;
 use writ_proof::use_record::Basis;
 
 use crate::engine::Engine;
@@ -16,8 +19,10 @@ use crate::{facts, limits};
 /// What front says, and keyd cannot check.
 #[derive(Clone, Default)]
 pub(crate) struct Word {
-    allows: bool,
-    tags: Vec<(String, String)>,
+    /// The caller's identity policies allow it.
+    pub(crate) allows: bool,
+    /// Tags, as condition keys.
+    pub(crate) tags: Vec<(String, String)>,
 }
 
 impl Word {
@@ -41,16 +46,14 @@ impl Word {
         self.allows = true;
         self
     }
+}
 
-    /// The caller's identity policies allow it.
-    pub(crate) fn allows(&self) -> bool {
-        self.allows
-    }
-
-    /// The tags as condition keys.
-    pub(crate) fn tags(&self) -> &[(String, String)] {
-        &self.tags
-    }
+/// A key that front gives, its descriptor and policy the newest.
+pub(crate) struct GivenKey {
+    pub(crate) key: Box<KeyDescriptor>,
+    /// Of the descriptor.
+    pub(crate) digest: [u8; 32],
+    pub(crate) policy: Arc<Compiled>,
 }
 
 /// What is asked of a key's policy.
@@ -65,20 +68,17 @@ pub(crate) struct Wish<'a> {
 
 impl Engine {
     /// A key that front gives, with its descriptor and policy the newest.
-    pub(crate) fn given_key(
-        &self,
-        given: &UsedKey,
-    ) -> Result<(Opened, std::sync::Arc<Compiled>), Refusal> {
-        let opened = self.subject(&given.descriptor)?;
-        let Descriptor::Key(key) = &opened.descriptor else {
+    pub(crate) fn given_key(&self, given: &UsedKey) -> Result<GivenKey, Refusal> {
+        let Opened { descriptor, digest } = self.subject(&given.descriptor)?;
+        let Descriptor::Key(key) = descriptor else {
             return Err(forbidden("the descriptor is not a key's"));
         };
-        if crate::crypto::sha256(&[given.policy.as_bytes()]) != key.policy_digest {
+        if sha256(given.policy.as_bytes()).0 != key.policy_digest {
             return Err(forbidden("the policy is not the one that is sealed to the key"));
         }
         let kind = PolicyKind::Resource(ResourceKind::Key);
         let policy = self.policies.load(&given.policy, kind, &key.principals);
-        Ok((opened, policy))
+        Ok(GivenKey { key, digest, policy })
     }
 
     /// What the policy's allow rests on.
@@ -94,7 +94,7 @@ impl Engine {
     ) -> Result<Basis, Refusal> {
         let mut context = facts::context(admitted, self.env.now());
         facts::of_key(&mut context, key, admitted, wish.named);
-        let aliases = self.catalogue().aliases(&key.arn);
+        let aliases = self.catalogue.read().aliases(&key.arn);
         if !aliases.is_empty() {
             context.insert_many("kms:ResourceAliases", aliases);
         }
@@ -105,18 +105,18 @@ impl Engine {
             action: wish.action,
             resource: key.arn.as_str(),
             same_account: key.account == admitted.caller.account,
-            front_allows: wish.word.allows(),
-            told: wish.word.tags(),
+            front_allows: wish.word.allows,
+            told: &wish.word.tags,
         };
         decide(&question, &mut context).ok_or_else(|| {
-            refuse::kms_denied(facts::display(&admitted.caller), wish.action, Some(&key.arn))
+            refuse::kms_denied(admitted.caller.arn.as_str(), wish.action, Some(&key.arn))
         })
     }
 
     /// The users and roles that a new policy names, each with its unique id now; `None` if one of them
     /// is nobody.
     pub(crate) fn bind(&self, policy: &Policy) -> Option<Vec<(writ_model::Arn, UniqueId)>> {
-        let catalogue = self.catalogue();
+        let catalogue = self.catalogue.read();
         let id = |arn| catalogue.unique_id(arn)?.parse::<UniqueId>().ok();
         let mut bound: Vec<_> = policy
             .principals()
@@ -128,7 +128,7 @@ impl Engine {
     }
 
     /// The policy of a key that is being made or changed, bound.
-    pub(crate) fn compiled(&self, text: &str, bound: &Bound) -> std::sync::Arc<Compiled> {
+    pub(crate) fn compiled(&self, text: &str, bound: &Bound) -> Arc<Compiled> {
         self.policies.load(text, PolicyKind::Resource(ResourceKind::Key), bound)
     }
 }

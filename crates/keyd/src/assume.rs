@@ -17,7 +17,7 @@ use crate::engine::Engine;
 use crate::handles::Admitted;
 use crate::issue::{delegated, duration, input, mfa_refused};
 use crate::policies::{Question, decide};
-use crate::refuse::{self, forbidden};
+use crate::refuse::{self, access_denied, forbidden};
 use crate::{facts, limits, narrate};
 
 /// The tags and identity of the new session, after what it inherits.
@@ -36,13 +36,9 @@ impl Engine {
         let request: AssumeRoleRequest = input(&admitted.input)?;
         let caller = &admitted.caller;
         let denied =
-            || refuse::query_denied(facts::display(caller), "sts:AssumeRole", &request.role_arn);
+            || refuse::query_denied(caller.arn.as_str(), "sts:AssumeRole", &request.role_arn);
         if caller.kind == CallerKind::Root {
-            return Err(refuse::aws(
-                "AccessDenied",
-                "Roles may not be assumed by root accounts.",
-                403,
-            ));
+            return Err(access_denied("Roles may not be assumed by root accounts."));
         }
         if request.serial_number.is_some() || request.token_code.is_some() {
             return Err(mfa_refused());
@@ -97,8 +93,8 @@ impl Engine {
                 action,
                 resource: arn.as_str(),
                 same_account: admitted.caller.account == role.account,
-                front_allows: word.allows(),
-                told: word.tags(),
+                front_allows: word.allows,
+                told: &word.tags,
             };
             if decide(&question, &mut context)? == Basis::Delegated {
                 weakest = Basis::Delegated;
@@ -200,11 +196,9 @@ fn carried(request: &AssumeRoleRequest, caller: &Caller) -> Result<Carried, Refu
             "The specified transitive tag key must be included in the requested tags.",
         ));
     }
-    for (key, value) in old.iter().flat_map(|session| &session.tags) {
-        let inherited = old.is_some_and(|s| s.transitive_tag_keys.contains(key));
-        if !inherited {
-            continue;
-        }
+    let inherits = |key: &String| old.is_some_and(|s| s.transitive_tag_keys.contains(key));
+    let before = old.iter().flat_map(|session| &session.tags);
+    for (key, value) in before.filter(|(key, _)| inherits(key)) {
         if tags.keys().any(|asked| asked.eq_ignore_ascii_case(key)) {
             return Err(invalid(
                 "One of the specified transitive tag keys can't be set because it conflicts with a transitive tag key from the calling session.",
@@ -221,11 +215,8 @@ fn carried(request: &AssumeRoleRequest, caller: &Caller) -> Result<Carried, Refu
     let before = old.and_then(|session| session.source_identity.clone());
     let source_identity = match (&request.source_identity, before) {
         (Some(asked), Some(before)) if *asked != before => {
-            return Err(refuse::aws(
-                "AccessDenied",
-                "The source identity of the calling session cannot be changed.",
-                403,
-            ));
+            let why = "The source identity of the calling session cannot be changed.";
+            return Err(access_denied(why));
         }
         (asked, before) => before.or_else(|| asked.clone()),
     };
@@ -262,30 +253,24 @@ fn seconds(
     let asked = duration(request.duration_seconds);
     let seconds = asked.unwrap_or(limits::SESSION_DEFAULT.as_secs());
     if chained && seconds > limits::CHAINED_SESSION_MAX.as_secs() {
-        return Err(refuse::aws(
-            "ValidationError",
-            "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.",
-            400,
-        ));
+        return Err(too_long("the 1 hour session limit for roles assumed by role chaining"));
     }
     if seconds > role.max_session_secs {
-        return Err(refuse::aws(
-            "ValidationError",
-            "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
-            400,
-        ));
+        return Err(too_long("the MaxSessionDuration set for this role"));
     }
     Ok(seconds)
 }
 
+fn too_long(limit: &str) -> Refusal {
+    let message = format!("The requested DurationSeconds exceeds {limit}.");
+    refuse::aws("ValidationError", message, 400)
+}
+
 fn too_large(percent: usize) -> Refusal {
-    refuse::aws(
-        "PackedPolicyTooLarge",
-        format!(
-            "Packed size of session policies and tags consumes {percent}% of the allotted space."
-        ),
-        400,
-    )
+    let message = format!(
+        "Packed size of session policies and tags consumes {percent}% of the allotted space."
+    );
+    refuse::aws("PackedPolicyTooLarge", message, 400)
 }
 
 fn invalid(message: &str) -> Refusal {

@@ -14,10 +14,10 @@ use writ_keyd_client::protocol::{
     Authenticate, Authenticated, AwsRefusal, Handle, Payload, Refusal, Reply, Role,
 };
 use writ_model::{Arn, Region, Timestamp};
+use writ_proof::hash::sha256;
 
 use crate::admissions::{Opened, SigningKeyName, TooMany, Window};
 use crate::credential::{self, Holder, Owner};
-use crate::crypto::sha256;
 use crate::engine::Engine;
 use crate::handles::Admitted;
 use crate::limits;
@@ -126,21 +126,13 @@ impl Engine {
             }
             _ => return Err(forbidden("the payload is not of the service's form")),
         };
-        let found = self.open_credential(request, &claim);
-        // An unknown key is answered after the same derivation and comparison as a known one.
-        let key = match &found {
-            Ok(opened) => Ok(Arc::clone(opened)),
-            Err(error) => Err((dummy_key(&claim), error.clone())),
-        };
-        let verified = match &key {
-            Ok(opened) => sigv4::verify(&opened.key, raw, &claim, payload),
-            Err((dummy, error)) => {
-                drop(sigv4::verify(dummy, raw, &claim, payload));
-                Err(error.clone())
-            }
-        };
-        let verified = verified.map_err(|error| say(&error, family, None))?;
-        let opened = found.map_err(|error| say(&error, family, None))?;
+        let opened = self.open_credential(request, &claim).map_err(|error| {
+            // An unknown key is answered after the same derivation and comparison as a known one.
+            drop(sigv4::verify(&dummy_key(&claim), raw, &claim, payload));
+            say(&error, family, None)
+        })?;
+        let verified = sigv4::verify(&opened.key, raw, &claim, payload)
+            .map_err(|error| say(&error, family, None))?;
         let caller = self
             .caller(&claim, &opened.holder)
             .ok_or_else(|| say(&unknown(&claim), family, None))?;
@@ -148,7 +140,7 @@ impl Engine {
         if caller.session.as_ref().is_some_and(|session| session.expires <= now) {
             return Err(say(&SigError::TokenExpired, family, Some(caller)));
         }
-        if !self.catalogue().is_live(&caller, now) {
+        if !self.catalogue.read().is_live(&caller, now) {
             return Err(say(&unknown(&claim), family, Some(caller)));
         }
         Ok(Signed { request, claim, verified, caller, opened, service })
@@ -170,12 +162,12 @@ impl Engine {
             date: claim.scope.date.clone(),
             region: claim.scope.region.to_string(),
             service: claim.scope.service.clone(),
-            credential: sha256(&[&bytes]),
+            credential: sha256(&bytes).0,
         };
         // A token must come with the request, a long-term credential must not.
         let fits =
             |holder: &Holder| matches!(holder, Holder::Session(_)) == claim.session_token.is_some();
-        let cached = self.signing_keys().get(&name);
+        let cached = self.signing_keys.lock().get(&name);
         if let Some(opened) = cached.filter(|opened| fits(&opened.holder)) {
             return Ok(opened);
         }
@@ -187,7 +179,7 @@ impl Engine {
         let secret = wrapped.secret.expose();
         let key = SigningKey::derive(secret, &scope.date, scope.region.as_str(), &scope.service);
         let opened = Arc::new(Opened { key, holder: wrapped.holder });
-        self.signing_keys().put(name, Arc::clone(&opened));
+        self.signing_keys.lock().put(name, Arc::clone(&opened));
         Ok(opened)
     }
 
@@ -202,7 +194,7 @@ impl Engine {
         let (kind, arn, unique_id, user_name) = match user {
             None => (CallerKind::Root, Arn::root(*account), account.to_string(), None),
             Some(id) => {
-                let catalogue = self.catalogue();
+                let catalogue = self.catalogue.read();
                 let user = catalogue.user(id).filter(|user| user.account == *account)?;
                 (CallerKind::User, user.arn.clone(), id.clone(), Some(user.name.clone()))
             }
@@ -234,7 +226,6 @@ impl Engine {
             presigned,
             ticket,
             forwarded: None,
-            position: None,
         })
     }
 
@@ -244,7 +235,8 @@ impl Engine {
         if matches!(signed.claim.form, Form::Presigned { .. }) {
             return Ok(());
         }
-        let counted = self.admissions().admit(&signed.window(), limits::ADMISSIONS_PER_SIGNATURE);
+        let counted =
+            self.admissions.lock().admit(&signed.window(), limits::ADMISSIONS_PER_SIGNATURE);
         counted.map_err(|why| too_many(&why, &signed.caller))
     }
 
@@ -256,7 +248,7 @@ impl Engine {
             Some(Part::Issue | Part::Seal) => {
                 let signature = &signed.verified.signature_digest;
                 let max = operations::per_signature(asked.operation.name);
-                if self.admissions().count(signature) >= max {
+                if self.admissions.lock().count(signature) >= max {
                     return Err(too_many(&TooMany::Repeats, &signed.caller));
                 }
             }
@@ -280,12 +272,8 @@ impl Engine {
             forwarded: None,
             weight: asked.weight,
         };
-        let handle = self.handles().issue(admitted, &*self.env);
+        let handle = self.handles.lock().issue(admitted, &*self.env);
         handle.map(Some).ok_or_else(|| unavailable("too many requests are unanswered"))
-    }
-
-    fn signing_keys(&self) -> std::sync::MutexGuard<'_, crate::admissions::SigningKeyCache> {
-        self.signing_keys.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 

@@ -12,20 +12,16 @@ pub struct Core {
 }
 
 impl Default for Core {
-    fn default() -> Core {
-        Core::new()
-    }
-}
-
-impl Core {
     /// Draws a key.
-    pub fn new() -> Core {
+    fn default() -> Core {
         let mut secret = [0; 32];
         SystemEnv.fill(&mut secret);
         let pair = ("aws:s3:arn".to_owned(), "arn:aws:s3:::bucket/some/object".to_owned());
         Core { secret, context: [pair].into_iter().collect() }
     }
+}
 
+impl Core {
     /// One blob; empty if the library refuses.
     pub fn encrypt(&self, plain: &[u8]) -> Vec<u8> {
         let (domain, id) = ([1; 8], [2; 16]);

@@ -43,10 +43,9 @@ pub(crate) enum NotCounted {
 
 impl Default for Budgets {
     fn default() -> Budgets {
-        let table = |count| Room { count, bytes: usize::MAX };
         Budgets {
-            uses: Shared::new(table(limits::BUDGETS_MAX)),
-            proofs: Shared::new(table(limits::REPLAY_SET_MAX)),
+            uses: Shared::new(Room::of(limits::BUDGETS_MAX)),
+            proofs: Shared::new(Room::of(limits::REPLAY_SET_MAX)),
         }
     }
 }

@@ -8,7 +8,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use writ_keyd_client::caller::{Caller, CallerKind};
-use writ_keyd_client::descriptor::{Descriptor, KeyDescriptor, KeyState};
+use writ_keyd_client::descriptor::{AccessKeyDescriptor, Descriptor, KeyDescriptor, KeyState};
 use writ_keyd_client::protocol::End;
 use writ_model::{AccessKeyId, AccountId, Arn, KeyId, Timestamp};
 
@@ -60,22 +60,9 @@ pub(crate) struct Principal {
     pub(crate) live: bool,
 }
 
-/// The status of a long-term access key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct KeyStatus {
-    /// Its account.
-    pub(crate) account: AccountId,
-    /// Its user's unique id; absent for the account's root.
-    pub(crate) user: Option<String>,
-    /// `Active`, not `Inactive`.
-    pub(crate) active: bool,
-    /// False once deleted.
-    pub(crate) live: bool,
-}
-
 #[derive(Clone)]
 enum Fact {
-    AccessKey(KeyStatus),
+    AccessKey(AccessKeyDescriptor),
     Alias(Option<KeyId>),
     Key(Box<KeyFact>),
     Principal(Principal),
@@ -199,9 +186,9 @@ impl Catalogue {
     }
 
     /// The status of a long-term access key.
-    pub(crate) fn access_key(&self, id: &AccessKeyId) -> Option<&KeyStatus> {
+    fn access_key(&self, id: &AccessKeyId) -> Option<&AccessKeyDescriptor> {
         match &self.entries.get(&format!("access-key/{id}"))?.fact {
-            Fact::AccessKey(status) => Some(status),
+            Fact::AccessKey(key) => Some(key),
             _ => None,
         }
     }
@@ -252,12 +239,7 @@ impl Catalogue {
         self.entries.get(id).map_or(0, |entry| entry.revision)
     }
 
-    /// Remembers an account of an earlier run.
-    pub(crate) fn remember_account(&mut self, account: AccountId) {
-        self.accounts.insert(account);
-    }
-
-    /// True once for each account.
+    /// Remembers the account; true once for each.
     pub(crate) fn first_credential(&mut self, account: AccountId) -> bool {
         self.accounts.insert(account)
     }
@@ -316,7 +298,7 @@ impl Catalogue {
         };
         let key = match &caller.session {
             Some(session) => session.expires > now,
-            None => self.access_key(&caller.access_key_id).is_some_and(|k| k.is_of(caller)),
+            None => self.access_key(&caller.access_key_id).is_some_and(|key| may_sign(key, caller)),
         };
         let revoked = match (issued, self.ended_sessions.get(id)) {
             (Some(issued), Some(before)) => issued < *before,
@@ -408,15 +390,13 @@ impl Principal {
     }
 }
 
-impl KeyStatus {
-    /// True if the key may sign, and for this caller.
-    fn is_of(&self, caller: &Caller) -> bool {
-        let owner = match caller.kind {
-            CallerKind::Root => self.user.is_none(),
-            _ => self.user.as_ref() == Some(&caller.unique_id),
-        };
-        self.live && self.active && self.account == caller.account && owner
-    }
+/// True if the long-term key may sign, and for this caller.
+fn may_sign(key: &AccessKeyDescriptor, caller: &Caller) -> bool {
+    let owner = match caller.kind {
+        CallerKind::Root => key.user.is_none(),
+        _ => key.user.as_ref() == Some(&caller.unique_id),
+    };
+    !key.deleted && key.active && key.account == caller.account && owner
 }
 
 impl Fact {
@@ -433,12 +413,7 @@ impl Fact {
 
 fn fact(descriptor: &Descriptor) -> Fact {
     match descriptor {
-        Descriptor::AccessKey(d) => Fact::AccessKey(KeyStatus {
-            account: d.account,
-            user: d.user.clone(),
-            active: d.active,
-            live: !d.deleted,
-        }),
+        Descriptor::AccessKey(d) => Fact::AccessKey(d.clone()),
         Descriptor::Alias(d) => Fact::Alias((!d.deleted).then(|| d.target.clone())),
         Descriptor::Key(d) => Fact::Key(Box::new(KeyFact {
             state: d.state,

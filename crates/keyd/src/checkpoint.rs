@@ -1,7 +1,6 @@
 //! Checkpoints: keyd signs one only if it extends the last one that it signed for the same log.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
 
 use writ_keyd_client::protocol::{Checkpoint, Refusal};
 use writ_proof::checkpoint;
@@ -11,18 +10,19 @@ use writ_proof::merkle;
 use writ_proof::origin::{Origin, SiteId};
 
 use crate::head::{HeadLog, HeadRecord, SignedHead};
+use crate::locked::Locked;
 use crate::refuse::{forbidden, unavailable};
 
 /// The last checkpoint signed for each log.
 pub(crate) struct Checkpoints {
     site: SiteId,
-    signed: Mutex<BTreeMap<String, SignedHead>>,
+    signed: Locked<BTreeMap<String, SignedHead>>,
 }
 
 impl Checkpoints {
     /// What the head file remembers.
     pub(crate) fn new(site: SiteId, signed: BTreeMap<String, SignedHead>) -> Checkpoints {
-        Checkpoints { site, signed: Mutex::new(signed) }
+        Checkpoints { site, signed: Locked::new(signed) }
     }
 
     /// Signs `asked`, after its head is durable.
@@ -39,7 +39,7 @@ impl Checkpoints {
             return Err(forbidden("checkpoints of this log are not signed by the key module"));
         }
         // Held to the end: two checkpoints of one log are never signed side by side.
-        let mut signed = self.signed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut signed = self.signed.lock();
         let last = signed.get(&asked.origin);
         if let Some(last) = last {
             extends(last, asked)?;

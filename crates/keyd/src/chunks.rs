@@ -4,42 +4,21 @@ use std::sync::Arc;
 
 use writ_aws::sigv4::{ChunkChain, ProtocolFamily, SigError};
 use writ_keyd_client::protocol::{Chunks, Handle, Refusal, Reply};
-use writ_model::Timestamp;
+use writ_proof::hash::sha256;
 
 use crate::admissions::Opened;
 use crate::authenticate::Signed;
-use crate::crypto::sha256;
 use crate::engine::Engine;
 use crate::limits;
 use crate::refuse::{self, forbidden, unavailable};
-use crate::shared::{Full, Room, Shared};
+use crate::shared::Full;
 
-struct Upload {
+/// An upload whose chunks are still to come.
+pub(crate) struct Upload {
     chain: ChunkChain,
     opened: Arc<Opened>,
     /// A signed trailer follows the last chunk.
     trailer: bool,
-}
-
-/// The uploads whose chunks are still to come.
-pub(crate) struct Uploads(Shared<Handle, Upload>);
-
-impl Default for Uploads {
-    fn default() -> Uploads {
-        Uploads(Shared::new(Room { count: limits::HANDLES_MAX, bytes: usize::MAX }))
-    }
-}
-
-impl Uploads {
-    /// Forgets uploads that have stopped.
-    pub(crate) fn sweep(&mut self, now: Timestamp) {
-        self.0.sweep(now);
-    }
-
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
-    }
 }
 
 impl Engine {
@@ -53,7 +32,7 @@ impl Engine {
             trailer: mode.has_trailer(),
         };
         let until = self.env.now().plus(limits::CHUNKS_LIFETIME);
-        let kept = self.uploads().0.insert(handle, signed.caller.account, until, 0, upload);
+        let kept = self.uploads.lock().insert(handle, signed.caller.account, until, 0, upload);
         kept.map_err(|Full| unavailable("too many uploads are unfinished"))?;
         Ok(handle)
     }
@@ -63,8 +42,8 @@ impl Engine {
             return Err(forbidden("too many chunks in one command"));
         }
         let now = self.env.now();
-        let mut uploads = self.uploads();
-        let upload = uploads.0.live_mut(&chunks.handle, now);
+        let mut uploads = self.uploads.lock();
+        let upload = uploads.live_mut(&chunks.handle, now);
         let upload = upload.ok_or_else(|| forbidden("the upload's handle is unknown or old"))?;
         let mut verify = || {
             let key = &upload.opened.key;
@@ -82,12 +61,12 @@ impl Engine {
         })?;
         // The last chunk is empty (Amazon S3 API Reference, "Signature Calculations: Transferring
         // Payload in Multiple Chunks"); nothing is left to verify after it, or after the trailer.
-        let nothing = sha256(&[]);
+        let nothing = sha256(&[]).0;
         let ended = !upload.trailer && chunks.chunks.iter().any(|(_, data)| *data == nothing);
         if ended || chunks.trailer.is_some() {
-            uploads.0.remove(&chunks.handle);
+            uploads.remove(&chunks.handle);
         } else {
-            uploads.0.extend(&chunks.handle, now.plus(limits::CHUNKS_LIFETIME));
+            uploads.extend(&chunks.handle, now.plus(limits::CHUNKS_LIFETIME));
         }
         Ok(Reply::ChunksVerified)
     }

@@ -12,7 +12,7 @@ use writ_keyd_client::caller::Caller;
 use writ_keyd_client::secret::SecretBytes;
 use writ_model::{AccessKeyId, AccountId, Env, Timestamp};
 use writ_proof::{cbor, cbor_enum, cbor_map};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::crypto::{NONCE_BYTES, take};
 use crate::domain::Domain;
@@ -42,6 +42,15 @@ pub(crate) enum Holder {
 }
 cbor_enum!(Holder { 0: LongTerm(_), 1: Session(_) });
 
+impl Holder {
+    fn magic(&self) -> &'static [u8; 4] {
+        match self {
+            Holder::LongTerm(_) => MAGIC_LONG_TERM,
+            Holder::Session(_) => MAGIC_SESSION,
+        }
+    }
+}
+
 /// The owner of a long-term key.
 pub(crate) struct Owner {
     /// The account.
@@ -64,21 +73,16 @@ pub(crate) fn new_secret(env: &dyn Env) -> SecretBytes {
 
 /// Wraps a credential under the active domain key.
 pub(crate) fn wrap(domain: &Domain, wrapped: &Wrapped, env: &dyn Env) -> Option<Vec<u8>> {
-    let magic = match wrapped.holder {
-        Holder::LongTerm(_) => MAGIC_LONG_TERM,
-        Holder::Session(_) => MAGIC_SESSION,
-    };
     let (id, key) = domain.active()?;
-    let mut plain = Zeroizing::new(cbor::to_vec(wrapped));
+    let plain = Zeroizing::new(cbor::to_vec(wrapped));
     let mut nonce = [0; NONCE_BYTES];
     env.fill(&mut nonce);
     let mut bytes = Vec::with_capacity(HEADER_BYTES + NONCE_BYTES + plain.len() + 16);
-    bytes.extend_from_slice(magic);
+    bytes.extend_from_slice(wrapped.holder.magic());
     bytes.extend_from_slice(&id.to_be_bytes());
     let aad = bytes.clone();
     bytes.extend_from_slice(&nonce);
     let sealed = key.credentials.seal(nonce, &aad, &plain, &mut bytes);
-    plain.zeroize();
     sealed.ok().filter(|()| bytes.len() <= limits::CREDENTIAL_MAX_BYTES).map(|()| bytes)
 }
 
@@ -92,11 +96,7 @@ pub(crate) fn open(domain: &Domain, bytes: &[u8]) -> Option<Wrapped> {
     let nonce = take::<NONCE_BYTES>(&mut input)?;
     let plain = domain.key(dk)?.credentials.open(nonce, header, input)?;
     let wrapped: Wrapped = cbor::from_slice(&plain).ok()?;
-    let expected = match wrapped.holder {
-        Holder::LongTerm(_) => MAGIC_LONG_TERM,
-        Holder::Session(_) => MAGIC_SESSION,
-    };
-    (magic == *expected).then_some(wrapped)
+    (magic == *wrapped.holder.magic()).then_some(wrapped)
 }
 
 /// The text of a session token.

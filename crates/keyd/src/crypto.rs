@@ -1,11 +1,12 @@
-//! The few primitives that the formats are built from, all by aws-lc.
+//! The few primitives that the formats are built from, all by aws-lc; hashes and MACs are in
+//! `writ_proof::hash`.
 //!
 //! Randomness never comes from the library: nonces and keys are drawn through `Env`.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::kdf::{KbkdfCtrHmacAlgorithmId, get_kbkdf_ctr_hmac_algorithm, kbkdf_ctr_hmac};
-use aws_lc_rs::{digest, hmac};
 use subtle::ConstantTimeEq;
+use writ_proof::hash::hmac_sha256;
 use zeroize::Zeroizing;
 
 use crate::Error;
@@ -14,20 +15,6 @@ use crate::Error;
 pub(crate) const NONCE_BYTES: usize = 12;
 /// Bytes of a GCM tag.
 pub(crate) const TAG_BYTES: usize = 16;
-
-/// SHA-256 of the parts as if they were one string.
-pub(crate) fn sha256(parts: &[&[u8]]) -> [u8; 32] {
-    let mut context = digest::Context::new(&digest::SHA256);
-    parts.iter().for_each(|part| context.update(part));
-    array(context.finish().as_ref())
-}
-
-/// HMAC-SHA256 of the parts as if they were one string.
-pub(crate) fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
-    let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key));
-    parts.iter().for_each(|part| context.update(part));
-    array(context.sign().as_ref())
-}
 
 /// Equality without a timing side channel.
 pub(crate) fn equal(a: &[u8], b: &[u8]) -> bool {
@@ -56,8 +43,8 @@ pub(crate) fn subkey(key: &[u8], label: &str) -> Result<Zeroizing<[u8; 32]>, Err
 
 /// HKDF-SHA256 with one block of output (RFC 5869).
 pub(crate) fn hkdf(secret: &[u8], salt: &[u8], info: &str) -> Zeroizing<[u8; 32]> {
-    let prk = Zeroizing::new(hmac(salt, &[secret]));
-    Zeroizing::new(hmac(prk.as_slice(), &[info.as_bytes(), &[1]]))
+    let prk = Zeroizing::new(hmac_sha256(salt, &[secret]).0);
+    Zeroizing::new(hmac_sha256(prk.as_slice(), &[info.as_bytes(), &[1]]).0)
 }
 
 /// An AES-256-GCM key whose nonces the caller draws.
@@ -104,6 +91,17 @@ impl Aead {
         buffer.truncate(length);
         Some(buffer)
     }
+
+    /// The same for what holds a key.
+    pub(crate) fn open_key(
+        &self,
+        nonce: [u8; NONCE_BYTES],
+        aad: &[u8],
+        sealed: &[u8],
+    ) -> Option<Zeroizing<[u8; 32]>> {
+        let plain = self.open(nonce, aad, sealed)?;
+        plain.as_slice().try_into().ok().map(Zeroizing::new)
+    }
 }
 
 /// Cuts `N` bytes off the front of `input`.
@@ -111,12 +109,6 @@ pub(crate) fn take<const N: usize>(input: &mut &[u8]) -> Option<[u8; N]> {
     let (head, rest) = input.split_first_chunk::<N>()?;
     *input = rest;
     Some(*head)
-}
-
-fn array(bytes: &[u8]) -> [u8; 32] {
-    let mut out = [0; 32];
-    out.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
-    out
 }
 
 #[cfg(test)]
@@ -133,7 +125,7 @@ mod tests {
             input.push(0);
             input.extend_from_slice(context);
             input.extend_from_slice(&u32::try_from(length * 8).unwrap().to_be_bytes());
-            out.extend_from_slice(&hmac(key, &[&input]));
+            out.extend_from_slice(&hmac_sha256(key, &[&input]).0);
             counter += 1;
         }
         out.truncate(length);
@@ -159,12 +151,12 @@ mod tests {
         let info = String::from_utf8(vec![0x41, 0x42]).unwrap();
         let okm = hkdf(&[0x0b; 22], &salt, &info);
         // The PRK of the case is fixed by the RFC; its info is not text, so only the PRK is compared.
-        let prk = hmac(&salt, &[&[0x0b; 22]]);
+        let prk = hmac_sha256(&salt, &[&[0x0b; 22]]).0;
         assert_eq!(
             hex::encode(prk),
             "077709362c2e32df0ddc3f0dc47bba6390b6c73bb50f9c3122ec844ad7c2b3e5"
         );
-        assert_eq!(*okm, hmac(&prk, &[b"AB", &[1]]));
+        assert_eq!(*okm, hmac_sha256(&prk, &[b"AB", &[1]]).0);
     }
 
     #[test]

@@ -10,22 +10,24 @@
 //! memory and nowhere else.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use writ_keyd_client::arena::{Arena, Slot};
 use writ_keyd_client::descriptor::KeyDescriptor;
 use writ_model::Env;
 use writ_proof::cbor::{Encode, Writer};
-use zeroize::{Zeroize, Zeroizing};
+use writ_proof::hash::sha256_of;
+use zeroize::Zeroizing;
 
-use crate::crypto::{Aead, NONCE_BYTES, TAG_BYTES, sha256, subkey, take};
+use crate::crypto::{Aead, NONCE_BYTES, TAG_BYTES, subkey, take};
+use crate::locked::Locked;
 use crate::root::Root;
 use crate::{Error, limits};
 
 /// The first bytes of an exported token; the digit is the format's version.
-pub const TOKEN_MAGIC: &[u8; 4] = b"WKT1";
+pub(crate) const TOKEN_MAGIC: &[u8; 4] = b"WKT1";
 /// The length of a token.
-pub const TOKEN_BYTES: usize = 8 + NONCE_BYTES + 32 + TAG_BYTES;
+pub(crate) const TOKEN_BYTES: usize = 8 + NONCE_BYTES + 32 + TAG_BYTES;
 
 const LABEL_TOKEN: &str = "writ-dk-token-v1";
 const LABEL_DESCRIPTOR: &str = "writ-dk-descriptor-v1";
@@ -50,7 +52,7 @@ pub(crate) struct Domain {
     keys: HashMap<u32, DomainKey>,
     active: u32,
     arena: Arena,
-    cache: Mutex<Cache>,
+    cache: Locked<Cache>,
 }
 
 #[derive(Default)]
@@ -83,7 +85,7 @@ impl Domain {
             keys.insert(*id, key);
             active = active.max(*id);
         }
-        let cache = Mutex::default();
+        let cache = Locked::default();
         Ok(Domain { id: root.domain, keys, active, arena, cache })
     }
 
@@ -138,12 +140,20 @@ impl Domain {
         if let Some(slot) = self.cached(id, descriptor) {
             return Some(slot);
         }
-        let plain =
-            open_token(|dk| self.keys.get(&dk).map(|k| &k.tokens), key, descriptor, id, token)?;
-        let mut raw = *plain;
-        let slot = self.put(&mut raw)?;
+        let mut secret = self.open(&token_aad(key, descriptor, id), token)?;
+        let slot = self.put(&mut secret)?;
         self.remember(*id, *descriptor, &slot);
         Some(slot)
+    }
+
+    fn open(&self, aad: &[u8], token: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
+        let mut input = token;
+        if token.len() != TOKEN_BYTES || take::<4>(&mut input)? != *TOKEN_MAGIC {
+            return None;
+        }
+        let dk = u32::from_be_bytes(take(&mut input)?);
+        let nonce = take(&mut input)?;
+        self.key(dk)?.tokens.open_key(nonce, aad, input)
     }
 
     /// How the memory of the secrets is guarded.
@@ -151,21 +161,19 @@ impl Domain {
         &self.arena
     }
 
+    /// Moves a backing key into the arena; when the cache is full, its oldest makes room.
     fn put(&self, raw: &mut [u8; 32]) -> Option<Arc<Slot>> {
-        let mut copy = Zeroizing::new(*raw);
-        raw.zeroize();
-        {
-            let mut cache = self.lock();
-            if cache.entries.len() >= limits::BACKING_KEYS_CACHED {
-                let oldest = cache.entries.iter().min_by_key(|(_, c)| c.used).map(|(id, _)| *id);
-                oldest.map(|id| cache.entries.remove(&id));
-            }
+        let mut cache = self.cache.lock();
+        if cache.entries.len() >= limits::BACKING_KEYS_CACHED {
+            let oldest = cache.entries.iter().min_by_key(|(_, c)| c.used).map(|(id, _)| *id);
+            oldest.map(|id| cache.entries.remove(&id));
         }
-        self.arena.put(&mut copy).map(Arc::new)
+        drop(cache);
+        self.arena.put(raw).map(Arc::new)
     }
 
     fn cached(&self, id: &BackingKeyId, descriptor: &[u8; 32]) -> Option<Arc<Slot>> {
-        let mut cache = self.lock();
+        let mut cache = self.cache.lock();
         cache.clock += 1;
         let now = cache.clock;
         let entry = cache.entries.get_mut(id).filter(|e| &e.descriptor == descriptor)?;
@@ -174,7 +182,7 @@ impl Domain {
     }
 
     fn remember(&self, id: BackingKeyId, descriptor: [u8; 32], slot: &Arc<Slot>) {
-        let mut cache = self.lock();
+        let mut cache = self.cache.lock();
         cache.clock += 1;
         let entry = Cached { descriptor, slot: Arc::clone(slot), used: cache.clock };
         cache.entries.insert(id, entry);
@@ -182,44 +190,9 @@ impl Domain {
 
     /// Forgets the backing keys of a destroyed key.
     pub(crate) fn forget(&self, ids: &[BackingKeyId]) {
-        let mut cache = self.lock();
+        let mut cache = self.cache.lock();
         ids.iter().for_each(|id| drop(cache.entries.remove(id)));
     }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Cache> {
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The token keys of a root file, for [`crate::offline`].
-pub(crate) fn token_keys(root: &Root) -> Result<HashMap<u32, Aead>, Error> {
-    let key = |(id, raw): &(u32, Zeroizing<[u8; 32]>)| {
-        Ok((*id, Aead::new(&*subkey(raw.as_slice(), LABEL_TOKEN)?)?))
-    };
-    root.domain_keys.iter().map(key).collect()
-}
-
-/// Opens a token with the key that `find` gives for its domain key id.
-pub(crate) fn open_token<'k>(
-    find: impl Fn(u32) -> Option<&'k Aead>,
-    key: &KeyDescriptor,
-    descriptor: &[u8; 32],
-    id: &BackingKeyId,
-    token: &[u8],
-) -> Option<Zeroizing<[u8; 32]>> {
-    let mut input = token;
-    if token.len() != TOKEN_BYTES || take::<4>(&mut input)? != *TOKEN_MAGIC {
-        return None;
-    }
-    let dk = u32::from_be_bytes(take::<4>(&mut input)?);
-    let nonce = take::<NONCE_BYTES>(&mut input)?;
-    let plain = find(dk)?.open(nonce, &token_aad(key, descriptor, id), input)?;
-    let mut raw = Zeroizing::new([0u8; 32]);
-    if plain.len() != raw.len() {
-        return None;
-    }
-    raw.copy_from_slice(&plain);
-    Some(raw)
 }
 
 fn token_aad(key: &KeyDescriptor, descriptor: &[u8; 32], id: &BackingKeyId) -> Vec<u8> {
@@ -237,8 +210,8 @@ fn token_aad(key: &KeyDescriptor, descriptor: &[u8; 32], id: &BackingKeyId) -> V
 }
 
 /// `KeyMaterialId` in the KMS API: stable, and it says nothing.
-pub fn material_id(id: &[u8; 16]) -> String {
-    hex::encode(sha256(&[b"writ-key-material-v1\0", id]))
+pub(crate) fn material_id(id: &[u8; 16]) -> String {
+    sha256_of(&[b"writ-key-material-v1\0", id]).to_string()
 }
 
 #[cfg(test)]

@@ -1,16 +1,17 @@
 //! The engine: every command, its checks and its answer. It has no sockets; the server feeds it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use writ_keyd_client::arena::Arena;
 use writ_keyd_client::protocol::{
-    Command, End, Hello, HelloReply, KeydStatus, Load, PROTOCOL, Refusal, Reply, Role,
+    Command, End, Handle, Hello, HelloReply, KeydStatus, Load, PROTOCOL, Refusal, Reply, Role,
+    UsePosition,
 };
 use writ_model::limits::REVOCATION_FEED_AGE_MAX;
 use writ_model::{Env, Timestamp, Uuid};
 use writ_proof::origin::SiteId;
-use writ_proof::use_record::What;
+use writ_proof::use_record::{Use, What};
 
 use crate::admissions::{Admissions, SigningKeyCache};
 use crate::authenticate::too_many;
@@ -18,21 +19,22 @@ use crate::budget::Budgets;
 use crate::catalogue::{Catalogue, Stale};
 use crate::channels::Channels;
 use crate::checkpoint::Checkpoints;
-use crate::chunks::Uploads;
+use crate::chunks::Upload;
 use crate::domain::Domain;
 use crate::fas::FasKeys;
 use crate::handles::{Admitted, Handles};
 use crate::head::{Head, HeadLog};
+use crate::locked::{Locked, ReadLocked};
 use crate::policies::Policies;
 use crate::records::{RecordSink, Records};
-use crate::refuse::{forbidden, unavailable};
+use crate::refuse::{self, forbidden, unavailable};
 use crate::root::{Root, SigningKeys};
-use crate::table::{self, CommandKind};
+use crate::shared::{Room, Shared};
 use crate::unconfirmed::Unconfirmed;
-use crate::{Error, limits, seal};
+use crate::{Error, limits, narrate, operations, seal, table};
 
 /// What an engine is made from.
-pub struct EngineParts {
+pub(crate) struct EngineParts {
     /// Clock and randomness.
     pub env: Arc<dyn Env>,
     /// The opened root file.
@@ -50,29 +52,29 @@ pub struct EngineParts {
 }
 
 /// See the module.
-pub struct Engine {
+pub(crate) struct Engine {
     pub(crate) env: Arc<dyn Env>,
     pub(crate) domain: Domain,
     pub(crate) signing: SigningKeys,
     pub(crate) started: Timestamp,
     pub(crate) records: Records,
-    pub(crate) signing_keys: Mutex<SigningKeyCache>,
+    pub(crate) signing_keys: Locked<SigningKeyCache>,
     pub(crate) policies: Policies,
     pub(crate) fas: FasKeys,
     pub(crate) head_log: Arc<dyn HeadLog>,
     pub(crate) s3_domain: Option<String>,
     pub(crate) boot: Uuid,
     mode: String,
-    hardening: Mutex<Vec<(String, String)>>,
-    catalogue: RwLock<Catalogue>,
-    handles: Mutex<Handles>,
-    admissions: Mutex<Admissions>,
-    channels: Mutex<Channels>,
+    hardening: Locked<Vec<(String, String)>>,
+    pub(crate) catalogue: ReadLocked<Catalogue>,
+    pub(crate) handles: Locked<Handles>,
+    pub(crate) admissions: Locked<Admissions>,
+    pub(crate) channels: Locked<Channels>,
     checkpoints: Checkpoints,
-    uploads: Mutex<Uploads>,
-    budgets: Mutex<Budgets>,
-    unconfirmed: Mutex<Unconfirmed>,
-    feed: Mutex<Feed>,
+    pub(crate) uploads: Locked<Shared<Handle, Upload>>,
+    pub(crate) budgets: Locked<Budgets>,
+    pub(crate) unconfirmed: Locked<Unconfirmed>,
+    feed: Locked<Feed>,
 }
 
 /// The revocation feed: how far front's view is, and when it last proved it.
@@ -87,14 +89,16 @@ impl Engine {
     ///
     /// # Errors
     /// No locked memory at all, or the cryptographic library refuses a key.
-    pub fn new(parts: EngineParts) -> Result<Engine, Error> {
+    pub(crate) fn new(parts: EngineParts) -> Result<Engine, Error> {
         let EngineParts { env, root, head, head_log, sink, site, s3_domain } = parts;
         let arena = Arena::new(limits::ARENA_SLOTS).map_err(Error::io("mapping the key arena"))?;
         let domain = Domain::new(&root, arena)?;
         let boot = Uuid::random(&*env);
         let records = Records::begin(boot, &head, sink, Arc::clone(&head_log), Arc::clone(&env));
         let mut catalogue = Catalogue::default();
-        head.accounts.iter().for_each(|account| catalogue.remember_account(*account));
+        for account in &head.accounts {
+            catalogue.first_credential(*account);
+        }
         let guard = domain.arena().guard();
         let hardening = vec![
             ("memfd_secret".to_owned(), guard.memfd_secret.clone()),
@@ -110,18 +114,18 @@ impl Engine {
             head_log,
             s3_domain,
             boot,
-            hardening: Mutex::new(hardening),
-            catalogue: RwLock::new(catalogue),
+            hardening: Locked::new(hardening),
+            catalogue: ReadLocked::new(catalogue),
             checkpoints: Checkpoints::new(site, head.signed),
-            signing_keys: Mutex::default(),
+            signing_keys: Locked::default(),
             policies: Policies::default(),
-            handles: Mutex::default(),
-            admissions: Mutex::default(),
-            channels: Mutex::default(),
-            uploads: Mutex::default(),
-            budgets: Mutex::default(),
-            unconfirmed: Mutex::default(),
-            feed: Mutex::default(),
+            handles: Locked::default(),
+            admissions: Locked::default(),
+            channels: Locked::default(),
+            uploads: Locked::new(Shared::new(Room::of(limits::HANDLES_MAX))),
+            budgets: Locked::default(),
+            unconfirmed: Locked::default(),
+            feed: Locked::default(),
             env,
         })
     }
@@ -130,11 +134,11 @@ impl Engine {
     ///
     /// # Errors
     /// The refusal that goes to the peer.
-    pub fn handle(&self, role: Role, command: Command) -> Result<Reply, Refusal> {
-        let kind = CommandKind::of(&command);
-        if !table::allows(role, kind) {
-            self.record_forbidden(role, kind);
-            return Err(forbidden(format!("{} may not send {}", role.name(), kind.name())));
+    pub(crate) fn handle(&self, role: Role, command: Command) -> Result<Reply, Refusal> {
+        let (name, senders) = table::senders(&command);
+        if !senders.contains(&role) {
+            self.record_if_ready(narrate::forbidden(role, name));
+            return Err(forbidden(format!("{} may not send {name}", role.name())));
         }
         match command {
             Command::Hello(hello) => self.hello(role, &hello),
@@ -147,9 +151,9 @@ impl Engine {
             Command::Use(wanted) => self.use_keys(*wanted),
             Command::End(end) => {
                 if let End::AccessKey(id) = &end {
-                    lock(&self.signing_keys).forget(id);
+                    self.signing_keys.lock().forget(id);
                 }
-                let kept = self.catalogue_mut().end(end);
+                let kept = self.catalogue.write().end(end);
                 if kept { Ok(Reply::Done) } else { Err(unavailable("too many things have ended")) }
             }
             Command::Chunks(chunks) => self.chunks(&chunks),
@@ -169,75 +173,43 @@ impl Engine {
     ///
     /// # Errors
     /// The head file cannot be written.
-    pub fn maintain(&self) -> std::io::Result<()> {
+    pub(crate) fn maintain(&self) -> std::io::Result<()> {
         let now = self.env.now();
-        self.admissions().sweep(now);
-        self.budgets().sweep(now);
-        self.uploads().sweep(now);
-        self.handles().sweep(now);
-        lock(&self.signing_keys).sweep(now);
+        self.admissions.lock().sweep(now);
+        self.budgets.lock().sweep(now);
+        self.uploads.lock().sweep(now);
+        self.handles.lock().sweep(now);
+        self.signing_keys.lock().sweep(now);
         self.fas.rotate(&*self.env);
         self.records.persist()
     }
 
     /// Adds what the sandbox reports to the lines of the status.
-    pub fn report_hardening(&self, lines: impl IntoIterator<Item = (String, String)>) {
-        lock(&self.hardening).extend(lines);
+    pub(crate) fn report_hardening(&self, lines: impl IntoIterator<Item = (String, String)>) {
+        self.hardening.lock().extend(lines);
     }
 
     /// What keyd says of itself.
-    pub fn status(&self) -> KeydStatus {
-        let catalogue = self.catalogue();
+    pub(crate) fn status(&self) -> KeydStatus {
+        let catalogue = self.catalogue.read();
         KeydStatus {
             mode: self.mode.clone(),
             boot: self.boot,
-            hardening: lock(&self.hardening).clone(),
+            hardening: self.hardening.lock().clone(),
             unacknowledged: self.records.unacknowledged(),
             catalogue: catalogue.len() as u64,
             loaded: catalogue.loaded,
         }
     }
 
-    pub(crate) fn catalogue(&self) -> RwLockReadGuard<'_, Catalogue> {
-        self.catalogue.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn catalogue_mut(&self) -> RwLockWriteGuard<'_, Catalogue> {
-        self.catalogue.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn handles(&self) -> MutexGuard<'_, Handles> {
-        lock(&self.handles)
-    }
-
-    pub(crate) fn admissions(&self) -> MutexGuard<'_, Admissions> {
-        lock(&self.admissions)
-    }
-
-    pub(crate) fn channels(&self) -> MutexGuard<'_, Channels> {
-        lock(&self.channels)
-    }
-
-    pub(crate) fn uploads(&self) -> MutexGuard<'_, Uploads> {
-        lock(&self.uploads)
-    }
-
-    pub(crate) fn budgets(&self) -> MutexGuard<'_, Budgets> {
-        lock(&self.budgets)
-    }
-
-    pub(crate) fn unconfirmed(&self) -> MutexGuard<'_, Unconfirmed> {
-        lock(&self.unconfirmed)
-    }
-
     /// Position of the revocation feed.
     pub(crate) fn feed_position(&self) -> u64 {
-        lock(&self.feed).position
+        self.feed.lock().position
     }
 
     /// Fails until front has loaded the catalogue.
     pub(crate) fn check_loaded(&self) -> Result<(), Refusal> {
-        if self.catalogue().loaded {
+        if self.catalogue.read().loaded {
             Ok(())
         } else {
             Err(unavailable("the key module has just started"))
@@ -247,7 +219,7 @@ impl Engine {
     /// Fails unless uses may happen now: catalogue loaded, revocations current, records flowing.
     pub(crate) fn check_ready(&self) -> Result<(), Refusal> {
         self.check_loaded()?;
-        let feed = *lock(&self.feed);
+        let feed = *self.feed.lock();
         let now = self.env.monotonic();
         if feed.at.is_none_or(|at| now.saturating_sub(at) > REVOCATION_FEED_AGE_MAX) {
             return Err(unavailable("the revocation feed is not current"));
@@ -256,19 +228,16 @@ impl Engine {
     }
 
     /// Spends a handle, if its signer is still good.
-    pub(crate) fn spend(
-        &self,
-        handle: &writ_keyd_client::protocol::Handle,
-    ) -> Result<Admitted, Refusal> {
+    pub(crate) fn spend(&self, handle: &Handle) -> Result<Admitted, Refusal> {
         self.check_ready()?;
         let now = self.env.now();
-        let admitted = self.handles().spend(handle, now);
+        let admitted = self.handles.lock().spend(handle, now);
         let admitted =
             admitted.ok_or_else(|| forbidden("the handle is unknown, spent or expired"))?;
-        if self.catalogue().is_live(&admitted.caller, now) {
+        if self.catalogue.read().is_live(&admitted.caller, now) {
             return Ok(admitted);
         }
-        let refusal = crate::refuse::ended(admitted.service);
+        let refusal = refuse::ended(admitted.service);
         self.record_denied(&admitted, &refusal);
         Err(refusal)
     }
@@ -277,17 +246,17 @@ impl Engine {
     /// comes to nothing does not count.
     pub(crate) fn spend_once<T>(
         &self,
-        handle: &writ_keyd_client::protocol::Handle,
+        handle: &Handle,
         carry_out: impl FnOnce(&Admitted) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
         let admitted = self.spend(handle)?;
         let counted = admitted.window.as_ref().map_or(Ok(()), |window| {
-            self.admissions().admit(window, crate::operations::per_signature(admitted.operation))
+            self.admissions.lock().admit(window, operations::per_signature(admitted.operation))
         });
         let done = match counted {
             Ok(()) => carry_out(&admitted).inspect_err(|_| {
                 if let Some(window) = &admitted.window {
-                    self.admissions().take_back(&window.signature);
+                    self.admissions.lock().take_back(&window.signature);
                 }
             }),
             Err(why) => Err(too_many(&why, &admitted.caller)),
@@ -302,14 +271,13 @@ impl Engine {
                 PROTOCOL, hello.protocol
             )));
         }
-        let agreed = hello.x25519.map(|peer| self.channels().agree(role, &peer, &*self.env));
-        let x25519 = match agreed {
-            Some(None) => return Err(forbidden("the X25519 key is not acceptable")),
-            Some(ours) => ours,
-            None => None,
-        };
+        let agreed = hello.x25519.map(|peer| self.channels.lock().agree(role, &peer, &*self.env));
+        if agreed == Some(None) {
+            return Err(forbidden("the X25519 key is not acceptable"));
+        }
+        let x25519 = agreed.flatten();
         if role == Role::Front {
-            self.unconfirmed().begin_load();
+            self.unconfirmed.lock().begin_load();
         }
         if role == Role::Trail {
             self.records.restart_stream(&self.signing.use_records);
@@ -323,16 +291,16 @@ impl Engine {
     /// what it lost. What was created in this run and is not among what front holds was never
     /// stored: it ends, and its name is free again.
     fn load(&self, load: Load) -> Result<Reply, Refusal> {
-        let mut catalogue = self.catalogue_mut();
+        let mut catalogue = self.catalogue.write();
         for sealed in &load.descriptors {
             let opened = seal::open(&self.domain, sealed);
             let opened =
                 opened.ok_or_else(|| forbidden("a loaded descriptor is not sealed here"))?;
-            self.unconfirmed().shown(opened.descriptor.id());
+            self.unconfirmed.lock().shown(opened.descriptor.id());
             match catalogue.admit(&opened) {
                 Err(Stale::Full) => return Err(unavailable("the catalogue is full")),
                 Err(Stale::Old | Stale::Other | Stale::Taken | Stale::Unknown) => {
-                    self.unconfirmed().lost(opened.descriptor.id());
+                    self.unconfirmed.lock().lost(opened.descriptor.id());
                 }
                 Ok(()) => {}
             }
@@ -344,17 +312,17 @@ impl Engine {
         if !load.last {
             return Ok(Reply::Done);
         }
-        for sealed in self.unconfirmed().take_missing() {
+        for sealed in self.unconfirmed.lock().take_missing() {
             if let Some(opened) = seal::open(&self.domain, &sealed) {
                 catalogue.end_unstored(&opened.descriptor);
             }
         }
-        let lost = self.unconfirmed().take_lost();
+        let lost = self.unconfirmed.lock().take_lost();
         Ok(lost.map_or(Reply::Done, Reply::Sealed))
     }
 
     fn beat(&self, position: u64) -> Result<Reply, Refusal> {
-        let mut feed = lock(&self.feed);
+        let mut feed = self.feed.lock();
         if position < feed.position {
             return Err(forbidden("the revocation feed went backwards"));
         }
@@ -362,21 +330,19 @@ impl Engine {
         Ok(Reply::Done)
     }
 
-    fn record_forbidden(&self, role: Role, kind: CommandKind) {
-        if self.records.check().is_ok() {
-            let record = crate::narrate::forbidden(role, kind);
-            self.records.put(&self.signing.use_records, What::Use(Box::new(record)));
-        }
+    /// Puts a record into the chain and streams it.
+    pub(crate) fn record(&self, record: Use) -> UsePosition {
+        self.records.put(&self.signing.use_records, What::Use(Box::new(record)))
     }
 
-    pub(crate) fn record_denied(&self, admitted: &Admitted, refusal: &Refusal) {
+    fn record_denied(&self, admitted: &Admitted, refusal: &Refusal) {
+        self.record_if_ready(narrate::denied(admitted, refusal));
+    }
+
+    /// A refusal leaves no record while trail owes too much.
+    fn record_if_ready(&self, record: Use) {
         if self.records.check().is_ok() {
-            let record = crate::narrate::denied(admitted, refusal);
-            self.records.put(&self.signing.use_records, What::Use(Box::new(record)));
+            self.record(record);
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

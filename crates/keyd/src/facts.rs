@@ -78,11 +78,6 @@ pub(crate) fn of_encryption_context(facts: &mut Context, context: &EncryptionCon
     facts.insert_many("kms:EncryptionContextKeys", context.keys().map(String::as_str));
 }
 
-/// The ARN that messages name: the session's, not the role's.
-pub(crate) fn display(caller: &Caller) -> &str {
-    caller.arn.as_str()
-}
-
 /// `arn:aws:sts::A:assumed-role/ROLE/SESSION`.
 pub(crate) fn session_arn(account: writ_model::AccountId, role: &str, session: &str) -> Arn {
     Arn::build("sts", "", Some(account), &format!("assumed-role/{role}/{session}"))

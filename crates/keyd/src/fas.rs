@@ -1,6 +1,5 @@
 //! The MAC keys of forward access tickets: in memory only, fresh at each start, rotated daily.
 
-use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use writ_keyd_client::caller::Caller;
@@ -9,6 +8,8 @@ use writ_model::{Env, Nonce, Timestamp};
 use writ_proof::cbor_map;
 use writ_proof::fas::{Refusal, Ticket, VerifiedTicket};
 use zeroize::Zeroizing;
+
+use crate::locked::ReadLocked;
 
 const ROTATE_AFTER: Duration = Duration::from_secs(24 * 3600);
 
@@ -24,7 +25,7 @@ struct Keys {
 }
 
 /// See the module.
-pub(crate) struct FasKeys(RwLock<Keys>);
+pub(crate) struct FasKeys(ReadLocked<Keys>);
 
 /// What a ticket commits to by digest: the customer in full, and what the root has no room for.
 pub(crate) struct ContextDocument {
@@ -38,28 +39,28 @@ cbor_map!(ContextDocument { 1: caller, 2: opt user_agent, 3: opt referer, 4: unt
 
 impl FasKeys {
     pub(crate) fn new(env: &dyn Env) -> FasKeys {
-        FasKeys(RwLock::new(Keys { current: Key::new(env), previous: None }))
+        FasKeys(ReadLocked::new(Keys { current: Key::new(env), previous: None }))
     }
 
     /// The key that mints now.
     pub(crate) fn current(&self) -> (Nonce, Zeroizing<[u8; 32]>) {
-        let keys = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let keys = self.0.read();
         (keys.current.id, keys.current.secret.clone())
     }
 
     /// Checks a ticket's MAC chain with the key that it names, where that key lies.
     pub(crate) fn verify(&self, ticket: &Ticket) -> Result<VerifiedTicket, Refusal> {
         let id = ticket.kid()?;
-        let keys = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let keys = self.0.read();
         let mut known = [Some(&keys.current), keys.previous.as_ref()].into_iter().flatten();
         let key = known.find(|key| key.id == id).ok_or(Refusal::UnknownKey)?;
-        ticket.verify_with(&key.secret)
+        ticket.verify(&key.secret)
     }
 
     /// Makes a new key once a day; the old one stays until its last ticket is dead.
     pub(crate) fn rotate(&self, env: &dyn Env) {
         let now = env.monotonic();
-        let mut keys = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut keys = self.0.write();
         if now.saturating_sub(keys.current.made) >= ROTATE_AFTER {
             let old = std::mem::replace(&mut keys.current, Key::new(env));
             keys.previous = Some(old);

@@ -7,21 +7,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Write;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use writ_keyd_client::protocol::UsePosition;
 use writ_model::{AccountId, failpoint};
+use writ_proof::hash::sha256;
 use writ_proof::{cbor, cbor_enum, cbor_map};
 
-use crate::crypto::{sha256, take};
+use crate::crypto::take;
+use crate::locked::Locked;
 use crate::{Error, limits};
 
 const CHECK_BYTES: usize = 8;
 
 /// One record of the head file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HeadRecord {
+pub(crate) enum HeadRecord {
     /// A checkpoint that is signed.
     Signed(SignedHead),
     /// The chain of use records, as far as it was when this was written.
@@ -35,7 +35,7 @@ cbor_enum!(HeadRecord { 0: Signed(_), 1: Chain(_), 2: Acknowledged(_), 3: Accoun
 
 /// The last checkpoint signed for one log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SignedHead {
+pub(crate) struct SignedHead {
     /// The log.
     pub origin: String,
     /// Its size.
@@ -47,7 +47,7 @@ cbor_map!(SignedHead { 1: origin, 2: size, 3: root });
 
 /// What a head file says, the last word on each subject.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Head {
+pub(crate) struct Head {
     /// By origin.
     pub signed: BTreeMap<String, SignedHead>,
     /// The chain's last persisted head.
@@ -65,7 +65,7 @@ impl Head {
     ///
     /// # Errors
     /// A record that is not the last one is damaged.
-    pub fn parse(bytes: &[u8]) -> Result<Head, Error> {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Head, Error> {
         let mut head = Head::default();
         let mut rest = bytes;
         while let Some((record, after)) = next(rest, head.length)? {
@@ -88,20 +88,6 @@ impl Head {
             }
         }
     }
-
-    /// The shortest file that says the same, for whoever rewrites it between two runs.
-    pub fn compact(&self) -> Vec<u8> {
-        let signed = self.signed.values().cloned().map(HeadRecord::Signed);
-        let chain = self.chain.map(HeadRecord::Chain);
-        let acknowledged = self.acknowledged.map(HeadRecord::Acknowledged);
-        let accounts = self.accounts.iter().copied().map(HeadRecord::Account);
-        signed
-            .chain(chain)
-            .chain(acknowledged)
-            .chain(accounts)
-            .flat_map(|record| frame(&record))
-            .collect()
-    }
 }
 
 fn next(rest: &[u8], at: usize) -> Result<Option<(HeadRecord, &[u8])>, Error> {
@@ -113,7 +99,7 @@ fn next(rest: &[u8], at: usize) -> Result<Option<(HeadRecord, &[u8])>, Error> {
         return Err(Error::HeadDamaged { at });
     }
     let Some((body, after)) = input.split_at_checked(length) else { return Ok(None) };
-    let whole = sha256(&[body]).starts_with(&check);
+    let whole = sha256(body).0.starts_with(&check);
     match cbor::from_slice(body) {
         Ok(record) if whole => Ok(Some((record, after))),
         // A crash can leave the last record with its length but not all of its bytes.
@@ -125,7 +111,7 @@ fn next(rest: &[u8], at: usize) -> Result<Option<(HeadRecord, &[u8])>, Error> {
 fn frame(record: &HeadRecord) -> Vec<u8> {
     let body = cbor::to_vec(record);
     let length = u32::try_from(body.len()).unwrap_or(u32::MAX);
-    let check = sha256(&[&body]);
+    let check = sha256(&body).0;
     let mut bytes = Vec::with_capacity(4 + CHECK_BYTES + body.len());
     bytes.extend_from_slice(&length.to_be_bytes());
     bytes.extend(check.iter().take(CHECK_BYTES));
@@ -134,7 +120,7 @@ fn frame(record: &HeadRecord) -> Vec<u8> {
 }
 
 /// Where heads go.
-pub trait HeadLog: Send + Sync {
+pub(crate) trait HeadLog: Send + Sync {
     /// Appends `records`; when it returns they are durable.
     ///
     /// # Errors
@@ -144,26 +130,26 @@ pub trait HeadLog: Send + Sync {
 
 /// The head file, open for appending. After a failed append it refuses all others: what the disk
 /// holds is then unknown.
-pub struct HeadFile(Mutex<Option<File>>);
+pub(crate) struct HeadFile(Locked<Option<File>>);
 
 impl HeadFile {
     /// Appends to `file`, of which `length` bytes are whole records; cuts a torn tail.
     ///
     /// # Errors
     /// The file cannot be cut or written.
-    pub fn open(mut file: File, length: usize) -> Result<HeadFile, Error> {
+    pub(crate) fn open(mut file: File, length: usize) -> Result<HeadFile, Error> {
         use std::io::{Seek, SeekFrom};
         let length = length as u64;
         file.set_len(length).map_err(Error::io("cutting the head file's torn tail"))?;
         file.seek(SeekFrom::Start(length)).map_err(Error::io("finding the head file's end"))?;
-        Ok(HeadFile(Mutex::new(Some(file))))
+        Ok(HeadFile(Locked::new(Some(file))))
     }
 }
 
 impl HeadLog for HeadFile {
     fn append(&self, records: &[HeadRecord]) -> std::io::Result<()> {
         let bytes: Vec<u8> = records.iter().flat_map(frame).collect();
-        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = self.0.lock();
         let mut file =
             slot.take().ok_or_else(|| std::io::Error::other("an append failed before"))?;
         failpoint::hit("keyd.before_head");
@@ -176,33 +162,28 @@ impl HeadLog for HeadFile {
     }
 }
 
-/// A head that lives in memory: for tests and benches.
-#[derive(Default)]
-pub struct MemoryHead(Mutex<Vec<u8>>);
-
-impl MemoryHead {
-    /// The bytes that a head file would hold.
-    pub fn bytes(&self) -> Vec<u8> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-impl HeadLog for MemoryHead {
-    fn append(&self, records: &[HeadRecord]) -> std::io::Result<()> {
-        let mut bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        records.iter().for_each(|record| bytes.extend(frame(record)));
-        Ok(())
-    }
-}
-
-/// True once so much time has passed that the chain's head should be written again.
-pub(crate) fn is_due(now: Duration, last: Duration) -> bool {
-    now.saturating_sub(last) >= limits::CHAIN_HEAD_INTERVAL
-}
-
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// A head that lives in memory.
+    #[derive(Default)]
+    pub(crate) struct MemoryHead(Locked<Vec<u8>>);
+
+    impl MemoryHead {
+        /// The bytes that a head file would hold.
+        pub(crate) fn bytes(&self) -> Vec<u8> {
+            self.0.lock().clone()
+        }
+    }
+
+    impl HeadLog for MemoryHead {
+        fn append(&self, records: &[HeadRecord]) -> std::io::Result<()> {
+            let mut bytes = self.0.lock();
+            records.iter().for_each(|record| bytes.extend(frame(record)));
+            Ok(())
+        }
+    }
 
     fn signed(origin: &str, size: u64) -> HeadRecord {
         HeadRecord::Signed(SignedHead { origin: origin.to_owned(), size, root: [7; 32] })
@@ -221,8 +202,6 @@ mod tests {
         let head = Head::parse(&bytes).unwrap();
         assert_eq!(head.length, bytes.len());
         assert_eq!((head.signed["a"].size, head.signed["b"].size), (3, 2));
-        let again = Head::parse(&head.compact()).unwrap();
-        assert_eq!(again.signed, head.signed);
     }
 
     #[test]

@@ -4,18 +4,16 @@ use writ_aws::generated::{iam::CreateAccessKeyRequest, sts::GetSessionTokenReque
 use writ_aws::{Input, Value};
 use writ_keyd_client::caller::{Caller, CallerKind, Session};
 use writ_keyd_client::descriptor::{AccessKeyDescriptor, Descriptor};
-use writ_keyd_client::protocol::{
-    CreateAccount, Credential, IssueCredential, Refusal, Reply, UsePosition,
-};
+use writ_keyd_client::protocol::{CreateAccount, Credential, IssueCredential, Refusal, Reply};
 use writ_model::{AccessKeyId, AccountId};
-use writ_proof::use_record::{Basis, Use, What};
+use writ_proof::use_record::{Basis, Use};
 
 use crate::credential::{self, Holder, Owner, Wrapped};
 use crate::engine::Engine;
 use crate::handles::Admitted;
 use crate::head::HeadRecord;
 use crate::operations::{Part, part};
-use crate::refuse::{self, forbidden, internal, unavailable};
+use crate::refuse::{self, access_denied, forbidden, internal, unavailable};
 use crate::seal::{self, Opened};
 use crate::{limits, narrate};
 
@@ -37,7 +35,7 @@ impl Engine {
         self.check_loaded()?;
         self.records.check()?;
         let account = create.account;
-        if !self.catalogue_mut().first_credential(account) {
+        if !self.catalogue.write().first_credential(account) {
             return Err(forbidden(format!("account {account} has got its first credential")));
         }
         self.head_log
@@ -124,8 +122,7 @@ impl Engine {
         let request: GetSessionTokenRequest = input(&admitted.input)?;
         let caller = &admitted.caller;
         if caller.session.is_some() {
-            let why = "Cannot call GetSessionToken with session credentials";
-            return Err(refuse::aws("AccessDenied", why, 403));
+            return Err(access_denied("Cannot call GetSessionToken with session credentials"));
         }
         if request.serial_number.is_some() || request.token_code.is_some() {
             return Err(mfa_refused());
@@ -188,7 +185,7 @@ impl Engine {
     pub(crate) fn subject(&self, sealed: &[u8]) -> Result<Opened, Refusal> {
         let opened = seal::open(&self.domain, sealed);
         let opened = opened.ok_or_else(|| forbidden("the descriptor is not sealed here"))?;
-        self.catalogue().current(&opened).map_err(|stale| forbidden(stale.why()))?;
+        self.catalogue.read().current(&opened).map_err(|stale| forbidden(stale.why()))?;
         Ok(opened)
     }
 
@@ -197,20 +194,14 @@ impl Engine {
         let sealed = seal::seal(&self.domain, descriptor)
             .ok_or_else(|| internal("the descriptor cannot be sealed"))?;
         let opened = Opened { descriptor: descriptor.clone(), digest: seal::digest(descriptor) };
-        self.catalogue_mut().admit(&opened).map_err(|stale| forbidden(stale.why()))?;
+        self.catalogue.write().admit(&opened).map_err(|stale| forbidden(stale.why()))?;
         Ok(sealed)
-    }
-
-    /// Puts a record into the chain and streams it.
-    pub(crate) fn record(&self, record: Use) -> UsePosition {
-        self.records.put(&self.signing.use_records, What::Use(Box::new(record)))
     }
 }
 
 /// The typed parameters of an admitted request.
 pub(crate) fn input<I: Input>(value: &Value) -> Result<I, Refusal> {
-    I::from_value(value.clone())
-        .map_err(|error| refuse::aws(&error.code, error.message, error.status))
+    I::from_value(value.clone()).map_err(refuse::api)
 }
 
 /// A record whose decision rests on front's word, or on the policy that keyd saw.
@@ -225,6 +216,5 @@ pub(crate) fn duration(seconds: Option<i64>) -> Option<u64> {
 
 /// There are no MFA devices to check a code against.
 pub(crate) fn mfa_refused() -> Refusal {
-    let why = "MultiFactorAuthentication failed with invalid MFA one time pass code.";
-    refuse::aws("AccessDenied", why, 403)
+    access_denied("MultiFactorAuthentication failed with invalid MFA one time pass code.")
 }

@@ -2,9 +2,9 @@
 
 use writ_aws::Value;
 use writ_model::{AccountId, Arn, Region};
+use writ_proof::hash::sha256_of;
 
 use crate::blob::{self, EncryptionContext};
-use crate::crypto::sha256;
 use crate::engine::Engine;
 
 /// How a request names a key.
@@ -59,7 +59,7 @@ pub(crate) fn wanted(operation: &str, input: &Value) -> Option<Vec<Wanted>> {
 pub(crate) fn use_digest(resource: &str, wanted: &Wanted, body: &[u8]) -> [u8; 32] {
     let word = |n: usize| u32::try_from(n).unwrap_or(u32::MAX).to_be_bytes();
     let context = blob::canonical_context(&wanted.context);
-    sha256(&[&word(resource.len()), resource.as_bytes(), &word(context.len()), &context, body])
+    sha256_of(&[&word(resource.len()), resource.as_bytes(), &word(context.len()), &context, body]).0
 }
 
 /// The blob of a Decrypt or ReEncrypt.
@@ -116,7 +116,7 @@ impl Engine {
         if arn.resource().starts_with("key/") {
             return Some(arn);
         }
-        let catalogue = self.catalogue();
+        let catalogue = self.catalogue.read();
         let target = catalogue.alias(&arn)?;
         Some(Arn::build("kms", arn.region(), arn.account(), &format!("key/{target}")))
     }
@@ -130,7 +130,7 @@ impl Engine {
     ) -> Option<Arn> {
         match name {
             KeyName::Given(text) => self.resolve_key(text, account, region),
-            KeyName::OfBlob(id) => self.catalogue().key_of(id).cloned(),
+            KeyName::OfBlob(id) => self.catalogue.read().key_of(id).cloned(),
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! It listens nowhere, opens no file after its start and speaks only the closed command set of
 //! `writ_keyd_client::protocol` with peers whose role is their channel's. It is not told "allowed":
-//! it verifies the customer's signature over the raw request ([`Engine::handle`] with
+//! it verifies the customer's signature over the raw request (`Engine::handle` with
 //! `Authenticate`), or a forward access ticket that it made itself, derives from those bytes what is
 //! asked, and evaluates the policy that is sealed to the key. No command returns a key.
 //!
@@ -32,10 +32,11 @@ mod error;
 mod facts;
 mod fas;
 mod handles;
-pub mod head;
+mod head;
 mod issue;
 mod kms;
-pub mod limits;
+mod limits;
+mod locked;
 mod mint;
 mod narrate;
 pub mod offline;
@@ -46,7 +47,7 @@ mod records;
 mod refuse;
 mod request;
 pub mod root;
-pub mod sandbox;
+mod sandbox;
 mod seal;
 mod sealing;
 mod server;
@@ -56,10 +57,7 @@ mod unconfirmed;
 mod using;
 
 pub use blob::{BLOB_HEADER_BYTES, BLOB_MAGIC};
-pub use domain::{TOKEN_BYTES, TOKEN_MAGIC, material_id};
-pub use engine::{Engine, EngineParts};
 pub use error::Error;
-pub use records::RecordSink;
 pub use server::{KeydConfig, run};
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use writ_model::limits::FAS_ROOT_LIFETIME;
 use writ_model::{Arn, Nonce, Revision, Timestamp};
 use writ_proof::cbor;
 use writ_proof::fas::{self, Customer, Holder, Mfa, Network, Root, SignedRequest};
-use writ_proof::hash::{Hash, sha256};
+use writ_proof::hash::{Hash, sha256, sha256_of};
 use writ_proof::leaf::Source;
 
 use crate::authenticate::{Signed, signature_end};
@@ -16,7 +16,7 @@ use crate::engine::Engine;
 use crate::fas::ContextDocument;
 use crate::refuse::internal;
 use crate::request::{self, Asked};
-use crate::{crypto, delegation, limits};
+use crate::{delegation, limits};
 
 /// The service principal that got the customer's request.
 const S3_PRINCIPAL: &str = "s3.amazonaws.com";
@@ -97,7 +97,7 @@ impl Engine {
         if matches!(signed.claim.form, Form::Presigned { .. }) {
             return self.env.nonce();
         }
-        let digest = crypto::sha256(&[b"writ-fas-txn-v1", &signed.verified.signature_digest]);
+        let digest = sha256_of(&[b"writ-fas-txn-v1", &signed.verified.signature_digest]).0;
         let mut id = [0u8; 16];
         id.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
         Nonce(id)

@@ -7,7 +7,6 @@ use writ_proof::use_record::{Basis, TicketProof, Use, UsePrincipal, UseProof, Us
 
 use crate::handles::Admitted;
 use crate::refuse;
-use crate::table::CommandKind;
 
 /// The record of an admitted request, as far as it is known before any key is looked at.
 pub(crate) fn of(admitted: &Admitted) -> Use {
@@ -21,10 +20,8 @@ pub(crate) fn of(admitted: &Admitted) -> Use {
         }),
         None => UseProof::Signature(Hash(admitted.signature_digest)),
     };
+    let op = format!("{}:{}", admitted.service.signing_name(), admitted.operation);
     Use {
-        op: format!("{}:{}", admitted.service.signing_name(), admitted.operation),
-        key: None,
-        backing_key: None,
         principal: Some(UsePrincipal {
             arn: caller.arn.clone(),
             unique_id: unique_id.filter(|_| caller.unique_id.starts_with('A')),
@@ -32,14 +29,10 @@ pub(crate) fn of(admitted: &Admitted) -> Use {
         }),
         proof,
         request: Some(Hash(admitted.request_digest)),
-        context: None,
-        policy: None,
-        grant: None,
-        basis: Basis::None,
-        result: UseResult::Ok,
         request_id: admitted.request_id,
         event_id: admitted.event_id,
         via: admitted.forwarded.as_ref().map(|f| f.told.via.clone()).unwrap_or_default(),
+        ..own(&op, None)
     }
 }
 
@@ -49,10 +42,10 @@ pub(crate) fn denied(admitted: &Admitted, refusal: &Refusal) -> Use {
 }
 
 /// A command that the peer's role may not send.
-pub(crate) fn forbidden(role: Role, kind: CommandKind) -> Use {
+pub(crate) fn forbidden(role: Role, command: &str) -> Use {
     Use {
         result: UseResult::Denied("Forbidden".to_owned()),
-        ..own(&format!("{}:{}", role.name(), kind.name()), None)
+        ..own(&format!("{}:{command}", role.name()), None)
     }
 }
 

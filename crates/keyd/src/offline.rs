@@ -6,12 +6,13 @@
 
 use std::collections::BTreeMap;
 
+use writ_keyd_client::arena::Arena;
 use writ_keyd_client::descriptor::{Descriptor, peek};
 use zeroize::Zeroizing;
 
-use crate::domain::{open_token, token_keys};
+use crate::domain::Domain;
 use crate::root::Root;
-use crate::{Error, blob, seal};
+use crate::{Error, blob, limits, seal};
 
 /// The backing keys of one key: its sealed descriptor and its tokens, in the descriptor's order.
 /// Tokens that do not open give nothing.
@@ -23,14 +24,15 @@ pub fn backing_keys(
     sealed_descriptor: &[u8],
     tokens: &[Vec<u8>],
 ) -> Result<Vec<Zeroizing<[u8; 32]>>, Error> {
-    let keys = token_keys(&Root::parse(root_file)?)?;
+    let arena = Arena::new(limits::ARENA_SLOTS).map_err(Error::io("mapping the key arena"))?;
+    let domain = Domain::new(&Root::parse(root_file)?, arena)?;
     let Ok(descriptor @ Descriptor::Key(_)) = peek(sealed_descriptor) else {
         return Ok(Vec::new());
     };
     let digest = seal::digest(&descriptor);
     let Descriptor::Key(key) = descriptor else { return Ok(Vec::new()) };
     let open = |(id, token): (&[u8; 16], &Vec<u8>)| {
-        open_token(|dk| keys.get(&dk), &key, &digest, id, token)
+        domain.unwrap(&key, &digest, id, token).map(|slot| Zeroizing::new(*slot.expose()))
     };
     Ok(key.backing_keys.iter().zip(tokens).filter_map(open).collect())
 }

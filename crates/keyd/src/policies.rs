@@ -1,7 +1,7 @@
 //! Compiled policies by the digest of their text, and what a policy says to keyd.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use writ_policy::{
     Context, Policy, PolicyKind, Principal, Request, ResourceOutcome, evaluate_resource,
@@ -9,20 +9,21 @@ use writ_policy::{
 
 use writ_model::{Arn, UniqueId};
 use writ_proof::cbor;
+use writ_proof::hash::{Hash, sha256, sha256_of};
 use writ_proof::use_record::Basis;
 
-use crate::crypto::sha256;
 use crate::limits;
+use crate::locked::Locked;
 
 /// The condition key by which a policy can refuse what only identity policies decide.
 pub(crate) const DELEGATED: &str = "writ:Delegated";
 
 /// See the module.
 #[derive(Default)]
-pub(crate) struct Policies(Mutex<HashMap<Name, Arc<Compiled>>>);
+pub(crate) struct Policies(Locked<HashMap<Name, Arc<Compiled>>>);
 
 /// The digest of a text and of what its principals are bound to, and whether it is a trust policy.
-type Name = ([u8; 32], bool);
+type Name = (Hash, bool);
 
 /// The users and roles that a policy names, as they were when it was written.
 pub(crate) type Bound = [(Arn, UniqueId)];
@@ -38,9 +39,9 @@ impl Policies {
     /// The policy of this text, compiled once, with its users and roles bound to unique ids. What
     /// cannot be read, or names others than it was bound to, denies everything.
     pub(crate) fn load(&self, text: &str, kind: PolicyKind, bound: &Bound) -> Arc<Compiled> {
-        let parts = [text.as_bytes(), &cbor::to_vec(&bound.to_vec())];
-        let name = (sha256(&[&sha256(&[parts[0]]), parts[1]]), kind == PolicyKind::Trust);
-        let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let digest = sha256_of(&[&sha256(text.as_bytes()).0, &cbor::to_vec(&bound.to_vec())]);
+        let name = (digest, kind == PolicyKind::Trust);
+        let mut cache = self.0.lock();
         if let Some(policy) = cache.get(&name) {
             return Arc::clone(policy);
         }

@@ -11,7 +11,7 @@ use writ_proof::cbor;
 use writ_proof::fas::{self, Proof, ProvenRequest, Root, Ticket, VerifiedTicket};
 use writ_proof::hash::sha256;
 use writ_proof::limits::TICKET_SKEW_MS;
-use writ_proof::use_record::{TicketProof, UseProof, UseResult, What};
+use writ_proof::use_record::{TicketProof, UseProof, UseResult};
 
 use crate::budget::{NotCounted, Spend};
 use crate::delegation::OBJECT_ARN;
@@ -40,7 +40,7 @@ impl Engine {
                 parent: present.event_id,
                 signature: writ_proof::Hash::ZERO,
             });
-            self.records.put(&self.signing.use_records, What::Use(Box::new(record)));
+            self.record(record);
         })
     }
 
@@ -56,17 +56,17 @@ impl Engine {
         let admitted = self.understand(present, &ticket)?;
         let forward = admitted.forwarded.as_ref();
         let forward = forward.ok_or_else(|| refuse::internal("a ticket without its use"))?;
-        let spent = self.budgets().spent(&forward.spend);
+        let spent = self.budgets.lock().spent(&forward.spend);
         forward.allows(&present.region, spent, now).map_err(say)?;
         let until =
             Timestamp::from_millis(present.proof_time.millis().saturating_add(TICKET_SKEW_MS + 1));
         let (jti, nonce) = (ticket.root().jti, present.proof_nonce);
-        let first = self.budgets().first_time((jti, nonce), admitted.caller.account, until);
+        let first = self.budgets.lock().first_time((jti, nonce), admitted.caller.account, until);
         first.map_err(|why| match why {
             NotCounted::Full => unavailable("too many proofs are remembered"),
             NotCounted::Repeated => denied("the proof was used before"),
         })?;
-        if !self.catalogue().is_live(&admitted.caller, now) {
+        if !self.catalogue.read().is_live(&admitted.caller, now) {
             return Err(refuse::ended(Service::Kms));
         }
         let mut answer = Authenticated {
@@ -79,9 +79,8 @@ impl Engine {
             presigned: false,
             ticket: None,
             forwarded: admitted.forwarded.as_ref().map(|forward| forward.told.clone()),
-            position: None,
         };
-        let handle = self.handles().issue(admitted, &*self.env);
+        let handle = self.handles.lock().issue(admitted, &*self.env);
         answer.handle = handle.ok_or_else(|| unavailable("too many requests are unanswered"))?;
         Ok(answer)
     }
@@ -105,7 +104,7 @@ impl Engine {
         };
         let proof =
             Proof { time: present.proof_time, nonce: present.proof_nonce, mac: present.proof };
-        let channels = self.channels();
+        let channels = self.channels.lock();
         let keys = channels.get(present.holder);
         let keys = keys.ok_or_else(|| unavailable("the holder has not said hello"))?;
         proof.verify(&keys.proof, &request, now).map_err(say)?;
@@ -131,8 +130,8 @@ impl Engine {
         let operation = operation
             .filter(|o| part(Service::Kms, o.name) == Some(Part::Use) || o.name == "CreateKey");
         let operation = operation.ok_or_else(|| say(fas::Refusal::Action))?;
-        let input = json::decode(operation, &present.body).map_err(|error| api(&error))?;
-        validate::check(operation, &input).map_err(|error| api(&error))?;
+        let input = json::decode(operation, &present.body).map_err(refuse::api)?;
+        validate::check(operation, &input).map_err(refuse::api)?;
         let weight = request::weight(&input) + present.context.len() + 8192;
         let account = document.caller.account;
         let (wanted, action, resource) = if operation.name == "CreateKey" {
@@ -219,8 +218,4 @@ fn denied(why: &str) -> Refusal {
         "AccessDeniedException",
         format!("The forward access session was refused: {why}."),
     )
-}
-
-fn api(error: &writ_aws::ApiError) -> Refusal {
-    refuse::aws(&error.code, error.message.clone(), error.status)
 }

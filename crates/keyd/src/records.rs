@@ -4,7 +4,7 @@
 //! signature covers a batch. While trail owes too much (records or time), every use is refused.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use writ_keyd_client::protocol::{Refusal, UsePosition};
@@ -17,12 +17,13 @@ use writ_proof::leaf::LogHead;
 use writ_proof::origin::Origin;
 use writ_proof::use_record::{Boot, ChainEnd, Use, UseBatch, UseResult, What};
 
-use crate::head::{Head, HeadLog, HeadRecord, is_due};
+use crate::head::{Head, HeadLog, HeadRecord};
 use crate::limits;
+use crate::locked::Locked;
 use crate::refuse::unavailable;
 
 /// Where batches go: the channel to trail.
-pub trait RecordSink: Send + Sync {
+pub(crate) trait RecordSink: Send + Sync {
     /// Sends an encoded [`UseBatch`]. False if there is no channel now; it is then sent again
     /// when trail says hello.
     fn send(&self, batch: Vec<u8>) -> bool;
@@ -49,9 +50,9 @@ struct Chain {
 
 /// See the module.
 pub(crate) struct Records {
-    chain: Mutex<Chain>,
+    chain: Locked<Chain>,
     /// Held while a batch is signed and sent, so that batches leave in order.
-    sender: Mutex<()>,
+    sender: Locked<()>,
     sink: Arc<dyn RecordSink>,
     head: Arc<dyn HeadLog>,
     env: Arc<dyn Env>,
@@ -75,7 +76,7 @@ impl Records {
             persisted: (0, None),
         };
         let records =
-            Records { chain: Mutex::new(chain), sender: Mutex::new(()), sink, head: log, env };
+            Records { chain: Locked::new(chain), sender: Locked::default(), sink, head: log, env };
         let signed = head.signed.values().filter_map(|signed| {
             let origin = signed.origin.parse::<Origin>().ok()?;
             Some(LogHead { origin, size: signed.size, root: Hash(signed.root) })
@@ -91,7 +92,7 @@ impl Records {
 
     /// Fails while trail owes too much: nothing may then be used.
     pub(crate) fn check(&self) -> Result<(), Refusal> {
-        let chain = self.lock();
+        let chain = self.chain.lock();
         if chain.waiting.len() >= USE_RECORDS_UNACKNOWLEDGED_MAX {
             return Err(unavailable("too many use records are not yet in the ledger"));
         }
@@ -108,7 +109,7 @@ impl Records {
     /// it all that follow, is shortened first.
     pub(crate) fn add(&self, what: What) -> UsePosition {
         let what = readable(what);
-        let mut chain = self.lock();
+        let mut chain = self.chain.lock();
         let (record, position) = chain.end.add(self.env.now(), what);
         let at = self.env.monotonic();
         chain.waiting.push_back(Waiting { record, position, at });
@@ -124,21 +125,21 @@ impl Records {
 
     /// Signs and sends all records that are not sent yet.
     pub(crate) fn stream(&self, key: &SoftKey) {
-        let _order = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
+        let _order = self.sender.lock();
         while let Some((records, first, last)) = self.next_batch() {
             let batch = UseBatch::sign(records, first, last, key);
             let Ok(batch) = batch else { return };
             if !self.sink.send(cbor::to_vec(&batch)) {
                 return;
             }
-            self.lock().unsent = last.seq + 1;
+            self.chain.lock().unsent = last.seq + 1;
         }
     }
 
     /// trail (again) has a channel: everything that it did not acknowledge is sent anew.
     pub(crate) fn restart_stream(&self, key: &SoftKey) {
         {
-            let mut chain = self.lock();
+            let mut chain = self.chain.lock();
             let next = chain.end.next_seq();
             chain.unsent = chain.waiting.front().map_or(next, |w| w.position.seq);
             // trail is owed its time again from now on.
@@ -150,7 +151,7 @@ impl Records {
 
     /// trail has everything up to `seq` in its write-ahead log.
     pub(crate) fn acknowledge(&self, boot: Uuid, seq: u64) -> Result<(), Refusal> {
-        let mut chain = self.lock();
+        let mut chain = self.chain.lock();
         if boot != chain.end.boot() || seq >= chain.end.next_seq() {
             return Err(crate::refuse::forbidden("an acknowledgement of records never made"));
         }
@@ -168,9 +169,10 @@ impl Records {
     pub(crate) fn persist(&self) -> std::io::Result<()> {
         let now = self.env.monotonic();
         let (head, acknowledged) = {
-            let mut chain = self.lock();
+            let mut chain = self.chain.lock();
             let state = (chain.end.next_seq(), chain.acknowledged);
-            if !is_due(now, chain.persisted_at) || chain.persisted == state {
+            let is_due = now.saturating_sub(chain.persisted_at) >= limits::CHAIN_HEAD_INTERVAL;
+            if !is_due || chain.persisted == state {
                 return Ok(());
             }
             (chain.persisted_at, chain.persisted) = (now, state);
@@ -186,16 +188,16 @@ impl Records {
 
     /// The chain's head now, for a head record that is written anyway.
     pub(crate) fn head(&self) -> Option<HeadRecord> {
-        head_of(&self.lock()).map(HeadRecord::Chain)
+        head_of(&self.chain.lock()).map(HeadRecord::Chain)
     }
 
     /// How many records trail has not acknowledged.
     pub(crate) fn unacknowledged(&self) -> u64 {
-        self.lock().waiting.len() as u64
+        self.chain.lock().waiting.len() as u64
     }
 
     fn next_batch(&self) -> Option<(Vec<Vec<u8>>, u64, UsePosition)> {
-        let chain = self.lock();
+        let chain = self.chain.lock();
         let unsent = chain.unsent;
         let batch: Vec<&Waiting> = chain
             .waiting
@@ -205,10 +207,6 @@ impl Records {
             .collect();
         let (first, last) = (batch.first()?.position.seq, batch.last()?.position);
         Some((batch.iter().map(|w| w.record.clone()).collect(), first, last))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Chain> {
-        self.chain.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -243,7 +241,8 @@ fn head_of(chain: &Chain) -> Option<UsePosition> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::head::MemoryHead;
+    use crate::head::tests::MemoryHead;
+    use std::sync::Mutex;
     use writ_model::Timestamp;
     use writ_model::env::TestEnv;
     use writ_proof::ed25519::Signer;

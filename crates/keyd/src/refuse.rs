@@ -3,7 +3,7 @@
 //! Codes and texts follow the AWS KMS, STS and IAM API references. A refusal tells a peer no more
 //! than AWS tells a client; the reason in full is in keyd's own record.
 
-use writ_aws::{Protocol, Service};
+use writ_aws::{ApiError, Protocol, Service};
 use writ_keyd_client::protocol::{AwsRefusal, Refusal};
 use writ_model::Arn;
 
@@ -48,11 +48,19 @@ pub(crate) fn kms_denied(principal: &str, action: &str, key: Option<&Arn>) -> Re
 
 /// IAM and STS: the query protocol's denial.
 pub(crate) fn query_denied(principal: &str, action: &str, resource: &str) -> Refusal {
-    aws(
-        "AccessDenied",
-        format!("User: {principal} is not authorized to perform: {action} on resource: {resource}"),
-        403,
-    )
+    access_denied(&format!(
+        "User: {principal} is not authorized to perform: {action} on resource: {resource}"
+    ))
+}
+
+/// IAM and STS: a denial for a reason of its own.
+pub(crate) fn access_denied(why: &str) -> Refusal {
+    aws("AccessDenied", why, 403)
+}
+
+/// What the models say is wrong with a request.
+pub(crate) fn api(error: ApiError) -> Refusal {
+    aws(&error.code, error.message, error.status)
 }
 
 /// A wrong encryption context, a foreign or a damaged blob: no hint which.

@@ -10,10 +10,12 @@
 use writ_model::Env;
 use writ_proof::cbor;
 use writ_proof::cbor_map;
-use writ_proof::ed25519::{PublicKey, Signer, SoftKey};
+use writ_proof::ed25519::{Signer, SoftKey};
+use writ_proof::hash::sha256;
+use writ_proof::roster::KeydKeys;
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::crypto::{Aead, NONCE_BYTES, sha256, subkey};
+use crate::crypto::{Aead, NONCE_BYTES, subkey};
 use crate::{Error, limits};
 
 const MAGIC: &[u8; 4] = b"WRKR";
@@ -23,43 +25,20 @@ const DIGEST_BYTES: usize = 32;
 const MODE_DEV: &str = "dev";
 const LABEL_DOMAIN_KEY: &str = "writ-root-domain-key-v1";
 
-/// The keys by which others know this key module; genesis names them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PublicKeys {
-    /// Names the domain in every ciphertext blob.
-    pub domain: [u8; 8],
-    /// Signs checkpoints.
-    pub checkpoint: PublicKey,
-    /// Signs the heads of the use-record chain.
-    pub use_records: PublicKey,
-    /// Signs SSH certificates.
-    pub ssh_ca: PublicKey,
-    /// Signs run orders.
-    pub run_orders: PublicKey,
-    /// Signs key revocation lists.
-    pub krl: PublicKey,
-}
-
-/// keyd's signing keys, in memory.
-pub struct SigningKeys {
+/// The signing keys that keyd uses. The seeds of the others stay in the root file.
+pub(crate) struct SigningKeys {
     /// For checkpoints.
-    pub checkpoint: SoftKey,
+    pub(crate) checkpoint: SoftKey,
     /// For the heads of the use-record chain.
-    pub use_records: SoftKey,
-    /// For SSH certificates.
-    pub ssh_ca: SoftKey,
-    /// For run orders.
-    pub run_orders: SoftKey,
-    /// For key revocation lists.
-    pub krl: SoftKey,
+    pub(crate) use_records: SoftKey,
 }
 
 /// What a root file holds, opened.
-pub struct Root {
+pub(crate) struct Root {
     /// `dev`.
-    pub mode: String,
+    pub(crate) mode: String,
     /// Names the domain.
-    pub domain: [u8; 8],
+    pub(crate) domain: [u8; 8],
     /// The domain keys with their ids, oldest first; the last one is active.
     pub(crate) domain_keys: Vec<(u32, Zeroizing<[u8; 32]>)>,
     /// The signing keys.
@@ -107,18 +86,8 @@ impl Drop for Seeds {
     }
 }
 
-impl SigningKeys {
-    fn new(seeds: &Seeds) -> Result<SigningKeys, Error> {
-        let key =
-            |seed| SoftKey::from_seed(seed).map_err(|_| Error::Crypto { what: "an Ed25519 seed" });
-        Ok(SigningKeys {
-            checkpoint: key(&seeds.checkpoint)?,
-            use_records: key(&seeds.use_records)?,
-            ssh_ca: key(&seeds.ssh_ca)?,
-            run_orders: key(&seeds.run_orders)?,
-            krl: key(&seeds.krl)?,
-        })
-    }
+fn signing_key(seed: &[u8; 32]) -> Result<SoftKey, Error> {
+    SoftKey::from_seed(seed).map_err(|_| Error::Crypto { what: "an Ed25519 seed" })
 }
 
 /// Makes the root of a new domain in mode `dev`: the file's bytes, to be written durably and
@@ -126,7 +95,7 @@ impl SigningKeys {
 ///
 /// # Errors
 /// Only if the cryptographic library refuses fresh keys.
-pub fn create(env: &dyn Env) -> Result<(Zeroizing<Vec<u8>>, PublicKeys), Error> {
+pub fn create(env: &dyn Env) -> Result<(Zeroizing<Vec<u8>>, KeydKeys), Error> {
     let random = || {
         let mut bytes = [0u8; 32];
         env.fill(&mut bytes);
@@ -143,9 +112,17 @@ pub fn create(env: &dyn Env) -> Result<(Zeroizing<Vec<u8>>, PublicKeys), Error> 
         run_orders: random(),
         krl: random(),
     };
+    let public = |seed| Ok::<_, Error>(signing_key(seed)?.public_key());
+    let keys = KeydKeys {
+        checkpoint: public(&seeds.checkpoint)?,
+        use_records: public(&seeds.use_records)?,
+        ssh_ca: public(&seeds.ssh_ca)?,
+        run_orders: public(&seeds.run_orders)?,
+        krl: public(&seeds.krl)?,
+    };
     let body = Body { mode: MODE_DEV.to_owned(), domain, secret, domain_keys: vec![first], seeds };
     let bytes = encode(&body);
-    let keys = Root::parse(&bytes)?.public_keys();
+    Root::parse(&bytes)?;
     Ok((bytes, keys))
 }
 
@@ -157,7 +134,7 @@ fn encode(body: &Body) -> Zeroizing<Vec<u8>> {
     bytes.extend_from_slice(&VERSION.to_be_bytes());
     bytes.extend_from_slice(&length.to_be_bytes());
     bytes.extend_from_slice(&encoded);
-    let digest = sha256(&[&bytes]);
+    let digest = sha256(&bytes).0;
     bytes.extend_from_slice(&digest);
     bytes
 }
@@ -186,7 +163,7 @@ impl Root {
     ///
     /// # Errors
     /// It is foreign, newer, damaged, or for another mode; each with what to do.
-    pub fn parse(bytes: &[u8]) -> Result<Root, Error> {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Root, Error> {
         let body = body(bytes)?;
         if body.mode != MODE_DEV {
             return Err(Error::RootMode { mode: body.mode.clone() });
@@ -194,12 +171,7 @@ impl Root {
         let wrapping = Aead::new(&*subkey(&body.secret, LABEL_DOMAIN_KEY)?)?;
         let open = |key: &SealedDomainKey| {
             let aad = domain_key_aad(body.domain, key.id);
-            let plain = wrapping.open(key.nonce, &aad, &key.sealed).ok_or(Error::RootDamaged)?;
-            let mut raw = Zeroizing::new([0u8; 32]);
-            if plain.len() != raw.len() {
-                return Err(Error::RootDamaged);
-            }
-            raw.copy_from_slice(&plain);
+            let raw = wrapping.open_key(key.nonce, &aad, &key.sealed).ok_or(Error::RootDamaged)?;
             Ok((key.id, raw))
         };
         let domain_keys: Vec<_> = body.domain_keys.iter().map(open).collect::<Result<_, _>>()?;
@@ -210,20 +182,11 @@ impl Root {
             mode: body.mode.clone(),
             domain: body.domain,
             domain_keys,
-            signing: SigningKeys::new(&body.seeds)?,
+            signing: SigningKeys {
+                checkpoint: signing_key(&body.seeds.checkpoint)?,
+                use_records: signing_key(&body.seeds.use_records)?,
+            },
         })
-    }
-
-    /// The public halves, for genesis and for whoever checks signatures.
-    pub fn public_keys(&self) -> PublicKeys {
-        PublicKeys {
-            domain: self.domain,
-            checkpoint: self.signing.checkpoint.public_key(),
-            use_records: self.signing.use_records.public_key(),
-            ssh_ca: self.signing.ssh_ca.public_key(),
-            run_orders: self.signing.run_orders.public_key(),
-            krl: self.signing.krl.public_key(),
-        }
     }
 }
 
@@ -243,7 +206,7 @@ fn body(bytes: &[u8]) -> Result<Body, Error> {
         return Err(Error::RootDamaged);
     }
     let (content, digest) = bytes.split_at(HEADER_BYTES + length);
-    if sha256(&[content]) != digest {
+    if sha256(content).0 != digest {
         return Err(Error::RootDamaged);
     }
     cbor::from_slice(content.get(HEADER_BYTES..).unwrap_or_default())
@@ -259,7 +222,8 @@ mod tests {
     fn root_file_round_trips() {
         let (bytes, keys) = create(&SystemEnv).unwrap();
         let root = Root::parse(&bytes).unwrap();
-        assert_eq!(root.public_keys(), keys);
+        assert_eq!(root.signing.checkpoint.public_key(), keys.checkpoint);
+        assert_eq!(root.signing.use_records.public_key(), keys.use_records);
         assert_eq!(root.mode, "dev");
         assert_eq!(root.domain_keys.len(), 1);
     }

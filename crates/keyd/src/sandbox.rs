@@ -18,7 +18,7 @@ use seccompiler::{
 };
 
 /// A measure and `on`, or why not.
-pub type Measure = (String, String);
+pub(crate) type Measure = (String, String);
 
 /// The system calls that keyd makes after its start; everything else fails with `EPERM`.
 ///
@@ -62,7 +62,7 @@ const ALLOWED: &[i64] = &[
 ];
 
 /// Measures that bind this thread and all that it starts; call it before any other thread exists.
-pub fn before_threads() -> Vec<Measure> {
+pub(crate) fn before_threads() -> Vec<Measure> {
     let nothing = Rlimit { current: Some(0), maximum: Some(0) };
     vec![
         shown("no new privileges", set_no_new_privs(true)),
@@ -73,14 +73,10 @@ pub fn before_threads() -> Vec<Measure> {
 }
 
 /// The system-call filter, for all threads; call it when all threads exist.
-pub fn after_threads() -> Measure {
-    (
-        "seccomp".to_owned(),
-        match filter().and_then(|program| apply(&program)) {
-            Ok(()) => "on".to_owned(),
-            Err(why) => format!("refused: {why}"),
-        },
-    )
+pub(crate) fn after_threads() -> Measure {
+    let apply =
+        |program: BpfProgram| apply_filter_all_threads(&program).map_err(|error| error.to_string());
+    shown("seccomp", filter().and_then(apply))
 }
 
 fn shown<E: std::fmt::Display>(name: &str, result: Result<(), E>) -> Measure {
@@ -123,10 +119,6 @@ fn filter() -> Result<BpfProgram, String> {
     SeccompFilter::new(rules, refused, SeccompAction::Allow, arch)
         .and_then(TryInto::try_into)
         .map_err(|error| error.to_string())
-}
-
-fn apply(program: &BpfProgram) -> Result<(), String> {
-    apply_filter_all_threads(program).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

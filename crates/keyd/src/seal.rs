@@ -2,8 +2,9 @@
 
 use writ_keyd_client::descriptor::{Descriptor, HEADER_BYTES, MAGIC, TAG_BYTES};
 use writ_proof::cbor;
+use writ_proof::hash::{hmac_sha256, sha256};
 
-use crate::crypto::{equal, hmac, sha256, take};
+use crate::crypto::{equal, take};
 use crate::domain::Domain;
 use crate::limits;
 
@@ -18,7 +19,7 @@ pub(crate) struct Opened {
 
 /// SHA-256 of a descriptor's canonical bytes: what the catalogue and key tokens know it by.
 pub(crate) fn digest(descriptor: &Descriptor) -> [u8; 32] {
-    sha256(&[&cbor::to_vec(descriptor)])
+    sha256(&cbor::to_vec(descriptor)).0
 }
 
 /// Seals a descriptor under the active domain key.
@@ -30,7 +31,7 @@ pub(crate) fn seal(domain: &Domain, descriptor: &Descriptor) -> Option<Vec<u8>> 
     sealed.extend_from_slice(&id.to_be_bytes());
     sealed.extend_from_slice(&u32::try_from(body.len()).ok()?.to_be_bytes());
     sealed.extend_from_slice(&body);
-    let tag = hmac(key.descriptors.expose(), &[&sealed]);
+    let tag = hmac_sha256(key.descriptors.expose(), &[&sealed]).0;
     sealed.extend_from_slice(&tag);
     Some(sealed)
 }
@@ -46,12 +47,12 @@ pub(crate) fn open(domain: &Domain, sealed: &[u8]) -> Option<Opened> {
     let id = u32::from_be_bytes(take::<4>(&mut input)?);
     let length = u32::from_be_bytes(take::<4>(&mut input)?);
     let whole = usize::try_from(length).ok()? == input.len();
-    let expected = hmac(domain.key(id)?.descriptors.expose(), &[content]);
+    let expected = hmac_sha256(domain.key(id)?.descriptors.expose(), &[content]).0;
     if magic != *MAGIC || !whole || !equal(&expected, tag) {
         return None;
     }
     let descriptor = cbor::from_slice(input).ok()?;
-    Some(Opened { descriptor, digest: sha256(&[input]) })
+    Some(Opened { descriptor, digest: sha256(input).0 })
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::sync::{Arc, Barrier, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Barrier, Condvar};
 use std::time::Duration;
 
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
@@ -21,6 +21,7 @@ use zeroize::Zeroizing;
 
 use crate::engine::{Engine, EngineParts};
 use crate::head::{Head, HeadFile};
+use crate::locked::{Locked, wait};
 use crate::records::RecordSink;
 use crate::refuse::forbidden;
 use crate::root::Root;
@@ -52,8 +53,8 @@ pub struct KeydConfig {
 /// The root or head file cannot be used, or the system refuses a thread.
 pub fn run(config: KeydConfig, env: Arc<dyn Env>) -> Result<(), Error> {
     abort_on_panic();
-    let peers: Peers = Arc::new(PEERS.map(|(role, _)| Peer::new(role)));
-    let sink = Arc::new(TrailSink { channel: Mutex::new(None) });
+    let peers: Peers = PEERS.map(|(role, _)| Arc::new(Peer::new(role)));
+    let sink = Arc::new(TrailSink { channel: Locked::default() });
     let KeydConfig { site, s3_domain, root, head, channels, control } = config;
     let root = read_root(root)?;
     let (head, log) = read_head(head)?;
@@ -103,12 +104,12 @@ fn read_head(mut file: File) -> Result<(Head, HeadFile), Error> {
     Ok((head, log))
 }
 
-type Peers = Arc<[Peer; PEERS.len()]>;
+type Peers = [Arc<Peer>; PEERS.len()];
 
 /// A peer: its channel now, and the packets that wait for its workers.
 struct Peer {
     role: Role,
-    state: Mutex<PeerState>,
+    state: Locked<PeerState>,
     /// Woken for a new channel and for a new packet.
     changed: Condvar,
 }
@@ -150,29 +151,25 @@ impl PeerState {
 
 impl Peer {
     fn new(role: Role) -> Peer {
-        Peer { role, state: Mutex::default(), changed: Condvar::new() }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, PeerState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        Peer { role, state: Locked::default(), changed: Condvar::new() }
     }
 
     /// Waits for a channel that is newer than `seen`.
     fn next_channel(&self, seen: u64) -> (Arc<Channel>, u64) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         loop {
             if let Some(channel) = state.channel.as_ref().filter(|_| state.generation > seen) {
                 return (Arc::clone(channel), state.generation);
             }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = wait(&self.changed, state);
         }
     }
 
     /// Hands a packet to the workers; waits while too many wait, which slows the peer alone.
     fn push(&self, channel: &Arc<Channel>, packet: Packet) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         while !state.has_room(&packet) {
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = wait(&self.changed, state);
         }
         state.push(Arc::clone(channel), packet);
         drop(state);
@@ -180,26 +177,26 @@ impl Peer {
     }
 
     fn pop(&self) -> (Arc<Channel>, Packet) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         loop {
             if let Some(next) = state.pop() {
                 drop(state);
                 self.changed.notify_all();
                 return next;
             }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = wait(&self.changed, state);
         }
     }
 }
 
 /// The channel to trail, once trail has said hello on it.
 struct TrailSink {
-    channel: Mutex<Option<Arc<Channel>>>,
+    channel: Locked<Option<Arc<Channel>>>,
 }
 
 impl RecordSink for TrailSink {
     fn send(&self, batch: Vec<u8>) -> bool {
-        let channel = self.channel.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let channel = self.channel.lock().clone();
         let Some(channel) = channel else { return false };
         let body = cbor::to_vec(&Push::UseRecords(batch));
         channel
@@ -214,7 +211,7 @@ fn attach(peers: &Peers, role: Role, channel: Channel) {
     // system refuses the limit, it holds its own workers only.
     let limit = if role == Role::Trail { limits::RECORD_SEND_MAX } else { limits::ANSWER_SEND_MAX };
     set_socket_timeout(&channel, Timeout::Send, Some(limit)).ok();
-    let mut state = peer.lock();
+    let mut state = peer.state.lock();
     state.channel = Some(Arc::new(channel));
     state.generation += 1;
     // What a peer asked before it died nobody waits for; carried out now, it would be done behind the
@@ -238,22 +235,13 @@ fn start_threads(engine: &Arc<Engine>, peers: &Peers, sink: &Arc<TrailSink>) -> 
         let thread = std::thread::Builder::new().name(name).spawn(run);
         thread.map(|_| ()).map_err(Error::io("starting a thread"))
     };
-    for (at, (role, workers)) in PEERS.into_iter().enumerate() {
-        let (all, shared) = (Arc::clone(peers), Arc::clone(engine));
-        let reader = move || {
-            if let Some(peer) = all.get(at) {
-                read(peer, &shared);
-            }
-        };
+    for (peer, (role, workers)) in peers.iter().zip(PEERS) {
+        let (read_for, shared) = (Arc::clone(peer), Arc::clone(engine));
+        let reader = move || read(&read_for, &shared);
         spawn(format!("read-{}", role.name()), Box::new(reader))?;
         for n in 0..workers {
-            let (all, engine) = (Arc::clone(peers), Arc::clone(engine));
-            let sink = Arc::clone(sink);
-            let worker = move || {
-                if let Some(peer) = all.get(at) {
-                    work(peer, &engine, &sink);
-                }
-            };
+            let (peer, engine, sink) = (Arc::clone(peer), Arc::clone(engine), Arc::clone(sink));
+            let worker = move || work(&peer, &engine, &sink);
             spawn(format!("work-{}-{n}", role.name()), Box::new(worker))?;
         }
     }
@@ -306,7 +294,7 @@ fn work(peer: &Peer, engine: &Engine, sink: &TrailSink) {
         // A packet that no honest peer sends is not answered; the peer's own deadline tells it.
         let Ok(messages) = unpack(&packet.bytes) else { continue };
         if peer.role == Role::Trail && messages.iter().any(is_hello) {
-            let mut current = sink.channel.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut current = sink.channel.lock();
             *current = Some(Arc::clone(&channel));
         }
         answer(peer.role, engine, &channel, messages);
@@ -357,8 +345,7 @@ fn abort_on_panic() {
         let place = info.location().map(ToString::to_string).unwrap_or_default();
         let line = format!("keyd panicked at {place} and stops\n");
         // Nothing is left to do if standard error is gone.
-        let written: io::Result<()> = io::stderr().write_all(line.as_bytes());
-        drop(written);
+        io::stderr().write_all(line.as_bytes()).ok();
         std::process::abort();
     }));
 }

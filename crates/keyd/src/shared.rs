@@ -24,6 +24,13 @@ pub(crate) struct Room {
     pub(crate) bytes: usize,
 }
 
+impl Room {
+    /// For so many entries of one size.
+    pub(crate) fn of(count: usize) -> Room {
+        Room { count, bytes: usize::MAX }
+    }
+}
+
 struct Entry<V> {
     account: AccountId,
     until: Timestamp,

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use writ_aws::Value;
 use writ_keyd_client::arena::Slot;
-use writ_keyd_client::descriptor::{Descriptor, KeyDescriptor, KeyState};
-use writ_keyd_client::protocol::{Handle, Refusal, Reply, Use, UsePosition, Used, UsedKey};
+use writ_keyd_client::descriptor::{KeyDescriptor, KeyState};
+use writ_keyd_client::protocol::{Handle, Refusal, Reply, Use, Used, UsedKey};
 use writ_keyd_client::secret::SecretBytes;
 use writ_model::Arn;
 use writ_proof::fas::context_digest;
@@ -13,7 +13,7 @@ use writ_proof::hash::Hash;
 use writ_proof::use_record::{self, Basis, UseResult};
 use zeroize::Zeroizing;
 
-use crate::allow::{Wish, Word};
+use crate::allow::{GivenKey, Wish, Word};
 use crate::blob::{self, EncryptionContext, Header};
 use crate::budget::NotCounted;
 use crate::domain::material_id;
@@ -105,7 +105,7 @@ impl Engine {
     /// The ticket's budget and revocation, again: the handle may have waited.
     pub(crate) fn spend_budget(&self, admitted: &Admitted) -> Result<(), Refusal> {
         let Some(forward) = &admitted.forwarded else { return Ok(()) };
-        let mut budgets = self.budgets();
+        let mut budgets = self.budgets.lock();
         let spent = budgets.spent(&forward.spend);
         forward.allows(&admitted.region, spent, self.env.now()).map_err(present::say)?;
         budgets.spend(&forward.spend).map_err(|why| match why {
@@ -130,10 +130,7 @@ impl Engine {
         let arn = arn.ok_or_else(|| not_found(&wanted.key))?;
         record.key = Some(arn.clone());
         record.context = Some(context_digest(&wanted.context));
-        let (opened, policy) = self.given_key(&given)?;
-        let Descriptor::Key(key) = opened.descriptor else {
-            return Err(forbidden("the descriptor is not a key's"));
-        };
+        let GivenKey { key, digest, policy } = self.given_key(&given)?;
         if key.arn != arn {
             return Err(forbidden("the descriptor is not that of the key in the request"));
         }
@@ -153,7 +150,6 @@ impl Engine {
             word: &Word::new(front.delegated, &front.principal_tags, &given.tags),
         };
         let basis = self.policy_allows(admitted, &key, &policy, &wish)?;
-        let digest = opened.digest;
         let (tokens, context, action) = (given.tokens, wanted.context, wanted.action);
         Ok(Allowed { key, digest, tokens, context, basis, action })
     }
@@ -213,7 +209,7 @@ impl Engine {
         }
         let id = header.backing_key;
         if !allowed.key.backing_keys.contains(&id) {
-            return Err(match self.catalogue().key_of(&id) {
+            return Err(match self.catalogue.read().key_of(&id) {
                 Some(_) => client(
                     "IncorrectKeyException",
                     "The key ID in the request does not identify a CMK that can perform this operation.",
@@ -263,7 +259,8 @@ impl Engine {
             keys: allowed.into_iter().map(|one| one.key.arn).collect(),
             sealed,
             handle: *handle,
-            position: position.ok_or_else(|| refuse::internal("a use without a key"))?,
+            // GenerateRandom uses no key.
+            position: position.unwrap_or_else(|| self.record(record.clone())),
         })
     }
 
@@ -278,7 +275,7 @@ impl Engine {
         let Some(forward) = &admitted.forwarded else {
             return Ok((Some(SecretBytes::new(plaintext.to_vec())), None));
         };
-        let channels = self.channels();
+        let channels = self.channels.lock();
         let keys = channels.get(forward.holder);
         let sealed = keys.and_then(|keys| keys.seal(handle, &plaintext, &*self.env));
         let sealed = sealed.ok_or_else(|| refuse::unavailable("the holder has no channel now"))?;
@@ -293,7 +290,7 @@ impl Engine {
         record: &use_record::Use,
     ) -> Result<Used, Refusal> {
         if !asked.delegated || !asked.keys.is_empty() {
-            let who = facts::display(&admitted.caller);
+            let who = admitted.caller.arn.as_str();
             return Err(refuse::kms_denied(who, "kms:GenerateRandom", None));
         }
         if admitted.input.member("CustomKeyStoreId").is_some() {
@@ -303,19 +300,9 @@ impl Engine {
         let bytes = bytes.ok_or_else(|| validation("NumberOfBytes must be given"))?;
         let mut random = Zeroizing::new(vec![0; bytes]);
         self.env.fill(&mut random);
-        let (plaintext, sealed) = self.deliver(admitted, &asked.handle, Some(random))?;
-        let basis = Basis::Delegated;
-        let position: UsePosition = self.record(use_record::Use { basis, ..record.clone() });
-        Ok(Used {
-            plaintext,
-            ciphertext: None,
-            keys: Vec::new(),
-            material_ids: Vec::new(),
-            sealed,
-            handle: asked.handle,
-            basis: Vec::new(),
-            position,
-        })
+        let made = Made { plaintext: Some(random), ..Made::default() };
+        let record = use_record::Use { basis: Basis::Delegated, ..record.clone() };
+        self.answer(admitted, &asked.handle, Vec::new(), made, &record)
     }
 }
 

@@ -129,19 +129,9 @@ impl Ticket {
         self.root().map(|root| root.kid)
     }
 
-    /// Checks the ticket with the MAC key that `key_of` answers for its kid. A kid without a key is
-    /// refused as retryable, since keyd's keys do not outlive it.
-    pub fn verify(
-        &self,
-        key_of: &dyn Fn(&Nonce) -> Option<[u8; 32]>,
-    ) -> Result<VerifiedTicket, Refusal> {
-        let key = key_of(&self.kid()?).ok_or(Refusal::UnknownKey)?;
-        self.verify_with(&key)
-    }
-
     /// Checks the MAC chain, in constant time, with the key that [`Ticket::kid`] names, and decodes
     /// the rest. The key can stay where it is held.
-    pub fn verify_with(&self, key: &[u8; 32]) -> Result<VerifiedTicket, Refusal> {
+    pub fn verify(&self, key: &[u8; 32]) -> Result<VerifiedTicket, Refusal> {
         let mut tag = labelled_mac(key, ROOT_LABEL, &self.root).0;
         for caveat in &self.caveats {
             tag = labelled_mac(&tag, CAVEAT_LABEL, caveat).0;

@@ -1,19 +1,15 @@
-//! What trail and watch, and keyd and trail, say to each other.
+//! What trail and watch say to each other.
 //!
 //! **trail to watch**: after `Hello` and `Welcome` trail pushes every frame from the position that watch
 //! has durably, as it lies in the WAL; watch checks it, fsyncs and acknowledges. Checkpoints go the same
 //! way and come back cosigned; watch's own host log goes the other way, for keyd's cosignature.
-//! **keyd to trail**: [`UseBatch`] one way, [`UseAck`] the other; only trail's channel carries the latter.
 
-use writ_model::{Timestamp, Uuid};
+use writ_model::Timestamp;
 
 use crate::cbor::Version;
 use crate::hash::Hash;
 use crate::origin::SiteId;
-use crate::use_record::UsePosition;
 use crate::{cbor_enum, cbor_map};
-
-pub use crate::use_record::UseBatch;
 
 /// The version of the stream protocol that this build speaks.
 pub const STREAM_VERSION: u64 = 1;
@@ -91,24 +87,6 @@ pub struct WitnessReply {
     pub body: Vec<u8>,
 }
 cbor_map!(WitnessReply { 1: request, 2: status, 3: body });
-
-/// From trail to keyd: these use records are durable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UseAck {
-    /// The last durable record.
-    pub position: UsePosition,
-}
-cbor_map!(UseAck { 1: position });
-
-/// From trail to keyd, the first message on the stream: what trail holds of keyd's chain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UseResume {
-    /// The boot that trail expects records of; absent before the first ever.
-    pub boot: Option<Uuid>,
-    /// The last durable record of it.
-    pub last: Option<UsePosition>,
-}
-cbor_map!(UseResume { 1: opt boot, 2: opt last });
 
 #[cfg(test)]
 mod tests {

@@ -15,7 +15,6 @@ use writ_keyd_client::caller::Caller;
 use writ_keyd_client::client::CallError;
 use writ_keyd_client::protocol::{
     Answer, Authenticate, Authenticated, Command, Forwarded, Payload, Refusal, Reply as KeydReply,
-    UsePosition,
 };
 use writ_model::{AccessKeyId, AccountId, Env, Region, Revision, Uuid};
 use writ_proof::append::AppendItem;
@@ -253,7 +252,6 @@ impl Pipeline {
                 Some((turn, self.mutations.read().await))
             }
         };
-        let position = authenticated.position;
         let (network, user_agent, referer) = match &authenticated.forwarded {
             Some(Forwarded { network, user_agent, referer, .. }) => {
                 (network.clone(), user_agent.clone(), referer.clone())
@@ -290,7 +288,7 @@ impl Pipeline {
             (Ok(()), Err(error)) => (Value::empty(), Err(error)),
             (Err(ended), input) => (input.unwrap_or_else(|_| Value::empty()), Err(ended)),
         };
-        self.record(&call, &input, result, position.as_ref()).await
+        self.record(&call, &input, result).await
     }
 
     /// Makes the change, if there is one, and returns once the call's record is in the ledger.
@@ -299,11 +297,10 @@ impl Pipeline {
         call: &Call,
         input: &Value,
         result: Result<Outcome, ApiError>,
-        position: Option<&UsePosition>,
     ) -> Finished {
         let operation = call.operation;
         let internal = || ApiError::internal(operation.service);
-        let records = of_call(call, &self.site, input, &result, position);
+        let records = of_call(call, &self.site, input, &result);
         let records = records.map_err(|error| {
             tracing::error!(%error, operation = operation.name, "a call cannot be recorded");
             internal()
@@ -315,7 +312,7 @@ impl Pipeline {
                 {
                     self.note_ahead(call);
                     return match nothing_happened {
-                        true => Err(self.failed(call, input, error, position).await),
+                        true => Err(self.failed(call, input, error).await),
                         false => Err(error),
                     };
                 }
@@ -370,16 +367,10 @@ impl Pipeline {
 
     /// Records a mutation that came to nothing after all. Where the outcome is unknown nothing is
     /// written: the record that is in the store with the change goes to the ledger with it.
-    async fn failed(
-        &self,
-        call: &Call,
-        input: &Value,
-        error: ApiError,
-        position: Option<&UsePosition>,
-    ) -> ApiError {
+    async fn failed(&self, call: &Call, input: &Value, error: ApiError) -> ApiError {
         let service = call.operation.service;
         let result = Err(error);
-        let recorded = match of_call(call, &self.site, input, &result, position) {
+        let recorded = match of_call(call, &self.site, input, &result) {
             Ok(records) => self.append(service, records).await.err(),
             Err(_) => Some(ApiError::internal(service)),
         };

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use writ_aws::{ApiError, Audit, Operation, Value};
 use writ_keyd_client::caller::Caller;
-use writ_keyd_client::protocol::{Forwarded, Network, UsePosition};
+use writ_keyd_client::protocol::{Forwarded, Network};
 use writ_model::{AccessKeyId, Env, Region, Timestamp, Uuid};
 use writ_proof::origin::SiteId;
 use writ_trail::error::TrailError;
@@ -20,7 +20,6 @@ pub fn of_call(
     site: &SiteId,
     input: &Value,
     result: &Result<Outcome, ApiError>,
-    admitted: Option<&UsePosition>,
 ) -> Result<Vec<Record>, TrailError> {
     let none = AuditFacts::default();
     let (facts, error, reply) = match result {
@@ -56,7 +55,7 @@ pub fn of_call(
             Audit::Management => Category::Management,
         },
         forwarded: call.forwarded.as_ref(),
-        use_position: facts.use_position.or(admitted.copied()),
+        use_position: facts.use_position,
     }
     .records(&*call.env)
 }

@@ -8,7 +8,7 @@ use writ_proof::hash::Hash;
 use writ_proof::use_record::{self, Basis};
 
 use super::Change;
-use crate::allow::{Wish, Word};
+use crate::allow::{GivenKey, Wish, Word};
 use crate::engine::Engine;
 use crate::handles::Admitted;
 use crate::issue::input;
@@ -39,7 +39,7 @@ impl Engine {
         check_name(&name)?;
         let account = admitted.caller.account;
         let arn = Arn::build("kms", admitted.region.as_str(), Some(account), &name);
-        let known = self.catalogue().alias(&arn).cloned();
+        let known = self.catalogue.read().alias(&arn).cloned();
         let deleted = target.is_none();
         let before = known.clone();
         let target = match (admitted.operation, known, target) {
@@ -60,7 +60,7 @@ impl Engine {
         keys.extend(before.filter(|_| !deleted).map(|before| key_arn(&before)));
         let (basis, policy) = self.alias_allowed(admitted, seal, &keys, deleted)?;
         let id = format!("alias/{arn}");
-        let revision = self.catalogue().revision(&id) + 1;
+        let revision = self.catalogue.read().revision(&id) + 1;
         let descriptor =
             Descriptor::Alias(AliasDescriptor { arn, account, target, revision, deleted });
         let record = use_record::Use {
@@ -97,13 +97,10 @@ impl Engine {
         let mut weakest = Basis::Policy;
         let mut digest = None;
         for (arn, given) in keys.iter().zip(&seal.keys) {
-            if self.catalogue().key(arn).is_none() {
+            if self.catalogue.read().key(arn).is_none() {
                 return Err(not_found(&KeyName::Given(arn.to_string())));
             }
-            let (opened, policy) = self.given_key(given)?;
-            let Descriptor::Key(key) = &opened.descriptor else {
-                return Err(forbidden("the descriptor is not a key's"));
-            };
+            let GivenKey { key, policy, .. } = self.given_key(given)?;
             if key.arn != *arn {
                 return Err(forbidden("the descriptor is not that of the key of the alias"));
             }
@@ -113,7 +110,7 @@ impl Engine {
             }
             let word = Word::new(true, &seal.principal_tags, &given.tags);
             let wish = Wish { action: &action, named: None, facts: &|_| {}, word: &word };
-            if self.policy_allows(admitted, key, &policy, &wish)? == Basis::Delegated {
+            if self.policy_allows(admitted, &key, &policy, &wish)? == Basis::Delegated {
                 weakest = Basis::Delegated;
             }
             digest = digest.or(Some(key.policy_digest));
@@ -129,10 +126,10 @@ impl Engine {
     ) -> Result<Descriptor, Refusal> {
         let account = admitted.caller.account;
         let arn = Arn::build("kms", admitted.region.as_str(), Some(account), "alias/aws/s3");
-        if self.catalogue().alias(&arn).is_some() {
+        if self.catalogue.read().alias(&arn).is_some() {
             return Err(client("AlreadyExistsException", format!("{arn} already exists")));
         }
-        let revision = self.catalogue().revision(&format!("alias/{arn}")) + 1;
+        let revision = self.catalogue.read().revision(&format!("alias/{arn}")) + 1;
         Ok(Descriptor::Alias(AliasDescriptor { arn, account, target, revision, deleted: false }))
     }
 }

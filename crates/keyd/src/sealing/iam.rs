@@ -37,7 +37,7 @@ impl Engine {
         };
         let root = admitted.caller.kind == writ_keyd_client::caller::CallerKind::Root;
         let record = delegated(narrate::of(admitted), !root);
-        Ok(Change { record, ..Change::new(descriptor, admitted) })
+        Ok(Change { descriptor, tokens: Vec::new(), policy: None, record })
     }
 
     fn create_user(&self, admitted: &Admitted, seal: &Seal) -> Result<Descriptor, Refusal> {
@@ -53,7 +53,7 @@ impl Engine {
 
     fn update_user(&self, admitted: &Admitted, seal: &Seal) -> Result<Descriptor, Refusal> {
         let request: UpdateUserRequest = input(&admitted.input)?;
-        let old = self.current_user(admitted, seal, Some(&request.user_name))?;
+        let old = self.current_user(admitted, seal, &request.user_name)?;
         let name = request.new_user_name.unwrap_or_else(|| old.name.clone());
         let path = request.new_path.unwrap_or_else(|| old.path.clone());
         self.check_free(old.account, "user", &name, &old.unique_id)?;
@@ -62,7 +62,7 @@ impl Engine {
 
     fn delete_user(&self, admitted: &Admitted, seal: &Seal) -> Result<Descriptor, Refusal> {
         let request: DeleteUserRequest = input(&admitted.input)?;
-        let old = self.current_user(admitted, seal, Some(&request.user_name))?;
+        let old = self.current_user(admitted, seal, &request.user_name)?;
         Ok(Descriptor::User(UserDescriptor { revision: old.revision + 1, deleted: true, ..old }))
     }
 
@@ -139,7 +139,7 @@ impl Engine {
         if new.id.as_str() != named || !self.owns(admitted, &new, user.as_deref()) {
             return Err(forbidden("the descriptor is not that of the access key in the request"));
         }
-        if new.deleted && !self.catalogue_mut().end(End::AccessKey(new.id.clone())) {
+        if new.deleted && !self.catalogue.write().end(End::AccessKey(new.id.clone())) {
             return Err(refuse::unavailable("too many things have ended"));
         }
         Ok(Descriptor::AccessKey(new))
@@ -148,7 +148,7 @@ impl Engine {
     /// True if the key belongs to the user whom the request names, or to the caller if it names none.
     fn owns(&self, admitted: &Admitted, key: &AccessKeyDescriptor, user: Option<&str>) -> bool {
         let caller = &admitted.caller;
-        let catalogue = self.catalogue();
+        let catalogue = self.catalogue.read();
         match (user, &key.user) {
             (Some(name), Some(owner)) => {
                 catalogue.user(owner).is_some_and(|user| user.name.eq_ignore_ascii_case(name))
@@ -163,16 +163,12 @@ impl Engine {
         &self,
         admitted: &Admitted,
         seal: &Seal,
-        named: Option<&str>,
+        named: &str,
     ) -> Result<UserDescriptor, Refusal> {
         let Descriptor::User(user) = self.current(seal, admitted.caller.account)? else {
             return Err(forbidden("the current descriptor is not a user's"));
         };
-        let right = match named {
-            Some(name) => user.name.eq_ignore_ascii_case(name),
-            None => user.unique_id == admitted.caller.unique_id,
-        };
-        if user.deleted || !right {
+        if user.deleted || !user.name.eq_ignore_ascii_case(named) {
             return Err(forbidden("the descriptor is not that of the user in the request"));
         }
         Ok(user)
@@ -183,7 +179,7 @@ impl Engine {
         let text = seal.new_id.as_deref().unwrap_or_default();
         let fits = text.parse::<UniqueId>().is_ok() && text.starts_with(kind.prefix());
         let noun = if kind == UniqueIdKind::User { "user" } else { "role" };
-        if !fits || self.catalogue().knows(&format!("{noun}/{text}")) {
+        if !fits || self.catalogue.read().knows(&format!("{noun}/{text}")) {
             return Err(forbidden("the new unique id is not of its kind, or not new"));
         }
         Ok(text.to_owned())
@@ -212,7 +208,7 @@ impl Engine {
         name: &str,
         unique_id: &str,
     ) -> Result<(), Refusal> {
-        match self.catalogue().holder(account, noun, name) {
+        match self.catalogue.read().holder(account, noun, name) {
             Some(holder) if holder != unique_id => Err(refuse::aws(
                 "EntityAlreadyExists",
                 format!("{} with name {name} already exists.", capitalised(noun)),

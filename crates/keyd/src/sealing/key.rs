@@ -9,12 +9,11 @@ use writ_keyd_client::key_policy::{default_key_policy, managed_key_policy};
 use writ_keyd_client::protocol::{Refusal, Seal};
 use writ_model::{Arn, KeyId, UniqueId};
 use writ_policy::{Context, Policy, PolicyKind, ResourceKind};
-use writ_proof::hash::Hash;
+use writ_proof::hash::{Hash, sha256};
 use writ_proof::use_record::{self, Basis};
 
 use super::Change;
-use crate::allow::{Wish, Word};
-use crate::crypto::sha256;
+use crate::allow::{GivenKey, Wish, Word};
 use crate::engine::Engine;
 use crate::handles::Admitted;
 use crate::issue::input;
@@ -64,7 +63,7 @@ impl Engine {
         let (account, region) = (admitted.caller.account, admitted.region.clone());
         let resource = format!("key/{key_id}");
         let arn = Arn::build("kms", region.as_str(), Some(account), &resource);
-        if self.catalogue().key(&arn).is_some() {
+        if self.catalogue.read().key(&arn).is_some() {
             return Err(forbidden("the new key id is not new"));
         }
         Ok(KeyDescriptor {
@@ -78,7 +77,7 @@ impl Engine {
             created: self.env.now(),
             multi_region: 0,
             state: KeyState::Enabled,
-            policy_digest: sha256(&[policy.as_bytes()]),
+            policy_digest: sha256(policy.as_bytes()).0,
             grants_root: [0; 32],
             rotation_days: None,
             deletion_date: None,
@@ -117,10 +116,7 @@ impl Engine {
         let [given] = seal.keys.as_slice() else {
             return Err(forbidden("the key that changes is missing"));
         };
-        let (opened, current) = self.given_key(given)?;
-        let Descriptor::Key(old) = opened.descriptor else {
-            return Err(forbidden("the current descriptor is not a key's"));
-        };
+        let GivenKey { key: old, policy: current, .. } = self.given_key(given)?;
         if old.account != admitted.caller.account {
             return Err(forbidden("the current descriptor belongs to another account"));
         }
@@ -156,7 +152,7 @@ impl Engine {
                 let bypass = request.bypass_policy_lockout_safety_check == Some(true);
                 new.principals =
                     self.check_policy(admitted, &new, &request.policy, bypass, &word)?;
-                new.policy_digest = sha256(&[request.policy.as_bytes()]);
+                new.policy_digest = sha256(request.policy.as_bytes()).0;
                 policy = request.policy;
             }
             _ => return Err(forbidden("this operation seals nothing")),

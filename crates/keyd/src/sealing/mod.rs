@@ -17,7 +17,6 @@ use writ_proof::use_record::Use;
 
 use crate::engine::Engine;
 use crate::handles::Admitted;
-use crate::narrate;
 use crate::operations::{Part, part};
 use crate::refuse::forbidden;
 
@@ -55,7 +54,7 @@ impl Engine {
     fn carry_out(&self, change: Change) -> Result<Sealed, Refusal> {
         let sealed = self.seal_new(&change.descriptor)?;
         let id = change.descriptor.id();
-        self.unconfirmed().keep(id, sealed.clone(), change.tokens.clone(), change.policy);
+        self.unconfirmed.lock().keep(id, sealed.clone(), change.tokens.clone(), change.policy);
         let position = self.record(change.record);
         let (descriptors, tokens) = (vec![sealed], change.tokens);
         Ok(Sealed { descriptors, tokens, position: Some(position), policies: Vec::new() })
@@ -71,7 +70,7 @@ impl Engine {
         let alias = self.managed_alias(admitted, key.key_id.clone())?;
         let mut sealed = self.carry_out(change)?;
         let bytes = self.seal_new(&alias)?;
-        self.unconfirmed().keep(alias.id(), bytes.clone(), Vec::new(), None);
+        self.unconfirmed.lock().keep(alias.id(), bytes.clone(), Vec::new(), None);
         sealed.descriptors.push(bytes);
         Ok(sealed)
     }
@@ -92,11 +91,5 @@ impl Engine {
             return Err(forbidden("the current descriptor belongs to another account"));
         }
         Ok(descriptor)
-    }
-}
-
-impl Change {
-    fn new(descriptor: Descriptor, admitted: &Admitted) -> Change {
-        Change { descriptor, tokens: Vec::new(), policy: None, record: narrate::of(admitted) }
     }
 }

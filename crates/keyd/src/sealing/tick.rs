@@ -13,7 +13,7 @@ impl Engine {
     /// Turns keys whose date has come into tombstones; front drops their tokens.
     pub(crate) fn tick(&self) -> Result<Reply, Refusal> {
         self.check_ready()?;
-        let due = self.catalogue().due(self.env.now(), DELETIONS_MAX);
+        let due = self.catalogue.read().due(self.env.now(), DELETIONS_MAX);
         let mut position = None;
         let mut sealed = Vec::new();
         for key in due {
@@ -23,7 +23,7 @@ impl Engine {
             let gone = KeyDescriptor { state: KeyState::Destroyed, revision, ..key };
             let gone = Descriptor::Key(Box::new(gone));
             let bytes = self.seal_new(&gone)?;
-            self.unconfirmed().keep(gone.id(), bytes.clone(), Vec::new(), None);
+            self.unconfirmed.lock().keep(gone.id(), bytes.clone(), Vec::new(), None);
             sealed.push(bytes);
             position = Some(self.record(narrate::own("tick:DestroyKey", Some(arn))));
         }

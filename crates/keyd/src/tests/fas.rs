@@ -452,8 +452,7 @@ fn ticket_dies_with_time_replay_budget_and_signer() {
     assert_eq!(code(site.through(&s3, &second, &key)), "UnrecognizedClientException");
 
     let inner = fresh(&root);
-    let again =
-        Site::start(site.env.clone(), site.root.clone(), site.keys.clone(), site.head.clone());
+    let again = Site::start(site.env.clone(), site.root.clone(), site.keys, site.head.clone());
     again.load(vec![root.descriptor.clone().unwrap(), key.descriptor.clone()]);
     let after = gateway(&again);
     let result = again.present(again.presented(&after, &inner));
@@ -620,7 +619,7 @@ fn upload_without_trailer_keeps_no_slot_after_its_last_chunk() {
         let (scope, secret) = (&claim.scope, root.credentials.secret.as_bytes());
         let key = SigningKey::derive(secret, &scope.date, scope.region.as_str(), &scope.service);
         let mut chain = ChunkChain::new(&claim);
-        let before = site.engine.uploads().len();
+        let before = site.engine.uploads.lock().len();
         let handle = site.authenticate_as(Role::S3, request).unwrap().handle;
         let mut send = |data: &[u8]| {
             let digest = sha256(data).0;
@@ -629,9 +628,9 @@ fn upload_without_trailer_keeps_no_slot_after_its_last_chunk() {
             code(site.engine.handle(Role::S3, Command::Chunks(chunks)))
         };
         assert_eq!(send(b"data"), "ok", "{literal}");
-        assert_eq!(site.engine.uploads().len(), before + 1, "{literal}");
+        assert_eq!(site.engine.uploads.lock().len(), before + 1, "{literal}");
         assert_eq!(send(b""), "ok", "{literal}");
-        assert_eq!(site.engine.uploads().len(), before + after, "{literal}");
+        assert_eq!(site.engine.uploads.lock().len(), before + after, "{literal}");
     }
 }
 
@@ -649,7 +648,7 @@ fn unspent_handle_keeps_no_slot_after_its_minute() {
     let (site, root, key, _) = setup();
     let body = json!({ "KeyId": key.id, "Plaintext": "AAAA" });
     site.authenticate(site.kms(&root, "Encrypt", &body)).unwrap();
-    let unspent = |site: &Site| site.engine.handles().len();
+    let unspent = |site: &Site| site.engine.handles.lock().len();
     assert_eq!(unspent(&site), 1);
     site.advance(Duration::from_secs(61));
     site.engine.maintain().unwrap();

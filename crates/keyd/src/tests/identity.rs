@@ -79,8 +79,7 @@ fn signature_lives_from_keyds_start_and_within_its_window() {
 
     let before = site.query(&root, "sts", CALLER);
     let descriptor = root.descriptor.clone().unwrap();
-    let restarted =
-        Site::start(site.env.clone(), site.root.clone(), site.keys.clone(), site.head.clone());
+    let restarted = Site::start(site.env.clone(), site.root.clone(), site.keys, site.head.clone());
     assert_eq!(
         code(restarted.authenticate(site.query(&root, "sts", CALLER))),
         "ServiceUnavailable",
@@ -113,8 +112,7 @@ fn account_gets_its_first_credential_once_also_over_a_restart() {
         code(site.engine.handle(Role::Front, Command::CreateAccount(create)))
     };
     assert_eq!(again(&site), "Forbidden");
-    let restarted =
-        Site::start(site.env.clone(), site.root.clone(), site.keys.clone(), site.head.clone());
+    let restarted = Site::start(site.env.clone(), site.root.clone(), site.keys, site.head.clone());
     // A hostile front that withholds the old key's descriptor gains nothing.
     restarted.load(vec![]);
     assert_eq!(again(&restarted), "Forbidden");
@@ -178,8 +176,7 @@ fn unique_id_created_in_another_account_carries_no_credential_over() {
         panic!("no user")
     };
     // Front withholds the user from a keyd that has just started, and has the other account make it.
-    let again =
-        Site::start(site.env.clone(), site.root.clone(), site.keys.clone(), site.head.clone());
+    let again = Site::start(site.env.clone(), site.root.clone(), site.keys, site.head.clone());
     again.load(vec![theirs.descriptor.clone().unwrap(), ann.descriptor.clone().unwrap()]);
     again.advance(Duration::from_secs(1));
     let form = "Action=CreateUser&Version=2010-05-08&UserName=eve";

@@ -117,8 +117,7 @@ fn front_that_swaps_key_token_policy_or_count_gains_nothing() {
     forged.descriptor[20] ^= 1;
     assert_eq!(cheat(&[&forged]), "the descriptor is not sealed here");
     // A keyd that has just started has unwrapped nothing: a wrong token must open then.
-    let again =
-        Site::start(site.env.clone(), site.root.clone(), site.keys.clone(), site.head.clone());
+    let again = Site::start(site.env.clone(), site.root.clone(), site.keys, site.head.clone());
     let descriptors = [root.descriptor.as_ref(), Some(&key.descriptor), Some(&other.descriptor)];
     again.load(descriptors.into_iter().flatten().cloned().collect());
     again.advance(Duration::from_secs(1));
@@ -580,8 +579,7 @@ fn replayed_signature_changes_nothing_and_gives_no_further_secret() {
 fn restarted_keyd_opens_what_was_sealed_before() {
     let (site, root, key) = setup();
     let blob = site.encrypt(&root, &key, b"kept");
-    let again =
-        Site::start(site.env.clone(), site.root.clone(), site.keys.clone(), site.head.clone());
+    let again = Site::start(site.env.clone(), site.root.clone(), site.keys, site.head.clone());
     again.load(vec![root.descriptor.clone().unwrap(), key.descriptor.clone()]);
     again.advance(Duration::from_secs(1));
     let body = json!({ "CiphertextBlob": b64(&blob) });
@@ -589,8 +587,7 @@ fn restarted_keyd_opens_what_was_sealed_before() {
     assert_eq!(used.plaintext.unwrap().expose(), b"kept");
     let mut swapped = key.clone();
     swapped.tokens = site.create_key(&root, None).tokens;
-    let third =
-        Site::start(site.env.clone(), site.root.clone(), site.keys.clone(), site.head.clone());
+    let third = Site::start(site.env.clone(), site.root.clone(), site.keys, site.head.clone());
     third.load(vec![root.descriptor.clone().unwrap(), key.descriptor.clone()]);
     third.advance(Duration::from_secs(1));
     assert_eq!(code(decrypt(&third, &root, &swapped, &body)), "Forbidden", "another key's token");

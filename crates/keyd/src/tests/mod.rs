@@ -18,13 +18,15 @@ use writ_keyd_client::protocol::*;
 use writ_model::env::TestEnv;
 use writ_model::{AccountId, Env, Nonce, Region, Timestamp, UniqueId, UniqueIdKind, Uuid};
 use writ_proof::cbor;
+use writ_proof::roster::KeydKeys;
 use writ_proof::use_record::{ChainEnd, UseBatch, UseRecord, UseResult, What};
 use zeroize::Zeroizing;
 
 use crate::engine::{Engine, EngineParts};
-use crate::head::{Head, MemoryHead};
+use crate::head::Head;
+use crate::head::tests::MemoryHead;
 use crate::records::RecordSink;
-use crate::root::{self, PublicKeys, Root};
+use crate::root::{self, Root};
 
 /// Noon of some day, so that no test crosses midnight.
 pub(crate) const NOON: Timestamp =
@@ -45,7 +47,7 @@ pub(crate) struct Site {
     pub(crate) env: Arc<TestEnv>,
     pub(crate) engine: Engine,
     pub(crate) root: Vec<u8>,
-    pub(crate) keys: PublicKeys,
+    pub(crate) keys: KeydKeys,
     pub(crate) head: Arc<MemoryHead>,
     trail: Arc<Trail>,
     feed: Mutex<u64>,
@@ -104,7 +106,7 @@ impl Site {
     pub(crate) fn start(
         env: Arc<TestEnv>,
         root: Vec<u8>,
-        keys: PublicKeys,
+        keys: KeydKeys,
         head: Arc<MemoryHead>,
     ) -> Site {
         let trail = Arc::new(Trail::default());

@@ -147,8 +147,7 @@ fn checkpoint_must_extend_the_last_one_of_its_log_also_over_a_restart() {
     for (name, origin, size, root, proof) in table {
         assert_eq!(code(ask(&site, origin, size, root, proof)), "Forbidden", "{name}");
     }
-    let again =
-        Site::start(site.env.clone(), site.root.clone(), site.keys.clone(), site.head.clone());
+    let again = Site::start(site.env.clone(), site.root.clone(), site.keys, site.head.clone());
     assert_eq!(code(ask(&again, log, 1, b.0, vec![])), "Forbidden", "forked after a restart");
     assert!(ask(&again, log, 2, both, vec![b.0]).is_ok());
     assert_eq!(code(ask(&again, log, 1, a.0, vec![])), "Forbidden", "backwards");

@@ -7,7 +7,7 @@ use writ_aws::classify::S3Target;
 use writ_aws::rest_xml::{self, HttpParts, HttpReply};
 use writ_aws::{ApiError, Input, Operation, Output, Service};
 use writ_keyd_client::caller::Caller;
-use writ_keyd_client::protocol::{Handle, Ticket, UsePosition};
+use writ_keyd_client::protocol::{Handle, Ticket};
 use writ_model::{Arn, Timestamp, Uuid};
 use writ_policy::{Access, Permit, Policy, PolicyKind, ResourceKind};
 use writ_service::task;
@@ -35,7 +35,6 @@ pub(crate) struct Call {
     /// The literal of `x-amz-content-sha256` that the signature covers.
     pub(crate) payload: String,
     pub(crate) presigned: bool,
-    pub(crate) position: Option<UsePosition>,
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) request_id: Uuid,
     pub(crate) event_id: Uuid,

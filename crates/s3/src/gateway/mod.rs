@@ -208,7 +208,6 @@ impl Gateway {
             ticket: authenticated.ticket,
             payload,
             presigned: authenticated.presigned,
-            position: authenticated.position,
             snapshot,
             request_id,
             event_id,

@@ -63,9 +63,7 @@ pub(crate) fn of_call(
         forwarded: None,
         use_position: None,
     };
-    let mut own =
-        base(call.operation.name, call.event_id, call.parameters(), facts.resources.clone());
-    own.use_position = call.position;
+    let own = base(call.operation.name, call.event_id, call.parameters(), facts.resources.clone());
     let mut records = own.records(&*gateway.env)?;
     for also in result.iter().flat_map(|outcome| &outcome.also) {
         let event_id = Uuid::random(&*gateway.env);

@@ -6,7 +6,6 @@ use std::io::Write as _;
 use anyhow::Result;
 use writ_model::SystemEnv;
 use writ_proof::cbor;
-use writ_proof::roster::KeydKeys;
 
 use super::Inherited;
 
@@ -19,13 +18,6 @@ pub fn keyd(mut inherited: Inherited) -> Result<()> {
     let (root, keys) = writ_keyd::root::create(&SystemEnv)?;
     file.write_all(&root)?;
     file.sync_all()?;
-    let keys = KeydKeys {
-        checkpoint: keys.checkpoint,
-        use_records: keys.use_records,
-        ssh_ca: keys.ssh_ca,
-        run_orders: keys.run_orders,
-        krl: keys.krl,
-    };
     control.channel().send(&cbor::to_vec(&keys))?;
     Ok(())
 }

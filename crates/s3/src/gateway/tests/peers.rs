@@ -470,7 +470,6 @@ fn authenticated(ask: &Authenticate) -> Authenticated {
         presigned: false,
         ticket: Some(Ticket { ticket: SecretBytes::new(ticket.into_bytes()), context: Vec::new() }),
         forwarded: None,
-        position: None,
     }
 }
 
