@@ -306,7 +306,9 @@ impl Engine {
             }
         }
         for end in load.ended {
-            catalogue.end(end);
+            if !catalogue.end(end) {
+                return Err(unavailable("there is no room for what has ended"));
+            }
         }
         catalogue.loaded |= load.last;
         if !load.last {

@@ -361,3 +361,17 @@ fn get_session_token_needs_a_long_term_key() {
     assert_eq!(code(again), "AccessDenied");
     assert_eq!(site.last_record(), ("sts:GetSessionToken".to_owned(), "AccessDenied".to_owned()));
 }
+
+#[test]
+fn ending_that_cannot_be_remembered_is_refused_in_a_load_too() {
+    let site = Site::new();
+    let load = |ended: Vec<End>| {
+        let load =
+            Load { descriptors: vec![], ended, last: true, epoch: Uuid::from_bytes([1; 16]) };
+        site.engine.handle(Role::Front, Command::Load(load))
+    };
+    let ended = |n: usize| End::Principal(n.to_string());
+    assert_eq!(code(load((0..crate::limits::ENDED_MAX).map(ended).collect())), "ok");
+    assert_eq!(code(load(vec![ended(7)])), "ok", "it is remembered already");
+    assert_eq!(code(load(vec![End::Principal("another".to_owned())])), "ServiceUnavailable");
+}

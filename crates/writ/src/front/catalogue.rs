@@ -12,7 +12,7 @@ use writ_keyd_client::descriptor::{
     AccessKeyDescriptor, AliasDescriptor, Descriptor, KeyDescriptor, KeyState, RoleDescriptor,
     UserDescriptor, peek,
 };
-use writ_keyd_client::protocol::{Answer, Command, End, Hello, Load, PROTOCOL, Reply, Sealed};
+use writ_keyd_client::protocol::{Answer, Command, Hello, Load, PROTOCOL, Reply, Sealed};
 use writ_model::{AccountId, Revision, SystemEnv, Uuid};
 use writ_service::call::KeydClient;
 use writ_service::pipeline::Pipeline;
@@ -25,8 +25,11 @@ use super::accounts::{self, PRINCIPAL, Platform};
 const PEERS_WAIT: Duration = Duration::from_secs(30);
 /// How long it waits before it asks again.
 const PEERS_PAUSE: Duration = Duration::from_millis(50);
-/// Descriptors that one `Load` carries.
+/// Descriptors that one `Load` carries at most, and their bytes together: far below what a packet holds.
 const LOAD_BATCH: usize = 256;
+const LOAD_BATCH_BYTES: usize = 4 * 1024 * 1024;
+/// Endings that one `Load` carries.
+const ENDED_BATCH: usize = 8_192;
 /// Loads in a row that may each give something back.
 const ROUNDS_MAX: usize = 128;
 
@@ -61,21 +64,38 @@ async fn load_patiently(keyd: &KeydClient, snapshot: &Snapshot) -> Result<Option
 /// keyd refuses uses until the last batch.
 async fn load_once(keyd: &KeydClient, snapshot: &Snapshot) -> Result<Option<Sealed>> {
     ask(keyd, Command::Hello(Hello { protocol: PROTOCOL, x25519: None })).await?;
-    let descriptors = accounts::descriptors(snapshot);
-    let ended: Vec<End> = accounts::ended(snapshot);
-    let mut batches: Vec<Vec<Vec<u8>>> =
-        descriptors.chunks(LOAD_BATCH).map(<[Vec<u8>]>::to_vec).collect();
-    let last = batches.pop().unwrap_or_default();
     let epoch = snapshot.epoch();
-    for descriptors in batches {
-        ask(keyd, Command::Load(Load { descriptors, ended: Vec::new(), last: false, epoch }))
-            .await?;
+    let part = |descriptors, ended, last| Command::Load(Load { descriptors, ended, last, epoch });
+    for ended in accounts::ended(snapshot).chunks(ENDED_BATCH) {
+        ask(keyd, part(Vec::new(), ended.to_vec(), false)).await?;
     }
-    let load = Load { descriptors: last, ended, last: true, epoch };
-    match ask(keyd, Command::Load(load)).await? {
+    let mut batches = batches(accounts::descriptors(snapshot));
+    let last = batches.pop().unwrap_or_default();
+    for descriptors in batches {
+        ask(keyd, part(descriptors, Vec::new(), false)).await?;
+    }
+    match ask(keyd, part(last, Vec::new(), true)).await? {
         Reply::Sealed(newer) => Ok(Some(newer)),
         _ => Ok(None),
     }
+}
+
+fn batches(descriptors: Vec<Vec<u8>>) -> Vec<Vec<Vec<u8>>> {
+    let mut batches: Vec<Vec<Vec<u8>>> = Vec::new();
+    let mut bytes = 0;
+    for descriptor in descriptors {
+        bytes += descriptor.len();
+        match batches.last_mut() {
+            Some(batch) if batch.len() < LOAD_BATCH && bytes <= LOAD_BATCH_BYTES => {
+                batch.push(descriptor);
+            }
+            _ => {
+                bytes = descriptor.len();
+                batches.push(vec![descriptor]);
+            }
+        }
+    }
+    batches
 }
 
 /// Stores what keyd gave back, each thing in a commit of its own with its record.
@@ -230,5 +250,21 @@ pub async fn ask(keyd: &KeydClient, command: Command) -> Result<Reply> {
     match keyd.call(&command).await? {
         Answer::Carried(reply) => Ok(reply),
         Answer::Refused(refusal) => bail!("keyd refused: {refusal:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptors_that_together_pass_a_packet_go_in_several() {
+        let sizes = |lengths: &[usize]| -> Vec<usize> {
+            batches(lengths.iter().map(|n| vec![0; *n]).collect()).iter().map(Vec::len).collect()
+        };
+        assert_eq!(sizes(&[]), [0usize; 0]);
+        assert_eq!(sizes(&[1; LOAD_BATCH + 1]), [LOAD_BATCH, 1]);
+        assert_eq!(sizes(&[LOAD_BATCH_BYTES / 2; 5]), [2, 2, 1]);
+        assert_eq!(sizes(&[LOAD_BATCH_BYTES + 1, 1]), [1, 1], "one too large goes alone");
     }
 }
