@@ -143,6 +143,7 @@ impl Engine {
         if !self.catalogue.read().is_live(&caller, now) {
             return Err(say(&unknown(&claim), family, Some(caller)));
         }
+        self.remember_signer(caller.account)?;
         Ok(Signed { request, claim, verified, caller, opened, service })
     }
 

@@ -107,6 +107,10 @@ pub(crate) struct Catalogue {
     pub(crate) loaded: bool,
     /// Accounts that have got their first credential.
     accounts: HashSet<AccountId>,
+    /// Those of them that have signed a request, which is in the head file.
+    signed: HashSet<AccountId>,
+    /// Those of them that were created in this run, and that front has not shown since.
+    unshown: HashSet<AccountId>,
 }
 
 impl Catalogue {
@@ -239,9 +243,36 @@ impl Catalogue {
         self.entries.get(id).map_or(0, |entry| entry.revision)
     }
 
-    /// Remembers the account; true once for each.
+    /// Remembers the account; true once for each, unless it was forgotten between.
     pub(crate) fn first_credential(&mut self, account: AccountId) -> bool {
+        self.unshown.insert(account);
         self.accounts.insert(account)
+    }
+
+    /// True if the account is known to have signed a request.
+    pub(crate) fn has_signed(&self, account: AccountId) -> bool {
+        self.signed.contains(&account)
+    }
+
+    /// The account has signed a request, and the head file says so.
+    pub(crate) fn signed(&mut self, account: AccountId) {
+        self.accounts.insert(account);
+        self.signed.insert(account);
+    }
+
+    /// Front holds a root's key of the account.
+    pub(crate) fn shown(&mut self, account: AccountId) {
+        self.unshown.remove(&account);
+    }
+
+    /// Front has shown all that it holds: what it could not store of a new account is lost, with a
+    /// secret that nobody has used. The account can be created again.
+    pub(crate) fn forget_unstored_accounts(&mut self) {
+        for account in std::mem::take(&mut self.unshown) {
+            if !self.signed.contains(&account) {
+                self.accounts.remove(&account);
+            }
+        }
     }
 
     /// Ends something. True unless there is no room to remember it.

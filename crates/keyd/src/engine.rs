@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use writ_keyd_client::arena::Arena;
+use writ_keyd_client::descriptor::Descriptor;
 use writ_keyd_client::protocol::{
     Command, End, Handle, Hello, HelloReply, KeydStatus, Load, PROTOCOL, Refusal, Reply, Role,
     UsePosition,
@@ -97,7 +98,7 @@ impl Engine {
         let records = Records::begin(boot, &head, sink, Arc::clone(&head_log), Arc::clone(&env));
         let mut catalogue = Catalogue::default();
         for account in &head.accounts {
-            catalogue.first_credential(*account);
+            catalogue.signed(*account);
         }
         let guard = domain.arena().guard();
         let hardening = vec![
@@ -297,6 +298,11 @@ impl Engine {
             let opened =
                 opened.ok_or_else(|| forbidden("a loaded descriptor is not sealed here"))?;
             self.unconfirmed.lock().shown(opened.descriptor.id());
+            if let Descriptor::AccessKey(key) = &opened.descriptor
+                && key.user.is_none()
+            {
+                catalogue.shown(key.account);
+            }
             match catalogue.admit(&opened) {
                 Err(Stale::Full) => return Err(unavailable("the catalogue is full")),
                 Err(Stale::Old | Stale::Other | Stale::Taken | Stale::Unknown) => {
@@ -314,6 +320,7 @@ impl Engine {
         if !load.last {
             return Ok(Reply::Done);
         }
+        catalogue.forget_unstored_accounts();
         for sealed in self.unconfirmed.lock().take_missing() {
             if let Some(opened) = seal::open(&self.domain, &sealed) {
                 catalogue.end_unstored(&opened.descriptor);

@@ -1,8 +1,9 @@
 //! The head file: what keyd must remember over a restart, appended and never rewritten.
 //!
 //! A record is `length u32 BE | first 8 bytes of SHA-256(body) | body (CBOR)`. Records are the last
-//! checkpoint signed for each log, the head of the use-record chain, and the accounts that exist. A torn last record, which a
-//! crash leaves behind, is ignored; a damaged one before the end stops the start.
+//! checkpoint signed for each log, the head of the use-record chain, and the accounts that have signed
+//! something. A torn last record, which a crash leaves behind, is ignored; a damaged one before the end
+//! stops the start.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -28,7 +29,7 @@ pub(crate) enum HeadRecord {
     Chain(UsePosition),
     /// The last position that trail has acknowledged.
     Acknowledged(UsePosition),
-    /// An account that has got its first credential; it gets no second one.
+    /// An account that has signed a request: it never gets a first credential again.
     Account(AccountId),
 }
 cbor_enum!(HeadRecord { 0: Signed(_), 1: Chain(_), 2: Acknowledged(_), 3: Account(_) });
@@ -54,7 +55,7 @@ pub(crate) struct Head {
     pub chain: Option<UsePosition>,
     /// The last acknowledged position.
     pub acknowledged: Option<UsePosition>,
-    /// Accounts that have got their first credential.
+    /// Accounts that have signed a request.
     pub accounts: BTreeSet<AccountId>,
     /// Bytes of whole records; what follows is a torn tail.
     pub length: usize,

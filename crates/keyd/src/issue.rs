@@ -30,7 +30,8 @@ impl Engine {
         made.map(|credential| Reply::Credential(Box::new(credential)))
     }
 
-    /// The first credential of an account, for its root; once an id, also over restarts.
+    /// The first credential of an account, for its root. Once an id: again only where front could not
+    /// store it and nobody has signed with it ([`Engine::remember_signer`]), also over restarts.
     pub(crate) fn create_account(&self, create: &CreateAccount) -> Result<Reply, Refusal> {
         self.check_loaded()?;
         self.records.check()?;
@@ -38,12 +39,25 @@ impl Engine {
         if !self.catalogue.write().first_credential(account) {
             return Err(forbidden(format!("account {account} has got its first credential")));
         }
-        self.head_log
-            .append(&[HeadRecord::Account(account)])
-            .map_err(|_| unavailable("the head file cannot be written"))?;
         let record = narrate::own(&format!("create-account:{account}"), None);
         let credential = self.long_term(account, None, false, record)?;
         Ok(Reply::Credential(Box::new(credential)))
+    }
+
+    /// Keeps in the head file that the account has signed a request, before the first is admitted: from
+    /// then on no front, however much it withholds, gets a first credential of it.
+    pub(crate) fn remember_signer(&self, account: AccountId) -> Result<(), Refusal> {
+        if self.catalogue.read().has_signed(account) {
+            return Ok(());
+        }
+        let mut catalogue = self.catalogue.write();
+        if !catalogue.has_signed(account) {
+            self.head_log
+                .append(&[HeadRecord::Account(account)])
+                .map_err(|_| unavailable("the head file cannot be written"))?;
+            catalogue.signed(account);
+        }
+        Ok(())
     }
 
     fn create_access_key(

@@ -104,6 +104,32 @@ fn first_start_that_was_cut_off_goes_on() {
     assert!(left.0.contains("/unfinished-"), "{}", left.0);
 }
 
+/// Front dies between keyd's credential for a new account and its own commit: the number could not be
+/// used in this directory any more.
+#[test]
+fn account_whose_creation_was_cut_off_is_created_again() {
+    let home = passable_dir();
+    let dir = home.path().join("data");
+    let mut command = Command::new(binary());
+    command.args(["up", "--listen", "127.0.0.1:0", "--account", ANN, "--data"]).arg(&dir);
+    command.env("WRIT_FAILPOINT", "store.before_commit");
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    // Front is started again and again; keyd lives on and gives it another credential each time.
+    let profile = || {
+        let text = fs::read_to_string(dir.join("credentials")).unwrap_or_default();
+        text.lines().find(|line| line.contains("aws_access_key_id")).map(str::to_owned)
+    };
+    let first = until("a credential that is not stored", profile);
+    until("another one", || profile().filter(|other| *other != first));
+    process::signal(child.id(), Signal::KILL);
+    child.wait().unwrap();
+    let site = Site::with(Options { dir: Some(dir), ..options() });
+    site.wait_until_served();
+    create_users(&site, "u", 1);
+    assert_eq!(site.verify().code, 0, "{}", site.verify().text);
+}
+
 /// `ready.json` was there a second before signed calls were served.
 #[test]
 fn ready_means_served() {

@@ -106,16 +106,42 @@ fn signature_lives_from_keyds_start_and_within_its_window() {
 #[test]
 fn account_gets_its_first_credential_once_also_over_a_restart() {
     let site = Site::new();
-    site.create_account(7);
+    let root = site.create_account(7);
     let again = |site: &Site| {
         let create = CreateAccount { account: account(7) };
         code(site.engine.handle(Role::Front, Command::CreateAccount(create)))
     };
     assert_eq!(again(&site), "Forbidden");
+    assert_eq!(code(site.authenticate(site.query(&root, "sts", CALLER))), "ok");
+    // A hostile front that withholds the old key's descriptor gains nothing, in this run of keyd or in another.
+    site.load(vec![]);
+    assert_eq!(again(&site), "Forbidden");
     let restarted = Site::start(site.env.clone(), site.root.clone(), site.keys, site.head.clone());
-    // A hostile front that withholds the old key's descriptor gains nothing.
     restarted.load(vec![]);
     assert_eq!(again(&restarted), "Forbidden");
+}
+
+#[test]
+fn account_whose_first_credential_was_lost_in_a_crash_is_created_again() {
+    let site = Site::new();
+    let lost = site.create_account(7);
+    let again = |site: &Site| {
+        let create = CreateAccount { account: account(7) };
+        code(site.engine.handle(Role::Front, Command::CreateAccount(create)))
+    };
+    // Front died before its commit and starts again; keyd lives on.
+    site.load(vec![]);
+    let root = site.create_account(7);
+    site.load(vec![root.descriptor.clone().unwrap()]);
+    assert_eq!(again(&site), "Forbidden", "front has stored it");
+    assert_eq!(code(site.authenticate(site.query(&root, "sts", CALLER))), "ok");
+    assert_ne!(lost.credentials.access_key_id, root.credentials.access_key_id);
+    // Both die.
+    let site = Site::new();
+    site.create_account(7);
+    let restarted = Site::start(site.env.clone(), site.root.clone(), site.keys, site.head.clone());
+    restarted.load(vec![]);
+    assert_eq!(again(&restarted), "ok");
 }
 
 #[test]

@@ -107,8 +107,8 @@ async fn ask(keyd: &KeydClient, account: AccountId) -> Result<Credential> {
         Answer::Carried(Reply::Credential(credential)) => Ok(*credential),
         Answer::Carried(_) => bail!("keyd gave something else than a credential"),
         Answer::Refused(refusal) => bail!(
-            "keyd does not create account {account} ({refusal:?}). If an earlier start ended just while it \
-             was created, this number cannot be used in this directory: start with another --account"
+            "keyd does not create account {account} ({refusal:?}). If it has signed requests before, the \
+             database is older than keyd's head file: put back the right one, or start with another --account"
         ),
     }
 }
