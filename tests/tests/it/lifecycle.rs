@@ -122,7 +122,7 @@ fn account_whose_creation_was_cut_off_is_created_again() {
     };
     let first = until("a credential that is not stored", profile);
     until("another one", || profile().filter(|other| *other != first));
-    process::signal(child.id(), Signal::KILL);
+    process::signal(child.id(), Signal::TERM);
     child.wait().unwrap();
     let site = Site::with(Options { dir: Some(dir), ..options() });
     site.wait_until_served();
