@@ -15,6 +15,9 @@ pub struct AccountId(u64);
 impl AccountId {
     const LIMIT: u64 = 1_000_000_000_000;
 
+    /// What belongs to the installation and to no customer. No account of this number is ever created.
+    pub const PLATFORM: AccountId = AccountId(0);
+
     /// The account with this number, if it has at most 12 digits.
     pub const fn from_number(number: u64) -> Option<AccountId> {
         if number < AccountId::LIMIT { Some(AccountId(number)) } else { None }

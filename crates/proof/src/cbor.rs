@@ -7,7 +7,8 @@
 //! `[tag, payload]` ([`cbor_enum!`](crate::cbor_enum)).
 
 use writ_model::{
-    AccessKeyId, AccountId, Arn, KeyId, Nonce, Region, Revision, Timestamp, UniqueId, Uuid,
+    AccessKeyId, AccountId, Arn, KeyId, Nonce, PersonId, Region, Revision, Timestamp, UniqueId,
+    Uuid,
 };
 
 /// Why bytes are not what they should be.
@@ -639,7 +640,7 @@ macro_rules! as_text {
         }
     )*};
 }
-as_text!(AccessKeyId, Arn, KeyId, Region, UniqueId);
+as_text!(AccessKeyId, Arn, KeyId, PersonId, Region, UniqueId);
 
 impl Encode for AccountId {
     fn encode(&self, writer: &mut Writer) {

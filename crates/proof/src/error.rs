@@ -92,6 +92,14 @@ pub enum Error {
         /// The rule that it breaks.
         why: &'static str,
     },
+    /// The same, where the reason names what is wrong.
+    #[error("{what}: {why}")]
+    Refused {
+        /// What was judged.
+        what: &'static str,
+        /// The rule that it breaks, and by what.
+        why: String,
+    },
     /// The signing key refused or could not sign.
     #[error("the key could not sign")]
     Signing,

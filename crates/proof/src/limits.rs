@@ -67,3 +67,75 @@ pub const EXPORT_PART_MAX_BYTES: usize =
 
 /// Leaves in one part of an account bundle: those of a full entry bundle.
 pub const EXPORT_PART_MAX_NODES: usize = 256;
+
+/// The origin in a browser's signature, in bytes.
+pub const ORIGIN_MAX_BYTES: usize = 256;
+
+/// The client data in a browser's signature, in bytes.
+pub const CLIENT_DATA_MAX_BYTES: usize = 8 * 1024;
+
+/// A signed roster statement in bytes; it must fit into one record of the ledger.
+pub const ROSTER_STATEMENT_MAX_BYTES: usize = 64 * 1024;
+
+/// Statements of one roster: bounds what a start replays, and the keys that are remembered for good.
+pub const ROSTER_MAX_STATEMENTS: u64 = 100_000;
+
+/// People who are enrolled at one time.
+pub const ROSTER_MAX_PEOPLE: usize = 10_000;
+
+/// Keys of one person.
+pub const PERSON_MAX_KEYS: usize = 8;
+
+/// A passkey's credential id in bytes (WebAuthn level 2, section 4).
+pub const CREDENTIAL_ID_MAX_BYTES: usize = 1023;
+
+/// Groups of one roster.
+pub const ROSTER_MAX_GROUPS: usize = 512;
+
+/// Members of one group.
+pub const GROUP_MAX_MEMBERS: usize = 1000;
+
+/// A group's title in bytes.
+pub const GROUP_TITLE_MAX_BYTES: usize = 200;
+
+/// Owners of one group.
+pub const GROUP_MAX_OWNERS: usize = 16;
+
+/// The fewest owners of a group.
+pub const GROUP_MIN_OWNERS: usize = 2;
+
+/// Slots of a group's rule.
+pub const GROUP_MAX_SLOTS: usize = 8;
+
+/// People whom one slot may ask for.
+pub const SLOT_MAX_COUNT: u32 = 8;
+
+/// Human approvers of a group that reaches customers' data, at the least.
+pub const CUSTOMER_DATA_MIN_APPROVERS: u32 = 2;
+
+/// The longest grant that a group may give, in hours.
+pub const GRANT_MAX_HOURS: u32 = 8;
+
+/// Host patterns, login roles and kinds of request in a group's rights, of each.
+pub const RIGHTS_MAX_ITEMS: usize = 64;
+
+/// Attributes in a rule that admits people by what the HR feed says.
+pub const ADMITS_MAX_ATTRIBUTES: usize = 8;
+
+/// Values of one such attribute.
+pub const ADMITS_MAX_VALUES: usize = 32;
+
+/// One such value in bytes.
+pub const ADMITS_VALUE_MAX_BYTES: usize = 128;
+
+/// Hosts of one roster.
+pub const ROSTER_MAX_HOSTS: usize = 10_000;
+
+/// Accounts that one host is mapped to; one with more is left unmapped, which means all.
+pub const HOST_MAX_ACCOUNTS: usize = 256;
+
+/// A host's address in bytes: a DNS name with a port.
+pub const HOST_ADDRESS_MAX_BYTES: usize = 260;
+
+/// Origins at which a browser may sign.
+pub const ROSTER_MAX_ORIGINS: usize = 16;

@@ -2,21 +2,39 @@
 //!
 //! Genesis is leaf 0 of the operator log. Its digest reaches a customer out of band; everything else
 //! follows from it. Each roster statement names the one before it and is signed under the rules that
-//! the roster had before it.
+//! the roster had before it. So whoever has the statements, has the roster: who the people are, with
+//! which keys, in which groups, under which rules, and which hosts hold whose data. keyd, front, watch
+//! and `writ verify` replay them with this one code.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod change;
+mod check;
+mod genesis;
+mod group;
+mod host;
+mod key;
+mod lookup;
+mod names;
+mod signers;
 
-use writ_model::Timestamp;
+use std::collections::BTreeMap;
 
-use crate::cbor::Version;
-use crate::ed25519::PublicKey;
+use writ_model::{PersonId, Timestamp};
+
+use crate::at_most::AtMost;
 use crate::error::Error;
 use crate::hash::Hash;
-use crate::note::VerifierKey;
+use crate::limits;
 use crate::origin::SiteId;
-use crate::sshsig::{SshPublicKey, VerifiedSsh};
-use crate::statement::{Namespace, Signed, Statement};
-use crate::{cbor_enum, cbor_map};
+use crate::sshsig::SshPublicKey;
+use crate::statement::{Namespace, Signed};
+
+pub use change::{Change, Enrolment, EnrolmentId, MemberId, Membership, RosterStatement};
+pub use genesis::{ChannelPins, Genesis, KeydKeys, Mode, Rule};
+pub use group::{Admits, Approver, Attribute, Group, Member, RequestKind, Rights, Slot, Tier};
+pub use host::{Accounts, Host, HostPattern};
+pub use key::{KeyKind, Passkey, PersonKey, SSH_APPLICATION};
+pub use lookup::Understaffed;
+pub use names::{GroupName, HostName, SlotName};
 
 /// The version of genesis and roster statements that this build writes and reads.
 pub const ROSTER_VERSION: u64 = 1;
@@ -24,199 +42,44 @@ pub const ROSTER_VERSION: u64 = 1;
 /// How many founders an installation outside mode `dev` has at least.
 pub const FOUNDERS_MIN: usize = 3;
 
-/// The first statement.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Genesis {
-    /// Version 1.
-    pub v: Version<ROSTER_VERSION>,
-    /// The installation.
-    pub site: SiteId,
-    /// When it was made, by the founders' word.
-    pub created: Timestamp,
-    /// How the installation runs; it never changes.
-    pub mode: Mode,
-    /// The founders, each with one key.
-    pub founders: Vec<PersonKey>,
-    /// The first rules.
-    pub rules: Vec<Rule>,
-    /// keyd's public keys.
-    pub keyd: KeydKeys,
-    /// The key with which watch signs the host log and cosigns the checkpoint log.
-    pub watch: PublicKey,
-    /// The witnesses' verifier keys, watch's first.
-    pub witnesses: Vec<String>,
-    /// What trail and watch expect of each other on their connection.
-    pub channel: ChannelPins,
-}
-cbor_map!(Genesis {
-    1: v,
-    2: site,
-    3: created,
-    4: mode,
-    5: founders,
-    6: rules,
-    7: keyd,
-    8: watch,
-    9: witnesses,
-    10: channel,
-});
+/// The group that there is from the beginning: the founders, for good.
+pub const FOUNDERS: &str = "founders";
 
-impl Statement for Genesis {
-    const NAMESPACE: Namespace = Namespace::Genesis;
-}
-
-/// How an installation runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// Software keys and software founders; irrevocable for its data directory.
-    Dev,
-    /// Keys in software, opened by a quorum of people.
-    Software,
-    /// Keys under a hardware security module.
-    Hsm,
-    /// An attested trusted execution environment.
-    Tee,
-}
-cbor_enum!(Mode { 0: Dev, 1: Software, 2: Hsm, 3: Tee });
-
-/// One key of one person.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct PersonKey {
-    /// The person's opaque id.
-    pub person: String,
-    /// The key.
-    pub key: SshPublicKey,
-}
-cbor_map!(PersonKey { 1: person, 2: key });
-
-/// What a kind of statement needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rule {
-    /// The kind.
-    pub namespace: Namespace,
-    /// How many different people must sign, at least 1.
-    pub threshold: u32,
-    /// Whether each must do it with a hardware key, touched and with verification of the user.
-    pub hardware: bool,
-}
-cbor_map!(Rule { 1: namespace, 2: threshold, 3: hardware });
-
-/// keyd's public keys, one a purpose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct KeydKeys {
-    /// Signs checkpoints of the checkpoint log and the operator log.
-    pub checkpoint: PublicKey,
-    /// Signs the heads of the use-record chain.
-    pub use_records: PublicKey,
-    /// Signs SSH certificates of users and hosts.
-    pub ssh_ca: PublicKey,
-    /// Signs run orders and session deadlines.
-    pub run_orders: PublicKey,
-    /// Signs SSH revocation lists.
-    pub krl: PublicKey,
-}
-cbor_map!(KeydKeys { 1: checkpoint, 2: use_records, 3: ssh_ca, 4: run_orders, 5: krl });
-
-/// SHA-256 of the SubjectPublicKeyInfo of each end's TLS key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ChannelPins {
-    /// trail's.
-    pub trail: Hash,
-    /// watch's.
-    pub watch: Hash,
-}
-cbor_map!(ChannelPins { 1: trail, 2: watch });
-
-impl Genesis {
-    /// The genesis that `signed` holds: signed by all founders and nobody else, and complete.
-    /// `expected` is its digest as it came out of band; without it nothing outside vouches for it.
-    pub fn verify(signed: &Signed, expected: Option<Hash>) -> Result<Genesis, Error> {
-        let found = signed.digest();
-        if let Some(expected) = expected.filter(|expected| *expected != found) {
-            return Err(Error::Mismatch { what: "genesis statement", expected, found });
-        }
-        let (genesis, signers) = signed.verify::<Genesis>()?;
-        genesis.check()?;
-        let founders: BTreeSet<_> = genesis.founders.iter().map(|founder| &founder.key).collect();
-        let signed_by: BTreeSet<_> = signers.iter().map(|signer| &signer.key).collect();
-        if let Some(absent) = founders.difference(&signed_by).next() {
-            return Err(Error::Unsigned {
-                wanted: format!("the founder {}", absent.fingerprint()),
-            });
-        }
-        if founders != signed_by {
-            return rule("genesis", "somebody who is no founder has signed it");
-        }
-        Ok(genesis)
-    }
-
-    /// The verifier keys of the witnesses.
-    pub fn witness_keys(&self) -> Result<Vec<VerifierKey>, Error> {
-        self.witnesses.iter().map(|witness| witness.parse()).collect()
-    }
-
-    fn check(&self) -> Result<(), Error> {
-        let people: BTreeSet<_> = self.founders.iter().map(|founder| &founder.person).collect();
-        let keys: BTreeSet<_> = self.founders.iter().map(|founder| &founder.key).collect();
-        let least = if self.mode == Mode::Dev { 1 } else { FOUNDERS_MIN };
-        if people.len() < least {
-            return rule("genesis", "it has too few founders for its mode");
-        }
-        if people.len() != self.founders.len() || keys.len() != self.founders.len() {
-            return rule("genesis", "a founder or a key is named twice");
-        }
-        self.witness_keys()?;
-        let KeydKeys { checkpoint, use_records, ssh_ca, run_orders, krl } = self.keyd;
-        let machine = [checkpoint, use_records, ssh_ca, run_orders, krl, self.watch];
-        if BTreeSet::from(machine).len() != machine.len() {
-            return rule("genesis", "one key serves two purposes");
-        }
-        Roster::of(self, Hash::ZERO).map(|_| ())
-    }
-}
-
-/// A change of the roster.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RosterStatement {
-    /// Version 1.
-    pub v: Version<ROSTER_VERSION>,
-    /// The installation.
-    pub site: SiteId,
-    /// Its number; genesis is 0.
-    pub seq: u64,
-    /// The digest of the signed statement before it.
-    pub prev: Hash,
-    /// When it was made, by its signers' word.
-    pub created: Timestamp,
-    /// What changes.
-    pub change: Change,
-}
-cbor_map!(RosterStatement { 1: v, 2: site, 3: seq, 4: prev, 5: created, 6: change });
-
-impl Statement for RosterStatement {
-    const NAMESPACE: Namespace = Namespace::Roster;
-}
-
-/// What a roster statement changes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
-    /// A person gets a key.
-    AddKey(PersonKey),
-    /// A person loses a key.
-    RemoveKey(PersonKey),
-    /// A kind of statement gets a rule.
-    SetRule(Rule),
-}
-cbor_enum!(Change { 0: AddKey(_), 1: RemoveKey(_), 2: SetRule(_) });
+const STATEMENT: &str = "roster statement";
 
 /// Who may say what, after a number of statements.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Roster {
     site: SiteId,
+    mode: Mode,
     seq: u64,
     head: Hash,
-    keys: BTreeMap<SshPublicKey, String>,
+    created: Timestamp,
+    people: BTreeMap<PersonId, Person>,
+    /// Every key that ever was somebody's: a key names one human being for good.
+    keys: BTreeMap<SshPublicKey, PersonId>,
     rules: BTreeMap<Namespace, Rule>,
+    groups: BTreeMap<GroupName, Grouped>,
+    hosts: BTreeMap<HostName, Host>,
+    origins: Vec<String>,
+}
+
+/// What the roster has of a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// The number of the newest enrolment; 1 for the first.
+    pub enrolment: u64,
+    /// False once that has ended.
+    pub enrolled: bool,
+    /// The keys; none once it has ended.
+    pub keys: Vec<PersonKey>,
+}
+
+/// A group with its members.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Grouped {
+    group: Group,
+    members: BTreeMap<PersonId, Member>,
 }
 
 impl Roster {
@@ -243,129 +106,307 @@ impl Roster {
     /// Applies a statement that follows this roster and is signed under its rules. On an error the
     /// roster stays as it was.
     pub fn apply(&mut self, signed: &Signed) -> Result<RosterStatement, Error> {
+        let bytes = signed.to_bytes().len();
+        Error::limit("roster statement bytes", bytes, limits::ROSTER_STATEMENT_MAX_BYTES)?;
         let (statement, signers) = signed.verify::<RosterStatement>()?;
         if statement.site != self.site {
-            return rule("roster statement", "it is of another installation");
+            return rule(STATEMENT, "it is of another installation");
         }
         if Some(statement.seq) != self.seq.checked_add(1) || statement.prev != self.head {
-            return rule("roster statement", "it does not follow the last one");
+            return refused(format!(
+                "it does not follow statement {}, the newest; make it anew from the roster as it is",
+                self.seq
+            ));
         }
-        self.permits(Namespace::Roster, &signers)?;
-        let mut next = self.clone();
-        next.change(&statement.change)?;
-        next.check()?;
-        next.seq = statement.seq;
-        next.head = signed.digest();
-        *self = next;
+        if statement.created < self.created {
+            return rule(STATEMENT, "it is dated before the statement before it");
+        }
+        if statement.seq > limits::ROSTER_MAX_STATEMENTS {
+            return rule(STATEMENT, "the roster takes no more statements");
+        }
+        self.permits_change(&statement, &signers)?;
+        self.change(&statement)?;
+        self.seq = statement.seq;
+        self.head = signed.digest();
+        self.created = statement.created;
         Ok(statement)
     }
 
-    /// Whether `signers` satisfy the rule for statements of `namespace`. Every signer must be in the
-    /// roster; a person counts once, whatever the number of keys.
-    pub fn permits(
-        &self,
-        namespace: Namespace,
-        signers: &[VerifiedSsh],
-    ) -> Result<BTreeSet<&str>, Error> {
-        let Some(wanted) = self.rules.get(&namespace) else {
-            return rule("statement", "the roster has no rule for its kind");
-        };
-        let mut people = BTreeSet::new();
-        for signer in signers {
-            let Some(person) = self.keys.get(&signer.key) else {
-                return rule("statement", "a signer's key is not in the roster");
-            };
-            let verified =
-                signer.hardware.is_some_and(|flags| flags.user_present() && flags.user_verified());
-            if wanted.hardware && !verified {
-                return rule("statement", "its rule needs hardware keys that verify their user");
-            }
-            people.insert(person.as_str());
-        }
-        if people.len() < usize::try_from(wanted.threshold).unwrap_or(usize::MAX) {
-            return rule("statement", "too few people have signed it");
-        }
-        Ok(people)
-    }
-
-    /// The person who has `key`.
-    pub fn person(&self, key: &SshPublicKey) -> Option<&str> {
-        self.keys.get(key).map(String::as_str)
-    }
-
-    /// The rule for a kind of statement.
-    pub fn rule(&self, namespace: Namespace) -> Option<Rule> {
-        self.rules.get(&namespace).copied()
-    }
-
-    /// The number of the last statement; genesis is 0.
-    pub fn seq(&self) -> u64 {
-        self.seq
-    }
-
-    /// The digest of the last signed statement.
-    pub fn head(&self) -> Hash {
-        self.head
-    }
-
-    /// The installation.
-    pub fn site(&self) -> &SiteId {
-        &self.site
-    }
-
     fn of(genesis: &Genesis, head: Hash) -> Result<Roster, Error> {
-        let keys = genesis.founders.iter().map(|f| (f.key.clone(), f.person.clone())).collect();
-        let rules: BTreeMap<_, _> = genesis.rules.iter().map(|r| (r.namespace, *r)).collect();
+        let rules: BTreeMap<_, _> =
+            genesis.rules.iter().map(|r| (r.namespace, r.clone())).collect();
         if rules.len() != genesis.rules.len() {
             return rule("genesis", "a kind of statement has two rules");
         }
-        let roster = Roster { site: genesis.site.clone(), seq: 0, head, keys, rules };
+        let mut roster = Roster {
+            site: genesis.site.clone(),
+            mode: genesis.mode,
+            seq: 0,
+            head,
+            created: genesis.created,
+            people: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            rules,
+            groups: BTreeMap::new(),
+            hosts: BTreeMap::new(),
+            origins: Vec::new(),
+        };
+        for founder in &genesis.founders {
+            founder.check()?;
+            let keys = vec![founder.clone()];
+            roster.keys.insert(founder.key.clone(), founder.person.clone());
+            let person = Person { enrolment: 1, enrolled: true, keys };
+            roster.people.insert(founder.person.clone(), person);
+        }
+        roster.found(genesis)?;
         roster.check()?;
         Ok(roster)
     }
 
-    fn change(&mut self, change: &Change) -> Result<(), Error> {
-        const WHAT: &str = "roster statement";
+    /// The founders' own group. It gives no rights; rules may name it.
+    fn found(&mut self, genesis: &Genesis) -> Result<(), Error> {
+        let name = founders()?;
+        let member = Member { from: genesis.created, expires: None, seq: 0 };
+        let members = genesis.founders.iter().map(|f| (f.person.clone(), member)).collect();
+        let group = Group {
+            name: name.clone(),
+            title: "Founders".to_owned(),
+            tier: Tier::Privileged,
+            owners: AtMost(Vec::new()),
+            rule: AtMost(Vec::new()),
+            rights: None,
+            admits: None,
+        };
+        self.groups.insert(name, Grouped { group, members });
+        Ok(())
+    }
+
+    /// INVARIANT: a change that fails has changed nothing. What only adds is checked before it writes;
+    /// what may break something is tried on a copy.
+    fn change(&mut self, statement: &RosterStatement) -> Result<(), Error> {
+        match &statement.change {
+            Change::AddKey(key) => self.add_key(key),
+            Change::AddMember(membership) => self.add_member(membership, statement),
+            Change::Enrol(enrolment) => self.enrol(enrolment),
+            Change::SetHost(host) => self.set_host(host),
+            Change::SetOrigins(origins) => {
+                check::origins(&origins.0)?;
+                self.origins.clone_from(&origins.0);
+                Ok(())
+            }
+            other => {
+                let mut next = self.clone();
+                next.replace(other)?;
+                next.check()?;
+                *self = next;
+                Ok(())
+            }
+        }
+    }
+
+    /// The changes that may break something.
+    fn replace(&mut self, change: &Change) -> Result<(), Error> {
         match change {
-            Change::AddKey(PersonKey { person, key }) => {
-                // A key names one human being: nobody gets another's.
-                if self.keys.insert(key.clone(), person.clone()).is_some() {
-                    return rule(WHAT, "the key is in the roster already");
+            Change::EndEnrolment(id) => self.end_enrolment(id),
+            Change::RemoveGroup(name) => match self.groups.remove(name) {
+                Some(_) => Ok(()),
+                None => refused(format!("there is no group `{name}`")),
+            },
+            Change::RemoveHost(name) => match self.hosts.remove(name) {
+                Some(_) => Ok(()),
+                None => refused(format!("there is no host `{name}`")),
+            },
+            Change::RemoveKey(PersonKey { person, key, .. }) => {
+                let keys = self.people.get_mut(person).map(|known| &mut known.keys);
+                let Some(keys) = keys.filter(|keys| keys.iter().any(|own| own.key == *key)) else {
+                    return refused(format!("`{person}` does not have the key {key:?}"));
+                };
+                keys.retain(|own| own.key != *key);
+                Ok(())
+            }
+            Change::RemoveMember(MemberId { group, person }) => {
+                let grouped = self.grouped_mut(group)?;
+                match grouped.members.remove(person) {
+                    Some(_) => Ok(()),
+                    None => refused(format!("`{person}` is no member of `{group}`")),
                 }
             }
-            Change::RemoveKey(PersonKey { person, key }) => {
-                if self.keys.remove(key).as_ref() != Some(person) {
-                    return rule(WHAT, "the person does not have the key");
-                }
-            }
+            Change::SetGroup(group) => self.set_group(group),
             Change::SetRule(new) => {
-                self.rules.insert(new.namespace, *new);
+                self.rules.insert(new.namespace, new.clone());
+                Ok(())
             }
+            Change::AddKey(_)
+            | Change::AddMember(_)
+            | Change::Enrol(_)
+            | Change::SetHost(_)
+            | Change::SetOrigins(_) => rule(STATEMENT, "it only adds"),
+        }
+    }
+
+    fn enrol(&mut self, Enrolment { id, keys }: &Enrolment) -> Result<(), Error> {
+        let known = self.people.get(&id.person);
+        if known.is_some_and(|person| person.enrolled) {
+            return refused(format!("`{}` is enrolled; give them a further key", id.person));
+        }
+        let next = known.map_or(1, |person| person.enrolment.saturating_add(1));
+        if id.number != next {
+            return refused(format!("the next enrolment of `{}` is number {next}", id.person));
+        }
+        if self.people.values().filter(|p| p.enrolled).count() >= limits::ROSTER_MAX_PEOPLE {
+            return rule(STATEMENT, "the roster has as many people as it takes");
+        }
+        if keys.0.is_empty() {
+            return rule(STATEMENT, "an enrolment has at least one key");
+        }
+        for (at, key) in keys.0.iter().enumerate() {
+            if key.person != id.person || keys.0.iter().skip(at + 1).any(|k| k.key == key.key) {
+                return rule(STATEMENT, "a key of the enrolment is another's, or there twice");
+            }
+            self.check_free(key)?;
+        }
+        for key in &keys.0 {
+            self.keys.insert(key.key.clone(), id.person.clone());
+        }
+        let person = Person { enrolment: next, enrolled: true, keys: keys.0.clone() };
+        self.people.insert(id.person.clone(), person);
+        Ok(())
+    }
+
+    fn add_key(&mut self, key: &PersonKey) -> Result<(), Error> {
+        self.check_free(key)?;
+        let person = self.enrolled_mut(&key.person)?;
+        if person.keys.iter().any(|own| own.key == key.key) {
+            return refused(format!("`{}` has the key {:?} already", key.person, key.key));
+        }
+        if person.keys.len() >= limits::PERSON_MAX_KEYS {
+            return refused(format!("`{}` has as many keys as one may have", key.person));
+        }
+        person.keys.push(key.clone());
+        self.keys.insert(key.key.clone(), key.person.clone());
+        Ok(())
+    }
+
+    /// A key names one human being: nobody gets another's, not even one that was taken away.
+    fn check_free(&self, key: &PersonKey) -> Result<(), Error> {
+        key.check()?;
+        match self.keys.get(&key.key) {
+            Some(owner) if *owner != key.person => {
+                refused(format!("the key {:?} is or was `{owner}`'s", key.key))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn end_enrolment(&mut self, id: &EnrolmentId) -> Result<(), Error> {
+        let person = self.enrolled_mut(&id.person)?;
+        if person.enrolment != id.number {
+            let now = person.enrolment;
+            return refused(format!("the enrolment of `{}` is number {now} now", id.person));
+        }
+        person.enrolled = false;
+        person.keys.clear();
+        for grouped in self.groups.values_mut() {
+            grouped.members.remove(&id.person);
+            grouped.group.owners.0.retain(|owner| *owner != id.person);
         }
         Ok(())
     }
 
-    /// INVARIANT: the roster can be changed by the people in it.
-    fn check(&self) -> Result<(), Error> {
-        let people = |hardware: bool| -> usize {
-            let fits = self.keys.iter().filter(|(key, _)| !hardware || key.is_hardware());
-            fits.map(|(_, person)| person).collect::<BTreeSet<_>>().len()
-        };
-        for wanted in self.rules.values() {
-            let threshold = usize::try_from(wanted.threshold).unwrap_or(usize::MAX);
-            if threshold == 0 || threshold > people(wanted.hardware) {
-                return rule("roster", "a rule needs nobody, or more people than there are");
+    fn add_member(
+        &mut self,
+        membership: &Membership,
+        statement: &RosterStatement,
+    ) -> Result<(), Error> {
+        let Membership { group, person, expires } = membership;
+        self.enrolled_mut(person)?;
+        let grouped = self.grouped_mut(group)?;
+        let now = statement.created;
+        match expires {
+            Some(expires) if *expires <= now => {
+                return rule(STATEMENT, "the membership would have ended before it begins");
             }
+            None if grouped.group.rights.is_some() => {
+                return refused(format!("`{group}` gives rights: a membership in it must expire"));
+            }
+            _ => {}
         }
-        if !self.rules.contains_key(&Namespace::Roster) {
-            return rule("roster", "it has no rule for its own changes");
+        let count = grouped.members.values().filter(|member| member.holds(now)).count();
+        let held = grouped.members.get(person).filter(|member| member.holds(now));
+        if held.is_none() && count >= limits::GROUP_MAX_MEMBERS {
+            return refused(format!("`{group}` has as many members as a group takes"));
         }
+        let from = held.map_or(now, |held| held.from);
+        grouped.members.retain(|_, member| member.holds(now));
+        let member = Member { from, expires: *expires, seq: statement.seq };
+        grouped.members.insert(person.clone(), member);
         Ok(())
     }
+
+    fn set_group(&mut self, group: &Group) -> Result<(), Error> {
+        group.check()?;
+        for owner in &group.owners.0 {
+            self.enrolled_mut(owner)?;
+        }
+        for slot in &group.rule.0 {
+            if let Approver::Group(name) = &slot.from
+                && *name != group.name
+                && !self.groups.contains_key(name)
+            {
+                return refused(format!("the slot `{}` names no group: `{name}`", slot.slot));
+            }
+        }
+        let held = self.groups.get(&group.name);
+        if held.is_none() && self.groups.len() >= limits::ROSTER_MAX_GROUPS {
+            return rule(STATEMENT, "the roster has as many groups as it takes");
+        }
+        let members = held.map(|held| held.members.clone()).unwrap_or_default();
+        if group.rights.is_some() && members.values().any(|member| member.expires.is_none()) {
+            return refused(format!("`{}` has members for good; it can get no rights", group.name));
+        }
+        self.groups.insert(group.name.clone(), Grouped { group: group.clone(), members });
+        Ok(())
+    }
+
+    fn set_host(&mut self, host: &Host) -> Result<(), Error> {
+        host.check()?;
+        let held = self.hosts.contains_key(&host.name);
+        if !held && self.hosts.len() >= limits::ROSTER_MAX_HOSTS {
+            return rule(STATEMENT, "the roster has as many hosts as it takes");
+        }
+        for grouped in self.groups.values() {
+            self.check_reach(&grouped.group, Some(host))?;
+        }
+        self.hosts.insert(host.name.clone(), host.clone());
+        Ok(())
+    }
+
+    fn grouped_mut(&mut self, group: &GroupName) -> Result<&mut Grouped, Error> {
+        match self.groups.get_mut(group) {
+            Some(grouped) => Ok(grouped),
+            None => refused(format!("there is no group `{group}`")),
+        }
+    }
+
+    fn enrolled_mut(&mut self, person: &PersonId) -> Result<&mut Person, Error> {
+        match self.people.get_mut(person).filter(|known| known.enrolled) {
+            Some(known) => Ok(known),
+            None => refused(format!("`{person}` is not enrolled")),
+        }
+    }
+}
+
+/// The name of the founders' group.
+fn founders() -> Result<GroupName, Error> {
+    FOUNDERS.parse().map_err(|_| Error::Rule { what: "genesis", why: "its group has no name" })
 }
 
 fn rule<T>(what: &'static str, why: &'static str) -> Result<T, Error> {
     Err(Error::Rule { what, why })
+}
+
+fn refused<T>(why: String) -> Result<T, Error> {
+    Err(Error::Refused { what: STATEMENT, why })
 }
 
 #[cfg(test)]

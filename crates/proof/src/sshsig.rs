@@ -1,10 +1,12 @@
 //! SSH public keys and SSHSIG signatures (OpenSSH, PROTOCOL.sshsig), as `ssh-keygen -Y` makes and
 //! checks them.
 //!
-//! Verified are `ssh-ed25519`, `ecdsa-sha2-nistp256` and the hardware forms of both (`sk-…`). A
-//! signature is worth something in its own namespace only. SHA-512 is the one message hash.
+//! Verified are `ssh-ed25519`, `ecdsa-sha2-nistp256`, the hardware forms of both (`sk-…`), and the form
+//! in which a browser signs with such a key (`webauthn-sk-…`). A signature is worth something in its own
+//! namespace only. SHA-512 is the one message hash.
 
 mod key;
+mod webauthn;
 mod wire;
 
 use aws_lc_rs::digest;
@@ -12,6 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 pub use key::SshPublicKey;
+pub use webauthn::WebAuthn;
 
 use crate::ed25519::Signer;
 use crate::error::Error;
@@ -53,6 +56,11 @@ impl SkFlags {
     pub const fn user_verified(self) -> bool {
         self.flags & 4 != 0
     }
+
+    /// True if the key may leave its authenticator, or has: BE or BS (WebAuthn level 3, section 6.1).
+    pub const fn backed_up(self) -> bool {
+        self.flags & 0x18 != 0
+    }
 }
 
 /// A signature that holds.
@@ -62,6 +70,8 @@ pub struct VerifiedSsh {
     pub key: SshPublicKey,
     /// What the hardware key says; absent for a software key.
     pub hardware: Option<SkFlags>,
+    /// What a browser added; absent for a signature of `ssh-keygen`.
+    pub webauthn: Option<WebAuthn>,
 }
 
 impl SshSig {
@@ -95,7 +105,9 @@ impl SshSig {
         let blob = signed_blob(message, namespace);
         let mut reader = SshReader::new(&self.signature);
         let algorithm = reader.text().map_err(|_| bad())?;
-        if algorithm != self.key.algorithm() {
+        let by_browser =
+            algorithm == webauthn::ALGORITHM && matches!(self.key, SshPublicKey::SkEcdsa { .. });
+        if !by_browser && algorithm != self.key.algorithm() {
             return Err(Error::Unsupported {
                 what: "signature algorithm",
                 value: algorithm.chars().take(64).collect(),
@@ -109,19 +121,22 @@ impl SshSig {
             }),
             None => None,
         };
+        let webauthn = match by_browser {
+            true => Some(WebAuthn::read(&mut reader).map_err(|_| bad())?),
+            false => None,
+        };
         reader.finish().map_err(|_| bad())?;
         let message = match (self.key.application(), hardware) {
-            (Some(application), Some(SkFlags { flags, counter })) => {
-                let mut message = sha256(application.as_bytes()).0.to_vec();
-                message.push(flags);
-                message.extend_from_slice(&counter.to_be_bytes());
-                message.extend_from_slice(&sha256(&blob).0);
-                message
+            (Some(application), Some(flags)) => {
+                if let Some(webauthn) = &webauthn {
+                    webauthn.check(&blob, flags)?;
+                }
+                by_token(application, flags, webauthn.as_ref(), &blob)
             }
             _ => blob,
         };
         if self.key.verifies(&message, signature) {
-            Ok(VerifiedSsh { key: self.key.clone(), hardware })
+            Ok(VerifiedSsh { key: self.key.clone(), hardware, webauthn })
         } else {
             Err(bad())
         }
@@ -188,6 +203,26 @@ impl SshSig {
             body.ok_or_else(armor)?.chars().filter(|c| !c.is_ascii_whitespace()).collect();
         SshSig::from_bytes(&STANDARD.decode(base64).map_err(|_| armor())?)
     }
+}
+
+/// What a token signs for `blob` (PROTOCOL.u2f, "SSH U2F signatures").
+fn by_token(
+    application: &str,
+    flags: SkFlags,
+    webauthn: Option<&WebAuthn>,
+    blob: &[u8],
+) -> Vec<u8> {
+    let mut message = sha256(application.as_bytes()).0.to_vec();
+    message.push(flags.flags);
+    message.extend_from_slice(&flags.counter.to_be_bytes());
+    match webauthn {
+        Some(webauthn) => {
+            message.extend_from_slice(&webauthn.extensions);
+            message.extend_from_slice(&sha256(&webauthn.client_data).0);
+        }
+        None => message.extend_from_slice(&sha256(blob).0),
+    }
+    message
 }
 
 /// What is signed: the namespace and SHA-512 of the message. A browser's authenticator gets exactly

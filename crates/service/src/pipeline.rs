@@ -19,7 +19,7 @@ use writ_keyd_client::protocol::{
 use writ_model::{AccessKeyId, AccountId, Env, Region, Revision, Uuid};
 use writ_proof::append::AppendItem;
 use writ_proof::origin::SiteId;
-use writ_store::{OutboxRecord, Store, StoreError, Transaction};
+use writ_store::{OutboxRecord, RecordKind, Store, StoreError, Transaction};
 use writ_trail::client::TrailClient;
 use writ_trail::record::{Record, mark_reply_lost};
 
@@ -595,6 +595,7 @@ pub(crate) fn admission(
 fn outbox(record: Record) -> OutboxRecord {
     OutboxRecord {
         event_id: record.event_id,
+        kind: RecordKind::Event,
         logs: vec![record.log],
         use_position: record.use_position,
         record: record.json,

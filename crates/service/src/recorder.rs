@@ -3,7 +3,7 @@
 use writ_model::StoreEpoch;
 use writ_proof::append::AppendItem;
 use writ_proof::leaf::{Commit, Kind};
-use writ_store::{OutboxRow, PortFuture, Recorder, RecorderError};
+use writ_store::{OutboxRow, PortFuture, RecordKind, Recorder, RecorderError};
 use writ_trail::client::TrailClient;
 
 /// Appends the store's outbox through trail.
@@ -35,7 +35,10 @@ impl Recorder for LedgerRecorder {
 fn item(epoch: StoreEpoch, row: OutboxRow) -> AppendItem {
     AppendItem {
         event_id: row.event_id,
-        kind: Kind::Event,
+        kind: match row.kind {
+            RecordKind::Event => Kind::Event,
+            RecordKind::Statement => Kind::Statement,
+        },
         logs: row.logs,
         commit: Some(Commit {
             epoch,

@@ -9,7 +9,7 @@ use divan::Bencher;
 use writ_model::{AccountId, Revision, SystemEnv, Timestamp, UniqueId, UniqueIdKind, Uuid};
 use writ_store::engine::{Changes, Engine, Group, SqliteEngine};
 use writ_store::state::User;
-use writ_store::{Blob, LogName, Object, OutboxRecord, Snapshot, Transaction};
+use writ_store::{Blob, LogName, Object, OutboxRecord, RecordKind, Snapshot, Transaction};
 
 const ACCOUNTS: u64 = 100;
 const USERS_PER_ACCOUNT: u64 = 1000;
@@ -48,6 +48,7 @@ fn user(account_number: u64, number: u64) -> Object {
 fn transaction() -> Transaction {
     let record = OutboxRecord {
         event_id: Uuid::random(&SystemEnv),
+        kind: RecordKind::Event,
         logs: vec![LogName::Operator],
         record: vec![b'x'; 1500],
         use_position: None,

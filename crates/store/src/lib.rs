@@ -26,7 +26,7 @@ pub use recorder::{Ledger, PortFuture, Recorder, RecorderError};
 pub use snapshot::{AccountState, Entry, Snapshot};
 pub use state::{Body, Kind, Object, ObjectId, Stored};
 pub use store::{Committed, Store};
-pub use transaction::{Change, Expect, OutboxRecord, OutboxRow, Transaction};
+pub use transaction::{Change, Expect, OutboxRecord, OutboxRow, RecordKind, Transaction};
 pub use writ_proof::origin::LogName;
 
 #[cfg(all(feature = "failpoints", not(debug_assertions)))]

@@ -13,8 +13,8 @@ use writ_model::{AccessKeyId, AccountId, Arn, Revision, StoreEpoch, UniqueId};
 
 use crate::derived::Derive;
 use crate::state::{
-    AccessKey, Account, Alias, Body, Group, Key, Kind, ManagedPolicy, Revocation, Role, Stored,
-    User, folded,
+    AccessKey, Account, Alias, Body, Group, Key, Kind, ManagedPolicy, Revocation, Role,
+    RosterEntry, Stored, User, folded,
 };
 use crate::{Change, Object, ObjectId, StoreError};
 
@@ -324,6 +324,7 @@ tables! {
     policies: ManagedPolicy,
     revocations: Revocation,
     roles: Role,
+    roster: RosterEntry,
     users: User,
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::str::FromStr;
 
 use writ_model::{Revision, Timestamp, Uuid};
 use writ_proof::origin::LogName;
@@ -40,10 +41,43 @@ pub struct OutboxRecord {
     pub event_id: Uuid,
     /// The logs that it goes into.
     pub logs: Vec<LogName>,
-    /// The record: an event's JSON.
+    /// What the record is.
+    pub kind: RecordKind,
+    /// The record: an event's JSON, or the bytes of a signed statement.
     pub record: Vec<u8>,
     /// The use of a key that it tells of, if any.
     pub use_position: Option<UsePosition>,
+}
+
+/// What a record of a commit is. Nothing else is the store's to tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecordKind {
+    /// A CloudTrail record.
+    Event,
+    /// A statement that people have signed.
+    Statement,
+}
+
+impl RecordKind {
+    /// The name by which the database knows it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            RecordKind::Event => "event",
+            RecordKind::Statement => "statement",
+        }
+    }
+}
+
+impl FromStr for RecordKind {
+    type Err = StoreError;
+
+    fn from_str(text: &str) -> Result<RecordKind, StoreError> {
+        match text {
+            "event" => Ok(RecordKind::Event),
+            "statement" => Ok(RecordKind::Statement),
+            _ => Err(StoreError::Corrupt { what: format!("record kind `{text}` is unknown") }),
+        }
+    }
 }
 
 /// A mutation: all or nothing, with its audit records.
@@ -195,7 +229,9 @@ pub struct OutboxRow {
     pub event_id: Uuid,
     /// The logs that it goes into.
     pub logs: Vec<LogName>,
-    /// The record: an event's JSON.
+    /// What the record is.
+    pub kind: RecordKind,
+    /// The record: an event's JSON, or the bytes of a signed statement.
     pub record: Vec<u8>,
     /// The use of a key that it tells of, if any.
     pub use_position: Option<UsePosition>,

@@ -4,3 +4,5 @@
 mod ssh_keygen;
 #[cfg(test)]
 mod tlog_tiles;
+#[cfg(test)]
+mod webauthn;

@@ -38,7 +38,12 @@ fn put(folder: &TempDir, name: &str, content: impl AsRef<[u8]>) {
 }
 
 /// Whether `ssh-keygen -Y verify` takes `armor` as alice's signature over `message`.
-fn openssh_accepts(key: &SshPublicKey, armor: &str, message: &[u8], namespace: &str) -> bool {
+pub(crate) fn openssh_accepts(
+    key: &SshPublicKey,
+    armor: &str,
+    message: &[u8],
+    namespace: &str,
+) -> bool {
     let folder = TempDir::new().unwrap();
     put(&folder, "allowed", format!("alice@sec namespaces=\"{namespace}\" {key}\n"));
     put(&folder, "message", message);

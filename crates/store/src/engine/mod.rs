@@ -145,6 +145,7 @@ fn sequence(accepted: &[&Transaction], revision: Revision, at: Timestamp) -> Out
                 count,
                 request_id: transaction.request_id,
                 event_id: record.event_id,
+                kind: record.kind,
                 logs: record.logs.clone(),
                 record: record.record.clone(),
                 use_position: record.use_position,

@@ -172,7 +172,7 @@ impl Engine for SqliteEngine {
 
     fn outbox(&mut self) -> Result<Vec<OutboxRow>, StoreError> {
         let mut statement = self.connection.prepare(
-            "SELECT revision, ordinal, count, request_id, event_id, logs, record, use_position
+            "SELECT revision, ordinal, count, request_id, event_id, logs, record, use_position, kind
              FROM outbox ORDER BY revision, ordinal",
         )?;
         let mut rows = statement.query([])?;
@@ -291,8 +291,8 @@ fn write_changes(connection: &Connection, changes: &[Change]) -> Result<(), Stor
 fn write_outbox(connection: &Connection, rows: &[OutboxRow]) -> Result<(), StoreError> {
     let mut statement = connection.prepare_cached(
         "INSERT INTO outbox
-         (revision, ordinal, count, request_id, event_id, logs, node, record, use_position)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+         (revision, ordinal, count, request_id, event_id, logs, node, record, use_position, kind)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?;
     for row in rows {
         let logs: Vec<String> = row.logs.iter().map(ToString::to_string).collect();
@@ -306,6 +306,7 @@ fn write_outbox(connection: &Connection, rows: &[OutboxRow]) -> Result<(), Store
             NODE,
             &row.record,
             row.use_position.as_ref().map(cbor::to_vec),
+            row.kind.as_str(),
         ))?;
     }
     Ok(())
@@ -362,6 +363,7 @@ fn outbox_row(row: &Row<'_>) -> Result<OutboxRow, StoreError> {
         request_id: text(row, 3)?,
         event_id: text(row, 4)?,
         logs: logs.map_err(field)?,
+        kind: text(row, 8)?,
         record: row.get(6)?,
         use_position: position.map_err(field)?,
     })

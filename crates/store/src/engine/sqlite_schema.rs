@@ -9,7 +9,8 @@ use crate::StoreError;
 pub(super) const APPLICATION_ID: i64 = 0x5772_6974;
 
 /// Each step leads from the schema of its index to the next one. Steps are only ever added.
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
     CREATE TABLE meta (
         one INTEGER PRIMARY KEY CHECK (one = 1),
         epoch TEXT NOT NULL,
@@ -58,7 +59,11 @@ const STEPS: &[&str] = &["
         version INTEGER NOT NULL,
         body BLOB NOT NULL
     ) STRICT, WITHOUT ROWID;
-"];
+",
+    "
+    ALTER TABLE outbox ADD COLUMN kind TEXT NOT NULL DEFAULT 'event';
+",
+];
 
 /// The schema that this program makes and uses.
 pub(super) const SCHEMA: i64 = STEPS.len() as i64;

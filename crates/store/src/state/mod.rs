@@ -6,6 +6,7 @@
 
 mod identity;
 mod keys;
+mod roster;
 
 use std::fmt;
 use std::str::FromStr;
@@ -21,6 +22,7 @@ pub use identity::{
     AccessKey, Account, Group, ManagedPolicy, PolicyVersion, Revocation, Role, User,
 };
 pub use keys::{Alias, Key};
+pub use roster::RosterEntry;
 
 /// The version of every body that this program writes, and the only one it reads.
 pub const BODY_VERSION: u32 = 1;
@@ -119,6 +121,7 @@ kinds! {
     ManagedPolicy("policy", |p| folded(&p.name)) "A managed policy; its id is the name in lower case.";
     Revocation("revocation", |r| r.subject.clone()) "Ended sessions; its id is the subject.";
     Role("role", |r| folded(&r.name)) "An IAM role; its id is the name in lower case.";
+    RosterEntry("roster", |r| RosterEntry::id_of(r.seq)) "A statement of the roster; its id is its number in 20 digits.";
     User("user", |u| folded(&u.name)) "An IAM user; its id is the name in lower case.";
 }
 

@@ -343,12 +343,13 @@ mod tests {
     use writ_proof::origin::LogName;
 
     use super::*;
-    use crate::OutboxRecord;
+    use crate::{OutboxRecord, RecordKind};
 
     /// A transaction with the most bytes of records that one may carry: 4 MiB.
     fn job() -> (Transaction, Reply) {
         let record = OutboxRecord {
             event_id: Uuid::from_bytes([1; 16]),
+            kind: RecordKind::Event,
             logs: vec![LogName::Operator],
             use_position: None,
             record: vec![b' '; limits::RECORD_MAX_BYTES],

@@ -6,12 +6,13 @@ use writ_model::{SystemEnv, Uuid};
 
 use super::*;
 use crate::state::Revocation;
-use crate::{LogName, OutboxRecord};
+use crate::{LogName, OutboxRecord, RecordKind};
 
 fn transaction(subject: &str) -> Transaction {
     let account = AccountId::from_number(1).unwrap();
     let record = OutboxRecord {
         event_id: Uuid::random(&SystemEnv),
+        kind: RecordKind::Event,
         logs: vec![LogName::Account(account), LogName::Operator],
         record: vec![b'r'; 2000],
         use_position: None,

@@ -29,7 +29,7 @@ fn database_of_a_newer_program_is_refused() {
     check_refused(
         "PRAGMA application_id = 0x57726974; PRAGMA user_version = 99; CREATE TABLE t (x)",
         &expect![
-            "`DIR/store.db` cannot be opened: it has schema 99, this program knows up to 1; start the newer program that wrote it, or restore a backup made before the upgrade"
+            "`DIR/store.db` cannot be opened: it has schema 99, this program knows up to 2; start the newer program that wrote it, or restore a backup made before the upgrade"
         ],
     );
 }
@@ -64,7 +64,7 @@ fn fresh_database_has_the_documented_tables_and_no_other() {
         meta(one epoch revision schema)
         node(id seen_revision beat)
         object(account kind id revision body)
-        outbox(revision ordinal count request_id event_id logs node record use_position)"#]]
+        outbox(revision ordinal count request_id event_id logs node record use_position kind)"#]]
     .assert_eq(&tables.join("\n"));
     let integer = |name: &str| -> i64 {
         connection.pragma_query_value(None, name, |row| row.get(0)).unwrap()

@@ -11,8 +11,8 @@ use writ_model::{
 use writ_store::engine::{MemoryDisk, MemoryEngine};
 use writ_store::state::{Key, ManagedPolicy, PolicyVersion, Revocation, Role, User};
 use writ_store::{
-    Blob, LogName, Object, OutboxRecord, OutboxRow, PortFuture, Recorder, RecorderError, Store,
-    Transaction,
+    Blob, LogName, Object, OutboxRecord, OutboxRow, PortFuture, RecordKind, Recorder,
+    RecorderError, Store, Transaction,
 };
 
 pub(crate) fn account(number: u64) -> AccountId {
@@ -97,6 +97,7 @@ pub(crate) fn revocation(subject: &str, before: u64) -> Object {
 pub(crate) fn record() -> OutboxRecord {
     OutboxRecord {
         event_id: Uuid::random(&SystemEnv),
+        kind: RecordKind::Event,
         logs: vec![LogName::Account(account(1))],
         record: b"{}".to_vec(),
         use_position: None,

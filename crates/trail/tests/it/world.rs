@@ -48,8 +48,13 @@ pub(crate) fn genesis(founder: u8) -> Vec<u8> {
         site: site(),
         created: Timestamp::from_secs(1_800_000_000),
         mode: Mode::Dev,
-        founders: vec![PersonKey { person: "p1".to_owned(), key }],
-        rules: vec![Rule { namespace: Namespace::Roster, threshold: 1, hardware: false }],
+        founders: vec![PersonKey { person: "p1".parse().unwrap(), key, passkey: None }],
+        rules: vec![Rule {
+            namespace: Namespace::Roster,
+            threshold: 1,
+            hardware: false,
+            group: None,
+        }],
         keyd: KeydKeys {
             checkpoint: public(101),
             use_records: public(102),

@@ -41,8 +41,9 @@ pub(crate) fn tls_identity() -> (String, String, Hash) {
 pub(crate) fn genesis(channel: ChannelPins) -> Signed {
     let public = |n: u8| -> PublicKey { key([n; 32]).public_key() };
     let founder = |n: u8| PersonKey {
-        person: format!("founder-{n}"),
+        person: format!("founder-{n}").parse().unwrap(),
         key: SshPublicKey::Ed25519(public(20 + n).0),
+        passkey: None,
     };
     let watch = key(WATCH_SEED).public_key();
     let witness = VerifierKey::new("site-1/watch", KeyKind::Cosignature, watch).unwrap();
@@ -52,7 +53,12 @@ pub(crate) fn genesis(channel: ChannelPins) -> Signed {
         created: Timestamp::from_secs(1_800_000_000),
         mode: Mode::Dev,
         founders: vec![founder(1), founder(2)],
-        rules: vec![Rule { namespace: Namespace::Roster, threshold: 2, hardware: false }],
+        rules: vec![Rule {
+            namespace: Namespace::Roster,
+            threshold: 2,
+            hardware: false,
+            group: None,
+        }],
         keyd: KeydKeys {
             checkpoint: key(CHECKPOINT_SEED).public_key(),
             use_records: public(2),

@@ -14,7 +14,8 @@ use writ_proof::origin::SiteId;
 use writ_service::call::KeydClient;
 use writ_store::state::{AccessKey, Account, Alias};
 use writ_store::{
-    Blob, Body, Object, ObjectId, OutboxRecord, Snapshot, Store, Stored as _, Transaction,
+    Blob, Body, Object, ObjectId, OutboxRecord, RecordKind, Snapshot, Store, Stored as _,
+    Transaction,
 };
 use writ_trail::record::{Call, Category, Identity};
 
@@ -71,6 +72,7 @@ impl Platform {
         let record = records.into_iter().next().context("the platform's act has no record")?;
         Ok(OutboxRecord {
             event_id: record.event_id,
+            kind: RecordKind::Event,
             logs: vec![record.log],
             use_position: record.use_position,
             record: record.json,

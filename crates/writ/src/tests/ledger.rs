@@ -60,8 +60,9 @@ pub(crate) fn stranger() -> AccountId {
 pub(crate) fn genesis() -> Signed {
     let public = |n: u8| -> PublicKey { key([n; 32]).public_key() };
     let founder = |n: u8| PersonKey {
-        person: format!("founder-{n}"),
+        person: format!("founder-{n}").parse().unwrap(),
         key: SshPublicKey::Ed25519(public(20 + n).0),
+        passkey: None,
     };
     let watch = key(WATCH).public_key();
     let witness = VerifierKey::new("site-1/watch", KeyKind::Cosignature, watch).unwrap();
@@ -71,7 +72,12 @@ pub(crate) fn genesis() -> Signed {
         created: time(0),
         mode: Mode::Dev,
         founders: vec![founder(1), founder(2)],
-        rules: vec![Rule { namespace: Namespace::Roster, threshold: 2, hardware: false }],
+        rules: vec![Rule {
+            namespace: Namespace::Roster,
+            threshold: 2,
+            hardware: false,
+            group: None,
+        }],
         keyd: KeydKeys {
             checkpoint: key(KEYD).public_key(),
             use_records: key(USES).public_key(),

@@ -1,9 +1,10 @@
 //! Tests of `writ verify` against a synthetic ledger: one harm, one exit code.
 
-use writ_model::{AccountId, Arn};
+use writ_model::{AccountId, Arn, PersonId};
+use writ_proof::at_most::AtMost;
 use writ_proof::leaf::Source as Sender;
 use writ_proof::origin::LogName;
-use writ_proof::roster::{Change, PersonKey, RosterStatement};
+use writ_proof::roster::{Change, Enrolment, EnrolmentId, PersonKey, RosterStatement};
 use writ_proof::statement::Signed;
 use writ_proof::use_record::{Use, UseResult};
 
@@ -108,19 +109,23 @@ fn key_of(account: AccountId) -> Arn {
 
 /// A roster statement after genesis, signed by the keys of these numbers.
 fn addition(signers: &[u8]) -> Signed {
-    let person = PersonKey {
-        person: "p".to_owned(),
+    let person: PersonId = "p".parse().unwrap();
+    let key_of_p = PersonKey {
+        person: person.clone(),
         key: writ_proof::sshsig::SshPublicKey::Ed25519(
             writ_proof::ed25519::Signer::public_key(&key([30; 32])).0,
         ),
+        passkey: None,
     };
+    let id = EnrolmentId { person, number: 1 };
+    let enrolment = Enrolment { id, keys: AtMost(vec![key_of_p]) };
     let statement = RosterStatement {
         v: Default::default(),
         site: "site-1".parse().unwrap(),
         seq: 1,
         prev: genesis().digest(),
         created: time(1),
-        change: Change::AddKey(person),
+        change: Change::Enrol(enrolment),
     };
     let mut signed = Signed::new(&statement).unwrap();
     signers.iter().for_each(|n| signed.sign(&key([*n; 32])).unwrap());

@@ -16,7 +16,9 @@ use writ_proof::cbor;
 use writ_proof::ed25519::{Signer as _, SoftKey};
 use writ_proof::hash::{Hash, sha256};
 use writ_proof::note::{KeyKind, VerifierKey};
-use writ_proof::roster::{ChannelPins, Genesis, KeydKeys, Mode, PersonKey, Rule};
+use writ_proof::roster::{
+    ChannelPins, FOUNDERS as FOUNDERS_GROUP, Genesis, KeydKeys, Mode, PersonKey, Rule,
+};
 use writ_proof::sshsig::SshPublicKey;
 use writ_proof::statement::{Namespace, Signed};
 use zeroize::Zeroizing;
@@ -98,7 +100,16 @@ fn make(dir: &DataDir, config: &Config, env: &dyn Env) -> Result<()> {
     let mut witnesses = vec![own.to_string()];
     witnesses.extend(config.witness.iter().map(|witness| witness.key.clone()));
     let founders = founders(dir, env)?;
-    let rule = |namespace| Rule { namespace, threshold: 2, hardware: false };
+    let rules = vec![
+        // Whoever is enrolled later changes the roster only once the founders let them.
+        Rule {
+            namespace: Namespace::Roster,
+            threshold: 2,
+            hardware: false,
+            group: Some(FOUNDERS_GROUP.parse()?),
+        },
+        Rule { namespace: Namespace::Approval, threshold: 2, hardware: false, group: None },
+    ];
     let genesis = Genesis {
         v: Default::default(),
         site: site.parse()?,
@@ -107,12 +118,15 @@ fn make(dir: &DataDir, config: &Config, env: &dyn Env) -> Result<()> {
         founders: founders
             .iter()
             .enumerate()
-            .map(|(n, key)| PersonKey {
-                person: format!("founder-{}", n + 1),
-                key: SshPublicKey::Ed25519(key.public_key().0),
+            .map(|(n, key)| {
+                Ok(PersonKey {
+                    person: format!("founder-{}", n + 1).parse()?,
+                    key: SshPublicKey::Ed25519(key.public_key().0),
+                    passkey: None,
+                })
             })
-            .collect(),
-        rules: [Namespace::Roster, Namespace::Approval].into_iter().map(rule).collect(),
+            .collect::<Result<_>>()?,
+        rules,
         keyd,
         watch,
         witnesses,
