@@ -41,7 +41,8 @@ pub struct Keyd {
 impl Keyd {
     /// Starts it on the directory of a stopped site, with front's `descriptors` loaded.
     pub fn start(dir: &Path, site: &str, descriptors: Vec<Vec<u8>>) -> Keyd {
-        let config = format!("{{\"site\": \"{site}\"}}");
+        let genesis = hex::encode(std::fs::read(dir.join("genesis")).unwrap());
+        let config = format!("{{\"site\": \"{site}\", \"genesis\": \"{genesis}\"}}");
         let open = |name: &str| -> OwnedFd {
             let path = dir.join("keyd").join(name);
             File::options().read(true).append(true).open(path).unwrap().into()
@@ -83,7 +84,7 @@ impl Keyd {
         keyd.greet(Role::Trail, None);
         keyd.greet(Role::Front, None);
         let epoch = Uuid::from_bytes([1; 16]);
-        let load = Load { descriptors, ended: Vec::new(), last: true, epoch };
+        let load = Load { descriptors, ended: Vec::new(), last: true, epoch, roster: vec![] };
         keyd.carried(Role::Front, Command::Load(load));
         keyd.beat();
         keyd.wait_until_ready();

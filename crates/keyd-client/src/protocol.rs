@@ -6,6 +6,7 @@
 use writ_model::{AccessKeyId, AccountId, Arn, Nonce, Region, StoreEpoch, Timestamp, Uuid};
 use writ_proof::cbor_enum;
 use writ_proof::cbor_map;
+use writ_proof::roster::EnrolmentId;
 pub use writ_proof::use_record::UsePosition;
 
 use crate::caller::Caller;
@@ -68,7 +69,7 @@ pub enum Command {
     End(End),
     /// Verifies chunk signatures of an aws-chunked upload. s3.
     Chunks(Chunks),
-    /// Streams the sealed descriptors at start. front.
+    /// Streams the sealed descriptors and the roster at start. front.
     Load(Load),
     /// Proves that front's revocation feed is current. front, every 250 ms.
     Beat(Beat),
@@ -78,6 +79,8 @@ pub enum Command {
     Checkpoint(Checkpoint),
     /// Acknowledges use records as durable. trail.
     Ack(Ack),
+    /// The next statement of the roster, signed. front.
+    Roster(Vec<u8>),
 }
 cbor_enum!(Command {
     0: Hello(_),
@@ -95,6 +98,7 @@ cbor_enum!(Command {
     12: Tick,
     13: Checkpoint(_),
     14: Ack(_),
+    15: Roster(_),
 });
 
 /// keyd's answer to a command that it carried out.
@@ -200,6 +204,8 @@ pub struct KeydStatus {
     pub catalogue: u64,
     /// True once front has loaded the catalogue.
     pub loaded: bool,
+    /// How far its roster is.
+    pub roster: RosterStatus,
 }
 cbor_map!(KeydStatus {
     1: mode,
@@ -208,7 +214,30 @@ cbor_map!(KeydStatus {
     4: unacknowledged,
     5: catalogue,
     6: loaded,
+    7: roster,
 });
+
+/// What keyd says of its roster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RosterStatus {
+    /// The newest statement that it has ever taken.
+    pub head: RosterHead,
+    /// People who are enrolled, without those whose enrolment it was told has ended.
+    pub people: u64,
+    /// Why it has no roster; absent when all is well.
+    pub fault: Option<String>,
+}
+cbor_map!(RosterStatus { 1: head, 2: people, 3: opt fault });
+
+/// A statement of the roster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RosterHead {
+    /// Its number; genesis is 0.
+    pub seq: u64,
+    /// SHA-256 of its signed bytes.
+    pub digest: [u8; 32],
+}
+cbor_map!(RosterHead { 1: seq, 2: digest });
 
 /// What the listener saw of the network. keyd cannot check it; it seals it so that no hop changes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -546,8 +575,10 @@ pub enum End {
     Sessions((String, Timestamp)),
     /// A user or role, by unique id, with all its credentials and sessions.
     Principal(String),
+    /// An enrolment of a person: gone for good. A re-hire gets another one.
+    Person(EnrolmentId),
 }
-cbor_enum!(End { 0: AccessKey(_), 1: Sessions(_), 2: Principal(_) });
+cbor_enum!(End { 0: AccessKey(_), 1: Sessions(_), 2: Principal(_), 3: Person(_) });
 
 /// Chunk signatures of one upload, in order.
 pub struct Chunks {
@@ -570,8 +601,10 @@ pub struct Load {
     pub last: bool,
     /// The store's life, for the first record of the boot.
     pub epoch: StoreEpoch,
+    /// Signed statements of the roster, in order and over all batches without a gap from the first.
+    pub roster: Vec<Vec<u8>>,
 }
-cbor_map!(Load { 1: descriptors, 2: ended, 3: last, 4: epoch });
+cbor_map!(Load { 1: descriptors, 2: ended, 3: last, 4: epoch, 5: roster });
 
 /// Proves that front's view of revocations is current.
 pub struct Beat {

@@ -10,7 +10,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use writ_keyd_client::caller::{Caller, CallerKind};
 use writ_keyd_client::descriptor::{AccessKeyDescriptor, Descriptor, KeyDescriptor, KeyState};
 use writ_keyd_client::protocol::End;
-use writ_model::{AccessKeyId, AccountId, Arn, KeyId, Timestamp};
+use writ_model::{AccessKeyId, AccountId, Arn, KeyId, PersonId, Timestamp};
 
 use crate::limits;
 use crate::seal::Opened;
@@ -100,6 +100,8 @@ pub(crate) struct Catalogue {
     by_target: HashMap<String, BTreeSet<String>>,
     pending_deletion: HashSet<Arn>,
     ended_keys: HashSet<AccessKeyId>,
+    /// Person -> their enrolments up to this number have ended.
+    ended_people: HashMap<PersonId, u64>,
     ended_principals: HashSet<String>,
     /// Unique id -> sessions issued before this have ended.
     ended_sessions: HashMap<String, Timestamp>,
@@ -277,9 +279,13 @@ impl Catalogue {
 
     /// Ends something. True unless there is no room to remember it.
     pub(crate) fn end(&mut self, end: End) -> bool {
-        let size = self.ended_keys.len() + self.ended_principals.len() + self.ended_sessions.len();
+        let size = self.ended_keys.len()
+            + self.ended_people.len()
+            + self.ended_principals.len()
+            + self.ended_sessions.len();
         let held = match &end {
             End::AccessKey(id) => self.ended_keys.contains(id),
+            End::Person(id) => self.ended_people.contains_key(&id.person),
             End::Principal(id) => self.ended_principals.contains(id),
             End::Sessions((id, _)) => self.ended_sessions.contains_key(id),
         };
@@ -290,6 +296,10 @@ impl Catalogue {
             End::AccessKey(id) => {
                 self.ended_keys.insert(id);
             }
+            End::Person(id) => {
+                let last = self.ended_people.entry(id.person).or_default();
+                *last = id.number.max(*last);
+            }
             End::Principal(id) => {
                 self.ended_principals.insert(id);
             }
@@ -299,6 +309,11 @@ impl Catalogue {
             }
         }
         true
+    }
+
+    /// True if this enrolment of a person has ended.
+    pub(crate) fn is_ended(&self, person: &PersonId, number: u64) -> bool {
+        self.ended_people.get(person).is_some_and(|last| number <= *last)
     }
 
     /// Ends what was sealed as new and never stored, so that its name can be used again. A key needs

@@ -30,6 +30,7 @@ use crate::policies::Policies;
 use crate::records::{RecordSink, Records};
 use crate::refuse::{self, forbidden, unavailable};
 use crate::root::{Root, SigningKeys};
+use crate::roster::Rosters;
 use crate::shared::{Room, Shared};
 use crate::unconfirmed::Unconfirmed;
 use crate::{Error, limits, narrate, operations, seal, table};
@@ -50,6 +51,8 @@ pub(crate) struct EngineParts {
     pub site: SiteId,
     /// The domain under which buckets have hosts of their own, if any: as s3 is configured.
     pub s3_domain: Option<String>,
+    /// The signed genesis statement.
+    pub genesis: Vec<u8>,
 }
 
 /// See the module.
@@ -75,6 +78,7 @@ pub(crate) struct Engine {
     pub(crate) uploads: Locked<Shared<Handle, Upload>>,
     pub(crate) budgets: Locked<Budgets>,
     pub(crate) unconfirmed: Locked<Unconfirmed>,
+    rosters: Rosters,
     feed: Locked<Feed>,
 }
 
@@ -91,11 +95,12 @@ impl Engine {
     /// # Errors
     /// No locked memory at all, or the cryptographic library refuses a key.
     pub(crate) fn new(parts: EngineParts) -> Result<Engine, Error> {
-        let EngineParts { env, root, head, head_log, sink, site, s3_domain } = parts;
+        let EngineParts { env, root, head, head_log, sink, site, s3_domain, genesis } = parts;
         let arena = Arena::new(limits::ARENA_SLOTS).map_err(Error::io("mapping the key arena"))?;
         let domain = Domain::new(&root, arena)?;
         let boot = Uuid::random(&*env);
         let records = Records::begin(boot, &head, sink, Arc::clone(&head_log), Arc::clone(&env));
+        let rosters = Rosters::begin(&genesis, &head, Arc::clone(&head_log), Arc::clone(&env));
         let mut catalogue = Catalogue::default();
         for account in &head.accounts {
             catalogue.signed(*account);
@@ -126,6 +131,7 @@ impl Engine {
             uploads: Locked::new(Shared::new(Room::of(limits::HANDLES_MAX))),
             budgets: Locked::default(),
             unconfirmed: Locked::default(),
+            rosters,
             feed: Locked::default(),
             env,
         })
@@ -167,6 +173,7 @@ impl Engine {
                 self.checkpoints.sign(&asked, key, &*self.head_log, head).map(Reply::Note)
             }
             Command::Ack(ack) => self.records.acknowledge(ack.boot, ack.seq).map(|()| Reply::Done),
+            Command::Roster(statement) => self.rosters.apply(&statement).map(|()| Reply::Done),
         }
     }
 
@@ -200,6 +207,7 @@ impl Engine {
             unacknowledged: self.records.unacknowledged(),
             catalogue: catalogue.len() as u64,
             loaded: catalogue.loaded,
+            roster: self.rosters.status(|person, number| catalogue.is_ended(person, number)),
         }
     }
 
@@ -279,6 +287,7 @@ impl Engine {
         let x25519 = agreed.flatten();
         if role == Role::Front {
             self.unconfirmed.lock().begin_load();
+            self.rosters.begin_load();
         }
         if role == Role::Trail {
             self.records.restart_stream(&self.signing.use_records);
@@ -316,11 +325,13 @@ impl Engine {
                 return Err(unavailable("there is no room for what has ended"));
             }
         }
+        self.rosters.show(&load.roster);
         catalogue.loaded |= load.last;
         if !load.last {
             return Ok(Reply::Done);
         }
         catalogue.forget_unstored_accounts();
+        self.rosters.end_load();
         for sealed in self.unconfirmed.lock().take_missing() {
             if let Some(opened) = seal::open(&self.domain, &sealed) {
                 catalogue.end_unstored(&opened.descriptor);

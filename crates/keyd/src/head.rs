@@ -1,15 +1,15 @@
 //! The head file: what keyd must remember over a restart, appended and never rewritten.
 //!
 //! A record is `length u32 BE | first 8 bytes of SHA-256(body) | body (CBOR)`. Records are the last
-//! checkpoint signed for each log, the head of the use-record chain, and the accounts that have signed
-//! something. A torn last record, which a crash leaves behind, is ignored; a damaged one before the end
-//! stops the start.
+//! checkpoint signed for each log, the head of the use-record chain, the accounts that have signed
+//! something, genesis and the newest statement of the roster. A torn last record, which a crash leaves
+//! behind, is ignored; a damaged one before the end stops the start.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Write;
 
-use writ_keyd_client::protocol::UsePosition;
+use writ_keyd_client::protocol::{RosterHead, UsePosition};
 use writ_model::{AccountId, failpoint};
 use writ_proof::hash::sha256;
 use writ_proof::{cbor, cbor_enum, cbor_map};
@@ -31,8 +31,19 @@ pub(crate) enum HeadRecord {
     Acknowledged(UsePosition),
     /// An account that has signed a request: it never gets a first credential again.
     Account(AccountId),
+    /// The digest of the genesis statement of the first start.
+    Genesis([u8; 32]),
+    /// The newest statement of the roster.
+    Roster(RosterHead),
 }
-cbor_enum!(HeadRecord { 0: Signed(_), 1: Chain(_), 2: Acknowledged(_), 3: Account(_) });
+cbor_enum!(HeadRecord {
+    0: Signed(_),
+    1: Chain(_),
+    2: Acknowledged(_),
+    3: Account(_),
+    4: Genesis(_),
+    5: Roster(_),
+});
 
 /// The last checkpoint signed for one log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +68,10 @@ pub(crate) struct Head {
     pub acknowledged: Option<UsePosition>,
     /// Accounts that have signed a request.
     pub accounts: BTreeSet<AccountId>,
+    /// The genesis statement.
+    pub genesis: Option<[u8; 32]>,
+    /// The newest statement of the roster.
+    pub roster: Option<RosterHead>,
     /// Bytes of whole records; what follows is a torn tail.
     pub length: usize,
 }
@@ -87,6 +102,8 @@ impl Head {
             HeadRecord::Account(account) => {
                 self.accounts.insert(account);
             }
+            HeadRecord::Genesis(digest) => self.genesis = Some(digest),
+            HeadRecord::Roster(roster) => self.roster = Some(roster),
         }
     }
 }

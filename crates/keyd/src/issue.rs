@@ -36,6 +36,9 @@ impl Engine {
         self.check_loaded()?;
         self.records.check()?;
         let account = create.account;
+        if account == AccountId::PLATFORM {
+            return Err(forbidden("the platform's own account is no customer's"));
+        }
         if !self.catalogue.write().first_credential(account) {
             return Err(forbidden(format!("account {account} has got its first credential")));
         }

@@ -47,6 +47,7 @@ mod records;
 mod refuse;
 mod request;
 pub mod root;
+mod roster;
 mod sandbox;
 mod seal;
 mod sealing;

@@ -36,6 +36,8 @@ pub struct KeydConfig {
     pub site: SiteId,
     /// The domain under which buckets have hosts of their own, if any: as s3 is configured.
     pub s3_domain: Option<String>,
+    /// The signed genesis statement. Without one that verifies keyd has no roster, and says so.
+    pub genesis: Vec<u8>,
     /// The root file, readable.
     pub root: File,
     /// The head file, readable and writable.
@@ -55,7 +57,7 @@ pub fn run(config: KeydConfig, env: Arc<dyn Env>) -> Result<(), Error> {
     abort_on_panic();
     let peers: Peers = PEERS.map(|(role, _)| Arc::new(Peer::new(role)));
     let sink = Arc::new(TrailSink { channel: Locked::default() });
-    let KeydConfig { site, s3_domain, root, head, channels, control } = config;
+    let KeydConfig { site, s3_domain, genesis, root, head, channels, control } = config;
     let root = read_root(root)?;
     let (head, log) = read_head(head)?;
     let engine = Arc::new(Engine::new(EngineParts {
@@ -66,6 +68,7 @@ pub fn run(config: KeydConfig, env: Arc<dyn Env>) -> Result<(), Error> {
         sink: Arc::clone(&sink) as Arc<dyn RecordSink>,
         site,
         s3_domain,
+        genesis,
     })?);
     engine.report_hardening(sandbox::before_threads());
     for (role, channel) in channels {

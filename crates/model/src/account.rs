@@ -13,10 +13,11 @@ use crate::ParseError;
 pub struct AccountId(u64);
 
 impl AccountId {
-    const LIMIT: u64 = 1_000_000_000_000;
-
-    /// What belongs to the installation and to no customer. No account of this number is ever created.
+    /// The installation itself: what belongs to no customer (persons, the roster) is stored under it,
+    /// and its events lie in the operator log. It is never a customer's account.
     pub const PLATFORM: AccountId = AccountId(0);
+
+    const LIMIT: u64 = 1_000_000_000_000;
 
     /// The account with this number, if it has at most 12 digits.
     pub const fn from_number(number: u64) -> Option<AccountId> {

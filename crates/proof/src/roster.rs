@@ -69,6 +69,8 @@ pub struct Roster {
 pub struct Person {
     /// The number of the newest enrolment; 1 for the first.
     pub enrolment: u64,
+    /// When that began, by its statement's word.
+    pub since: Timestamp,
     /// False once that has ended.
     pub enrolled: bool,
     /// The keys; none once it has ended.
@@ -155,7 +157,8 @@ impl Roster {
             founder.check()?;
             let keys = vec![founder.clone()];
             roster.keys.insert(founder.key.clone(), founder.person.clone());
-            let person = Person { enrolment: 1, enrolled: true, keys };
+            let (enrolment, since) = (1, genesis.created);
+            let person = Person { enrolment, since, enrolled: true, keys };
             roster.people.insert(founder.person.clone(), person);
         }
         roster.found(genesis)?;
@@ -166,7 +169,8 @@ impl Roster {
     /// The founders' own group. It gives no rights; rules may name it.
     fn found(&mut self, genesis: &Genesis) -> Result<(), Error> {
         let name = founders()?;
-        let member = Member { from: genesis.created, expires: None, seq: 0 };
+        let from = genesis.created;
+        let member = Member { from, approved: from, expires: None, seq: 0 };
         let members = genesis.founders.iter().map(|f| (f.person.clone(), member)).collect();
         let group = Group {
             name: name.clone(),
@@ -187,7 +191,7 @@ impl Roster {
         match &statement.change {
             Change::AddKey(key) => self.add_key(key),
             Change::AddMember(membership) => self.add_member(membership, statement),
-            Change::Enrol(enrolment) => self.enrol(enrolment),
+            Change::Enrol(enrolment) => self.enrol(enrolment, statement.created),
             Change::SetHost(host) => self.set_host(host),
             Change::SetOrigins(origins) => {
                 check::origins(&origins.0)?;
@@ -244,7 +248,7 @@ impl Roster {
         }
     }
 
-    fn enrol(&mut self, Enrolment { id, keys }: &Enrolment) -> Result<(), Error> {
+    fn enrol(&mut self, Enrolment { id, keys }: &Enrolment, since: Timestamp) -> Result<(), Error> {
         let known = self.people.get(&id.person);
         if known.is_some_and(|person| person.enrolled) {
             return refused(format!("`{}` is enrolled; give them a further key", id.person));
@@ -268,7 +272,8 @@ impl Roster {
         for key in &keys.0 {
             self.keys.insert(key.key.clone(), id.person.clone());
         }
-        let person = Person { enrolment: next, enrolled: true, keys: keys.0.clone() };
+        let keys = keys.0.clone();
+        let person = Person { enrolment: next, since, enrolled: true, keys };
         self.people.insert(id.person.clone(), person);
         Ok(())
     }
@@ -338,7 +343,8 @@ impl Roster {
         }
         let from = held.map_or(now, |held| held.from);
         grouped.members.retain(|_, member| member.holds(now));
-        let member = Member { from, expires: *expires, seq: statement.seq };
+        let (approved, seq) = (now, statement.seq);
+        let member = Member { from, approved, expires: *expires, seq };
         grouped.members.insert(person.clone(), member);
         Ok(())
     }

@@ -85,6 +85,12 @@ pub enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
+    /// Say who may do what, and make, sign and send in the statements that change it.
+    Roster {
+        /// What to do.
+        #[command(subcommand)]
+        command: crate::roster::RosterCommand,
+    },
     /// Show the main job end to end, with attacks, on a temporary directory.
     Tour(crate::tour::TourArgs),
     /// One process of `writ up`; only the supervisor calls this.

@@ -11,6 +11,7 @@ mod front;
 mod policy;
 mod recover;
 mod role;
+mod roster;
 mod status;
 mod tour;
 mod up;
@@ -48,6 +49,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Config { command: ConfigCommand::Check { path } } => status::check_config(&path)?,
         Command::Tour(args) => return tour::run(&args),
         Command::Recover(args) => recover::run(&args)?,
+        Command::Roster { command } => roster::run(command)?,
         Command::Role { name, fd } => role::run(&name, &fd)?,
     }
     Ok(ExitCode::SUCCESS)

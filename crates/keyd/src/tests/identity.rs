@@ -392,8 +392,13 @@ fn get_session_token_needs_a_long_term_key() {
 fn ending_that_cannot_be_remembered_is_refused_in_a_load_too() {
     let site = Site::new();
     let load = |ended: Vec<End>| {
-        let load =
-            Load { descriptors: vec![], ended, last: true, epoch: Uuid::from_bytes([1; 16]) };
+        let load = Load {
+            descriptors: vec![],
+            ended,
+            last: true,
+            epoch: Uuid::from_bytes([1; 16]),
+            roster: vec![],
+        };
         site.engine.handle(Role::Front, Command::Load(load))
     };
     let ended = |n: usize| End::Principal(n.to_string());

@@ -615,7 +615,7 @@ fn front_that_died_before_its_commit_gets_the_newest_when_it_loads() {
     let load = |descriptor: &[u8]| {
         let epoch = Uuid::from_bytes([1; 16]);
         let descriptors = vec![descriptor.to_vec()];
-        let load = Load { descriptors, ended: vec![], last: true, epoch };
+        let load = Load { descriptors, ended: vec![], last: true, epoch, roster: vec![] };
         site.engine.handle(Role::Front, Command::Load(load)).unwrap()
     };
     let Reply::Sealed(again) = load(&key.descriptor) else { panic!("nothing came back") };
@@ -657,7 +657,7 @@ fn name_of_a_creation_that_was_never_stored_is_free_again() {
 
 fn load_all(site: &Site, descriptors: Vec<Vec<u8>>) -> Option<Sealed> {
     let epoch = Uuid::from_bytes([1; 16]);
-    let load = Load { descriptors, ended: vec![], last: true, epoch };
+    let load = Load { descriptors, ended: vec![], last: true, epoch, roster: vec![] };
     match site.engine.handle(Role::Front, Command::Load(load)).unwrap() {
         Reply::Sealed(sealed) => Some(sealed),
         _ => None,

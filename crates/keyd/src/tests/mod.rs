@@ -5,6 +5,7 @@ mod fas;
 mod identity;
 mod keys;
 mod roles;
+mod roster;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -84,6 +85,8 @@ pub(crate) fn account(n: u64) -> AccountId {
     AccountId::from_number(n).unwrap()
 }
 
+pub(crate) use roster::genesis;
+
 pub(crate) fn region() -> Region {
     "us-east-1".parse().unwrap()
 }
@@ -109,6 +112,16 @@ impl Site {
         keys: KeydKeys,
         head: Arc<MemoryHead>,
     ) -> Site {
+        Site::start_with(env, root, keys, head, genesis().to_bytes())
+    }
+
+    pub(crate) fn start_with(
+        env: Arc<TestEnv>,
+        root: Vec<u8>,
+        keys: KeydKeys,
+        head: Arc<MemoryHead>,
+        genesis: Vec<u8>,
+    ) -> Site {
         let trail = Arc::new(Trail::default());
         let engine = Engine::new(EngineParts {
             env: env.clone(),
@@ -118,6 +131,7 @@ impl Site {
             sink: trail.clone(),
             site: "test".parse().unwrap(),
             s3_domain: None,
+            genesis,
         })
         .unwrap();
         Site { env, engine, root, keys, head, trail, feed: Mutex::new(0) }
@@ -125,7 +139,7 @@ impl Site {
 
     pub(crate) fn load(&self, descriptors: Vec<Vec<u8>>) {
         let epoch = Uuid::from_bytes([1; 16]);
-        let load = Load { descriptors, ended: vec![], last: true, epoch };
+        let load = Load { descriptors, ended: vec![], last: true, epoch, roster: vec![] };
         self.engine.handle(Role::Front, Command::Load(load)).unwrap();
         self.settle();
     }

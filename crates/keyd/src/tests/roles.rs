@@ -56,7 +56,13 @@ fn commands() -> Vec<(&'static str, Make, &'static [Role])> {
     let use_none: Make = || Command::Use(Box::new(Use::of(vec![])));
     let load: Make = || {
         let epoch = Uuid::from_bytes([1; 16]);
-        Command::Load(Load { descriptors: vec![], ended: vec![], last: true, epoch })
+        Command::Load(Load {
+            descriptors: vec![],
+            ended: vec![],
+            last: true,
+            epoch,
+            roster: vec![],
+        })
     };
     let chunks: Make =
         || Command::Chunks(Chunks { handle: nonce(1), chunks: vec![], trailer: None });
@@ -71,6 +77,7 @@ fn commands() -> Vec<(&'static str, Make, &'static [Role])> {
             || Command::CreateAccount(CreateAccount { account: account(9) }),
             &[Role::Front],
         ),
+        ("roster", || Command::Roster(Vec::new()), &[Role::Front]),
         ("seal", seal, &[Role::Front]),
         ("present", present, &[Role::Front]),
         ("use", use_none, &[Role::Front]),

@@ -51,6 +51,7 @@ fn sandboxed_keyd_serves_its_peers_and_can_open_nothing() {
     let config = KeydConfig {
         site: "test".parse().unwrap(),
         s3_domain: None,
+        genesis: Vec::new(),
         root,
         head,
         channels: vec![(Role::Front, front_end), (Role::Trail, trail_end)],
@@ -69,7 +70,7 @@ fn sandboxed_keyd_serves_its_peers_and_can_open_nothing() {
     hello(&trail);
     hello(&front);
     let epoch = Uuid::from_bytes([1; 16]);
-    let load = Load { descriptors: vec![], ended: vec![], last: true, epoch };
+    let load = Load { descriptors: vec![], ended: vec![], last: true, epoch, roster: vec![] };
     assert!(matches!(call(&front, 2, &Command::Load(load)), Answer::Carried(Reply::Done)));
     let beat = Command::Beat(Beat { feed: 1 });
     assert!(matches!(call(&front, 3, &beat), Answer::Carried(Reply::Done)));
@@ -96,6 +97,7 @@ fn sandboxed_keyd_serves_its_peers_and_can_open_nothing() {
         ended: vec![],
         last: false,
         epoch,
+        roster: vec![],
     });
     assert!(matches!(call(&front, 6, &unknown), Answer::Refused(Refusal::Forbidden(_))));
 

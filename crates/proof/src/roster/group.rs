@@ -170,6 +170,8 @@ cbor_map!(Attribute { 1: name, 2: any_of });
 pub struct Member {
     /// When it began, by the statement's word.
     pub from: Timestamp,
+    /// When it was last stated: a renewal goes on from when it began.
+    pub approved: Timestamp,
     /// When it ends by itself; never, for groups that only approve.
     pub expires: Option<Timestamp>,
     /// The statement that says so.

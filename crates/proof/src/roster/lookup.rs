@@ -58,6 +58,12 @@ impl Roster {
         self.people.get(person).filter(|known| known.enrolled).map(|known| known.enrolment)
     }
 
+    /// When the enrolment that a person has at `at` began; `None` for one who is not enrolled then.
+    pub fn enrolled_since(&self, person: &PersonId, at: Timestamp) -> Option<Timestamp> {
+        let known = self.people.get(person).filter(|known| known.enrolled)?;
+        (known.since <= at).then_some(known.since)
+    }
+
     /// The number that the next enrolment of a person has.
     pub fn next_enrolment(&self, person: &PersonId) -> u64 {
         self.people.get(person).map_or(1, |known| known.enrolment.saturating_add(1))

@@ -230,6 +230,8 @@ fn ended_enrolment_takes_everything_and_a_rehire_gets_a_new_one() {
     assert!(refusal(&roster, enrol(4, 1), &[1, 2]).contains("number 2"));
     apply(&mut roster, enrol(4, 2), &[1, 2]).unwrap();
     assert_eq!(roster.enrolment(&id(4)), Some(2));
+    assert_eq!(roster.enrolled_since(&id(4), roster.created()), Some(roster.created()));
+    assert_eq!(roster.enrolled_since(&id(4), Timestamp::from_secs(1)), None);
     assert!(roster.member(&group, &id(4), roster.created()).is_none(), "it starts with nothing");
     assert!(refusal(&roster, end(4), &[1, 2]).contains("number 2 now"));
 }
@@ -389,7 +391,8 @@ fn membership_lasts_from_its_statement_until_it_expires() {
     let mut renewed = next(&roster, join(Some(at(3 * hour))));
     renewed.created = at(hour / 2);
     roster.apply(&sign(&renewed, &[1, 2])).unwrap();
-    assert_eq!(roster.member(&group, &id(3), at(2 * hour)).unwrap().from, now);
+    let member = roster.member(&group, &id(3), at(2 * hour)).unwrap();
+    assert_eq!((member.from, member.approved), (now, at(hour / 2)));
 }
 
 #[test]

@@ -91,6 +91,9 @@ pub async fn create(
 ) -> Result<()> {
     let mut file = credentials.map(File::from);
     for account in accounts {
+        if *account == AccountId::PLATFORM {
+            bail!("account {account} is the installation's own: start without it");
+        }
         if store.snapshot().account(*account).is_some() {
             continue;
         }

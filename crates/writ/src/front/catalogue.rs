@@ -12,7 +12,9 @@ use writ_keyd_client::descriptor::{
     AccessKeyDescriptor, AliasDescriptor, Descriptor, KeyDescriptor, KeyState, RoleDescriptor,
     UserDescriptor, peek,
 };
-use writ_keyd_client::protocol::{Answer, Command, Hello, Load, PROTOCOL, Reply, Sealed};
+use writ_keyd_client::protocol::{
+    Answer, Command, Hello, KeydStatus, Load, PROTOCOL, Reply, RosterStatus, Sealed,
+};
 use writ_model::{AccountId, Revision, SystemEnv, Uuid};
 use writ_service::call::KeydClient;
 use writ_service::pipeline::Pipeline;
@@ -20,6 +22,7 @@ use writ_store::state::{AccessKey, User, folded};
 use writ_store::{Blob, Object, ObjectId, Snapshot, Store, Transaction};
 
 use super::accounts::{self, PRINCIPAL, Platform};
+use super::roster;
 
 /// How long a start waits for keyd.
 const PEERS_WAIT: Duration = Duration::from_secs(30);
@@ -65,7 +68,13 @@ async fn load_patiently(keyd: &KeydClient, snapshot: &Snapshot) -> Result<Option
 async fn load_once(keyd: &KeydClient, snapshot: &Snapshot) -> Result<Option<Sealed>> {
     ask(keyd, Command::Hello(Hello { protocol: PROTOCOL, x25519: None })).await?;
     let epoch = snapshot.epoch();
-    let part = |descriptors, ended, last| Command::Load(Load { descriptors, ended, last, epoch });
+    let part = |descriptors, ended, last| {
+        Command::Load(Load { descriptors, ended, last, epoch, roster: Vec::new() })
+    };
+    for roster in batches(roster::stored(snapshot)) {
+        let (descriptors, ended, last) = (Vec::new(), Vec::new(), false);
+        ask(keyd, Command::Load(Load { descriptors, ended, last, epoch, roster })).await?;
+    }
     for ended in accounts::ended(snapshot).chunks(ENDED_BATCH) {
         ask(keyd, part(Vec::new(), ended.to_vec(), false)).await?;
     }
@@ -74,10 +83,16 @@ async fn load_once(keyd: &KeydClient, snapshot: &Snapshot) -> Result<Option<Seal
     for descriptors in batches {
         ask(keyd, part(descriptors, Vec::new(), false)).await?;
     }
-    match ask(keyd, part(last, Vec::new(), true)).await? {
-        Reply::Sealed(newer) => Ok(Some(newer)),
-        _ => Ok(None),
+    let newer = match ask(keyd, part(last, Vec::new(), true)).await? {
+        Reply::Sealed(newer) => Some(newer),
+        _ => None,
+    };
+    if let Reply::Status(KeydStatus { roster: RosterStatus { fault: Some(why), .. }, .. }) =
+        ask(keyd, Command::Status).await?
+    {
+        tracing::error!(why, "keyd has no roster: what operators do is refused");
     }
+    Ok(newer)
 }
 
 fn batches(descriptors: Vec<Vec<u8>>) -> Vec<Vec<Vec<u8>>> {

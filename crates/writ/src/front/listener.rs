@@ -15,14 +15,20 @@ use writ_service::limits::{BODY_MAX_BYTES, BODY_TIMEOUT};
 use writ_service::listener::{self, TlsSettings};
 use writ_service::pipeline::Pipeline;
 
+use super::roster::Keeper;
+use super::statements;
+
 /// Serves until `stop` becomes true, then lets open requests end.
 pub async fn serve(
     listener: std::net::TcpListener,
     tls: TlsSettings,
     pipeline: Arc<Pipeline>,
+    keeper: Arc<Keeper>,
     stop: watch::Receiver<bool>,
 ) -> Result<()> {
-    let answer = move |request, network| answer(request, network, Arc::clone(&pipeline));
+    let answer = move |request, network| {
+        answer(request, network, Arc::clone(&pipeline), Arc::clone(&keeper))
+    };
     Ok(listener::serve(listener, tls, answer, stop).await?)
 }
 
@@ -30,6 +36,7 @@ async fn answer(
     request: hyper::Request<Incoming>,
     network: Network,
     pipeline: Arc<Pipeline>,
+    keeper: Arc<Keeper>,
 ) -> hyper::Response<Full<Bytes>> {
     if request.uri().path() == "/healthz" && request.method() == hyper::Method::GET {
         let body = b"{\"status\":\"ok\"}\n".to_vec();
@@ -37,7 +44,16 @@ async fn answer(
     }
     let (head, body) = request.into_parts();
     let mut request = head_of(&head, network);
-    let reply = match collect(body).await {
+    if statements::is_for(&request.path) {
+        return response(match collect(body, statements::BODY_MAX_BYTES).await {
+            Ok(body) => {
+                request.body = body;
+                statements::answer(&keeper, request).await
+            }
+            Err(error) => statements::unread(&keeper, &request, error.status, &error.message).await,
+        });
+    }
+    let reply = match collect(body, BODY_MAX_BYTES).await {
         Ok(body) => {
             request.body = body;
             pipeline.handle(request).await
@@ -64,17 +80,16 @@ fn head_of(head: &http::request::Parts, network: Network) -> Request {
     }
 }
 
-async fn collect(body: Incoming) -> Result<Vec<u8>, ApiError> {
+async fn collect(body: Incoming, max_bytes: usize) -> Result<Vec<u8>, ApiError> {
     let too_large = || {
-        let text = format!("The request body is larger than {BODY_MAX_BYTES} bytes.");
+        let text = format!("The request body is larger than {max_bytes} bytes.");
         ApiError::new("RequestEntityTooLarge", text, 413)
     };
     // Who announces too much need not send it first.
-    if body.size_hint().lower() > BODY_MAX_BYTES as u64 {
+    if body.size_hint().lower() > max_bytes as u64 {
         return Err(too_large());
     }
-    let collected =
-        tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, BODY_MAX_BYTES).collect());
+    let collected = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, max_bytes).collect());
     match collected.await {
         Ok(Ok(body)) => Ok(body.to_bytes().to_vec()),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),

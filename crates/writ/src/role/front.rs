@@ -20,7 +20,7 @@ use writ_trail::client::TrailClient;
 
 use super::confine::Reach;
 use super::{Inherited, Line, harden};
-use crate::front::{accounts, catalogue, link, listener};
+use crate::front::{accounts, catalogue, link, listener, roster};
 
 /// The state database, in front's folder.
 const DATABASE: &str = "state.sqlite";
@@ -40,6 +40,8 @@ pub struct FrontConfig {
     pub regions: Vec<Region>,
     /// Accounts to create if they do not exist; mode `dev`.
     pub accounts: Vec<AccountId>,
+    /// The signed genesis statement, in hexadecimal.
+    pub genesis: String,
 }
 
 /// Runs until the supervisor says stop.
@@ -91,6 +93,9 @@ async fn serve(
     let (stop, stopped) = watch::channel(false);
     let gateway = link::Gateway::new(Arc::clone(&pipeline), inherited.channel(Role::S3)?)?;
     let (reload, reloads) = watch::channel(0u64);
+    let genesis = hex::decode(&config.genesis)?;
+    let (ours, own) = (Arc::clone(&pipeline), platform.clone());
+    let keeper = Arc::new(roster::Keeper::open(ours, own, &genesis, reload.clone())?);
     listen(line, &keyd, &trail, gateway, reload, stop)?;
     beat(keyd, store);
     keep_current(Arc::clone(&pipeline), platform, reloads);
@@ -100,7 +105,7 @@ async fn serve(
     line.ready(facts)?;
     // The supervisor starts front again, which opens the database anew and keyd's catalogue with it.
     tokio::select! {
-        served = listener::serve(listener, tls, Arc::clone(&pipeline), stopped) => served,
+        served = listener::serve(listener, tls, Arc::clone(&pipeline), keeper, stopped) => served,
         () = pipeline.broken() => anyhow::bail!("the state database failed; it has to be opened anew"),
     }
 }

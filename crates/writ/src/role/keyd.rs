@@ -15,6 +15,8 @@ use super::{Inherited, Line};
 pub struct KeydConfig {
     /// The installation's name in the ledger.
     pub site: String,
+    /// The signed genesis statement, in hexadecimal.
+    pub genesis: String,
 }
 
 /// Runs until the supervisor says stop.
@@ -27,6 +29,7 @@ pub fn run(inherited: &mut Inherited, line: &Line) -> Result<()> {
     let config = writ_keyd::KeydConfig {
         site: config.site.parse()?,
         s3_domain: None,
+        genesis: hex::decode(config.genesis)?,
         root: File::from(inherited.fd("root")?),
         head: File::from(inherited.fd("head")?),
         channels,

@@ -12,7 +12,7 @@ mod identity;
 mod keys;
 mod ledger;
 mod objects;
-mod reply;
+pub mod reply;
 mod running;
 mod search;
 mod signatures;

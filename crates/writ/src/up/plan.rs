@@ -110,6 +110,7 @@ impl Plan {
     pub fn config(&self, role: Role) -> Result<Vec<u8>> {
         let folder = self.dir.join(role.name());
         let site = self.genesis.genesis.site.as_str().to_owned();
+        let genesis = hex::encode(&self.genesis.signed);
         let mib = |n: u64| n.saturating_mul(1024 * 1024);
         let json = match role {
             Role::Front => serde_json::to_vec(&front::FrontConfig {
@@ -117,8 +118,9 @@ impl Plan {
                 site,
                 regions: self.config.regions.clone(),
                 accounts: self.accounts.clone(),
+                genesis,
             }),
-            Role::Keyd => serde_json::to_vec(&keyd::KeydConfig { site }),
+            Role::Keyd => serde_json::to_vec(&keyd::KeydConfig { site, genesis }),
             Role::S3 => serde_json::to_vec(&s3::S3Config {
                 folder,
                 site,
@@ -128,16 +130,13 @@ impl Plan {
             Role::Trail => serde_json::to_vec(&trail::TrailConfig {
                 folder,
                 link: self.dir.join(LINK_FOLDER),
-                genesis: hex::encode(&self.genesis.signed),
+                genesis,
                 segment_bytes: mib(self.config.wal_segment_mib),
                 floor_bytes: mib(self.config.ledger_floor_mib),
                 watch: self.watch_address.clone(),
                 witnesses: self.config.witness.clone(),
             }),
-            Role::Watch => serde_json::to_vec(&watch::WatchConfig {
-                folder,
-                genesis: hex::encode(&self.genesis.signed),
-            }),
+            Role::Watch => serde_json::to_vec(&watch::WatchConfig { folder, genesis }),
             Role::Supervisor => Ok(b"{}".to_vec()),
         };
         Ok(json?)

@@ -399,7 +399,13 @@ impl Unproven<'_> {
         let at = descriptor.len() / 2;
         descriptor[at] ^= 1;
         let epoch = Uuid::from_bytes([1; 16]);
-        Command::Load(Load { descriptors: vec![descriptor], ended: Vec::new(), last: false, epoch })
+        Command::Load(Load {
+            descriptors: vec![descriptor],
+            ended: Vec::new(),
+            last: false,
+            epoch,
+            roster: vec![],
+        })
     }
 
     fn chunks(&self) -> Command {
@@ -537,7 +543,7 @@ fn c02_status_tells_nothing_and_end_cannot_be_undone() {
     let all = taken.state.iter().filter(|stored| stored.body.get("descriptor").is_some());
     let descriptors = all.map(|stored| stored.bytes("descriptor")).collect();
     let epoch = Uuid::from_bytes([1; 16]);
-    let load = Load { descriptors, ended: Vec::new(), last: true, epoch };
+    let load = Load { descriptors, ended: Vec::new(), last: true, epoch, roster: vec![] };
     checks.control("everything is loaded again", taken.keyd.ask(Role::Front, Command::Load(load)));
     let request = taken.signed(&taken.ann, "Decrypt", &taken.blob_of_ann());
     let command = taken.command(&taken.ann, request);

@@ -1,0 +1,466 @@
+//! front's own roster, and how a signed statement becomes part of it.
+//!
+//! A statement is verified here, committed with its leaf of the operator log, and then told to keyd,
+//! which verifies it once more. What is refused is recorded: whoever has signed with a key of the roster
+//! is known; all others are strangers, whose records are bounded.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use serde_json::{Map, Value, json};
+use tokio::sync::{Mutex, watch};
+use writ_keyd_client::protocol::{Answer, Command, Network, Refusal, Reply};
+use writ_model::{AccountId, Env as _, PersonId, SystemEnv, Uuid};
+use writ_proof::Hash;
+use writ_proof::cbor;
+use writ_proof::limits::ROSTER_STATEMENT_MAX_BYTES;
+use writ_proof::roster::{Change, Roster, RosterStatement};
+use writ_proof::sshsig::SshSig;
+use writ_proof::statement::{Namespace, Signed};
+use writ_service::pipeline::Pipeline;
+use writ_service::record::StrangerLimit;
+use writ_store::state::RosterEntry;
+use writ_store::{
+    Blob, LogName, Object, OutboxRecord, RecordKind, Snapshot, StoreError, Transaction,
+};
+use writ_trail::record::{Call, Category, Identity};
+
+use super::accounts::{PRINCIPAL, Platform};
+
+/// The service in the records of the roster.
+const SOURCE: &str = "roster.writ.internal";
+/// What is recorded of a statement that is sent in.
+const SUBMIT: &str = "SubmitStatement";
+/// A statement may be dated this far ahead of front's clock.
+const AHEAD_MAX: Duration = Duration::from_secs(300);
+/// Signatures are collected at most this long.
+const AGE_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// What a statement was answered with.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// Its number.
+    pub seq: u64,
+    /// SHA-256 of its signed bytes.
+    pub digest: Hash,
+    /// True once keyd has it too. Otherwise it gets it with its next load, which is under way.
+    pub keyd: bool,
+}
+
+/// Why a statement was not taken.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The HTTP status.
+    pub status: u16,
+    /// One word.
+    pub code: &'static str,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+impl Refused {
+    /// A refusal.
+    pub fn new(status: u16, code: &'static str, message: impl Into<String>) -> Refused {
+        Refused { status, code, message: message.into() }
+    }
+}
+
+/// See the module.
+pub struct Keeper {
+    pipeline: Arc<Pipeline>,
+    platform: Platform,
+    genesis: Signed,
+    current: RwLock<Arc<Roster>>,
+    /// Why what the store holds is no roster.
+    fault: Option<String>,
+    /// One statement at a time.
+    turn: Mutex<()>,
+    strangers: StrangerLimit,
+    /// Changes when keyd has to be loaded again.
+    reload: watch::Sender<u64>,
+}
+
+impl Keeper {
+    /// The roster of `genesis` and of what the store holds. Stored statements that do not follow genesis
+    /// and each other end what operators do, not what customers do.
+    ///
+    /// # Errors
+    /// The genesis statement does not verify.
+    pub fn open(
+        pipeline: Arc<Pipeline>,
+        platform: Platform,
+        genesis: &[u8],
+        reload: watch::Sender<u64>,
+    ) -> Result<Keeper> {
+        let genesis = Signed::from_bytes(genesis).context("the genesis statement is damaged")?;
+        let (_, mut roster) = Roster::begin(&genesis, None)?;
+        let followed = follow(&mut roster, &pipeline.store.snapshot());
+        let fault = followed.err().map(|error| format!("{error:#}"));
+        if let Some(why) = &fault {
+            tracing::error!(why, "the stored roster does not hold; no statement is taken");
+        }
+        let current = RwLock::new(Arc::new(roster));
+        let (turn, strangers) = (Mutex::default(), StrangerLimit::default());
+        Ok(Keeper { pipeline, platform, genesis, current, fault, turn, strangers, reload })
+    }
+
+    /// The roster as it is.
+    pub fn current(&self) -> Arc<Roster> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The signed genesis statement.
+    pub fn genesis(&self) -> &Signed {
+        &self.genesis
+    }
+
+    /// The stored statements after the one of number `after`, at most `count`.
+    pub fn statements(&self, after: u64, count: usize) -> Vec<Vec<u8>> {
+        let snapshot = self.pipeline.store.snapshot();
+        let after = RosterEntry::id_of(after);
+        let entries = snapshot.list::<RosterEntry>(AccountId::PLATFORM, Some(&after));
+        entries.take(count).map(|entry| entry.statement.as_slice().to_vec()).collect()
+    }
+
+    /// Takes a signed statement. When it answers, the statement or its refusal is in the ledger.
+    pub async fn submit(&self, bytes: &[u8], network: &Network) -> Result<Accepted, Refused> {
+        let signed = read(bytes);
+        let known = signed.as_ref().map(|signed| self.known(signed)).unwrap_or_default();
+        let outcome = match &signed {
+            Ok(signed) => self.take(signed, network, &known).await,
+            Err(why) => Err(Refused::new(400, "Malformed", why.as_str())),
+        };
+        let Err(refused) = &outcome else { return outcome };
+        let signed = signed.as_ref().ok();
+        let told = Told { signed, known: &known, refused: Some(refused), ..Told::of(network) };
+        self.record(told).await?;
+        outcome
+    }
+
+    /// Records a refusal of what could not be read, or a read of the roster: a stranger's.
+    ///
+    /// # Errors
+    /// The ledger does not answer.
+    pub async fn told_stranger(
+        &self,
+        network: &Network,
+        refused: Option<&Refused>,
+    ) -> Result<(), Refused> {
+        let name = if refused.is_some() { SUBMIT } else { "GetRoster" };
+        self.record(Told { name, refused, ..Told::of(network) }).await
+    }
+
+    async fn take(
+        &self,
+        signed: &Signed,
+        network: &Network,
+        known: &[PersonId],
+    ) -> Result<Accepted, Refused> {
+        let statement = statement(signed)?;
+        self.check_whole().await?;
+        let _turn = self.turn.lock().await;
+        // A load of keyd between commit and telling would look like a roster that got shorter.
+        let held = self.pipeline.hold_mutations().await;
+        let snapshot = self.pipeline.store.settled().await.map_err(|error| unavailable(&error))?;
+        let mut next = Roster::clone(&self.current());
+        follow(&mut next, &snapshot).map_err(|error| {
+            tracing::error!(%error, "the stored roster does not follow the one in memory");
+            Refused::new(500, "Internal", "the stored roster does not hold; see front's log")
+        })?;
+        self.publish(&next);
+        let digest = signed.digest();
+        if let Some(seq) = repeated(&snapshot, statement.seq, signed) {
+            return Ok(Accepted { seq, digest, keyd: true });
+        }
+        check_place(&statement, &next)?;
+        check_date(&statement)?;
+        next.apply(signed).map_err(|error| {
+            Refused::new(403, "Refused", format!("{error}. Nothing was changed"))
+        })?;
+        let told = Told { signed: Some(signed), known, ..Told::of(network) };
+        self.commit(signed, statement.seq, told).await?;
+        self.publish(&next);
+        let keyd = self.tell(signed).await;
+        drop(held);
+        if !keyd {
+            self.reload.send_modify(|n| *n += 1);
+        }
+        Ok(Accepted { seq: next.seq(), digest, keyd })
+    }
+
+    /// Fails while front or keyd has no roster: a statement could begin a second history.
+    async fn check_whole(&self) -> Result<(), Refused> {
+        let refuse = |why: &str| Refused::new(503, "Unavailable", why);
+        if let Some(why) = &self.fault {
+            return Err(refuse(&format!("the stored roster does not hold: {why}")));
+        }
+        match self.pipeline.keyd.call(&Command::Status).await {
+            Ok(Answer::Carried(Reply::Status(status))) => match status.roster.fault {
+                Some(why) => Err(refuse(&format!("keyd refuses the roster: {why}"))),
+                None => Ok(()),
+            },
+            _ => Err(refuse("keyd does not answer; send it again")),
+        }
+    }
+
+    fn publish(&self, roster: &Roster) {
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        *current = Arc::new(roster.clone());
+    }
+
+    /// Tells keyd; false if it did not take the statement.
+    async fn tell(&self, signed: &Signed) -> bool {
+        match self.pipeline.keyd.call(&Command::Roster(signed.to_bytes())).await {
+            Ok(Answer::Carried(_)) => true,
+            Ok(Answer::Refused(Refusal::Unavailable(why) | Refusal::Forbidden(why))) => {
+                tracing::warn!(why, "keyd did not take a roster statement; it is loaded again");
+                false
+            }
+            Ok(Answer::Refused(refusal)) => {
+                tracing::warn!(
+                    ?refusal,
+                    "keyd did not take a roster statement; it is loaded again"
+                );
+                false
+            }
+            Err(error) => {
+                tracing::warn!(%error, "keyd did not take a roster statement; it is loaded again");
+                false
+            }
+        }
+    }
+
+    /// One commit: the statement, its leaf, and an event that tells of it.
+    async fn commit(&self, signed: &Signed, seq: u64, told: Told<'_>) -> Result<(), Refused> {
+        let request_id = Uuid::random(&SystemEnv);
+        let leaf = OutboxRecord {
+            event_id: Uuid::random(&SystemEnv),
+            kind: RecordKind::Statement,
+            logs: vec![LogName::Operator],
+            record: signed.to_bytes(),
+            use_position: None,
+        };
+        let event = self.event(told, request_id).map_err(|error| internal(&error))?;
+        let entry = RosterEntry { seq, statement: Blob::from(signed.to_bytes()) };
+        let mut transaction = Transaction::new(PRINCIPAL, request_id, leaf)
+            .create(Object::new(AccountId::PLATFORM, entry));
+        transaction.records.push(event);
+        self.pipeline.commit_own(transaction).await.map_err(|error| unavailable(&error))
+    }
+
+    /// Appends the event of what changed nothing; of strangers' only so many a second.
+    async fn record(&self, told: Told<'_>) -> Result<(), Refused> {
+        if told.known.is_empty() && !self.strangers.admit(SystemEnv.now()) {
+            return Ok(());
+        }
+        let event = self.event(told, Uuid::random(&SystemEnv)).map_err(|error| internal(&error))?;
+        let item = writ_proof::append::AppendItem {
+            event_id: event.event_id,
+            kind: writ_proof::leaf::Kind::Event,
+            logs: event.logs,
+            record: event.record,
+            commit: None,
+            use_position: None,
+        };
+        self.pipeline.trail.append(vec![item]).await.map(|_| ()).map_err(|error| {
+            tracing::warn!(%error, "the ledger did not take the event of a statement");
+            Refused::new(503, "Unavailable", "the ledger does not answer; send it again")
+        })
+    }
+
+    fn event(&self, told: Told<'_>, request_id: Uuid) -> Result<OutboxRecord> {
+        let Told { name, signed, known, refused, network } = told;
+        let env = SystemEnv;
+        let identity = match known.is_empty() {
+            true => Identity::Unknown { access_key_id: None },
+            false => Identity::Service { principal: PRINCIPAL, account: AccountId::PLATFORM },
+        };
+        let event_id = Uuid::random(&env);
+        let records = Call {
+            site: &self.platform.site,
+            identity,
+            time: env.now(),
+            event_source: SOURCE,
+            event_name: name,
+            region: &self.platform.region,
+            network,
+            user_agent: None,
+            host: None,
+            error: refused.map(|refused| (refused.code, refused.message.as_str())),
+            request_parameters: signed.map(|signed| shown(signed, known)),
+            response_elements: None,
+            additional: Map::new(),
+            request_id,
+            event_id,
+            read_only: name != SUBMIT,
+            resources: Vec::new(),
+            api_version: None,
+            category: Category::Management,
+            forwarded: None,
+            use_position: None,
+        }
+        .records(&env)?;
+        let record = records.into_iter().next().context("a statement has no record")?;
+        Ok(OutboxRecord {
+            event_id: record.event_id,
+            kind: RecordKind::Event,
+            logs: vec![record.log],
+            use_position: None,
+            record: record.json,
+        })
+    }
+
+    /// The people of the roster among those whose signatures hold.
+    fn known(&self, signed: &Signed) -> Vec<PersonId> {
+        let roster = self.current();
+        let mut people: Vec<PersonId> = signed
+            .signatures()
+            .iter()
+            .filter_map(|bytes| SshSig::from_bytes(bytes).ok())
+            .filter(|signature| roster.person(signature.key()).is_some())
+            .filter_map(|signature| {
+                signature.verify(signed.body(), signed.namespace().as_str()).ok()
+            })
+            .filter_map(|signer| roster.person(&signer.key).cloned())
+            .collect();
+        people.sort();
+        people.dedup();
+        people
+    }
+}
+
+/// What the event of a statement tells.
+struct Told<'a> {
+    name: &'static str,
+    signed: Option<&'a Signed>,
+    /// The people who have signed; with none it is a stranger's, named by its digest alone.
+    known: &'a [PersonId],
+    refused: Option<&'a Refused>,
+    network: &'a Network,
+}
+
+impl Told<'_> {
+    fn of(network: &Network) -> Told<'_> {
+        Told { name: SUBMIT, signed: None, known: &[], refused: None, network }
+    }
+}
+
+/// Every stored statement in order, for keyd.
+pub fn stored(snapshot: &Snapshot) -> Vec<Vec<u8>> {
+    let entries = snapshot.list::<RosterEntry>(AccountId::PLATFORM, None);
+    entries.map(|entry| entry.statement.as_slice().to_vec()).collect()
+}
+
+/// Applies what the store has beyond `roster`.
+fn follow(roster: &mut Roster, snapshot: &Snapshot) -> Result<()> {
+    let after = RosterEntry::id_of(roster.seq());
+    for entry in snapshot.list::<RosterEntry>(AccountId::PLATFORM, Some(&after)) {
+        let signed = Signed::from_bytes(entry.statement.as_slice())?;
+        roster.apply(&signed).with_context(|| format!("statement {}", entry.seq))?;
+    }
+    Ok(())
+}
+
+fn read(bytes: &[u8]) -> Result<Signed, String> {
+    if bytes.len() > ROSTER_STATEMENT_MAX_BYTES {
+        return Err(format!("a statement has at most {ROSTER_STATEMENT_MAX_BYTES} bytes"));
+    }
+    Signed::from_bytes(bytes)
+        .map_err(|error| format!("this is no signed statement: {error}. `writ roster` makes them"))
+}
+
+fn statement(signed: &Signed) -> Result<RosterStatement, Refused> {
+    if signed.namespace() != Namespace::Roster {
+        let what = format!("statements of kind `{}` are not taken here", signed.namespace());
+        return Err(Refused::new(400, "UnknownKind", what));
+    }
+    cbor::from_slice(signed.body()).map_err(|error| {
+        Refused::new(400, "Malformed", format!("its body is no roster statement: {error}"))
+    })
+}
+
+/// The number of a statement that is stored already: its reply was lost, and it was sent again.
+fn repeated(snapshot: &Snapshot, seq: u64, signed: &Signed) -> Option<u64> {
+    let entry = snapshot.get::<RosterEntry>(AccountId::PLATFORM, &RosterEntry::id_of(seq))?;
+    (entry.statement.as_slice() == signed.to_bytes()).then_some(seq)
+}
+
+fn check_place(statement: &RosterStatement, roster: &Roster) -> Result<(), Refused> {
+    if statement.site != *roster.site() {
+        let what = format!("it is of `{}`, this is `{}`", statement.site, roster.site());
+        return Err(Refused::new(400, "OtherSite", what));
+    }
+    if Some(statement.seq) == roster.seq().checked_add(1) && statement.prev == roster.head() {
+        return Ok(());
+    }
+    let what = format!(
+        "it was made to follow statement {}, and the newest is {}: propose it anew and have it signed \
+         again",
+        statement.seq.saturating_sub(1),
+        roster.seq()
+    );
+    Err(Refused::new(409, "OutOfDate", what))
+}
+
+fn check_date(statement: &RosterStatement) -> Result<(), Refused> {
+    let now = SystemEnv.now();
+    if statement.created.since(now) > AHEAD_MAX {
+        let what = "it is dated ahead of this clock: set the clock of the machine that made it, and \
+                    propose it anew";
+        return Err(Refused::new(400, "OutOfDate", what));
+    }
+    if now.since(statement.created) > AGE_MAX {
+        let what = "it was made more than 24 hours ago: propose it anew and have it signed again";
+        return Err(Refused::new(400, "OutOfDate", what));
+    }
+    Ok(())
+}
+
+/// What records show of a statement. Of what nobody known has signed only the digest is kept.
+fn shown(signed: &Signed, known: &[PersonId]) -> Map<String, Value> {
+    let mut shown = Map::new();
+    shown.insert("digest".to_owned(), json!(signed.digest().to_string()));
+    shown.insert("kind".to_owned(), json!(signed.namespace().as_str()));
+    if known.is_empty() {
+        return shown;
+    }
+    let signers: Vec<&str> = known.iter().map(PersonId::as_str).collect();
+    shown.insert("signers".to_owned(), json!(signers.join(" ")));
+    if let Ok(statement) = statement(signed) {
+        shown.insert("seq".to_owned(), json!(statement.seq.to_string()));
+        let (change, subject) = told(&statement.change);
+        shown.insert("change".to_owned(), json!(change));
+        shown.insert("subject".to_owned(), json!(subject));
+    }
+    shown
+}
+
+/// A change in two words: what, and of whom.
+fn told(change: &Change) -> (&'static str, String) {
+    match change {
+        Change::AddKey(key) => ("AddKey", key.person.to_string()),
+        Change::AddMember(new) => ("AddMember", format!("{} {}", new.group, new.person)),
+        Change::EndEnrolment(id) => ("EndEnrolment", id.person.to_string()),
+        Change::Enrol(enrolment) => ("Enrol", enrolment.id.person.to_string()),
+        Change::RemoveGroup(name) => ("RemoveGroup", name.to_string()),
+        Change::RemoveHost(name) => ("RemoveHost", name.to_string()),
+        Change::RemoveKey(key) => ("RemoveKey", key.person.to_string()),
+        Change::RemoveMember(old) => ("RemoveMember", format!("{} {}", old.group, old.person)),
+        Change::SetGroup(group) => ("SetGroup", group.name.to_string()),
+        Change::SetHost(host) => ("SetHost", host.name.to_string()),
+        Change::SetOrigins(_) => ("SetOrigins", String::new()),
+        Change::SetRule(rule) => ("SetRule", rule.namespace.to_string()),
+    }
+}
+
+fn unavailable(error: &StoreError) -> Refused {
+    tracing::warn!(%error, "a statement could not be stored");
+    let what = "it could not be stored now, and may have been: send the same bytes again";
+    Refused::new(503, "Unavailable", what)
+}
+
+fn internal(error: &anyhow::Error) -> Refused {
+    tracing::error!(%error, "the record of a statement cannot be made");
+    Refused::new(500, "Internal", "see front's log")
+}

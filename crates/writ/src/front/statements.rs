@@ -1,0 +1,114 @@
+//! How statements come in, and how anybody reads the roster: `/writ/v1/statements` and
+//! `/writ/v1/roster`. Any listener can serve them; they need no credential, since a statement carries its
+//! signatures and the roster is public to whoever reaches the listener.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use writ_service::http::{Reply, Request};
+
+use super::roster::{Keeper, Refused};
+
+/// Where statements are posted.
+pub const STATEMENTS: &str = "/writ/v1/statements";
+/// Where the roster is read.
+pub const ROSTER: &str = "/writ/v1/roster";
+/// The type of a signed statement.
+pub const CONTENT_TYPE: &str = "application/cbor";
+/// A body above this is not read.
+pub const BODY_MAX_BYTES: usize = writ_proof::limits::ROSTER_STATEMENT_MAX_BYTES;
+/// Statements that one page of the roster holds.
+const PAGE: usize = 256;
+
+/// True for a path that is answered here.
+pub fn is_for(path: &str) -> bool {
+    path == STATEMENTS || path == ROSTER
+}
+
+/// Answers a request whose path is one of these.
+pub async fn answer(keeper: &Arc<Keeper>, request: Request) -> Reply {
+    match (request.method.as_str(), request.path.as_str()) {
+        ("POST", STATEMENTS) => submit(keeper, request).await,
+        ("GET", ROSTER) => match keeper.told_stranger(&request.network, None).await {
+            Ok(()) => roster(keeper, &request.query),
+            Err(refused) => refusal(&refused),
+        },
+        (_, path) => {
+            let allowed = if path == ROSTER { "GET" } else { "POST" };
+            let what = format!("only {allowed} is answered here");
+            refusal(&Refused::new(405, "MethodNotAllowed", what)).with("allow", allowed)
+        }
+    }
+}
+
+/// The refusal of a body that is too large or did not come whole.
+pub async fn unread(keeper: &Keeper, request: &Request, status: u16, message: &str) -> Reply {
+    let refused = Refused::new(status, "BodyRefused", message);
+    let recorded = keeper.told_stranger(&request.network, Some(&refused)).await;
+    refusal(&recorded.err().unwrap_or(refused)).with("connection", "close")
+}
+
+async fn submit(keeper: &Arc<Keeper>, request: Request) -> Reply {
+    let wanted = |value: &str| value.split(';').next().map(str::trim) == Some(CONTENT_TYPE);
+    if !request.header("content-type").is_some_and(wanted) {
+        let what = format!("send the signed statement with the content type {CONTENT_TYPE}");
+        return refusal(&Refused::new(415, "UnsupportedMediaType", what));
+    }
+    let keeper = Arc::clone(keeper);
+    // A task of its own: what has begun ends with its record, also when the client hangs up.
+    let work = writ_service::task::guarded("statement", async move {
+        keeper.submit(&request.body, &request.network).await
+    });
+    match work.await {
+        Some(Ok(accepted)) => reply(
+            200,
+            &json!({
+                "seq": accepted.seq,
+                "digest": accepted.digest.to_string(),
+                "keyd": accepted.keyd,
+            }),
+        ),
+        Some(Err(refused)) => refusal(&refused),
+        None => refusal(&Refused::new(500, "Internal", "see front's log")),
+    }
+}
+
+/// One page of the roster: the statements after `after`.
+fn roster(keeper: &Keeper, query: &str) -> Reply {
+    let after = match query.strip_prefix("after=") {
+        None if query.is_empty() => Some(0),
+        None => None,
+        Some(number) => number.parse().ok(),
+    };
+    let Some(after) = after else {
+        let what = "the only parameter is `after`, the number of the last statement that you have";
+        return refusal(&Refused::new(400, "BadQuery", what));
+    };
+    let roster = keeper.current();
+    let statements = keeper.statements(after, PAGE);
+    let next = after.saturating_add(statements.len() as u64);
+    let statements: Vec<String> = statements.iter().map(|bytes| STANDARD.encode(bytes)).collect();
+    reply(
+        200,
+        &json!({
+            "site": roster.site().as_str(),
+            "genesis": STANDARD.encode(keeper.genesis().to_bytes()),
+            "seq": roster.seq(),
+            "head": roster.head().to_string(),
+            "statements": statements,
+            "more": next < roster.seq(),
+        }),
+    )
+}
+
+fn refusal(refused: &Refused) -> Reply {
+    reply(refused.status, &json!({ "error": refused.code, "message": refused.message }))
+}
+
+fn reply(status: u16, body: &Value) -> Reply {
+    Reply::new(status, "application/json", format!("{body}\n").into_bytes())
+        .with("cache-control", "no-store")
+        .with("x-content-type-options", "nosniff")
+}

@@ -1,0 +1,91 @@
+//! Signing a statement: through `ssh-keygen`, or in mode `dev` with a software founder.
+
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context as _, Result, bail};
+use writ_proof::ed25519::SoftKey;
+use writ_proof::sshsig::SshSig;
+use writ_proof::statement::Signed;
+use zeroize::Zeroizing;
+
+use super::{describe, read};
+use crate::up::data::write_durably;
+
+/// What `writ roster sign` takes.
+#[derive(clap::Args)]
+pub struct SignArgs {
+    /// The statement; the signature is added to it.
+    file: PathBuf,
+    /// An SSH key as `ssh-keygen -Y sign -f` takes it: a private key, or a public one whose private half
+    /// is in the agent or on a token.
+    #[arg(long, value_name = "PATH", conflicts_with = "founder")]
+    key: Option<PathBuf>,
+    /// The software founder of this number, from DIR/founders; mode dev.
+    #[arg(long, value_name = "N", required_unless_present = "key")]
+    founder: Option<u32>,
+    /// The data directory, for --founder.
+    #[arg(long, value_name = "DIR", default_value = "writ-data")]
+    data: PathBuf,
+}
+
+/// Prints the statement and adds one signature.
+#[expect(clippy::print_stdout, reason = "this is what the command is for")]
+pub fn run(args: &SignArgs) -> Result<()> {
+    let (mut signed, statement) = read(&args.file)?;
+    print!("{}", describe::statement(&statement));
+    let signature = match (&args.key, args.founder) {
+        (Some(key), _) => by_ssh_keygen(&signed, key)?,
+        (None, Some(number)) => by_founder(&signed, &args.data, number)?,
+        (None, None) => bail!("name a key with --key, or in mode dev a founder with --founder"),
+    };
+    if signers(&signed).contains(signature.key()) {
+        bail!("{:?} has signed it already; another person must", signature.key());
+    }
+    signed.add(&signature).context("the signature does not hold")?;
+    write_durably(&std::path::absolute(&args.file)?, &signed.to_bytes(), 0o644)?;
+    print!("{}", describe::signatures(&signed));
+    println!("written to {}; then `writ roster submit`", args.file.display());
+    Ok(())
+}
+
+fn signers(signed: &Signed) -> Vec<writ_proof::sshsig::SshPublicKey> {
+    let held = signed.signatures().iter().filter_map(|bytes| SshSig::from_bytes(bytes).ok());
+    held.map(|signature| signature.key().clone()).collect()
+}
+
+/// `ssh-keygen` asks for passphrase, PIN and touch on the terminal itself.
+#[expect(clippy::disallowed_methods, reason = "the person's keys are ssh-keygen's to reach")]
+fn by_ssh_keygen(signed: &Signed, key: &Path) -> Result<SshSig> {
+    let mut child = std::process::Command::new("ssh-keygen")
+        .args(["-Y", "sign", "-n", signed.namespace().as_str(), "-f"])
+        .arg(key)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("`ssh-keygen` cannot be started; install OpenSSH's client")?;
+    if let Some(mut input) = child.stdin.take() {
+        input.write_all(signed.body())?;
+    }
+    let mut armor = String::new();
+    if let Some(output) = &mut child.stdout {
+        output.read_to_string(&mut armor)?;
+    }
+    let status = child.wait()?;
+    if !status.success() {
+        bail!("`ssh-keygen -Y sign -f {}` failed; see its message above", key.display());
+    }
+    SshSig::from_armor(&armor).context("ssh-keygen made a signature of a kind that is not taken")
+}
+
+fn by_founder(signed: &Signed, data: &Path, number: u32) -> Result<SshSig> {
+    let path = data.join(format!("founders/founder-{number}.seed"));
+    let seed = Zeroizing::new(std::fs::read(&path).with_context(|| {
+        format!("`{}` cannot be read: software founders are in mode dev only", path.display())
+    })?);
+    let seed: Zeroizing<[u8; 32]> =
+        Zeroizing::new(seed.as_slice().try_into().context("the founder's key is damaged")?);
+    let key = SoftKey::from_seed(&seed)?;
+    Ok(SshSig::sign(signed.body(), signed.namespace().as_str(), &key)?)
+}
