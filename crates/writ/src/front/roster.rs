@@ -375,6 +375,10 @@ fn statement(signed: &Signed) -> Result<RosterStatement, Refused> {
         let what = format!("statements of kind `{}` are not taken here", signed.namespace());
         return Err(Refused::new(400, "UnknownKind", what));
     }
+    if signed.signatures().is_empty() {
+        let what = "nobody has signed it: people do with `writ roster sign`";
+        return Err(Refused::new(400, "Unsigned", what));
+    }
     cbor::from_slice(signed.body()).map_err(|error| {
         Refused::new(400, "Malformed", format!("its body is no roster statement: {error}"))
     })

@@ -27,8 +27,8 @@ pub enum RosterCommand {
     /// Say who is enrolled, with which keys, who is in which group, and which hosts there are.
     #[command(after_help = "Examples:\n  writ roster show --data ./writ-data\n  \
         writ roster show --endpoint https://writ.example:8440 --ca ./ca.pem --genesis SHA256\n\n\
-        Everything is replayed from genesis and every signature is checked here. --data reads the ledger \
-        of that directory, which may be stopped.")]
+        Everything is replayed from genesis and every signature is checked here. With --data the running \
+        installation is asked; of a stopped one the ledger is read.")]
     Show(SourceArgs),
     /// Make a statement that changes the roster, for people to sign.
     #[command(after_help = PROPOSE_HELP)]
