@@ -3,7 +3,7 @@
 //! A statement is proposed against the roster as it is, signed by as many people as its rule wants, each
 //! on their own machine, and sent in. Nothing here has a right of its own: the signatures have.
 
-mod client;
+pub mod client;
 mod describe;
 mod show;
 mod sign;
