@@ -208,15 +208,16 @@ mod tests {
 
     /// What `check` says of a log with these statements after genesis.
     fn checked(statements: &[Signed]) -> Result<Replay> {
-        let mut ledger = Ledger::new();
+        let mut ledger = Ledger::default();
         ledger.frame(vec![statement(1, &genesis())], vec![]);
         for (n, signed) in (2..).zip(statements) {
             ledger.frame(vec![statement(n, signed)], vec![]);
         }
+        ledger.heads(|_| {});
         let temp = tempfile::tempdir()?;
         ledger.write(temp.path());
         let log = Pieces::scan(&temp.path().join("trail/wal"))?;
-        let (chain, _) = pieces::join(&log, &Pieces::scan(&temp.path().join("none"))?)?;
+        let (chain, _) = pieces::join(&log, &Pieces::scan(&temp.path().join("watch/mirror"))?)?;
         check(&chain, &genesis())
     }
 

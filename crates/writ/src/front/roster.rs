@@ -337,6 +337,7 @@ impl Keeper {
 }
 
 /// What the event of a statement tells.
+#[derive(Clone, Copy)]
 struct Told<'a> {
     name: &'static str,
     signed: Option<&'a Signed>,

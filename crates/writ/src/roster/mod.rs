@@ -35,7 +35,7 @@ pub enum RosterCommand {
     Propose {
         /// What changes.
         #[command(subcommand)]
-        wish: Proposal,
+        wish: Box<Proposal>,
     },
     /// Sign a statement with an SSH key or security key, through ssh-keygen.
     #[command(
@@ -154,7 +154,7 @@ A statement names the one before it: it is good until another one is taken, and 
 pub fn run(command: RosterCommand) -> Result<()> {
     match command {
         RosterCommand::Show(source) => show::run(&source),
-        RosterCommand::Propose { wish } => propose(wish),
+        RosterCommand::Propose { wish } => propose(*wish),
         RosterCommand::Sign(args) => sign::run(&args),
         RosterCommand::Inspect { file, split } => inspect(&file, split.as_deref()),
         RosterCommand::Submit { file, source } => submit(&file, &source),
