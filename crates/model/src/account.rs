@@ -13,6 +13,10 @@ use crate::ParseError;
 pub struct AccountId(u64);
 
 impl AccountId {
+    /// The installation itself: what belongs to no customer (persons, the roster) is stored under it,
+    /// and its events lie in the operator log. It is never a customer's account.
+    pub const PLATFORM: AccountId = AccountId(0);
+
     const LIMIT: u64 = 1_000_000_000_000;
 
     /// The account with this number, if it has at most 12 digits.

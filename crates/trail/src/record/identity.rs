@@ -24,11 +24,11 @@ pub enum Identity<'a> {
 }
 
 impl Identity<'_> {
-    /// The account whose log the call belongs to.
+    /// The account whose log the call belongs to; none for what concerns the installation alone.
     pub fn account(&self) -> Option<AccountId> {
         match self {
             Identity::Caller(caller) => Some(caller.account),
-            Identity::Service { account, .. } => Some(*account),
+            Identity::Service { account, .. } => Some(*account).filter(|a| *a != AccountId::PLATFORM),
             Identity::Unknown { .. } => None,
         }
     }
