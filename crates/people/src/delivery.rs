@@ -129,7 +129,7 @@ pub fn pass(
 }
 
 /// How many persons each event concerns.
-pub fn count(steps: &[Step]) -> Counts {
+fn count(steps: &[Step]) -> Counts {
     let mut counts = Counts::new();
     for event in steps.iter().flat_map(|step| &step.events) {
         *counts.entry(*event).or_default() += 1;

@@ -18,3 +18,4 @@ mod https;
 mod large;
 mod lifecycle;
 mod operations;
+mod operators;

@@ -15,14 +15,19 @@ use writ_service::limits::{BODY_MAX_BYTES, BODY_TIMEOUT};
 use writ_service::listener::{self, TlsSettings};
 use writ_service::pipeline::Pipeline;
 
+use super::people::api::Readers;
+
 /// Serves until `stop` becomes true, then lets open requests end.
 pub async fn serve(
     listener: std::net::TcpListener,
     tls: TlsSettings,
     pipeline: Arc<Pipeline>,
+    readers: Arc<Readers>,
     stop: watch::Receiver<bool>,
 ) -> Result<()> {
-    let answer = move |request, network| answer(request, network, Arc::clone(&pipeline));
+    let answer = move |request, network| {
+        answer(request, network, Arc::clone(&pipeline), Arc::clone(&readers))
+    };
     Ok(listener::serve(listener, tls, answer, stop).await?)
 }
 
@@ -30,6 +35,7 @@ async fn answer(
     request: hyper::Request<Incoming>,
     network: Network,
     pipeline: Arc<Pipeline>,
+    readers: Arc<Readers>,
 ) -> hyper::Response<Full<Bytes>> {
     if request.uri().path() == "/healthz" && request.method() == hyper::Method::GET {
         let body = b"{\"status\":\"ok\"}\n".to_vec();
@@ -37,6 +43,10 @@ async fn answer(
     }
     let (head, body) = request.into_parts();
     let mut request = head_of(&head, network);
+    if Readers::is_for(&request.path) {
+        // Reads have no body; what came with one is not read, so the connection has no further use.
+        return response(readers.answer(request).await.with("connection", "close"));
+    }
     let reply = match collect(body).await {
         Ok(body) => {
             request.body = body;

@@ -1,7 +1,9 @@
-//! What only front does: the listener, the link to the gateway, accounts, LookupEvents.
+//! What only front does: the listener, the link to the gateway, accounts, persons,
+//! LookupEvents.
 
 pub mod accounts;
 pub mod catalogue;
 pub mod cloudtrail;
 pub mod link;
 pub mod listener;
+pub mod people;

@@ -10,6 +10,7 @@ use writ_keyd_client::channel::Channel;
 use writ_keyd_client::client::Client;
 use writ_keyd_client::protocol::{Beat, Command, Role};
 use writ_model::{AccountId, Env, Region, SystemEnv, limits};
+use writ_people::{Gate, Roster, Settings};
 use writ_proof::origin::SiteId;
 use writ_service::call::KeydClient;
 use writ_service::pipeline::Pipeline;
@@ -20,6 +21,8 @@ use writ_trail::client::TrailClient;
 
 use super::confine::Reach;
 use super::{Inherited, Line, harden};
+use crate::front::people::api::{Founders, Readers};
+use crate::front::people::{self, Office};
 use crate::front::{accounts, catalogue, link, listener};
 
 /// The state database, in front's folder.
@@ -40,6 +43,21 @@ pub struct FrontConfig {
     pub regions: Vec<Region>,
     /// Accounts to create if they do not exist; mode `dev`.
     pub accounts: Vec<AccountId>,
+    /// The signed genesis statement, in hexadecimal.
+    pub genesis: String,
+    /// Where the HR feed comes from, if there is one.
+    pub hr: Option<people::Source>,
+    /// The gates before access.
+    pub gates: Vec<Gate>,
+    /// How long the HR feed may be silent, in hours.
+    pub silence_hours: u64,
+}
+
+impl FrontConfig {
+    fn settings(&self) -> Settings {
+        let silence = Duration::from_secs(self.silence_hours.saturating_mul(3600));
+        Settings { gates: self.gates.clone(), silence, ..Settings::default() }
+    }
 }
 
 /// Runs until the supervisor says stop.
@@ -84,7 +102,7 @@ async fn serve(
         keyd.clone(),
         trail.clone(),
         site,
-        config.regions.into(),
+        config.regions.clone().into(),
         Arc::clone(&env),
         services,
     ));
@@ -92,6 +110,15 @@ async fn serve(
     let gateway = link::Gateway::new(Arc::clone(&pipeline), inherited.channel(Role::S3)?)?;
     let (reload, reloads) = watch::channel(0u64);
     listen(line, &keyd, &trail, gateway, reload, stop)?;
+    let founders = Arc::new(Founders::read(&hex::decode(&config.genesis)?)?);
+    let roster = Arc::clone(&founders) as Arc<dyn Roster>;
+    let office =
+        Office::new(store.clone(), keyd.clone(), platform.clone(), config.settings(), roster);
+    if let Some(source) = config.hr.clone() {
+        writ_service::task::spawn("hr feed", people::watch(Arc::clone(&office), source));
+    }
+    let readers =
+        Readers::new(office, Arc::clone(&pipeline), founders, trail.clone(), platform.clone());
     beat(keyd, store);
     keep_current(Arc::clone(&pipeline), platform, reloads);
     let address = listener.local_addr()?.to_string();
@@ -100,7 +127,7 @@ async fn serve(
     line.ready(facts)?;
     // The supervisor starts front again, which opens the database anew and keyd's catalogue with it.
     tokio::select! {
-        served = listener::serve(listener, tls, Arc::clone(&pipeline), stopped) => served,
+        served = listener::serve(listener, tls, Arc::clone(&pipeline), Arc::new(readers), stopped) => served,
         () = pipeline.broken() => anyhow::bail!("the state database failed; it has to be opened anew"),
     }
 }

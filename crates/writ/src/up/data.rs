@@ -21,8 +21,9 @@ const LOCK_ATTEMPTS: usize = 5;
 const LOCK_PAUSE: Duration = Duration::from_millis(40);
 
 /// What a directory may hold that is still to become a data directory: a start that was cut off
-/// before its marker leaves the lock and the marker's temporary file.
-const FRESH: [&str; 4] = ["lock", "lost+found", ".FORMAT.tmp", super::config::FILE];
+/// before its marker leaves the lock and the marker's temporary file; configuration and HR feed may come first.
+const FRESH: [&str; 5] =
+    ["lock", "lost+found", ".FORMAT.tmp", super::config::FILE, super::plan::HR_FOLDER];
 
 /// An opened and locked data directory. The lock ends with this value.
 pub struct DataDir {

@@ -108,6 +108,9 @@ fn accounts(dir: &DataDir, asked: &[AccountId]) -> Result<Vec<AccountId>> {
     let known: Result<Vec<AccountId>, _> = known.lines().map(str::parse).collect();
     let mut accounts = known.context("the file `accounts` in the data directory is damaged")?;
     accounts.extend(asked);
+    if accounts.contains(&AccountId::PLATFORM) {
+        bail!("account {} is the installation's own: choose another number", AccountId::PLATFORM);
+    }
     accounts.sort();
     accounts.dedup();
     Ok(accounts)

@@ -13,10 +13,14 @@ use super::authority::{self, Authority};
 use super::config::Config;
 use super::data::{DataDir, open_private};
 use super::genesis::{HEAD_FILE, LINK_FOLDER, Opened, ROOT_FILE};
+use crate::front::people;
 use crate::role::{front, keyd, s3, trail, watch};
 
 /// The processes in the order in which they start.
 const ROLES: [Role; 5] = [Role::Watch, Role::Trail, Role::Keyd, Role::Front, Role::S3];
+
+/// Where the HR feed is looked for unless `writ.toml` names a file.
+pub const HR_FOLDER: &str = "hr";
 
 /// Everything that the supervisor needs to start a process again and again.
 pub struct Plan {
@@ -117,6 +121,10 @@ impl Plan {
                 site,
                 regions: self.config.regions.clone(),
                 accounts: self.accounts.clone(),
+                genesis: hex::encode(&self.genesis.signed),
+                hr: self.hr_feed(),
+                gates: self.config.people.gates.clone(),
+                silence_hours: self.config.people.silence_hours,
             }),
             Role::Keyd => serde_json::to_vec(&keyd::KeydConfig { site }),
             Role::S3 => serde_json::to_vec(&s3::S3Config {
@@ -141,6 +149,19 @@ impl Plan {
             Role::Supervisor => Ok(b"{}".to_vec()),
         };
         Ok(json?)
+    }
+
+    /// Where the HR feed comes from. A folder that is not there cannot be opened to front later.
+    fn hr_feed(&self) -> Option<people::Source> {
+        if let Some(feed) = &self.config.people.feed {
+            let path = self.dir.path().join(feed);
+            let name = path.file_name()?.to_str()?.to_owned();
+            let folder = path.parent()?.to_owned();
+            return Some(people::Source { folder, names: vec![name], named: true });
+        }
+        let folder = self.dir.join(HR_FOLDER);
+        let names = ["feed.csv", "feed.json"].map(str::to_owned).to_vec();
+        folder.is_dir().then_some(people::Source { folder, names, named: false })
     }
 
     /// A fresh key and certificate of the listener on `address`.

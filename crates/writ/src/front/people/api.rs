@@ -1,0 +1,215 @@
+//! `GET /writ/v1/people` and `GET /writ/v1/people/ID`: persons' data, for enrolled persons alone.
+//!
+//! The proof is an SSHSIG over method, path and date in the namespace `read@writ`, by a key of the
+//! roster. It opens reading and nothing else, and each read is in the operator log before its reply.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use writ_aws::ApiError;
+use writ_model::{AccountId, Env as _, SystemEnv, Timestamp, Uuid};
+use writ_people::{Membership, Roster, may_act};
+use writ_proof::append::AppendItem;
+use writ_proof::leaf::Kind;
+use writ_proof::roster::Genesis;
+use writ_proof::sshsig::{SshPublicKey, SshSig};
+use writ_proof::statement::Signed;
+use writ_service::http::{Reply, Request};
+use writ_service::pipeline::Pipeline;
+use writ_store::Snapshot;
+use writ_store::state::{HrFeed, Person};
+use writ_trail::client::TrailClient;
+
+use super::super::accounts::Platform;
+use super::{EVENT_SOURCE, Office, people};
+
+/// Where persons are read.
+pub const PATH: &str = "/writ/v1/people";
+/// The namespace of the signature.
+pub const NAMESPACE: &str = "read@writ";
+/// The date that is signed, in the basic form of `x-amz-date`.
+pub const DATE: &str = "x-writ-date";
+/// What stands before the signature in `authorization`.
+pub const SCHEME: &str = "SSHSIG ";
+/// How far the date may lie from our clock.
+const WINDOW: Duration = Duration::from_secs(5 * 60);
+
+/// What is signed.
+pub fn message(method: &str, path: &str, date: &str) -> String {
+    format!("{method} {path}\n{date}")
+}
+
+/// The people of genesis: who is enrolled before any roster statement.
+pub struct Founders {
+    keys: BTreeMap<SshPublicKey, String>,
+    since: Timestamp,
+}
+
+impl Founders {
+    /// Reads the signed genesis statement.
+    pub fn read(signed: &[u8]) -> Result<Founders> {
+        let signed = Signed::from_bytes(signed).context("genesis is damaged")?;
+        let genesis = Genesis::verify(&signed, None).context("genesis does not verify")?;
+        let keys = genesis.founders.iter().map(|f| (f.key.clone(), f.person.clone())).collect();
+        Ok(Founders { keys, since: genesis.created })
+    }
+
+    fn person(&self, key: &SshPublicKey) -> Option<&str> {
+        self.keys.get(key).map(String::as_str)
+    }
+}
+
+impl Roster for Founders {
+    fn enrolled(&self, person: &str, at: Timestamp) -> bool {
+        at >= self.since && self.keys.values().any(|known| known == person)
+    }
+
+    fn membership(&self, _group: &str, _person: &str, _at: Timestamp) -> Option<Membership> {
+        None
+    }
+
+    fn memberships(&self, _person: &str, _at: Timestamp) -> Vec<(String, Membership)> {
+        Vec::new()
+    }
+}
+
+/// Answers reads of persons.
+pub struct Readers {
+    office: Arc<Office>,
+    pipeline: Arc<Pipeline>,
+    founders: Arc<Founders>,
+    trail: TrailClient,
+    platform: Platform,
+}
+
+/// What a list says.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Listed {
+    /// What the feed last delivered.
+    pub feed: Option<HrFeed>,
+    /// The persons, by id; a list has no receipts.
+    pub persons: Vec<Shown>,
+}
+
+/// A person as readers see it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Shown {
+    /// As stored.
+    pub person: Person,
+    /// Required gates that are open now.
+    pub open_gates: Vec<String>,
+    /// Why the person may not act now; absent if they may, as far as HR goes.
+    pub denied: Option<String>,
+}
+
+impl Readers {
+    /// Answers for this installation.
+    pub fn new(
+        office: Arc<Office>,
+        pipeline: Arc<Pipeline>,
+        founders: Arc<Founders>,
+        trail: TrailClient,
+        platform: Platform,
+    ) -> Readers {
+        Readers { office, pipeline, founders, trail, platform }
+    }
+
+    /// True for what is answered here.
+    pub fn is_for(path: &str) -> bool {
+        path == PATH || path.strip_prefix(PATH).is_some_and(|rest| rest.starts_with('/'))
+    }
+
+    /// Answers a request.
+    pub async fn answer(&self, request: Request) -> Reply {
+        let snapshot = self.pipeline.store.snapshot();
+        let reader = match self.reader(&request, &snapshot, SystemEnv.now()) {
+            Ok(reader) => reader,
+            Err(error) => {
+                tracing::warn!(error = format!("{error:#}"), "a read of persons was refused");
+                let text = "This needs the proof of an enrolled person.";
+                // Recorded as every stranger's request is, within its bounds.
+                return self.pipeline.unread(request, ApiError::new("AccessDenied", text, 403)).await;
+            }
+        };
+        match self.read(&request, &reader, &snapshot).await {
+            Ok(reply) => reply,
+            Err(error) => {
+                tracing::error!(error = format!("{error:#}"), "persons cannot be read");
+                Reply::new(503, "application/json", b"{\"error\":\"unavailable\"}\n".to_vec())
+            }
+        }
+    }
+
+    /// The enrolled person who asks. One whom HR knows must be enabled, too.
+    fn reader(&self, request: &Request, snapshot: &Snapshot, now: Timestamp) -> Result<String> {
+        if request.method != "GET" || !request.query.is_empty() {
+            bail!("persons are read with GET and without a query");
+        }
+        let date = request.header(DATE).context("there is no date")?;
+        let at = Timestamp::parse_basic(date)?;
+        if at.since(now).max(now.since(at)) > WINDOW {
+            bail!("the date is too far from now");
+        }
+        let proof = request.header("authorization").and_then(|text| text.strip_prefix(SCHEME));
+        let proof = STANDARD.decode(proof.context("there is no signature")?.trim())?;
+        let signed = message(&request.method, &request.path, date);
+        let verified = SshSig::from_bytes(&proof)?.verify(signed.as_bytes(), NAMESPACE)?;
+        let person = self.founders.person(&verified.key).context("the key is not enrolled")?;
+        if let Some(known) = snapshot.person(person) {
+            may_act(&known.value, self.office.settings(), now)?;
+        }
+        Ok(person.to_owned())
+    }
+
+    async fn read(&self, request: &Request, reader: &str, snapshot: &Snapshot) -> Result<Reply> {
+        let wanted = request.path.strip_prefix(PATH).and_then(|rest| rest.strip_prefix('/'));
+        let json = match wanted {
+            Some(id) => snapshot.person(id).map(|known| json(&self.show(known.value.as_ref()))),
+            None => {
+                let all = people(snapshot).into_values();
+                let bare = |person| self.show(&Person { receipt: None, ..person });
+                let feed = snapshot.hr_feed().map(|feed| HrFeed::clone(&feed.value));
+                Some(json(&Listed { feed, persons: all.map(bare).collect() }))
+            }
+        };
+        let which = wanted.unwrap_or("*").chars().take(64).collect();
+        let parameters = [("reader", reader.to_owned()), ("personId", which)];
+        let event = (EVENT_SOURCE, "ReadPersons");
+        let request_id = Uuid::random(&SystemEnv);
+        let record = self.platform.read_record(AccountId::PLATFORM, event, &parameters, request_id)?;
+        let item = AppendItem {
+            event_id: record.event_id,
+            kind: Kind::Event,
+            logs: record.logs,
+            record: record.record,
+            commit: None,
+            use_position: None,
+        };
+        self.trail.append(vec![item]).await.context("the read cannot be recorded")?;
+        Ok(match json {
+            Some(json) => Reply::new(200, "application/json", json?),
+            None => Reply::new(404, "application/json", b"{\"error\":\"nobody has this id\"}\n".to_vec()),
+        })
+    }
+
+    fn show(&self, person: &Person) -> Shown {
+        let (settings, now) = (self.office.settings(), SystemEnv.now());
+        let open = settings.open_gates(person, now);
+        Shown {
+            open_gates: open.iter().map(|gate| gate.as_str().to_owned()).collect(),
+            denied: may_act(person, settings, now).err().map(|denied| denied.to_string()),
+            person: person.clone(),
+        }
+    }
+}
+
+fn json(value: &impl Serialize) -> Result<Vec<u8>> {
+    let mut json = serde_json::to_vec(value)?;
+    json.push(b'\n');
+    Ok(json)
+}

@@ -1,0 +1,3 @@
+//! The operating side: its people, and what the HR feed can and cannot do.
+
+pub(crate) mod people;
