@@ -98,3 +98,59 @@ fn unquote(text: &str) -> Option<(String, &str)> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn quotes_that_are_wrong_are_refused() {
+        let cases: [(&[u8], Option<&[&str]>); 12] = [
+            (b"a,b", Some(&["a", "b"])),
+            (b"a,", Some(&["a", ""])),
+            (b"\"a,b\",c", Some(&["a,b", "c"])),
+            (b"\"a \"\"b\"\"\"", Some(&["a \"b\""])),
+            (b"\"\"", Some(&[""])),
+            (b",", Some(&["", ""])),
+            (b"\"a", None),
+            (b"\"a\"b", None),
+            (b"a\"b", None),
+            (b"\"a\" ,b", None),
+            (b"\"a\"\"", None),
+            (b"\xff", None),
+        ];
+        for (line, wanted) in cases {
+            let found = fields(line, 1).ok();
+            let found: Option<Vec<&str>> =
+                found.as_ref().map(|fields| fields.iter().map(String::as_str).collect());
+            assert_eq!(found.as_deref(), wanted, "{}", String::from_utf8_lossy(line));
+        }
+    }
+
+    proptest! {
+        /// The csv crate is the judge: what it writes on one line we read, and as it does.
+        #[test]
+        fn line_of_the_csv_crate_reads_alike(
+            wanted in prop::collection::vec("[a-zé,\" '\\t]{0,12}", 1..8),
+        ) {
+            let mut writer = csv::Writer::from_writer(Vec::new());
+            writer.write_record(&wanted).unwrap();
+            let bytes = writer.into_inner().unwrap();
+            let line = bytes.strip_suffix(b"\n").unwrap();
+            prop_assert_eq!(fields(line, 1).unwrap(), wanted);
+        }
+
+        /// What we take, the csv crate takes, and as we do.
+        #[test]
+        fn line_that_is_taken_reads_alike_in_the_csv_crate(line in "[a-c,\"é]{1,16}") {
+            let mut reader =
+                csv::ReaderBuilder::new().has_headers(false).from_reader(line.as_bytes());
+            if let Ok(found) = fields(line.as_bytes(), 1) {
+                let record = reader.records().next().unwrap().unwrap();
+                prop_assert_eq!(record.iter().collect::<Vec<_>>(), found);
+            }
+        }
+    }
+}

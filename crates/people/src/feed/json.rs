@@ -73,11 +73,23 @@ impl Cut<'_> {
         }
     }
 
-    /// Stops before the comma or bracket that ends the element; false if there is none.
+    /// Stops before the comma or bracket that ends the element; false if there is none. An element
+    /// that lacks its closing quote or brace ends where the next one can begin.
     fn element(&mut self) -> bool {
         let (mut depth, mut text) = (0usize, false);
+        // The last comma, while only blanks have followed it.
+        let mut comma = None;
         while let Some(byte) = self.peek() {
+            let after = if text { None } else { comma };
+            if !byte.is_ascii_whitespace() {
+                comma = None;
+            }
             match byte {
+                // No value is an object, so this one begins the next person.
+                b'{' if let Some((at, line)) = after => {
+                    (self.at, self.line) = (at, line);
+                    return true;
+                }
                 b'"' => text = !text,
                 b'\\' if text => {
                     self.next();
@@ -85,8 +97,9 @@ impl Cut<'_> {
                 b'{' | b'[' if !text => depth += 1,
                 b'}' | b']' if !text && depth > 0 => depth -= 1,
                 b',' | b']' if !text && depth == 0 => return true,
+                b',' if !text => comma = Some((self.at, self.line)),
                 // A text holds no line break, so a quote that is not closed ends here.
-                b'\n' if text => text = false,
+                b'\n' if text => (text, depth) = (false, 0),
                 _ => {}
             }
             self.next();

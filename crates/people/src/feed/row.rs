@@ -252,7 +252,7 @@ trait Fallback {
 }
 
 impl Fallback for Employment {
-    const FALLBACK: Employment = Employment::Contractor;
+    const FALLBACK: Employment = Employment::Employee;
 }
 
 impl Fallback for HrState {
