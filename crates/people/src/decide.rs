@@ -48,6 +48,24 @@ pub fn may_act(person: &Person, settings: &Settings, now: Timestamp) -> Result<(
     settings.open_gates(person, now).first().map_or(Ok(()), |gate| Err(Denied::Gate(*gate)))
 }
 
+/// Whether the person is enabled and enrolled at `now`. An enrolment of an earlier employment has ended
+/// with it: a re-hire enrols anew.
+///
+/// # Errors
+/// Why not.
+pub fn is_present(
+    person: &Person,
+    roster: &dyn Roster,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<(), Denied> {
+    may_act(person, settings, now)?;
+    match roster.enrolled_since(&person.id, now) {
+        Some(since) if person.gates_from.is_none_or(|from| since >= from) => Ok(()),
+        _ => Err(Denied::NotEnrolled),
+    }
+}
+
 /// Whether the person may act in `group` at `now`: enabled, enrolled, a member, and approved since
 /// the last move or still within its deadline.
 ///
@@ -61,10 +79,7 @@ pub fn decide(
     now: Timestamp,
 ) -> Result<(), Denied> {
     let person = person.ok_or(Denied::Unknown)?;
-    may_act(person, settings, now)?;
-    if !roster.enrolled(&person.id, now) {
-        return Err(Denied::NotEnrolled);
-    }
+    is_present(person, roster, settings, now)?;
     let membership = roster.membership(group, &person.id, now).ok_or(Denied::NotMember)?;
     match is_dead(group, person, membership, settings, now) {
         true => Err(Denied::NotApprovedAnew),

@@ -15,7 +15,7 @@ pub mod limits;
 pub mod machine;
 pub mod ports;
 
-pub use decide::{Denied, decide, may_act};
+pub use decide::{Denied, decide, is_present, may_act};
 pub use delivery::{Counts, Delivery, Plan};
 pub use feed::{Feed, Format, Problem, Refused, Row};
 pub use gates::{Gate, Settings};

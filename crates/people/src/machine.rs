@@ -7,9 +7,7 @@
 //! ```
 
 use writ_model::Timestamp;
-use writ_store::state::{
-    HrState, Person, PersonState, Reapproval, Receipt, ReceiptItem, Why,
-};
+use writ_store::state::{HrState, Person, PersonState, Reapproval, Receipt, ReceiptItem, Why};
 
 use crate::gates::is_expired;
 use crate::{Ending, Roster, Row, Settings, limits};
@@ -252,8 +250,8 @@ impl Change {
         person.cost_center = new.cost_center;
         person.valid_until = new.valid_until;
         person.gates = new.gates;
-        let moved = (&old.manager, &old.team, &old.job_code)
-            != (&new.manager, &new.team, &new.job_code);
+        let moved =
+            (&old.manager, &old.team, &old.job_code) != (&new.manager, &new.team, &new.job_code);
         (person.manager, person.team, person.job_code) = (new.manager, new.team, new.job_code);
         if old.absent_since.is_some() {
             self.events.push(Event::Returned);
@@ -312,8 +310,7 @@ impl Change {
     }
 
     fn passes(&self, cx: &Context<'_>) -> bool {
-        !is_expired(&self.person, cx.now)
-            && cx.settings.open_gates(&self.person, cx.now).is_empty()
+        !is_expired(&self.person, cx.now) && cx.settings.open_gates(&self.person, cx.now).is_empty()
     }
 
     fn lapse(&mut self, cx: &Context<'_>) {

@@ -18,8 +18,8 @@ pub struct Membership {
 
 /// Who is enrolled, and in which group. HR data never reaches it.
 pub trait Roster: Send + Sync {
-    /// True if the person has an enrolment at `at` that has not ended.
-    fn enrolled(&self, person: &str, at: Timestamp) -> bool;
+    /// When the enrolment began that the person has at `at`; `None` without one, or if it has ended.
+    fn enrolled_since(&self, person: &str, at: Timestamp) -> Option<Timestamp>;
 
     /// The person's place in `group` at `at`, in `[from, expires)`.
     fn membership(&self, group: &str, person: &str, at: Timestamp) -> Option<Membership>;

@@ -363,6 +363,19 @@ impl Pipeline {
         })
     }
 
+    /// Commits what this process does by itself, beside requests. What fails for good is noticed as it
+    /// is for requests.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn commit_own(&self, transaction: Transaction) -> Result<(), StoreError> {
+        let committed = self.store.commit(transaction).await;
+        if let Err(StoreError::Corrupt { .. } | StoreError::Sqlite(_)) = &committed {
+            self.broken.notify_one();
+        }
+        committed.map(|_| ())
+    }
+
     /// Waits until the state database has failed in a way that only opening it anew can mend.
     pub async fn broken(&self) {
         self.broken.notified().await;

@@ -108,8 +108,9 @@ fn check(file: &Path) -> Result<ExitCode> {
 /// Reads over front's listener, with the proof of an enrolled person.
 fn ask(args: &PeopleArgs, path: &str) -> Result<Vec<u8>> {
     let shown = args.data.display();
-    let ready = std::fs::read(args.data.join(FILE))
-        .with_context(|| format!("nothing serves `{shown}`: start it with `writ up --data {shown}`"))?;
+    let ready = std::fs::read(args.data.join(FILE)).with_context(|| {
+        format!("nothing serves `{shown}`: start it with `writ up --data {shown}`")
+    })?;
     let ready: Ready = serde_json::from_slice(&ready)?;
     let file = args.key.clone().unwrap_or_else(|| args.data.join(DEV_KEY));
     let seed = std::fs::read(&file).map(Zeroizing::new).with_context(|| {
@@ -123,10 +124,8 @@ fn ask(args: &PeopleArgs, path: &str) -> Result<Vec<u8>> {
     let signed = message("GET", path, &date);
     let proof = SshSig::sign(signed.as_bytes(), NAMESPACE, &SoftKey::from_seed(seed)?)?;
     let proof = format!("{SCHEME}{}", STANDARD.encode(proof.to_bytes()));
-    let request = client::Client::new(&ready)?
-        .get(path)
-        .header(DATE, &date)
-        .header("authorization", &proof);
+    let request =
+        client::Client::new(&ready)?.get(path).header(DATE, &date).header("authorization", &proof);
     let reply = client::send(&request)?;
     match reply.status {
         200 => Ok(reply.body),
@@ -148,8 +147,7 @@ fn table(listed: &Listed) -> String {
         let person = &shown.person;
         let (manager, due) = (person.manager.as_deref().unwrap_or("-"), next_deadline(person));
         let since = person.since.iso();
-        let cells =
-            [&person.id, &state(shown), &since, manager, &person.team, &due, &note(shown)];
+        let cells = [&person.id, &state(shown), &since, manager, &person.team, &due, &note(shown)];
         text.push_str(&row(cells));
     }
     text
@@ -240,7 +238,8 @@ fn describe(shown: &Shown) -> String {
     if let Some(receipt) = &person.receipt {
         writeln!(text, "receipt     epoch {}, found {}", receipt.epoch, receipt.found).ok();
         for item in &receipt.ended {
-            let at = item.at.map_or_else(|| "not known to keyd yet".to_owned(), |at| at.to_string());
+            let at =
+                item.at.map_or_else(|| "not known to keyd yet".to_owned(), |at| at.to_string());
             writeln!(text, "  ended     {} {} at {at}", item.what, item.id).ok();
         }
     }

@@ -62,8 +62,9 @@ fn fields(line: &[u8], number: usize) -> Result<Vec<String>, Problem> {
     let mut rest = line;
     loop {
         let (field, after) = match rest.strip_prefix('"') {
-            Some(quoted) => unquote(quoted)
-                .ok_or_else(|| problem(number, "a quote is not closed on its line, or text follows it"))?,
+            Some(quoted) => unquote(quoted).ok_or_else(|| {
+                problem(number, "a quote is not closed on its line, or text follows it")
+            })?,
             None => {
                 let end = rest.find(',').unwrap_or(rest.len());
                 let (field, after) = rest.split_at_checked(end).unwrap_or((rest, ""));

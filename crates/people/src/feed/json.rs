@@ -36,7 +36,8 @@ pub(super) fn records(bytes: &[u8]) -> Result<Records, Refused> {
             // What is cut off inside an element is not believed in it either.
             _ => {
                 records.pop();
-                records.push(Err(problem(line, "the file ends inside this element, or before `]`")));
+                records
+                    .push(Err(problem(line, "the file ends inside this element, or before `]`")));
                 return Ok(records);
             }
         }

@@ -96,8 +96,16 @@ impl Reader<'_> {
         );
         let row = Row {
             line: self.record.line,
-            id: self.name(Column::PersonId, is_person_id, "1 to 64 of a-z, 0-9, `.`, `_`, `-`, not a sign first"),
-            user_name: self.name(Column::UserName, is_user_name, "1 to 128 of a-z, A-Z, 0-9 and `+=,.@_-`"),
+            id: self.name(
+                Column::PersonId,
+                is_person_id,
+                "1 to 64 of a-z, 0-9, `.`, `_`, `-`, not a sign first",
+            ),
+            user_name: self.name(
+                Column::UserName,
+                is_user_name,
+                "1 to 128 of a-z, A-Z, 0-9 and `+=,.@_-`",
+            ),
             display_name: self.required(Column::DisplayName),
             email: self.email(),
             employment,
@@ -117,9 +125,7 @@ impl Reader<'_> {
             valid_until: self.until(Column::ValidUntil),
             gates: self.gates(),
         };
-        if row.employment == Employment::Contractor
-            && self.text(Column::ValidUntil).is_empty()
-        {
+        if row.employment == Employment::Contractor && self.text(Column::ValidUntil).is_empty() {
             self.refuse(Column::ValidUntil, "a contractor must have one");
         }
         row
@@ -231,7 +237,8 @@ impl Reader<'_> {
 
     fn time(&mut self, column: Column, text: &str, at: Option<Timestamp>) -> Option<Timestamp> {
         if at.is_none() && !text.is_empty() {
-            let wanted = "it is no date such as 2026-11-30, nor a time such as 2026-11-30T16:00:00Z";
+            let wanted =
+                "it is no date such as 2026-11-30, nor a time such as 2026-11-30T16:00:00Z";
             self.refuse(column, wanted);
         }
         at

@@ -22,12 +22,9 @@ fn check(what: &str, change: impl FnOnce(&mut Person), now: Timestamp, wanted: R
 fn decision_denies_for_each_reason() {
     let now = start().plus(2 * HOUR);
     check("all is well", |_| {}, now, Ok(()));
-    for state in [
-        PersonState::Requested,
-        PersonState::Gated,
-        PersonState::Suspended,
-        PersonState::Left,
-    ] {
+    for state in
+        [PersonState::Requested, PersonState::Gated, PersonState::Suspended, PersonState::Left]
+    {
         check(state.as_str(), |p| p.state = state, now, Err(Denied::State(state)));
     }
     check("moving", |p| p.state = PersonState::Moving, now, Ok(()));
@@ -61,6 +58,11 @@ fn decision_denies_for_each_reason() {
         now,
         Err(Denied::Gate(Gate::Nda)),
     );
+    let again = |p: &mut Person| {
+        p.gates_from = Some(start().plus(HOUR));
+        p.gates = crate::world::gates(start().plus(HOUR));
+    };
+    check("enrolled in an earlier employment", again, now, Err(Denied::NotEnrolled));
     check("not enrolled", |p| p.id = "unenrolled".to_owned(), now, Err(Denied::NotEnrolled));
 }
 

@@ -16,9 +16,8 @@ fn csv(lines: &[&str]) -> Result<Feed, Refused> {
 
 /// Ids of the good lines, and `line column` of the problems.
 fn told(feed: &Feed) -> (Vec<&str>, Vec<String>) {
-    let problem = |p: &writ_people::Problem| {
-        format!("{} {}", p.line, p.column.as_deref().unwrap_or("-"))
-    };
+    let problem =
+        |p: &writ_people::Problem| format!("{} {}", p.line, p.column.as_deref().unwrap_or("-"));
     let ids = feed.rows.iter().map(|row| row.id.as_str()).collect();
     (ids, feed.problems.iter().map(problem).collect())
 }
@@ -56,7 +55,8 @@ fn line_that_is_wrong_is_named_and_hides_no_other() {
         assert!(feed.problems[0].reason.contains(reason), "{line}: {}", feed.problems[0]);
         assert!(feed.is_damaged());
     }
-    let long = format!("a,a,{},,employee,active,,t,j,,,,,,", "x".repeat(limits::FIELD_MAX_BYTES + 1));
+    let long =
+        format!("a,a,{},,employee,active,,t,j,,,,,,", "x".repeat(limits::FIELD_MAX_BYTES + 1));
     assert_eq!(told(&csv(&[&long, good]).unwrap()), (vec!["z"], vec!["2 display_name".to_owned()]));
     let longer = "x".repeat(limits::LINE_MAX_BYTES + 1);
     assert_eq!(told(&csv(&[&longer, good]).unwrap()), (vec!["z"], vec!["2 -".to_owned()]));
@@ -77,7 +77,8 @@ fn lines_that_contradict_each_other_are_all_wrong() {
     let feed = csv(&[&a, &same, &c]).unwrap();
     assert_eq!(told(&feed), (vec!["c"], vec!["2 user_name".to_owned(), "3 user_name".to_owned()]));
     // Who reports to somebody in the circle is not in it.
-    let circle = [line("a", "a", "b"), line("b", "b", "d"), line("d", "d", "a"), line("c", "c", "a")];
+    let circle =
+        [line("a", "a", "b"), line("b", "b", "d"), line("d", "d", "a"), line("c", "c", "a")];
     let circle: Vec<&str> = circle.iter().map(String::as_str).collect();
     let feed = csv(&circle).unwrap();
     assert_eq!(told(&feed).0, ["c"]);
@@ -132,14 +133,14 @@ fn element_that_is_wrong_is_named_and_hides_no_other() {
         assert!(feed.problems[0].reason.contains(reason), "{element}: {}", feed.problems[0]);
     }
     // Before a good one, also where a quote or a brace is missing.
-    for element in
-        ["7", "{\"person_id\": 7}", "{\"person_id\": \"a}\n", "{\"person_id\": \"a\""]
-    {
+    for element in ["7", "{\"person_id\": 7}", "{\"person_id\": \"a}\n", "{\"person_id\": \"a\""] {
         let text = format!("[\n{element},\n{good}]");
         let feed = parse(text.as_bytes(), Format::Json).unwrap();
         assert_eq!(told(&feed).0, ["z"], "{element}");
     }
-    for text in [format!("[{good}"), format!("[{good},"), format!("[{good}]]"), format!("[{good},]")] {
+    for text in
+        [format!("[{good}"), format!("[{good},"), format!("[{good}]]"), format!("[{good},]")]
+    {
         let feed = parse(text.as_bytes(), Format::Json).unwrap();
         assert!(feed.is_damaged(), "{text}");
     }
@@ -148,9 +149,7 @@ fn element_that_is_wrong_is_named_and_hides_no_other() {
 /// Fields that are often good and sometimes not, without line breaks.
 fn fields() -> impl Strategy<Value = Vec<String>> {
     let text = || prop_oneof![4 => "[a-c]", 2 => Just(String::new()), 1 => "[a-zé,\" \\\\]{0,9}"];
-    let word = |words: &'static [&'static str]| {
-        prop_oneof![9 => prop::sample::select(words).prop_map(str::to_owned), 1 => "[a-z]{0,3}"]
-    };
+    let word = |words: &'static [&'static str]| prop_oneof![9 => prop::sample::select(words).prop_map(str::to_owned), 1 => "[a-z]{0,3}"];
     let date = || word(&["", "2026-01-01", "2099-12-31", "2026-02-03T04:05:06Z", "2026-13-01"]);
     let first = ("[a-z]{1,3}", "[a-z]{1,4}", text(), word(&["", "a@b"]));
     let second = (
@@ -161,8 +160,13 @@ fn fields() -> impl Strategy<Value = Vec<String>> {
         text(),
         text(),
     );
-    let third =
-        (date(), date(), word(&["", "1@2026-01-01"]), date(), word(&["", "pending", "cleared@2026-01-01"]));
+    let third = (
+        date(),
+        date(),
+        word(&["", "1@2026-01-01"]),
+        date(),
+        word(&["", "pending", "cleared@2026-01-01"]),
+    );
     (first, second, third).prop_map(|(a, b, c)| {
         vec![a.0, a.1, a.2, a.3, b.0, b.1, b.2, b.3, b.4, b.5, c.0, c.1, c.2, c.3, c.4]
     })

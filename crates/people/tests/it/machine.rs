@@ -160,7 +160,10 @@ fn mass_change_waits_and_can_be_undone() {
     let now = start().plus(HOUR);
     let cx = Context { mass_change: true, ..context(now, &settings, &roster) };
     let step = follow(Some(&enabled("a")), &row("a", HrState::Terminated), &cx).unwrap();
-    assert_eq!((step.person.state, step.person.why), (PersonState::Suspended, Some(Why::MassChange)));
+    assert_eq!(
+        (step.person.state, step.person.why),
+        (PersonState::Suspended, Some(Why::MassChange))
+    );
     assert!(step.ends());
     // The same file again, alone, does not end what waits.
     assert_eq!(after(&step.person, HrState::Terminated), step.person);
@@ -186,7 +189,14 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     ]);
     let rarely = || prop::bool::weighted(0.15);
     let line = (state, 0..3u8, rarely(), rarely(), rarely(), rarely()).prop_map(
-        |(state, team, gated, until, frozen, mass)| Act::Line { state, team, gated, until, frozen, mass },
+        |(state, team, gated, until, frozen, mass)| Act::Line {
+            state,
+            team,
+            gated,
+            until,
+            frozen,
+            mass,
+        },
     );
     let act = prop_oneof![
         6 => line,
@@ -211,7 +221,8 @@ fn hold(old: Option<&Person>, step: &Step, settings: &Settings, roster: &Members
         let ended = did == Some(Ok(())) && !acts_now;
         assert!(!ended || step.ends(), "what ends is an ending: {step:?}");
         for group in ["ops", "keys"] {
-            let (was, is) = [old, new].map(|p| decide(group, Some(p), roster, settings, now)).into();
+            let (was, is) =
+                [old, new].map(|p| decide(group, Some(p), roster, settings, now)).into();
             // A right in a group comes back with the state alone, never by a change of the deadlines.
             assert!(was.is_ok() || is.is_err() || did != Some(Ok(())), "{group}: {step:?}");
         }

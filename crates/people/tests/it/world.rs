@@ -6,9 +6,7 @@ use std::time::Duration;
 use writ_model::Timestamp;
 use writ_people::machine::Context;
 use writ_people::{Feed, Membership, Roster, Row, Settings};
-use writ_store::state::{
-    Cleared, Employment, Gates, HrState, Person, PolicyAccepted, Screening,
-};
+use writ_store::state::{Cleared, Employment, Gates, HrState, Person, PolicyAccepted, Screening};
 
 pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
@@ -66,8 +64,8 @@ impl Members {
 }
 
 impl Roster for Members {
-    fn enrolled(&self, person: &str, _at: Timestamp) -> bool {
-        person != "unenrolled"
+    fn enrolled_since(&self, person: &str, _at: Timestamp) -> Option<Timestamp> {
+        (person != "unenrolled").then(start)
     }
 
     fn membership(&self, group: &str, person: &str, _at: Timestamp) -> Option<Membership> {

@@ -28,7 +28,9 @@ impl Identity<'_> {
     pub fn account(&self) -> Option<AccountId> {
         match self {
             Identity::Caller(caller) => Some(caller.account),
-            Identity::Service { account, .. } => Some(*account).filter(|a| *a != AccountId::PLATFORM),
+            Identity::Service { account, .. } => {
+                Some(*account).filter(|a| *a != AccountId::PLATFORM)
+            }
             Identity::Unknown { .. } => None,
         }
     }

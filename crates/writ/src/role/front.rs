@@ -112,8 +112,7 @@ async fn serve(
     listen(line, &keyd, &trail, gateway, reload, stop)?;
     let founders = Arc::new(Founders::read(&hex::decode(&config.genesis)?)?);
     let roster = Arc::clone(&founders) as Arc<dyn Roster>;
-    let office =
-        Office::new(store.clone(), keyd.clone(), platform.clone(), config.settings(), roster);
+    let office = Office::new(Arc::clone(&pipeline), platform.clone(), config.settings(), roster);
     if let Some(source) = config.hr.clone() {
         writ_service::task::spawn("hr feed", people::watch(Arc::clone(&office), source));
     }

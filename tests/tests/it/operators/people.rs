@@ -16,7 +16,7 @@ const HEADER: &str = "person_id,user_name,display_name,email,employment,state,ma
     cost_center,valid_until,nda,policy,training_until,screening\n";
 
 /// Good evidence for every gate.
-const GATES: &str = "2026-01-02,1@2026-01-02,2099-12-31,not_required";
+pub(crate) const GATES: &str = "2026-01-02,1@2026-01-02,2099-12-31,not_required";
 
 /// A site with an HR feed.
 pub(crate) struct Staffed {
@@ -77,20 +77,20 @@ impl Staffed {
     /// The event of this name about this person.
     pub(crate) fn event(&self, name: &str, person: &str) -> Event {
         self.site.ledger().wait(&format!("{name} of {person}"), |event| {
-            event.text("/eventName") == name
-                && event.text("/requestParameters/personId") == person
+            event.text("/eventName") == name && event.text("/requestParameters/personId") == person
         })
     }
 
     /// The newest event of this name with this text in a parameter.
-    fn told(&self, name: &str, parameter: &str, part: &str) -> Event {
+    pub(crate) fn told(&self, name: &str, parameter: &str, part: &str) -> Event {
         let pointer = format!("/requestParameters/{parameter}");
         self.site.ledger().wait(&format!("{name} with {part}"), |event| {
-            event.text("/eventName") == name && event.text(&pointer).contains(part)
+            let text = event.text(&pointer);
+            event.text("/eventName") == name && !text.is_empty() && text.contains(part)
         })
     }
 
-    fn cli(&self, more: &[&str]) -> Verdict {
+    pub(crate) fn cli(&self, more: &[&str]) -> Verdict {
         let data = self.site.dir().to_str().unwrap();
         run(&[&["people", "--data", data], more].concat())
     }
@@ -215,7 +215,10 @@ fn mass_change_suspends_at_once_and_can_be_undone() {
     staffed.told("TakeHrFeed", "massChange", "8 persons wait");
     for n in 0..8 {
         let person = staffed.person(&format!("p{n}")).unwrap();
-        assert_eq!((&person["state"], &person["why"]), (&"suspended".into(), &"mass_change".into()));
+        assert_eq!(
+            (&person["state"], &person["why"]),
+            (&"suspended".into(), &"mass_change".into())
+        );
     }
     assert!(staffed.cli(&[]).text.contains("8 terminations"));
     staffed.deliver(&crowd(20, 0, ""));
@@ -241,9 +244,8 @@ fn rehire_begins_anew() {
     let after = Timestamp::from_secs(at / 1000 + 1);
     let now = after.iso();
     let mut lines = crowd(3, 0, "");
-    lines[0] = format!(
-        "p0,p0,The p0,,employee,active,,t1,j1,,,{now},2@{now},2099-12-31,not_required\n"
-    );
+    lines[0] =
+        format!("p0,p0,The p0,,employee,active,,t1,j1,,,{now},2@{now},2099-12-31,not_required\n");
     until("the evidence to be of the past", || (SystemEnv.now() > after).then_some(()));
     staffed.deliver(&lines);
     staffed.wait_for("p0", "enabled");

@@ -13,7 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use writ_aws::ApiError;
 use writ_model::{AccountId, Env as _, SystemEnv, Timestamp, Uuid};
-use writ_people::{Membership, Roster, may_act};
+use writ_people::{Membership, Roster, is_present, may_act};
 use writ_proof::append::AppendItem;
 use writ_proof::leaf::Kind;
 use writ_proof::roster::Genesis;
@@ -65,8 +65,9 @@ impl Founders {
 }
 
 impl Roster for Founders {
-    fn enrolled(&self, person: &str, at: Timestamp) -> bool {
-        at >= self.since && self.keys.values().any(|known| known == person)
+    fn enrolled_since(&self, person: &str, at: Timestamp) -> Option<Timestamp> {
+        let there = at >= self.since && self.keys.values().any(|known| known == person);
+        there.then_some(self.since)
     }
 
     fn membership(&self, _group: &str, _person: &str, _at: Timestamp) -> Option<Membership> {
@@ -133,7 +134,10 @@ impl Readers {
                 tracing::warn!(error = format!("{error:#}"), "a read of persons was refused");
                 let text = "This needs the proof of an enrolled person.";
                 // Recorded as every stranger's request is, within its bounds.
-                return self.pipeline.unread(request, ApiError::new("AccessDenied", text, 403)).await;
+                return self
+                    .pipeline
+                    .unread(request, ApiError::new("AccessDenied", text, 403))
+                    .await;
             }
         };
         match self.read(&request, &reader, &snapshot).await {
@@ -161,7 +165,7 @@ impl Readers {
         let verified = SshSig::from_bytes(&proof)?.verify(signed.as_bytes(), NAMESPACE)?;
         let person = self.founders.person(&verified.key).context("the key is not enrolled")?;
         if let Some(known) = snapshot.person(person) {
-            may_act(&known.value, self.office.settings(), now)?;
+            is_present(&known.value, &*self.founders, self.office.settings(), now)?;
         }
         Ok(person.to_owned())
     }
@@ -181,7 +185,8 @@ impl Readers {
         let parameters = [("reader", reader.to_owned()), ("personId", which)];
         let event = (EVENT_SOURCE, "ReadPersons");
         let request_id = Uuid::random(&SystemEnv);
-        let record = self.platform.read_record(AccountId::PLATFORM, event, &parameters, request_id)?;
+        let record =
+            self.platform.read_record(AccountId::PLATFORM, event, &parameters, request_id)?;
         let item = AppendItem {
             event_id: record.event_id,
             kind: Kind::Event,
@@ -193,7 +198,11 @@ impl Readers {
         self.trail.append(vec![item]).await.context("the read cannot be recorded")?;
         Ok(match json {
             Some(json) => Reply::new(200, "application/json", json?),
-            None => Reply::new(404, "application/json", b"{\"error\":\"nobody has this id\"}\n".to_vec()),
+            None => Reply::new(
+                404,
+                "application/json",
+                b"{\"error\":\"nobody has this id\"}\n".to_vec(),
+            ),
         })
     }
 

@@ -6,6 +6,7 @@ mod watch;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use tokio::sync::Mutex;
@@ -17,8 +18,9 @@ use writ_people::{
     Delivery, EndError, Ending, Endings, Event, Feed, PortFuture, Problem, Roster, Settings, Step,
 };
 use writ_service::call::KeydClient;
+use writ_service::pipeline::Pipeline;
 use writ_store::state::{HrFeed, Person, PersonState, ReceiptItem};
-use writ_store::{Object, OutboxRecord, Snapshot, Store, Transaction, limits};
+use writ_store::{Object, OutboxRecord, Snapshot, Transaction, limits};
 
 use super::accounts::{PRINCIPAL, Platform};
 use super::catalogue::ask;
@@ -27,6 +29,8 @@ pub use watch::{Source, watch};
 
 /// The source of events about persons.
 const EVENT_SOURCE: &str = "people.writ.internal";
+/// How long an ending may take at keyd before the commit goes on without it.
+const END_TIMEOUT: Duration = Duration::from_millis(300);
 /// Commits of one delivery that are in work at once; the store groups them.
 const COMMITS_MAX: usize = 32;
 /// Problems that the record of a delivery shows; `writ people check` shows all.
@@ -36,12 +40,14 @@ const STEPS_MAX: usize = limits::TRANSACTION_MAX_RECORDS;
 
 /// Everything that changes persons goes through here, one thing at a time.
 pub struct Office {
-    store: Store,
+    pipeline: Arc<Pipeline>,
     platform: Platform,
     settings: Settings,
     roster: Arc<dyn Roster>,
     endings: Arc<dyn Endings>,
-    turn: Mutex<()>,
+    /// Held by whoever changes persons; holds the ends of sessions that keyd has not taken. A front
+    /// that starts anew tells keyd all of them.
+    owed: Mutex<Vec<Ending>>,
 }
 
 /// A file that was read whole.
@@ -57,19 +63,18 @@ pub struct Taken {
 impl Office {
     /// The office of this installation.
     pub fn new(
-        store: Store,
-        keyd: KeydClient,
+        pipeline: Arc<Pipeline>,
         platform: Platform,
         settings: Settings,
         roster: Arc<dyn Roster>,
     ) -> Arc<Office> {
-        let endings = Arc::new(KeydEndings { keyd });
-        Arc::new(Office { store, platform, settings, roster, endings, turn: Mutex::new(()) })
+        let endings = Arc::new(KeydEndings { keyd: pipeline.keyd.clone() });
+        Arc::new(Office { pipeline, platform, settings, roster, endings, owed: Mutex::default() })
     }
 
     /// What the feed last delivered.
     pub fn last(&self) -> Option<HrFeed> {
-        self.store.snapshot().hr_feed().map(|entry| HrFeed::clone(&entry.value))
+        self.pipeline.store.snapshot().hr_feed().map(|entry| HrFeed::clone(&entry.value))
     }
 
     /// The installation's settings.
@@ -80,8 +85,8 @@ impl Office {
     /// Carries out a delivery: first what ends access, then the rest, then the delivery itself. It can
     /// be cut off anywhere; the next look at the file goes on.
     pub async fn deliver(self: &Arc<Office>, taken: &Taken) -> Result<()> {
-        let _turn = self.turn.lock().await;
-        let people = people(&self.store.snapshot());
+        let mut owed = self.owed.lock().await;
+        let people = people(&self.pipeline.store.snapshot());
         let last = self.last();
         let plan = Delivery {
             people: &people,
@@ -95,9 +100,9 @@ impl Office {
         }
         .plan();
         let ended = !plan.ends.is_empty();
-        self.carry_out(plan.ends, &taken.digest).await?;
+        self.carry_out(plan.ends, &taken.digest, &mut owed).await?;
         let reaction = SystemEnv.now().millis().saturating_sub(taken.changed_ms);
-        self.carry_out(plan.others, &taken.digest).await?;
+        self.carry_out(plan.others, &taken.digest, &mut owed).await?;
 
         let mut parameters = vec![
             ("feedDigest", taken.digest.clone()),
@@ -125,7 +130,7 @@ impl Office {
 
     /// Tells of something that is wrong with the feed, once.
     pub async fn alarm(&self, name: &str, what: &str, digest: Option<&str>) -> Result<()> {
-        let _turn = self.turn.lock().await;
+        let _turn = self.owed.lock().await;
         let mut feed = self.last().unwrap_or_else(never);
         if feed.alarm.as_deref() == Some(what) {
             return Ok(());
@@ -139,7 +144,7 @@ impl Office {
 
     /// The file is again as it was when it was last taken.
     pub async fn clear(&self) -> Result<()> {
-        let _turn = self.turn.lock().await;
+        let _turn = self.owed.lock().await;
         match self.last() {
             Some(feed) if feed.alarm.is_some() => {
                 let parameters = [("feedDigest", feed.digest.clone())];
@@ -151,27 +156,37 @@ impl Office {
 
     /// What the time makes of persons and of the feed; tries endings again that keyd did not take.
     pub async fn pass(self: &Arc<Office>) -> Result<()> {
-        let _turn = self.turn.lock().await;
+        let mut owed = self.owed.lock().await;
         let now = SystemEnv.now();
-        let (people, last) = (people(&self.store.snapshot()), self.last());
+        let (people, last) = (people(&self.pipeline.store.snapshot()), self.last());
         let steps = pass(&people, last.as_ref(), now, &self.settings, &*self.roster);
         let digest = last.as_ref().map(|last| last.digest.clone()).unwrap_or_default();
-        self.carry_out(steps, &digest).await?;
-        let owed = people.into_values().filter(|person| unacknowledged(person).is_some());
-        for person in owed {
+        self.carry_out(steps, &digest, &mut owed).await?;
+        if let Some(last) = last.filter(|last| is_silent(last, &self.settings, now)) {
+            let frozen = ("frozen", "joiners and movers".to_owned());
+            let parameters = [("since", last.taken.iso()), frozen];
+            tracing::error!(since = %last.taken, "the HR feed is silent");
+            let told = HrFeed { silence_told: Some(now), ..last };
+            self.keep(told, "MissHrFeed", &parameters).await?;
+        }
+        while let Some(ending) = owed.last() {
+            self.endings.end(ending).await?;
+            owed.pop();
+        }
+        for person in people.into_values().filter(|person| unacknowledged(person).is_some()) {
             self.end_again(person).await?;
         }
-        let Some(last) = last.filter(|last| is_silent(last, &self.settings, now)) else {
-            return Ok(());
-        };
-        let parameters = [("since", last.taken.iso()), ("frozen", "joiners and movers".to_owned())];
-        tracing::error!(since = %last.taken, "the HR feed is silent");
-        self.keep(HrFeed { silence_told: Some(now), ..last }, "MissHrFeed", &parameters).await
+        Ok(())
     }
 
     /// Commits steps, many at a time.
-    async fn carry_out(self: &Arc<Office>, steps: Vec<Step>, digest: &str) -> Result<()> {
-        let snapshot = self.store.snapshot();
+    async fn carry_out(
+        self: &Arc<Office>,
+        steps: Vec<Step>,
+        digest: &str,
+        owed: &mut Vec<Ending>,
+    ) -> Result<()> {
+        let snapshot = self.pipeline.store.snapshot();
         let mut commits = JoinSet::new();
         let mut left = steps.into_iter().peekable();
         let mut failed = None;
@@ -183,25 +198,37 @@ impl Office {
                 commits.spawn(async move { office.commit(some, &snapshot, &digest).await });
             }
             match commits.join_next().await {
-                Some(Ok(Ok(()))) | None => {}
-                // The others go on: an ending waits for no other.
-                Some(Ok(Err(error))) => failed = Some(error),
+                Some(Ok((untold, committed))) => {
+                    owed.extend(untold);
+                    // The others go on: an ending waits for no other.
+                    failed = committed.err().or(failed);
+                }
+                None => {}
                 Some(Err(error)) => failed = Some(error.into()),
             }
         }
         failed.map_or(Ok(()), Err)
     }
 
-    /// One transaction: the endings are known to keyd before it is acknowledged.
-    async fn commit(&self, mut steps: Vec<Step>, snapshot: &Snapshot, digest: &str) -> Result<()> {
-        for step in &mut steps {
-            self.end(step).await;
-        }
+    /// One transaction: the endings are known to keyd before it is acknowledged. Those that keyd did
+    /// not take come back.
+    async fn commit(
+        &self,
+        mut steps: Vec<Step>,
+        snapshot: &Snapshot,
+        digest: &str,
+    ) -> (Vec<Ending>, Result<()>) {
+        let owed = self.end(&mut steps).await;
+        (owed, self.write(steps, snapshot, digest).await)
+    }
+
+    async fn write(&self, steps: Vec<Step>, snapshot: &Snapshot, digest: &str) -> Result<()> {
         let ends = steps.iter().any(Step::ends);
         let request_id = Uuid::random(&SystemEnv);
         let mut begun: Option<Transaction> = None;
         for step in steps {
-            let record = self.record(step.event().name(), &parameters(&step, &self.settings, digest), request_id)?;
+            let shown = parameters(&step, &self.settings, digest);
+            let record = self.record(step.event().name(), &shown, request_id)?;
             let mut transaction = match begun.take() {
                 None => Transaction::new(PRINCIPAL, request_id, record),
                 Some(mut transaction) => {
@@ -219,18 +246,31 @@ impl Office {
         }
         let Some(transaction) = begun else { return Ok(()) };
         let transaction = if ends { transaction.ending() } else { transaction };
-        self.store.commit(transaction).await.context("persons cannot be stored")?;
+        self.pipeline.commit_own(transaction).await.context("persons cannot be stored")?;
         Ok(())
     }
 
-    /// Ends what a step ends, and notes in its receipt when that was known. A key module that does not
+    /// Ends what steps end, and notes in receipts when that was known. A key module that does not
     /// answer holds no leaver back: the state counts at once, and the ending is tried again.
-    async fn end(&self, step: &mut Step) {
-        let Some(ending) = step.ending() else { return };
-        match self.endings.end(&ending).await {
-            Ok(()) => acknowledge(&mut step.person, SystemEnv.now()),
-            Err(error) => tracing::error!(%error, person = step.person.id, "it is tried again"),
+    async fn end(&self, steps: &mut [Step]) -> Vec<Ending> {
+        let (mut owed, mut answers) = (Vec::new(), true);
+        for step in steps {
+            let Some(ending) = step.ending() else { continue };
+            let ended = match answers {
+                true => tokio::time::timeout(END_TIMEOUT, self.endings.end(&ending)).await,
+                false => Ok(Err(EndError { what: "it does not answer".to_owned() })),
+            };
+            match ended {
+                Ok(Ok(())) => acknowledge(&mut step.person, SystemEnv.now()),
+                untold => {
+                    answers = false;
+                    tracing::error!(person = step.person.id, ?untold, "keyd is told again");
+                    // A leaver's receipt says by itself what is still owed.
+                    owed.extend(Some(ending).filter(|e| matches!(e, Ending::Sessions { .. })));
+                }
+            }
         }
+        owed
     }
 
     async fn end_again(&self, mut person: Person) -> Result<()> {
@@ -241,11 +281,12 @@ impl Office {
         let request_id = Uuid::random(&SystemEnv);
         let parameters = [("personId", person.id.clone()), ("receipt", receipt_text(&person))];
         let record = self.record("ConfirmPersonEnd", &parameters, request_id)?;
-        let revision = self.store.snapshot().person(&person.id).map(|entry| entry.revision);
+        let revision =
+            self.pipeline.store.snapshot().person(&person.id).map(|entry| entry.revision);
         let revision = revision.context("the person is not stored")?;
         let transaction = Transaction::new(PRINCIPAL, request_id, record)
             .update(Object::new(AccountId::PLATFORM, person), revision);
-        self.store.commit(transaction).await.context("a receipt cannot be stored")?;
+        self.pipeline.commit_own(transaction).await.context("a receipt cannot be stored")?;
         Ok(())
     }
 
@@ -253,14 +294,17 @@ impl Office {
     async fn keep(&self, feed: HrFeed, name: &str, parameters: &[(&str, String)]) -> Result<()> {
         let request_id = Uuid::random(&SystemEnv);
         let record = self.record(name, parameters, request_id)?;
-        let known = self.store.snapshot().hr_feed().map(|entry| entry.revision);
+        let known = self.pipeline.store.snapshot().hr_feed().map(|entry| entry.revision);
         let object = Object::new(AccountId::PLATFORM, feed);
         let begun = Transaction::new(PRINCIPAL, request_id, record);
         let transaction = match known {
             Some(revision) => begun.update(object, revision),
             None => begun.create(object),
         };
-        self.store.commit(transaction).await.context("the HR feed's state cannot be stored")?;
+        self.pipeline
+            .commit_own(transaction)
+            .await
+            .context("the HR feed's state cannot be stored")?;
         Ok(())
     }
 
@@ -297,7 +341,7 @@ fn never() -> HrFeed {
 }
 
 fn is_silent(last: &HrFeed, settings: &Settings, now: Timestamp) -> bool {
-    const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
+    const DAY: Duration = Duration::from_secs(24 * 3600);
     now.since(last.taken) >= settings.silence
         && last.silence_told.is_none_or(|told| now.since(told) >= DAY)
 }
@@ -362,10 +406,10 @@ fn parameters<'a>(step: &Step, settings: &Settings, digest: &str) -> Vec<(&'a st
 /// Endings of persons, for a key module that starts anew.
 pub fn ended(snapshot: &Snapshot) -> Vec<End> {
     let of = |person: &Person| -> Vec<End> {
-        let left = person.receipt.as_ref().map(|receipt| Ending::Enrolment {
-            person: person.id.clone(),
-            epoch: receipt.epoch,
-        });
+        let left = person
+            .receipt
+            .as_ref()
+            .map(|receipt| Ending::Enrolment { person: person.id.clone(), epoch: receipt.epoch });
         let suspended = (person.state == PersonState::Suspended).then(|| Ending::Sessions {
             person: person.id.clone(),
             epoch: person.epoch,

@@ -82,12 +82,15 @@ fn look(source: &Source) -> Look {
         let path = source.folder.join(name);
         match std::fs::metadata(&path) {
             Ok(meta) if meta.is_file() => {
-                let changed = [(meta.mtime(), meta.mtime_nsec()), (meta.ctime(), meta.ctime_nsec())];
+                let changed =
+                    [(meta.mtime(), meta.mtime_nsec()), (meta.ctime(), meta.ctime_nsec())];
                 return Look::File { path, inode: meta.ino(), bytes: meta.len(), changed };
             }
             Ok(_) => return Look::Unreadable(format!("`{name}` is no file")),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Look::Unreadable(format!("`{name}` cannot be looked at: {error}")),
+            Err(error) => {
+                return Look::Unreadable(format!("`{name}` cannot be looked at: {error}"));
+            }
         }
     }
     Look::Gone
@@ -97,7 +100,9 @@ async fn handle(office: &Arc<Office>, source: &Source, found: &Look) -> Result<(
     let (path, changed_ms) = match found {
         Look::Gone if source.named || office.last().is_some() => {
             let names = source.names.join("` or `");
-            return office.alarm("MissHrFeedFile", &format!("there is no file `{names}`"), None).await;
+            return office
+                .alarm("MissHrFeedFile", &format!("there is no file `{names}`"), None)
+                .await;
         }
         Look::Gone => return Ok(()),
         Look::Unreadable(why) => return office.alarm("RefuseHrFeed", why, None).await,
@@ -113,10 +118,12 @@ async fn handle(office: &Arc<Office>, source: &Source, found: &Look) -> Result<(
     };
     let format = Format::of(&path).context("the file's name ends in neither .csv nor .json")?;
     let reading = path.clone();
-    let read = writ_service::task::blocking(move || read(&reading).map(|bytes| {
-        let digest = sha256(&bytes).to_string();
-        (digest, feed::parse(&bytes, format))
-    }));
+    let read = writ_service::task::blocking(move || {
+        read(&reading).map(|bytes| {
+            let digest = sha256(&bytes).to_string();
+            (digest, feed::parse(&bytes, format))
+        })
+    });
     let (digest, parsed) = match read.await.context("reading panicked")? {
         Ok(read) => read,
         Err(error) => {
