@@ -125,7 +125,11 @@ impl Reader<'_> {
             valid_until: self.until(Column::ValidUntil),
             gates: self.gates(),
         };
-        if row.employment == Employment::Contractor && self.text(Column::ValidUntil).is_empty() {
+        // A leaver's line needs to say no more than that.
+        if row.employment == Employment::Contractor
+            && row.state != HrState::Terminated
+            && self.text(Column::ValidUntil).is_empty()
+        {
             self.refuse(Column::ValidUntil, "a contractor must have one");
         }
         row
@@ -206,10 +210,7 @@ impl Reader<'_> {
         text
     }
 
-    fn one_of<T: Copy>(&mut self, column: Column, values: &[(&str, T)]) -> T
-    where
-        T: Fallback,
-    {
+    fn one_of<T: Fallback>(&mut self, column: Column, values: &[(&str, T)]) -> T {
         let text = self.text(column);
         match values.iter().find(|(name, _)| *name == text) {
             Some((_, value)) => *value,
@@ -254,7 +255,7 @@ impl Reader<'_> {
 }
 
 /// What stands in for a word that is wrong; the row is then not used.
-trait Fallback {
+trait Fallback: Copy {
     const FALLBACK: Self;
 }
 

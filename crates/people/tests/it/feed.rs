@@ -85,6 +85,8 @@ fn lines_that_contradict_each_other_are_all_wrong() {
     // A leaver's name may have a new bearer, and a leaver's manager may be gone.
     let left = "o,c,N,,employee,terminated,gone,t,j,,,,,,";
     assert_eq!(told(&csv(&[&c, left]).unwrap()).0, ["c", "o"]);
+    let contractor = "o,o,N,,contractor,terminated,,t,j,,,,,,";
+    assert_eq!(told(&csv(&[contractor]).unwrap()).0, ["o"]);
 }
 
 #[test]
@@ -223,4 +225,22 @@ proptest! {
         let is = |row: &&Row| row.id == "zz";
         prop_assert!(feed.rows.iter().find(is).is_some());
     }
+}
+
+/// The examples of docs/hr-feed.md, which somebody will copy.
+#[test]
+fn examples_of_the_documentation_read_alike() {
+    let page = include_str!("../../../../docs/hr-feed.md");
+    let example = |kind: &str| {
+        let (_, after) = page.split_once(&format!("```{kind}\n")).unwrap();
+        after.split_once("```").unwrap().0.as_bytes().to_vec()
+    };
+    let feeds = [("csv", Format::Csv), ("json", Format::Json)].map(|(kind, format)| {
+        let mut feed = parse(&example(kind), format).unwrap();
+        assert!(!feed.is_damaged(), "{:?}", feed.problems);
+        feed.rows.iter_mut().for_each(|row| row.line = 0);
+        feed.rows
+    });
+    assert_eq!(feeds[0].len(), 4);
+    assert_eq!(feeds[0], feeds[1]);
 }
