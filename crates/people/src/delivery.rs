@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use writ_model::Timestamp;
-use writ_store::state::{HrFeed, HrState, MassChange, Person, PersonState, Why};
+use writ_store::state::{HrFeed, HrState, MassChange, Person, PersonState};
 
 use crate::machine::{self, Context};
 use crate::{Event, Feed, Roster, Row, Settings, Step, limits};
@@ -75,13 +75,7 @@ impl Delivery<'_> {
             steps.extend(absent.into_iter().filter_map(|p| machine::absent(p, self.now)));
         }
         let counts = count(&steps);
-        let (ends, others) = steps.into_iter().partition(Step::ends);
-        let before = self.last.and_then(|last| last.mass_change.clone());
-        let pending = MassChange {
-            digest: self.digest.to_owned(),
-            at: self.now,
-            persons: u64::try_from(ending).unwrap_or(u64::MAX),
-        };
+        let (ends, others): (Vec<Step>, Vec<Step>) = steps.into_iter().partition(Step::ends);
         let feed = HrFeed {
             digest: self.digest.to_owned(),
             changed_ms: self.changed_ms,
@@ -91,16 +85,37 @@ impl Delivery<'_> {
             shrunk,
             alarm: None,
             silence_told: None,
-            mass_change: if mass_change { Some(pending) } else { before },
+            mass_change: self.waiting(&ends, &others, mass_change),
         };
         Plan { ends, others, feed, counts }
     }
 
+    /// What waits for a human's word after all this; nothing once nobody does.
+    fn waiting(&self, ends: &[Step], others: &[Step], is_new: bool) -> Option<MassChange> {
+        let mut waiting: BTreeSet<&str> = self
+            .people
+            .values()
+            .filter(|person| machine::waits(person))
+            .map(|person| person.id.as_str())
+            .collect();
+        for step in ends.iter().chain(others) {
+            match machine::waits(&step.person) {
+                true => waiting.insert(&step.person.id),
+                false => waiting.remove(step.person.id.as_str()),
+            };
+        }
+        let persons = u64::try_from(waiting.len()).unwrap_or(u64::MAX);
+        let before = self.last.and_then(|last| last.mass_change.clone());
+        let pending = match before.filter(|_| !is_new) {
+            Some(before) => MassChange { persons, ..before },
+            None => MassChange { digest: self.digest.to_owned(), at: self.now, persons },
+        };
+        (persons > 0).then_some(pending)
+    }
+
     /// A line that ends somebody who has not left and does not wait for a human's word already.
     fn is_termination(&self, row: &Row) -> bool {
-        let ends = |person: &Person| {
-            person.state != PersonState::Left && person.why != Some(Why::MassChange)
-        };
+        let ends = |person: &Person| person.state != PersonState::Left && !machine::waits(person);
         row.state == HrState::Terminated && self.people.get(&row.id).is_some_and(ends)
     }
 

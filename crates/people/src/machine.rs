@@ -154,6 +154,21 @@ pub fn follow(old: Option<&Person>, row: &Row, cx: &Context<'_>) -> Option<Step>
     change.into_step(old)
 }
 
+/// True if the feed ended the person and a human has not confirmed it yet.
+pub fn waits(person: &Person) -> bool {
+    person.why == Some(Why::MassChange) && person.hr_state == HrState::Terminated
+}
+
+/// A human confirmed the mass change that suspended the person.
+pub fn confirm(old: &Person, cx: &Context<'_>) -> Option<Step> {
+    if !waits(old) {
+        return None;
+    }
+    let mut change = Change { person: old.clone(), events: vec![Event::Left] };
+    end(&mut change.person, cx);
+    change.into_step(Some(old))
+}
+
 /// What the time makes of a person. `absences` is false while the feed is not believed on them.
 pub fn pass(old: &Person, absences: bool, cx: &Context<'_>) -> Option<Step> {
     let mut change = Change { person: old.clone(), events: Vec::new() };
@@ -231,7 +246,7 @@ impl Change {
 
     fn leave(&mut self, cx: &Context<'_>) {
         // What waits for a human's word is not ended by the same file's next delivery.
-        if self.person.why == Some(Why::MassChange) {
+        if waits(&self.person) {
             return;
         }
         end(&mut self.person, cx);

@@ -15,7 +15,9 @@ use writ_proof::sshsig::SshSig;
 use writ_store::state::{HrFeed, Person};
 use zeroize::Zeroizing;
 
-use crate::front::people::api::{DATE, Listed, NAMESPACE, PATH, SCHEME, Shown, message};
+use crate::front::people::api::{
+    CONFIRM, CONFIRM_NAMESPACE, DATE, Listed, NAMESPACE, PATH, SCHEME, Shown, message,
+};
 use crate::tour::client;
 use crate::up::ready::{FILE, Ready};
 
@@ -43,6 +45,11 @@ enum PeopleCommand {
         /// The person's id.
         id: String,
     },
+    /// Confirm a mass change: who waits for a human's word is ended for good.
+    Confirm {
+        /// SHA-256 of the feed's file, as the list shows it.
+        digest: String,
+    },
     /// Say what is wrong with an HR feed; it takes no effect. Exit code 1 if anything is.
     Check {
         /// The file, `.csv` or `.json`.
@@ -58,6 +65,7 @@ pub fn run(args: &PeopleArgs) -> Result<ExitCode> {
     match &args.command {
         None => list(args)?,
         Some(PeopleCommand::Show { id }) => show(args, id)?,
+        Some(PeopleCommand::Confirm { digest }) => confirm(args, digest)?,
         Some(PeopleCommand::Check { file }) => return check(file),
     }
     Ok(ExitCode::SUCCESS)
@@ -65,15 +73,23 @@ pub fn run(args: &PeopleArgs) -> Result<ExitCode> {
 
 #[expect(clippy::print_stdout, reason = "this is what the command is for")]
 fn list(args: &PeopleArgs) -> Result<()> {
-    let listed: Listed = serde_json::from_slice(&ask(args, PATH)?)?;
+    let listed: Listed = serde_json::from_slice(&ask(args, "GET", NAMESPACE, PATH)?)?;
     print!("{}", table(&listed));
     Ok(())
 }
 
 #[expect(clippy::print_stdout, reason = "this is what the command is for")]
 fn show(args: &PeopleArgs, id: &str) -> Result<()> {
-    let shown: Shown = serde_json::from_slice(&ask(args, &format!("{PATH}/{id}"))?)?;
+    let shown: Shown =
+        serde_json::from_slice(&ask(args, "GET", NAMESPACE, &format!("{PATH}/{id}"))?)?;
     print!("{}", describe(&shown));
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "this is what the command is for")]
+fn confirm(args: &PeopleArgs, digest: &str) -> Result<()> {
+    ask(args, "POST", CONFIRM_NAMESPACE, &format!("{CONFIRM}{digest}"))?;
+    println!("confirmed: whom this delivery terminated has left; `writ people` shows it");
     Ok(())
 }
 
@@ -105,8 +121,8 @@ fn check(file: &Path) -> Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
-/// Reads over front's listener, with the proof of an enrolled person.
-fn ask(args: &PeopleArgs, path: &str) -> Result<Vec<u8>> {
+/// Asks front, with the proof of an enrolled person.
+fn ask(args: &PeopleArgs, method: &'static str, namespace: &str, path: &str) -> Result<Vec<u8>> {
     let shown = args.data.display();
     let ready = std::fs::read(args.data.join(FILE)).with_context(|| {
         format!("nothing serves `{shown}`: start it with `writ up --data {shown}`")
@@ -121,14 +137,17 @@ fn ask(args: &PeopleArgs, path: &str) -> Result<Vec<u8>> {
         .filter(|_| seed.len() == 32)
         .with_context(|| format!("`{}` is no key of 32 bytes", file.display()))?;
     let date = SystemEnv.now().basic();
-    let signed = message("GET", path, &date);
-    let proof = SshSig::sign(signed.as_bytes(), NAMESPACE, &SoftKey::from_seed(seed)?)?;
+    let signed = message(method, path, &date);
+    let proof = SshSig::sign(signed.as_bytes(), namespace, &SoftKey::from_seed(seed)?)?;
     let proof = format!("{SCHEME}{}", STANDARD.encode(proof.to_bytes()));
-    let request =
-        client::Client::new(&ready)?.get(path).header(DATE, &date).header("authorization", &proof);
+    let request = client::Client::new(&ready)?
+        .plain(method, path)
+        .header(DATE, &date)
+        .header("authorization", &proof);
     let reply = client::send(&request)?;
     match reply.status {
         200 => Ok(reply.body),
+        409 => bail!("nobody waits for a human's word since a delivery with this digest"),
         404 => bail!("nobody has this id"),
         403 => bail!("the key `{}` is not one of an enrolled person", file.display()),
         status => bail!("front answered {status}: {}", String::from_utf8_lossy(&reply.body)),
@@ -172,7 +191,9 @@ fn describe_feed(feed: Option<&HrFeed>) -> String {
         say(&format!("  ALARM: {alarm}\n"));
     }
     if let Some(mass) = &feed.mass_change {
-        say(&format!("  {} terminations of {} wait for a human\n", mass.persons, mass.at.iso()));
+        let (persons, at) = (mass.persons, mass.at.iso());
+        say(&format!("  {persons} terminations of {at} wait for a human, who says so with\n"));
+        say(&format!("  writ people confirm {}\n", mass.digest));
     }
     text.push('\n');
     text

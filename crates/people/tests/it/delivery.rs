@@ -112,8 +112,11 @@ fn mass_change_suspends_at_once_and_a_small_one_ends() {
     site.deliver(&all(10, HrState::Terminated, 20), start().plus(HOUR));
     let plan = site.deliver(&all(10, HrState::Terminated, 20), start().plus(DAY));
     assert!(plan.ends.is_empty() && plan.feed.mass_change.is_some());
-    site.deliver(&all(0, HrState::Active, 20), start().plus(2 * DAY));
-    assert_eq!(site.count(PersonState::Enabled), 20);
+    assert_eq!(plan.feed.mass_change.unwrap().persons, 10);
+    let plan = site.deliver(&all(4, HrState::Terminated, 20), start().plus(2 * DAY));
+    assert_eq!(plan.feed.mass_change.unwrap().persons, 4, "part of it is undone");
+    let plan = site.deliver(&all(0, HrState::Active, 20), start().plus(3 * DAY));
+    assert_eq!((site.count(PersonState::Enabled), plan.feed.mass_change), (20, None));
 }
 
 #[test]

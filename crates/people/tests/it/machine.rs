@@ -167,6 +167,15 @@ fn mass_change_waits_and_can_be_undone() {
     assert!(step.ends());
     // The same file again, alone, does not end what waits.
     assert_eq!(after(&step.person, HrState::Terminated), step.person);
+    let cx = context(now, &settings, &roster);
+    let left = writ_people::machine::confirm(&step.person, &cx).unwrap();
+    assert_eq!((left.person.state, left.person.epoch), (PersonState::Left, 2));
+    assert!(left.ends() && left.person.receipt.is_some());
+    assert_eq!(writ_people::machine::confirm(&enabled("a"), &cx), None);
+    // Away in between, a termination is a new one.
+    let away = after(&step.person, HrState::Leave);
+    assert_eq!(writ_people::machine::confirm(&away, &cx), None);
+    assert_eq!(after(&away, HrState::Terminated).state, PersonState::Left);
     assert_eq!(after(&step.person, HrState::Active).state, PersonState::Enabled);
 }
 

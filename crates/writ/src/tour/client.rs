@@ -151,9 +151,9 @@ impl Client {
             .replacing("host", &self.s3.to_string())
     }
 
-    /// A GET of front that no AWS API knows.
-    pub fn get(&self, path: &str) -> Request {
-        Request { method: "GET", path: path.to_owned(), ..self.post("writ") }
+    /// A request to front that no AWS API knows.
+    pub fn plain(&self, method: &'static str, path: &str) -> Request {
+        Request { method, path: path.to_owned(), ..self.post("writ") }
     }
 
     fn json(&self, service: &'static str, target: &str, input: &serde_json::Value) -> Request {

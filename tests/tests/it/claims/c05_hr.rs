@@ -62,6 +62,7 @@ fn c05_persons_are_read_with_proof_alone() {
         let signature = SshSig::sign(signed.as_bytes(), namespace, &key).unwrap().to_bytes();
         format!("SSHSIG {}", base64::engine::general_purpose::STANDARD.encode(signature))
     };
+    const CONFIRM: &str = "/writ/v1/people/confirm/00";
     let path = "/writ/v1/people";
     let now = writ_model::Env::now(&writ_model::SystemEnv);
     let date = now.basic();
@@ -75,11 +76,13 @@ fn c05_persons_are_read_with_proof_alone() {
             Some(proof("/writ/v1/people/ann", &date, "read@writ")),
             200,
         ),
+        ("GET", path, date.clone(), Some(proof(path, &date, "confirm@writ")), 403),
         ("GET", path, date.clone(), None, 403),
         ("GET", path, old.clone(), Some(proof(path, &old, "read@writ")), 403),
         ("GET", path, date.clone(), Some(proof(path, &old, "read@writ")), 403),
         ("GET", path, date.clone(), Some(proof("/writ/v1/people/ann", &date, "read@writ")), 403),
         ("GET", path, date.clone(), Some(proof(path, &date, "roster@writ")), 403),
+        ("POST", CONFIRM, date.clone(), Some(proof(CONFIRM, &date, "read@writ")), 403),
         ("POST", path, date.clone(), Some(proof(path, &date, "read@writ")), 403),
         ("GET", path, date.clone(), Some("SSHSIG AAAA".to_owned()), 403),
     ];

@@ -227,6 +227,30 @@ fn mass_change_suspends_at_once_and_can_be_undone() {
 }
 
 #[test]
+fn mass_change_is_final_after_a_humans_word() {
+    let staffed = Staffed::start();
+    staffed.deliver(&crowd(20, 0, ""));
+    staffed.wait_for("p19", "enabled");
+    assert_ne!(staffed.cli(&["confirm", &"0".repeat(64)]).code, 0);
+    staffed.deliver(&crowd(20, 8, "terminated"));
+    let event = staffed.told("TakeHrFeed", "massChange", "8 persons wait");
+    let digest = event.text("/requestParameters/feedDigest");
+    // Nobody who is not enrolled says it.
+    let key = staffed.site.home().join("stranger.seed");
+    fs::write(&key, [9; 32]).unwrap();
+    let refused = staffed.cli(&["confirm", digest, "--key", key.to_str().unwrap()]);
+    assert!(refused.code != 0 && staffed.state("p0") == "suspended", "{}", refused.text);
+    let confirmed = staffed.cli(&["confirm", digest]);
+    assert_eq!(confirmed.code, 0, "{}", confirmed.text);
+    staffed.wait_for("p7", "left");
+    let left = |n: &usize| staffed.state(&format!("p{n}")) == "left";
+    assert_eq!((0..20).filter(left).count(), 8);
+    let event = staffed.told("ConfirmMassChange", "persons", "8");
+    assert_eq!(event.text("/requestParameters/by"), "founder-1");
+    assert_ne!(staffed.cli(&["confirm", digest]).code, 0, "once is enough");
+}
+
+#[test]
 fn rehire_begins_anew() {
     let staffed = Staffed::start();
     staffed.deliver(&crowd(3, 0, ""));

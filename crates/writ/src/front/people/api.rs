@@ -1,9 +1,11 @@
-//! `GET /writ/v1/people` and `GET /writ/v1/people/ID`: persons' data, for enrolled persons alone.
+//! `GET /writ/v1/people` and `GET /writ/v1/people/ID`: persons' data, for enrolled persons alone; and
+//! `POST /writ/v1/people/confirm/DIGEST`, a human's word on a mass change.
 //!
-//! The proof is an SSHSIG over method, path and date in the namespace `read@writ`, by a key of the
-//! roster. It opens reading and nothing else, and each read is in the operator log before its reply.
+//! The proof is an SSHSIG over method, path and date by a key of the roster. Reads and confirmations
+//! have a namespace each, so the proof of one is worth nothing as the other. Each read is in the
+//! operator log before its reply.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +18,7 @@ use writ_model::{AccountId, Env as _, SystemEnv, Timestamp, Uuid};
 use writ_people::{Membership, Roster, is_present, may_act};
 use writ_proof::append::AppendItem;
 use writ_proof::leaf::Kind;
-use writ_proof::roster::Genesis;
+use writ_proof::roster::{Genesis, Mode};
 use writ_proof::sshsig::{SshPublicKey, SshSig};
 use writ_proof::statement::Signed;
 use writ_service::http::{Reply, Request};
@@ -30,12 +32,18 @@ use super::{EVENT_SOURCE, Office, people};
 
 /// Where persons are read.
 pub const PATH: &str = "/writ/v1/people";
-/// The namespace of the signature.
+/// Where a mass change is confirmed; the digest of its file follows.
+pub const CONFIRM: &str = "/writ/v1/people/confirm/";
+/// The namespace of a read's signature.
 pub const NAMESPACE: &str = "read@writ";
+/// The namespace of a confirmation's signatures.
+pub const CONFIRM_NAMESPACE: &str = "confirm@writ";
 /// The date that is signed, in the basic form of `x-amz-date`.
 pub const DATE: &str = "x-writ-date";
 /// What stands before the signature in `authorization`.
 pub const SCHEME: &str = "SSHSIG ";
+/// Signatures that one request may carry.
+const PROOFS_MAX: usize = 8;
 /// How far the date may lie from our clock.
 const WINDOW: Duration = Duration::from_secs(5 * 60);
 
@@ -46,6 +54,7 @@ pub fn message(method: &str, path: &str, date: &str) -> String {
 
 /// The people of genesis: who is enrolled before any roster statement.
 pub struct Founders {
+    mode: Mode,
     keys: BTreeMap<SshPublicKey, String>,
     since: Timestamp,
 }
@@ -56,7 +65,12 @@ impl Founders {
         let signed = Signed::from_bytes(signed).context("genesis is damaged")?;
         let genesis = Genesis::verify(&signed, None).context("genesis does not verify")?;
         let keys = genesis.founders.iter().map(|f| (f.key.clone(), f.person.clone())).collect();
-        Ok(Founders { keys, since: genesis.created })
+        Ok(Founders { mode: genesis.mode, keys, since: genesis.created })
+    }
+
+    /// How many people must confirm a mass change.
+    fn confirmers(&self) -> usize {
+        if self.mode == Mode::Dev { 1 } else { 2 }
     }
 
     fn person(&self, key: &SshPublicKey) -> Option<&str> {
@@ -128,11 +142,17 @@ impl Readers {
     /// Answers a request.
     pub async fn answer(&self, request: Request) -> Reply {
         let snapshot = self.pipeline.store.snapshot();
-        let reader = match self.reader(&request, &snapshot, SystemEnv.now()) {
-            Ok(reader) => reader,
-            Err(error) => {
-                tracing::warn!(error = format!("{error:#}"), "a read of persons was refused");
-                let text = "This needs the proof of an enrolled person.";
+        let confirmed = request.path.strip_prefix(CONFIRM).filter(|_| request.method == "POST");
+        let (namespace, count) = match confirmed {
+            Some(_) => (CONFIRM_NAMESPACE, self.founders.confirmers()),
+            None => (NAMESPACE, 1),
+        };
+        let people = match self.proven(&request, namespace, &snapshot, SystemEnv.now()) {
+            Ok(people) if people.len() >= count => people,
+            other => {
+                let error = other.err().map(|error| format!("{error:#}"));
+                tracing::warn!(error, "a request about persons was refused");
+                let text = "This needs the proof of enrolled persons.";
                 // Recorded as every stranger's request is, within its bounds.
                 return self
                     .pipeline
@@ -140,18 +160,27 @@ impl Readers {
                     .await;
             }
         };
-        match self.read(&request, &reader, &snapshot).await {
-            Ok(reply) => reply,
-            Err(error) => {
-                tracing::error!(error = format!("{error:#}"), "persons cannot be read");
-                Reply::new(503, "application/json", b"{\"error\":\"unavailable\"}\n".to_vec())
-            }
-        }
+        let people = people.into_iter().collect::<Vec<_>>().join(",");
+        let done = match confirmed {
+            Some(digest) => self.confirm(digest, &people).await,
+            None => self.read(&request, &people, &snapshot).await,
+        };
+        done.unwrap_or_else(|error| {
+            tracing::error!(error = format!("{error:#}"), "a request about persons failed");
+            Reply::new(503, "application/json", b"{\"error\":\"unavailable\"}\n".to_vec())
+        })
     }
 
-    /// The enrolled person who asks. One whom HR knows must be enabled, too.
-    fn reader(&self, request: &Request, snapshot: &Snapshot, now: Timestamp) -> Result<String> {
-        if request.method != "GET" || !request.query.is_empty() {
+    /// The enrolled persons who signed. One whom HR knows must be enabled, too.
+    fn proven(
+        &self,
+        request: &Request,
+        namespace: &str,
+        snapshot: &Snapshot,
+        now: Timestamp,
+    ) -> Result<BTreeSet<String>> {
+        let known = request.method == "GET" || namespace == CONFIRM_NAMESPACE;
+        if !(known && request.query.is_empty()) {
             bail!("persons are read with GET and without a query");
         }
         let date = request.header(DATE).context("there is no date")?;
@@ -160,14 +189,26 @@ impl Readers {
             bail!("the date is too far from now");
         }
         let proof = request.header("authorization").and_then(|text| text.strip_prefix(SCHEME));
-        let proof = STANDARD.decode(proof.context("there is no signature")?.trim())?;
         let signed = message(&request.method, &request.path, date);
-        let verified = SshSig::from_bytes(&proof)?.verify(signed.as_bytes(), NAMESPACE)?;
-        let person = self.founders.person(&verified.key).context("the key is not enrolled")?;
-        if let Some(known) = snapshot.person(person) {
-            is_present(&known.value, &*self.founders, self.office.settings(), now)?;
+        let mut people = BTreeSet::new();
+        for proof in proof.context("there is no signature")?.split(',').take(PROOFS_MAX) {
+            let proof = STANDARD.decode(proof.trim())?;
+            let verified = SshSig::from_bytes(&proof)?.verify(signed.as_bytes(), namespace)?;
+            let person = self.founders.person(&verified.key).context("the key is not enrolled")?;
+            if let Some(known) = snapshot.person(person) {
+                is_present(&known.value, &*self.founders, self.office.settings(), now)?;
+            }
+            people.insert(person.to_owned());
         }
-        Ok(person.to_owned())
+        Ok(people)
+    }
+
+    async fn confirm(&self, digest: &str, by: &str) -> Result<Reply> {
+        let (status, body) = match self.office.confirm(digest, by).await? {
+            true => (200, &b"{}\n"[..]),
+            false => (409, &b"{\"error\":\"nobody waits since this delivery\"}\n"[..]),
+        };
+        Ok(Reply::new(status, "application/json", body.to_vec()))
     }
 
     async fn read(&self, request: &Request, reader: &str, snapshot: &Snapshot) -> Result<Reply> {

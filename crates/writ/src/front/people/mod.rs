@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use writ_keyd_client::protocol::{Command, End};
 use writ_model::{AccountId, Env as _, SystemEnv, Timestamp, Uuid};
 use writ_people::delivery::pass;
+use writ_people::machine::{Context, confirm};
 use writ_people::{
     Delivery, EndError, Ending, Endings, Event, Feed, PortFuture, Problem, Roster, Settings, Step,
 };
@@ -152,6 +153,26 @@ impl Office {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Ends those who wait for a human's word since the delivery with this digest. False if nobody does.
+    pub async fn confirm(self: &Arc<Office>, digest: &str, by: &str) -> Result<bool> {
+        let mut owed = self.owed.lock().await;
+        let waiting = |last: &HrFeed| last.mass_change.as_ref().is_some_and(|m| m.digest == digest);
+        let Some(last) = self.last().filter(waiting) else { return Ok(false) };
+        let (settings, roster) = (&self.settings, &*self.roster);
+        let now = SystemEnv.now();
+        let cx = Context { now, settings, roster, frozen: true, mass_change: false };
+        let people = people(&self.pipeline.store.snapshot());
+        let steps: Vec<Step> = people.values().filter_map(|p| confirm(p, &cx)).collect();
+        let parameters = [
+            ("feedDigest", digest.to_owned()),
+            ("by", by.to_owned()),
+            ("persons", steps.len().to_string()),
+        ];
+        self.carry_out(steps, digest, &mut owed).await?;
+        self.keep(HrFeed { mass_change: None, ..last }, "ConfirmMassChange", &parameters).await?;
+        Ok(true)
     }
 
     /// What the time makes of persons and of the feed; tries endings again that keyd did not take.
