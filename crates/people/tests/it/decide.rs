@@ -76,6 +76,11 @@ fn membership_dies_at_its_deadline_without_a_new_approval() {
         p.reapprovals.insert("ops".to_owned(), Reapproval { moved_at, deadline });
     };
     check("before the deadline", due, last, Ok(()));
+    let noted = |p: &mut Person| {
+        due(p);
+        p.moved_at = None;
+    };
+    check("noted alone", noted, deadline, Err(Denied::NotApprovedAnew));
     check("at the deadline", due, deadline, Err(Denied::NotApprovedAnew));
     // Also where the group was not noted at the move.
     check("unnoted", |p| p.moved_at = Some(moved_at), deadline, Err(Denied::NotApprovedAnew));
@@ -86,6 +91,16 @@ fn membership_dies_at_its_deadline_without_a_new_approval() {
         p.reapprovals.insert("ops".to_owned(), Reapproval { moved_at: before, deadline });
     };
     check("approved after the move", earlier, deadline, Ok(()));
+}
+
+#[test]
+fn membership_of_an_earlier_employment_is_dead() {
+    let again = |p: &mut Person| {
+        p.id = "enrolled-anew".to_owned();
+        p.gates_from = Some(start().plus(2 * HOUR));
+        p.gates = crate::world::gates(start().plus(2 * HOUR));
+    };
+    check("hired again", again, start().plus(3 * HOUR), Err(Denied::NotApprovedAnew));
 }
 
 #[test]

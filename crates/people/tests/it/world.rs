@@ -65,7 +65,11 @@ impl Members {
 
 impl Roster for Members {
     fn enrolled_since(&self, person: &str, _at: Timestamp) -> Option<Timestamp> {
-        (person != "unenrolled").then(start)
+        match person {
+            "unenrolled" => None,
+            "enrolled-anew" => Some(start().plus(2 * HOUR)),
+            _ => Some(start()),
+        }
     }
 
     fn membership(&self, group: &str, person: &str, _at: Timestamp) -> Option<Membership> {
