@@ -254,4 +254,11 @@ mod tests {
         write_durably(&path.join("FORMAT"), b"writ data directory, format 9\n", 0o644).unwrap();
         assert!(refusal(path).contains("format 9"));
     }
+
+    #[test]
+    fn directory_in_which_hr_was_first_is_taken() {
+        let temp = tempfile::tempdir().unwrap();
+        fs::create_dir(temp.path().join("hr")).unwrap();
+        assert!(DataDir::open(temp.path()).is_ok());
+    }
 }

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, bail};
 use writ_keyd_client::protocol::Role;
 use writ_model::{AccountId, Env as _, SystemEnv};
 
@@ -31,6 +31,7 @@ pub struct Plan {
     accounts: Vec<AccountId>,
     watch_address: String,
     uids: HashMap<Role, u32>,
+    hr: Option<people::Source>,
 }
 
 impl Plan {
@@ -44,11 +45,12 @@ impl Plan {
         watch_address: String,
     ) -> Result<Plan> {
         let uids = uids(&dir, &config);
+        let hr = hr_feed(&dir, &config)?;
         for role in ROLES {
             dir.folder(role.name(), uids.get(&role).copied())?;
         }
         dir.folder(LINK_FOLDER, uids.get(&Role::Trail).copied())?;
-        Ok(Plan { dir, config, genesis, authority, accounts, watch_address, uids })
+        Ok(Plan { dir, config, genesis, authority, accounts, watch_address, uids, hr })
     }
 
     /// The processes.
@@ -122,7 +124,7 @@ impl Plan {
                 regions: self.config.regions.clone(),
                 accounts: self.accounts.clone(),
                 genesis: hex::encode(&self.genesis.signed),
-                hr: self.hr_feed(),
+                hr: self.hr.clone(),
                 gates: self.config.people.gates.clone(),
                 silence_hours: self.config.people.silence_hours,
             }),
@@ -149,19 +151,6 @@ impl Plan {
             Role::Supervisor => Ok(b"{}".to_vec()),
         };
         Ok(json?)
-    }
-
-    /// Where the HR feed comes from. A folder that is not there cannot be opened to front later.
-    fn hr_feed(&self) -> Option<people::Source> {
-        if let Some(feed) = &self.config.people.feed {
-            let path = self.dir.path().join(feed);
-            let name = path.file_name()?.to_str()?.to_owned();
-            let folder = path.parent()?.to_owned();
-            return Some(people::Source { folder, names: vec![name], named: true });
-        }
-        let folder = self.dir.join(HR_FOLDER);
-        let names = ["feed.csv", "feed.json"].map(str::to_owned).to_vec();
-        folder.is_dir().then_some(people::Source { folder, names, named: false })
     }
 
     /// A fresh key and certificate of the listener on `address`.
@@ -192,6 +181,32 @@ impl Plan {
     }
 }
 
+/// Where the HR feed comes from. A folder that is not there at the start is not opened to front later.
+///
+/// # Errors
+/// Its folder is one that front may not read: front reads all of it.
+fn hr_feed(dir: &DataDir, config: &Config) -> Result<Option<people::Source>> {
+    let Some(feed) = &config.people.feed else {
+        let names = ["feed.csv", "feed.json"].map(str::to_owned).to_vec();
+        let folder = dir.join(HR_FOLDER);
+        return Ok(folder.is_dir().then_some(people::Source { folder, names, named: false }));
+    };
+    let path = dir.path().join(feed);
+    let name = path.file_name().and_then(|name| name.to_str()).context("`feed` names no file")?;
+    let folder = path.parent().context("`feed` names no folder")?;
+    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let own = dir.join(HR_FOLDER);
+    if dir.path().starts_with(&folder) || folder.starts_with(dir.path()) && !folder.starts_with(own)
+    {
+        bail!(
+            "`feed` is `{}`: front may read everything beside it, so put it into a folder of its own, \
+             outside the data directory or in its folder `{HR_FOLDER}`",
+            feed.display()
+        );
+    }
+    Ok(Some(people::Source { folder, names: vec![name.to_owned()], named: true }))
+}
+
 /// A user id of its own for each process where the machine allows it. keyd needs no path, so it gets
 /// one even where others could not reach their folders.
 fn uids(dir: &DataDir, config: &Config) -> HashMap<Role, u32> {
@@ -203,4 +218,38 @@ fn uids(dir: &DataDir, config: &Config) -> HashMap<Role, u32> {
     own.filter(|(role, _)| reachable || **role == Role::Keyd)
         .map(|(role, uid)| (*role, uid))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Front would have been given keyd's root file with a feed that lies beside the folders.
+    #[test]
+    fn feed_in_a_folder_of_others_is_refused() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = DataDir::open(&temp.path().join("data")).unwrap();
+        dir.folder("keyd", None).unwrap();
+        dir.folder(HR_FOLDER, None).unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        let link = elsewhere.path().join("link");
+        std::os::unix::fs::symlink(dir.join("keyd"), &link).unwrap();
+        let outside = elsewhere.path().join("feed.csv").display().to_string();
+        for (feed, allowed) in [
+            ("hr/feed.csv", true),
+            (outside.as_str(), true),
+            ("feed.csv", false),
+            ("keyd/feed.csv", false),
+            ("hr/../keyd/feed.csv", false),
+            ("../feed.csv", false),
+            ("/feed.csv", false),
+            (&format!("{}/feed.csv", link.display()), false),
+        ] {
+            let mut config = Config::default();
+            config.people.feed = Some(feed.into());
+            assert_eq!(hr_feed(&dir, &config).is_ok(), allowed, "{feed}");
+        }
+        let found = hr_feed(&dir, &Config::default()).unwrap().unwrap();
+        assert_eq!(found.folder, dir.join(HR_FOLDER));
+    }
 }

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::Value;
+use writ_model::{Env as _, SystemEnv, Timestamp};
 use writ_tests::process;
 use writ_tests::wait::within;
 use writ_tests::{Site, until};
@@ -98,4 +99,33 @@ fn c08_suspended_person_is_out_until_hr_says_active() {
     staffed.deliver(&staff("active", 0));
     staffed.wait_for(FOUNDER, "enabled");
     assert!(reads(&staffed));
+}
+
+/// No job has to run: the clock alone ends a contractor's access, and an expired gate's.
+#[test]
+fn c08_contractor_is_out_when_the_time_is_over() {
+    let staffed = Staffed::start();
+    let until = Timestamp::from_secs(SystemEnv.now().secs() + 6);
+    let contractor = |valid: &str, training: &str| {
+        format!(
+            "{FOUNDER},f1,F,,contractor,active,,t1,j1,,{valid},2026-01-02,1@2026-01-02,{training},not_required\n"
+        )
+    };
+    let end = until.iso();
+    for (round, line) in
+        [contractor(&end, "2099-12-31"), contractor("2099-12-31", &end)].into_iter().enumerate()
+    {
+        // The second time, the moment has come already: the delivery itself finds it.
+        staffed.deliver(&[line]);
+        if round == 0 {
+            staffed.wait_for(FOUNDER, "enabled");
+            assert!(reads(&staffed));
+            let left = Duration::from_millis(until.millis() - SystemEnv.now().millis());
+            std::thread::sleep(left);
+            assert!(!reads(&staffed), "the time is over");
+        }
+        let person = staffed.wait_for(FOUNDER, "suspended");
+        assert_eq!(person["why"], "gate");
+        assert!(!reads(&staffed));
+    }
 }

@@ -122,6 +122,20 @@ fn joiner_is_disabled_until_hr_says_active_and_gates_are_passed() {
     assert_eq!(verdict.code, 0, "{}", verdict.text);
 }
 
+#[test]
+fn mover_is_recorded_and_gains_nothing() {
+    let staffed = Staffed::start();
+    let (ann, boss) = (line("ann", "active", ""), line("boss", "active", ""));
+    staffed.deliver(&[ann.clone(), boss.clone()]);
+    staffed.wait_for("ann", "enabled");
+    staffed.deliver(&[line("ann", "active", "boss").replace(",t1,j1,", ",t2,j2,"), boss]);
+    let event = staffed.event("PersonMoved", "ann");
+    assert_eq!(event.text("/requestParameters/to"), "enabled");
+    let person = staffed.person("ann").unwrap();
+    assert_eq!((&person["team"], &person["manager"]), (&"t2".into(), &"boss".into()));
+    assert!(person["moved_at"].is_u64());
+}
+
 /// `count` persons, the first of whom are in another state.
 fn crowd(count: usize, others: usize, state: &str) -> Vec<String> {
     let state_of = |n| if n < others { state } else { "active" };

@@ -463,3 +463,32 @@ impl Endings for KeydEndings {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_is_told_once_a_day() {
+        let (hour, settings) = (Duration::from_secs(3600), Settings::default());
+        let taken = SystemEnv.now();
+        let silent = |hours: u32, told: Option<u32>| {
+            let silence_told = told.map(|hours| taken.plus(hours * hour));
+            let last = HrFeed { taken, silence_told, ..never() };
+            is_silent(&last, &settings, taken.plus(hours * hour))
+        };
+        let cases =
+            [(23, None, false), (24, None, true), (47, Some(24), false), (48, Some(24), true)];
+        for (hours, told, wanted) in cases {
+            assert_eq!(silent(hours, told), wanted, "{hours} {told:?}");
+        }
+    }
+
+    /// What ends with one employment must not be what a later one is known by.
+    #[test]
+    fn endings_of_two_employments_differ() {
+        let of = |epoch| command(&Ending::Enrolment { person: "p.1".to_owned(), epoch });
+        assert_ne!(of(1), of(3));
+        assert_eq!(of(1), End::Principal("person/p.1/1".to_owned()));
+    }
+}
