@@ -7,7 +7,7 @@ use writ_model::Timestamp;
 use writ_store::state::{HrFeed, HrState, MassChange, Person, PersonState};
 
 use crate::machine::{self, Context};
-use crate::{Event, Feed, Roster, Row, Settings, Step, limits};
+use crate::{Event, Feed, Roster, Settings, Step, limits};
 
 /// A delivery and what it is compared with.
 pub struct Delivery<'a> {
@@ -49,9 +49,7 @@ impl Delivery<'_> {
     /// Decides what follows.
     pub fn plan(&self) -> Plan {
         let known = self.people.values().filter(|person| person.state != PersonState::Left).count();
-        let ending = self.feed.rows.iter().filter(|row| self.is_termination(row)).count();
-        let mass_change = ending > limits::MASS_CHANGE_PERSONS
-            && is_more_than(ending, limits::MASS_CHANGE_PERCENT, known);
+        let mass_change = self.is_mass_change(known);
         let cx = Context {
             now: self.now,
             settings: self.settings,
@@ -113,10 +111,18 @@ impl Delivery<'_> {
         (persons > 0).then_some(pending)
     }
 
-    /// A line that ends somebody who has not left and does not wait for a human's word already.
-    fn is_termination(&self, row: &Row) -> bool {
-        let ends = |person: &Person| person.state != PersonState::Left && !machine::waits(person);
-        row.state == HrState::Terminated && self.people.get(&row.id).is_some_and(ends)
+    /// Whether the file ends more than a human would have to confirm. Those who wait already count too:
+    /// a delivery that was cut off in the middle is found as large as it was when it is gone on with.
+    fn is_mass_change(&self, known: usize) -> bool {
+        let terminated = self.feed.rows.iter().filter(|row| row.state == HrState::Terminated);
+        let ending = terminated.filter_map(|row| self.people.get(&row.id));
+        let ending = ending.filter(|person| person.state != PersonState::Left);
+        let (waiting, new): (Vec<&Person>, Vec<&Person>) =
+            ending.partition(|person| machine::waits(person));
+        let all = waiting.len() + new.len();
+        !new.is_empty()
+            && all > limits::MASS_CHANGE_PERSONS
+            && is_more_than(all, limits::MASS_CHANGE_PERCENT, known)
     }
 
     fn absent(&self) -> Vec<&Person> {

@@ -119,6 +119,21 @@ fn mass_change_suspends_at_once_and_a_small_one_ends() {
     assert_eq!((site.count(PersonState::Enabled), plan.feed.mass_change), (20, None));
 }
 
+/// Who was left over after a crash in the middle was too few for a mass change, and left for good.
+#[test]
+fn mass_change_that_was_cut_off_stays_one() {
+    let mut site = Site::with(20);
+    let feed = all(8, HrState::Terminated, 20);
+    let mut cut = Site { people: site.people.clone(), last: site.last.clone() };
+    let plan = cut.deliver(&feed, start().plus(HOUR));
+    for step in plan.ends.into_iter().take(4) {
+        site.people.insert(step.person.id.clone(), step.person);
+    }
+    let plan = site.deliver(&feed, start().plus(2 * HOUR));
+    assert_eq!((site.count(PersonState::Suspended), site.count(PersonState::Left)), (8, 0));
+    assert_eq!(plan.feed.mass_change.unwrap().persons, 8);
+}
+
 #[test]
 fn damaged_file_ends_and_concludes_nothing_from_absence() {
     let mut site = Site::with(20);
