@@ -6,6 +6,7 @@ mod watch;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -194,8 +195,8 @@ impl Office {
             self.endings.end(ending).await?;
             owed.pop();
         }
-        for person in people.into_values().filter(|person| unacknowledged(person).is_some()) {
-            self.end_again(person).await?;
+        for person in people.values().filter(|person| unacknowledged(person).is_some()) {
+            self.end_again(&person.id).await?;
         }
         Ok(())
     }
@@ -208,6 +209,8 @@ impl Office {
         owed: &mut Vec<Ending>,
     ) -> Result<()> {
         let snapshot = self.pipeline.store.snapshot();
+        // Once keyd has kept one waiting, nobody else waits for it.
+        let answers = Arc::new(AtomicBool::new(true));
         let mut commits = JoinSet::new();
         let mut left = steps.into_iter().peekable();
         let mut failed = None;
@@ -215,8 +218,9 @@ impl Office {
             while commits.len() < COMMITS_MAX && left.peek().is_some() {
                 let some: Vec<Step> = left.by_ref().take(STEPS_MAX).collect();
                 let (office, snapshot) = (Arc::clone(self), Arc::clone(&snapshot));
-                let digest = digest.to_owned();
-                commits.spawn(async move { office.commit(some, &snapshot, &digest).await });
+                let (digest, answers) = (digest.to_owned(), Arc::clone(&answers));
+                commits
+                    .spawn(async move { office.commit(some, &snapshot, &digest, &answers).await });
             }
             match commits.join_next().await {
                 Some(Ok((untold, committed))) => {
@@ -238,8 +242,9 @@ impl Office {
         mut steps: Vec<Step>,
         snapshot: &Snapshot,
         digest: &str,
+        answers: &AtomicBool,
     ) -> (Vec<Ending>, Result<()>) {
-        let owed = self.end(&mut steps).await;
+        let owed = self.end(&mut steps, answers).await;
         (owed, self.write(steps, snapshot, digest).await)
     }
 
@@ -273,18 +278,18 @@ impl Office {
 
     /// Ends what steps end, and notes in receipts when that was known. A key module that does not
     /// answer holds no leaver back: the state counts at once, and the ending is tried again.
-    async fn end(&self, steps: &mut [Step]) -> Vec<Ending> {
-        let (mut owed, mut answers) = (Vec::new(), true);
+    async fn end(&self, steps: &mut [Step], answers: &AtomicBool) -> Vec<Ending> {
+        let mut owed = Vec::new();
         for step in steps {
             let Some(ending) = step.ending() else { continue };
-            let ended = match answers {
+            let ended = match answers.load(Ordering::Relaxed) {
                 true => tokio::time::timeout(END_TIMEOUT, self.endings.end(&ending)).await,
                 false => Ok(Err(EndError { what: "it does not answer".to_owned() })),
             };
             match ended {
                 Ok(Ok(())) => acknowledge(&mut step.person, SystemEnv.now()),
                 untold => {
-                    answers = false;
+                    answers.store(false, Ordering::Relaxed);
                     tracing::error!(person = step.person.id, ?untold, "keyd is told again");
                     // A leaver's receipt says by itself what is still owed.
                     owed.extend(Some(ending).filter(|e| matches!(e, Ending::Sessions { .. })));
@@ -294,7 +299,11 @@ impl Office {
         owed
     }
 
-    async fn end_again(&self, mut person: Person) -> Result<()> {
+    async fn end_again(&self, id: &str) -> Result<()> {
+        // As it is now: this pass may have changed somebody who was hired again.
+        let snapshot = self.pipeline.store.snapshot();
+        let known = snapshot.person(id).context("the person is not stored")?;
+        let (mut person, revision) = (Person::clone(&known.value), known.revision);
         let Some(receipt) = &person.receipt else { return Ok(()) };
         let ending = Ending::Enrolment { person: person.id.clone(), epoch: receipt.epoch };
         self.endings.end(&ending).await?;
@@ -302,9 +311,6 @@ impl Office {
         let request_id = Uuid::random(&SystemEnv);
         let parameters = [("personId", person.id.clone()), ("receipt", receipt_text(&person))];
         let record = self.record("ConfirmPersonEnd", &parameters, request_id)?;
-        let revision =
-            self.pipeline.store.snapshot().person(&person.id).map(|entry| entry.revision);
-        let revision = revision.context("the person is not stored")?;
         let transaction = Transaction::new(PRINCIPAL, request_id, record)
             .update(Object::new(AccountId::PLATFORM, person), revision);
         self.pipeline.commit_own(transaction).await.context("a receipt cannot be stored")?;
