@@ -13,8 +13,8 @@ use writ_model::{AccessKeyId, AccountId, Arn, Revision, StoreEpoch, UniqueId};
 
 use crate::derived::Derive;
 use crate::state::{
-    AccessKey, Account, Alias, Body, Group, Key, Kind, ManagedPolicy, Revocation, Role,
-    RosterEntry, Stored, User, folded,
+    AccessKey, Account, Alias, Body, Group, HrFeed, Key, Kind, ManagedPolicy, Person, Revocation,
+    Role, RosterEntry, Stored, User, folded,
 };
 use crate::{Change, Object, ObjectId, StoreError};
 
@@ -157,6 +157,16 @@ impl Snapshot {
     pub fn access_key(&self, id: &AccessKeyId) -> Option<(AccountId, &Arc<Entry<AccessKey>>)> {
         let account = *self.access_keys.get(id)?;
         self.get(account, id.as_str()).map(|entry| (account, entry))
+    }
+
+    /// The person with this id.
+    pub fn person(&self, id: &str) -> Option<&Arc<Entry<Person>>> {
+        self.get(AccountId::PLATFORM, id)
+    }
+
+    /// What the HR feed last delivered; none before its first delivery.
+    pub fn hr_feed(&self) -> Option<&Arc<Entry<HrFeed>>> {
+        self.list(AccountId::PLATFORM, None).next()
     }
 
     /// The end of the sessions of `subject`, if they were ever revoked.
@@ -320,7 +330,9 @@ tables! {
     account: Account,
     aliases: Alias,
     groups: Group,
+    hr_feeds: HrFeed,
     keys: Key,
+    persons: Person,
     policies: ManagedPolicy,
     revocations: Revocation,
     roles: Role,

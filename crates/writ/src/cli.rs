@@ -73,6 +73,11 @@ pub enum Command {
         A log that reads whole is left alone. What was acknowledged and is in neither copy is named, and \
         given up only with --accept-loss.")]
     Recover(crate::recover::RecoverArgs),
+    /// List the persons of the operating side, or check an HR feed.
+    #[command(after_help = "Examples:\n  writ people --data ./writ-data\n  \
+        writ people show p1 --data ./writ-data\n  writ people check ./feed.csv\n\n\
+        Lists are for enrolled persons: each read is signed with --key and recorded.")]
+    People(crate::people::PeopleArgs),
     /// Work with policies offline.
     Policy {
         /// What to do with them.

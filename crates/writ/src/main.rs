@@ -8,6 +8,7 @@
 mod cli;
 mod export;
 mod front;
+mod people;
 mod policy;
 mod recover;
 mod role;
@@ -45,6 +46,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Verify(args) => return verify::run(&args),
         Command::Export(args) => export::run(&args)?,
         Command::Witness(args) => witness::run(&args)?,
+        Command::People(args) => return people::run(&args),
         Command::Policy { command: PolicyCommand::Eval } => policy::eval()?,
         Command::Config { command: ConfigCommand::Check { path } } => status::check_config(&path)?,
         Command::Tour(args) => return tour::run(&args),

@@ -31,6 +31,7 @@ const TABLE: &[Row] = &[
     row("store", &["model", "policy", "proof"]),
     row("trail", &["model", "proof", "keyd-client"]),
     row("service", &["model", "policy", "aws", "proof", "keyd-client", "store", "trail"]),
+    row("people", &["model", "store"]),
     Row {
         name: "iam",
         normal: &["model", "policy", "aws", "keyd-client", "store", "trail", "service"],
@@ -55,6 +56,7 @@ const TABLE: &[Row] = &[
             "store",
             "trail",
             "service",
+            "people",
             "iam",
             "kms",
             "s3",

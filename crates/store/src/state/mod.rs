@@ -6,6 +6,7 @@
 
 mod identity;
 mod keys;
+mod people;
 mod roster;
 
 use std::fmt;
@@ -22,6 +23,10 @@ pub use identity::{
     AccessKey, Account, Group, ManagedPolicy, PolicyVersion, Revocation, Role, User,
 };
 pub use keys::{Alias, Key};
+pub use people::{
+    Cleared, Employment, Gates, HrFeed, HrState, MassChange, Person, PersonState, PolicyAccepted,
+    Reapproval, Receipt, ReceiptItem, Screening, Why,
+};
 pub use roster::RosterEntry;
 
 /// The version of every body that this program writes, and the only one it reads.
@@ -117,8 +122,10 @@ kinds! {
     Account("account", |a| a.id.to_string()) "The account itself; its id is the 12 digits.";
     Alias("alias", |a| a.arn.to_string()) "An alias of a KMS key; its id is the ARN.";
     Group("group", |g| folded(&g.name)) "An IAM group; its id is the name in lower case.";
+    HrFeed("hr-feed", |_feed| "feed".to_owned()) "What the HR feed last delivered; there is one.";
     Key("key", |k| k.arn.to_string()) "A KMS key; its id is the ARN.";
     ManagedPolicy("policy", |p| folded(&p.name)) "A managed policy; its id is the name in lower case.";
+    Person("person", |p| p.id.clone()) "A human being of the operating side; its id is the person id.";
     Revocation("revocation", |r| r.subject.clone()) "Ended sessions; its id is the subject.";
     Role("role", |r| folded(&r.name)) "An IAM role; its id is the name in lower case.";
     RosterEntry("roster", |r| RosterEntry::id_of(r.seq)) "A statement of the roster; its id is its number in 20 digits.";

@@ -69,3 +69,47 @@ fn ids_of_names_are_lower_case() {
     assert_eq!(ObjectId::of::<User>(account, "Bob").to_string(), "000000000001/user/bob");
     assert_eq!(ObjectId::of::<Revocation>(account, "AIDA").id, "AIDA");
 }
+
+/// The form of a person on disk: an auditor reads it, and later versions must.
+#[test]
+fn person_round_trips_in_a_form_that_a_person_can_read() {
+    let at = writ_model::Timestamp::from_secs(1);
+    let person = Person {
+        id: "p1".to_owned(),
+        epoch: 2,
+        state: PersonState::Left,
+        why: None,
+        since: at,
+        hr_state: HrState::Terminated,
+        user_name: "ann".to_owned(),
+        display_name: "Ann".to_owned(),
+        email: String::new(),
+        employment: Employment::Contractor,
+        manager: None,
+        team: "t".to_owned(),
+        job_code: "j".to_owned(),
+        cost_center: String::new(),
+        valid_until: Some(at),
+        gates: Gates {
+            nda: Some(at),
+            policy: Some(PolicyAccepted { version: "1".to_owned(), at }),
+            training_until: None,
+            screening: Screening::Cleared(Cleared { at }),
+        },
+        gates_from: None,
+        moved_at: None,
+        reapprovals: [("ops".to_owned(), Reapproval { moved_at: at, deadline: at })].into(),
+        absent_since: None,
+        receipt: Some(Receipt {
+            epoch: 1,
+            enrolment: Some(1),
+            found: at,
+            ended: vec![ReceiptItem { what: "person".to_owned(), id: "p1".to_owned(), at: None }],
+        }),
+        created: at,
+    };
+    let json = Body::from(person.clone()).encode().unwrap();
+    expect![[r#"{"v":1,"body":{"id":"p1","epoch":2,"state":"left","why":null,"since":1000,"hr_state":"terminated","user_name":"ann","display_name":"Ann","email":"","employment":"contractor","manager":null,"team":"t","job_code":"j","cost_center":"","valid_until":1000,"gates":{"nda":1000,"policy":{"version":"1","at":1000},"training_until":null,"screening":{"cleared":{"at":1000}}},"gates_from":null,"moved_at":null,"reapprovals":{"ops":{"moved_at":1000,"deadline":1000}},"absent_since":null,"receipt":{"epoch":1,"enrolment":1,"found":1000,"ended":[{"what":"person","id":"p1","at":null}]},"created":1000}}"#]].assert_eq(&json);
+    assert_eq!(Body::decode(Kind::Person, &json).unwrap(), Body::from(person));
+    assert!(Body::decode(Kind::Person, &json.replace("\"team\"", "\"right\"")).is_err());
+}

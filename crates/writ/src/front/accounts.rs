@@ -19,6 +19,8 @@ use writ_store::{
 };
 use writ_trail::record::{Call, Category, Identity};
 
+use super::people;
+
 /// The service principal in records of what the platform itself does.
 pub(super) const PRINCIPAL: &str = "writ.internal";
 
@@ -41,6 +43,28 @@ impl Platform {
         request_id: Uuid,
         position: Option<UsePosition>,
     ) -> Result<OutboxRecord> {
+        self.record_of(account, event, parameters, (request_id, position), false)
+    }
+
+    /// The record of a read.
+    pub(super) fn read_record(
+        &self,
+        account: AccountId,
+        event: (&str, &str),
+        parameters: &[(&str, String)],
+        request_id: Uuid,
+    ) -> Result<OutboxRecord> {
+        self.record_of(account, event, parameters, (request_id, None), true)
+    }
+
+    fn record_of(
+        &self,
+        account: AccountId,
+        event: (&str, &str),
+        parameters: &[(&str, String)],
+        (request_id, position): (Uuid, Option<UsePosition>),
+        read_only: bool,
+    ) -> Result<OutboxRecord> {
         let network = Network { source_ip: PRINCIPAL.to_owned(), tls: None, vpce: None };
         let shown =
             parameters.iter().map(|(name, value)| ((*name).to_owned(), value.as_str().into()));
@@ -61,7 +85,7 @@ impl Platform {
             additional: serde_json::Map::new(),
             request_id,
             event_id: Uuid::random(&env),
-            read_only: false,
+            read_only,
             resources: Vec::new(),
             api_version: None,
             category: Category::Management,
@@ -194,7 +218,7 @@ pub fn ended(snapshot: &Snapshot) -> Vec<End> {
         }
         _ => None,
     });
-    revoked.collect()
+    revoked.chain(people::ended(snapshot)).collect()
 }
 
 /// Has keyd destroy keys whose deletion date has come, and drops their tokens.

@@ -15,6 +15,7 @@ use writ_service::limits::{BODY_MAX_BYTES, BODY_TIMEOUT};
 use writ_service::listener::{self, TlsSettings};
 use writ_service::pipeline::Pipeline;
 
+use super::people::api::Readers;
 use super::roster::Keeper;
 use super::statements;
 
@@ -24,10 +25,12 @@ pub async fn serve(
     tls: TlsSettings,
     pipeline: Arc<Pipeline>,
     keeper: Arc<Keeper>,
+    readers: Arc<Readers>,
     stop: watch::Receiver<bool>,
 ) -> Result<()> {
     let answer = move |request, network| {
-        answer(request, network, Arc::clone(&pipeline), Arc::clone(&keeper))
+        let (keeper, readers) = (Arc::clone(&keeper), Arc::clone(&readers));
+        answer(request, network, Arc::clone(&pipeline), keeper, readers)
     };
     Ok(listener::serve(listener, tls, answer, stop).await?)
 }
@@ -37,6 +40,7 @@ async fn answer(
     network: Network,
     pipeline: Arc<Pipeline>,
     keeper: Arc<Keeper>,
+    readers: Arc<Readers>,
 ) -> hyper::Response<Full<Bytes>> {
     if request.uri().path() == "/healthz" && request.method() == hyper::Method::GET {
         let body = b"{\"status\":\"ok\"}\n".to_vec();
@@ -44,6 +48,10 @@ async fn answer(
     }
     let (head, body) = request.into_parts();
     let mut request = head_of(&head, network);
+    if Readers::is_for(&request.path) {
+        // Reads have no body; what came with one is not read, so the connection has no further use.
+        return response(readers.answer(request).await.with("connection", "close"));
+    }
     if statements::is_for(&request.path) {
         return response(match collect(body, statements::BODY_MAX_BYTES).await {
             Ok(body) => {

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::{Mutex, watch};
 use writ_keyd_client::protocol::{Answer, Command, Network, Refusal, Reply, RosterStatus};
 use writ_model::{AccountId, Env as _, PersonId, SystemEnv, Uuid};
+use writ_people::{Settings, is_present};
 use writ_proof::Hash;
 use writ_proof::cbor;
 use writ_proof::limits::ROSTER_STATEMENT_MAX_BYTES;
@@ -77,6 +78,8 @@ pub struct Keeper {
     /// One statement at a time.
     turn: Mutex<()>,
     strangers: StrangerLimit,
+    /// The installation's rules for persons.
+    settings: Settings,
     /// Changes when keyd has to be loaded again.
     reload: watch::Sender<u64>,
 }
@@ -91,6 +94,7 @@ impl Keeper {
         pipeline: Arc<Pipeline>,
         platform: Platform,
         genesis: &[u8],
+        settings: Settings,
         reload: watch::Sender<u64>,
     ) -> Result<Keeper> {
         let genesis = Signed::from_bytes(genesis).context("the genesis statement is damaged")?;
@@ -102,7 +106,18 @@ impl Keeper {
         }
         let current = RwLock::new(Arc::new(roster));
         let (turn, strangers) = (Mutex::default(), StrangerLimit::default());
-        Ok(Keeper { pipeline, platform, genesis, current, fault, turn, strangers, reload })
+        let kept = Keeper {
+            pipeline,
+            platform,
+            genesis,
+            current,
+            fault,
+            turn,
+            strangers,
+            settings,
+            reload,
+        };
+        Ok(kept)
     }
 
     /// The roster as it is.
@@ -175,6 +190,7 @@ impl Keeper {
         }
         check_place(&statement, &next)?;
         check_date(&statement)?;
+        self.check_people(known, &snapshot)?;
         next.apply(signed).map_err(|error| {
             Refused::new(403, "Refused", format!("{error}. Nothing was changed"))
         })?;
@@ -187,6 +203,19 @@ impl Keeper {
             self.reload.send_modify(|n| *n += 1);
         }
         Ok(Accepted { seq: next.seq(), digest, keyd })
+    }
+
+    /// A signature counts only while its person may act: HR takes the pen away at once, long before a
+    /// statement takes the key out of the roster. Of people whom HR does not know it says nothing.
+    fn check_people(&self, signers: &[PersonId], snapshot: &Snapshot) -> Result<(), Refused> {
+        for signer in signers {
+            let Some(person) = snapshot.person(signer.as_str()) else { continue };
+            if let Err(why) = is_present(&person.value, self, &self.settings, SystemEnv.now()) {
+                let text = format!("`{signer}` may not sign now: {why}. Nothing was changed");
+                return Err(Refused::new(403, "Refused", text));
+            }
+        }
+        Ok(())
     }
 
     /// What keyd says of its roster; `None` while it does not answer.

@@ -4,7 +4,7 @@
 //! It binds the calling thread and those that it starts, so it comes before all others. keyd, which
 //! opens nothing, has a stricter sandbox of its own.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use landlock::{
     ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible as _, Ruleset,
@@ -30,9 +30,9 @@ pub enum Reach {
     Others,
 }
 
-/// Confines this process to `folders`; says what this machine makes of it.
-pub fn confine(folders: &[PathBuf], reach: Reach) -> String {
-    match restrict(folders, reach) {
+/// Confines this process to `folders`, and to reading `readable`; says what this machine makes of it.
+pub fn confine(folders: &[PathBuf], readable: Option<&Path>, reach: Reach) -> String {
+    match restrict(folders, readable, reach) {
         Ok(RulesetStatus::FullyEnforced) => "on".to_owned(),
         Ok(RulesetStatus::PartiallyEnforced) => "on, as far as this kernel knows it".to_owned(),
         Ok(RulesetStatus::NotEnforced) => "refused: this kernel has no Landlock".to_owned(),
@@ -40,7 +40,11 @@ pub fn confine(folders: &[PathBuf], reach: Reach) -> String {
     }
 }
 
-fn restrict(folders: &[PathBuf], reach: Reach) -> Result<RulesetStatus, RulesetError> {
+fn restrict(
+    folders: &[PathBuf],
+    others: Option<&Path>,
+    reach: Reach,
+) -> Result<RulesetStatus, RulesetError> {
     let everything: BitFlags<AccessFs> = AccessFs::from_all(KNOWN);
     // Nothing that lies in a folder of data is a program.
     let own = everything & !BitFlags::from(AccessFs::Execute);
@@ -58,6 +62,7 @@ fn restrict(folders: &[PathBuf], reach: Reach) -> Result<RulesetStatus, RulesetE
         .create()?
         .add_rules(path_beneath_rules(folders, own))?
         .add_rules(path_beneath_rules(readable, read))?
+        .add_rules(path_beneath_rules(others, read))?
         .restrict_self()?;
     Ok(status.ruleset)
 }
@@ -73,6 +78,9 @@ mod tests {
     #[test]
     fn confined_thread_reaches_its_own_folder_alone() {
         let (own, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let shared = tempfile::tempdir().unwrap();
+        let told = shared.path().join("file");
+        fs::File::create(&told).unwrap();
         let elsewhere = other.path().join("file");
         fs::File::create(&elsewhere).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -80,12 +88,15 @@ mod tests {
         let folders = vec![own.path().to_owned()];
         let inside = own.path().join("file");
         let confined = move || {
-            let said = confine(&folders, Reach::Nobody);
+            let said = confine(&folders, Some(shared.path()), Reach::Nobody);
             if said.starts_with("refused") {
                 return;
             }
             fs::File::create(&inside).unwrap();
             fs::rename(&inside, inside.with_extension("new")).unwrap();
+            assert!(fs::File::open(&told).is_ok());
+            assert!(fs::File::create(&told).is_err());
+            assert!(fs::remove_file(&told).is_err());
             assert!(fs::File::open(&elsewhere).is_err());
             assert!(fs::remove_file(&elsewhere).is_err());
             assert!(fs::File::open("/etc/passwd").is_err());

@@ -10,6 +10,7 @@ use writ_keyd_client::channel::Channel;
 use writ_keyd_client::client::Client;
 use writ_keyd_client::protocol::{Beat, Command, Role};
 use writ_model::{AccountId, Env, Region, SystemEnv, limits};
+use writ_people::{Gate, Roster, Settings};
 use writ_proof::origin::SiteId;
 use writ_service::call::KeydClient;
 use writ_service::pipeline::Pipeline;
@@ -20,6 +21,8 @@ use writ_trail::client::TrailClient;
 
 use super::confine::Reach;
 use super::{Inherited, Line, harden};
+use crate::front::people::api::Readers;
+use crate::front::people::{self, Office};
 use crate::front::{accounts, catalogue, link, listener, roster};
 
 /// The state database, in front's folder.
@@ -42,6 +45,19 @@ pub struct FrontConfig {
     pub accounts: Vec<AccountId>,
     /// The signed genesis statement, in hexadecimal.
     pub genesis: String,
+    /// Where the HR feed comes from, if there is one.
+    pub hr: Option<people::Source>,
+    /// The gates before access.
+    pub gates: Vec<Gate>,
+    /// How long the HR feed may be silent, in hours.
+    pub silence_hours: u64,
+}
+
+impl FrontConfig {
+    fn settings(&self) -> Settings {
+        let silence = Duration::from_secs(self.silence_hours.saturating_mul(3600));
+        Settings { gates: self.gates.clone(), silence, ..Settings::default() }
+    }
 }
 
 /// Runs until the supervisor says stop.
@@ -86,7 +102,7 @@ async fn serve(
         keyd.clone(),
         trail.clone(),
         site,
-        config.regions.into(),
+        config.regions.clone().into(),
         Arc::clone(&env),
         services,
     ));
@@ -95,8 +111,16 @@ async fn serve(
     let (reload, reloads) = watch::channel(0u64);
     let genesis = hex::decode(&config.genesis)?;
     let (ours, own) = (Arc::clone(&pipeline), platform.clone());
-    let keeper = Arc::new(roster::Keeper::open(ours, own, &genesis, reload.clone())?);
+    let keeper = roster::Keeper::open(ours, own, &genesis, config.settings(), reload.clone())?;
+    let keeper = Arc::new(keeper);
     listen(line, &keyd, &trail, gateway, reload, stop)?;
+    let roster = Arc::clone(&keeper) as Arc<dyn Roster>;
+    let office = Office::new(Arc::clone(&pipeline), platform.clone(), config.settings(), roster);
+    if let Some(source) = config.hr.clone() {
+        writ_service::task::spawn("hr feed", people::watch(Arc::clone(&office), source));
+    }
+    let (ours, known) = (Arc::clone(&pipeline), Arc::clone(&keeper));
+    let readers = Arc::new(Readers::new(office, ours, known, trail.clone(), platform.clone()));
     beat(keyd, store);
     keep_current(Arc::clone(&pipeline), platform, reloads);
     let address = listener.local_addr()?.to_string();
@@ -105,7 +129,7 @@ async fn serve(
     line.ready(facts)?;
     // The supervisor starts front again, which opens the database anew and keyd's catalogue with it.
     tokio::select! {
-        served = listener::serve(listener, tls, Arc::clone(&pipeline), keeper, stopped) => served,
+        served = listener::serve(listener, tls, Arc::clone(&pipeline), keeper, readers, stopped) => served,
         () = pipeline.broken() => anyhow::bail!("the state database failed; it has to be opened anew"),
     }
 }

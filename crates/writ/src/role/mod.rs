@@ -107,6 +107,14 @@ impl Inherited {
         Ok(named.map(PathBuf::from).collect())
     }
 
+    /// The folder of others that the configuration lets this process read.
+    fn readable(&self) -> Result<Option<PathBuf>> {
+        let mut file = File::from(self.fds.get("config").context("no configuration")?.try_clone()?);
+        let config: serde_json::Value = serde_json::from_reader(&mut file)?;
+        file.rewind()?;
+        Ok(config.pointer("/hr/folder").and_then(|folder| folder.as_str()).map(PathBuf::from))
+    }
+
     /// The line to the supervisor.
     pub fn control(&mut self) -> Result<Line> {
         Ok(Line { channel: Arc::new(self.fd("control").map(Channel::from)?) })
@@ -163,8 +171,8 @@ impl Line {
 /// refused is reported. Call it before there are other threads.
 pub fn harden(inherited: &Inherited, reach: Reach) -> Vec<(String, String)> {
     let mut measures = harden_process();
-    let landlock = match inherited.folders() {
-        Ok(folders) => confine(&folders, reach),
+    let landlock = match inherited.folders().and_then(|own| Ok((own, inherited.readable()?))) {
+        Ok((own, readable)) => confine(&own, readable.as_deref(), reach),
         Err(error) => format!("refused: {error}"),
     };
     measures.push(("landlock".to_owned(), landlock));

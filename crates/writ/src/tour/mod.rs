@@ -6,7 +6,7 @@
 //! disk in their hands.
 
 mod bundle;
-mod client;
+pub mod client;
 mod history;
 mod identity;
 mod keys;

@@ -2,12 +2,13 @@
 //! file with its defaults, so that it documents itself.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use rustls_pki_types::ServerName;
 use serde::{Deserialize, Serialize};
 use writ_model::{AccountId, Region};
+use writ_people::{Format, Gate};
 
 /// The name of the file in the data directory.
 pub const FILE: &str = "writ.toml";
@@ -36,9 +37,31 @@ pub struct Config {
     pub objects_floor_mib: u64,
     /// A segment of the write-ahead log is closed at this many MiB.
     pub wal_segment_mib: u64,
+    /// Persons of the operating side.
+    pub people: People,
     /// Witnesses besides watch.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub witness: Vec<Witness>,
+}
+
+/// Persons of the operating side (docs/hr-feed.md).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct People {
+    /// The file of the HR feed, `.csv` or `.json`; below the data directory if it is not absolute.
+    /// Without it `hr/feed.csv` or `hr/feed.json`, where the folder `hr` is there at the start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub feed: Option<PathBuf>,
+    /// The gates that must be passed before access.
+    pub gates: Vec<Gate>,
+    /// A feed that is silent for longer than this many hours raises an alarm.
+    pub silence_hours: u64,
+}
+
+impl Default for People {
+    fn default() -> People {
+        People { feed: None, gates: Gate::ALL.to_vec(), silence_hours: 24 }
+    }
 }
 
 /// A witness that a customer or an auditor runs with `writ witness`.
@@ -64,6 +87,7 @@ impl Default for Config {
             ledger_floor_mib: 64,
             objects_floor_mib: 64,
             wal_segment_mib: 256,
+            people: People::default(),
             witness: Vec::new(),
         }
     }
@@ -144,6 +168,14 @@ impl Config {
         if self.wal_segment_mib == 0 {
             bail!("`wal-segment-mib` is 0: give at least 1");
         }
+        if self.people.silence_hours == 0 {
+            bail!("`silence-hours` is 0: give at least 1");
+        }
+        if let Some(feed) = &self.people.feed
+            && (Format::of(feed).is_none() || feed.file_name().and_then(|n| n.to_str()).is_none())
+        {
+            bail!("`feed` is `{}`: name a file that ends in .csv or .json", feed.display());
+        }
         Ok(())
     }
 }
@@ -167,6 +199,8 @@ mod tests {
             ("regions = []", "at least one"),
             ("colour = 1", "unknown field"),
             ("uid-base = 0", "choose another"),
+            ("[people]\nfeed = \"/srv/hr.xls\"", "ends in .csv or .json"),
+            ("[people]\ngates = [\"door\"]", "unknown variant"),
         ] {
             let error = format!("{:#}", Config::parse(text).unwrap_err());
             assert!(error.contains(part), "{text}: {error}");

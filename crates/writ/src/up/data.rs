@@ -21,8 +21,9 @@ const LOCK_ATTEMPTS: usize = 5;
 const LOCK_PAUSE: Duration = Duration::from_millis(40);
 
 /// What a directory may hold that is still to become a data directory: a start that was cut off
-/// before its marker leaves the lock and the marker's temporary file.
-const FRESH: [&str; 4] = ["lock", "lost+found", ".FORMAT.tmp", super::config::FILE];
+/// before its marker leaves the lock and the marker's temporary file; configuration and HR feed may come first.
+const FRESH: [&str; 5] =
+    ["lock", "lost+found", ".FORMAT.tmp", super::config::FILE, super::plan::HR_FOLDER];
 
 /// An opened and locked data directory. The lock ends with this value.
 pub struct DataDir {
@@ -252,5 +253,12 @@ mod tests {
         assert!(refusal(path).contains("is no data directory"));
         write_durably(&path.join("FORMAT"), b"writ data directory, format 9\n", 0o644).unwrap();
         assert!(refusal(path).contains("format 9"));
+    }
+
+    #[test]
+    fn directory_in_which_hr_was_first_is_taken() {
+        let temp = tempfile::tempdir().unwrap();
+        fs::create_dir(temp.path().join("hr")).unwrap();
+        assert!(DataDir::open(temp.path()).is_ok());
     }
 }

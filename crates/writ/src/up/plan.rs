@@ -5,7 +5,7 @@ use std::fs::File;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, bail};
 use writ_keyd_client::protocol::Role;
 use writ_model::{AccountId, Env as _, SystemEnv};
 
@@ -13,10 +13,14 @@ use super::authority::{self, Authority};
 use super::config::Config;
 use super::data::{DataDir, open_private};
 use super::genesis::{HEAD_FILE, LINK_FOLDER, Opened, ROOT_FILE};
+use crate::front::people;
 use crate::role::{front, keyd, s3, trail, watch};
 
 /// The processes in the order in which they start.
 const ROLES: [Role; 5] = [Role::Watch, Role::Trail, Role::Keyd, Role::Front, Role::S3];
+
+/// Where the HR feed is looked for unless `writ.toml` names a file.
+pub const HR_FOLDER: &str = "hr";
 
 /// Everything that the supervisor needs to start a process again and again.
 pub struct Plan {
@@ -27,6 +31,7 @@ pub struct Plan {
     accounts: Vec<AccountId>,
     watch_address: String,
     uids: HashMap<Role, u32>,
+    hr: Option<people::Source>,
 }
 
 impl Plan {
@@ -40,11 +45,12 @@ impl Plan {
         watch_address: String,
     ) -> Result<Plan> {
         let uids = uids(&dir, &config);
+        let hr = hr_feed(&dir, &config)?;
         for role in ROLES {
             dir.folder(role.name(), uids.get(&role).copied())?;
         }
         dir.folder(LINK_FOLDER, uids.get(&Role::Trail).copied())?;
-        Ok(Plan { dir, config, genesis, authority, accounts, watch_address, uids })
+        Ok(Plan { dir, config, genesis, authority, accounts, watch_address, uids, hr })
     }
 
     /// The processes.
@@ -119,6 +125,9 @@ impl Plan {
                 regions: self.config.regions.clone(),
                 accounts: self.accounts.clone(),
                 genesis,
+                hr: self.hr.clone(),
+                gates: self.config.people.gates.clone(),
+                silence_hours: self.config.people.silence_hours,
             }),
             Role::Keyd => serde_json::to_vec(&keyd::KeydConfig { site, genesis }),
             Role::S3 => serde_json::to_vec(&s3::S3Config {
@@ -170,6 +179,32 @@ impl Plan {
     }
 }
 
+/// Where the HR feed comes from. A folder that is not there at the start is not opened to front later.
+///
+/// # Errors
+/// Its folder is one that front may not read: front reads all of it.
+fn hr_feed(dir: &DataDir, config: &Config) -> Result<Option<people::Source>> {
+    let Some(feed) = &config.people.feed else {
+        let names = ["feed.csv", "feed.json"].map(str::to_owned).to_vec();
+        let folder = dir.join(HR_FOLDER);
+        return Ok(folder.is_dir().then_some(people::Source { folder, names, named: false }));
+    };
+    let path = dir.path().join(feed);
+    let name = path.file_name().and_then(|name| name.to_str()).context("`feed` names no file")?;
+    let folder = path.parent().context("`feed` names no folder")?;
+    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let own = dir.join(HR_FOLDER);
+    if dir.path().starts_with(&folder) || folder.starts_with(dir.path()) && !folder.starts_with(own)
+    {
+        bail!(
+            "`feed` is `{}`: front may read everything beside it, so put it into a folder of its own, \
+             outside the data directory or in its folder `{HR_FOLDER}`",
+            feed.display()
+        );
+    }
+    Ok(Some(people::Source { folder, names: vec![name.to_owned()], named: true }))
+}
+
 /// A user id of its own for each process where the machine allows it. keyd needs no path, so it gets
 /// one even where others could not reach their folders.
 fn uids(dir: &DataDir, config: &Config) -> HashMap<Role, u32> {
@@ -181,4 +216,38 @@ fn uids(dir: &DataDir, config: &Config) -> HashMap<Role, u32> {
     own.filter(|(role, _)| reachable || **role == Role::Keyd)
         .map(|(role, uid)| (*role, uid))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Front would have been given keyd's root file with a feed that lies beside the folders.
+    #[test]
+    fn feed_in_a_folder_of_others_is_refused() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = DataDir::open(&temp.path().join("data")).unwrap();
+        dir.folder("keyd", None).unwrap();
+        dir.folder(HR_FOLDER, None).unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        let link = elsewhere.path().join("link");
+        std::os::unix::fs::symlink(dir.join("keyd"), &link).unwrap();
+        let outside = elsewhere.path().join("feed.csv").display().to_string();
+        for (feed, allowed) in [
+            ("hr/feed.csv", true),
+            (outside.as_str(), true),
+            ("feed.csv", false),
+            ("keyd/feed.csv", false),
+            ("hr/../keyd/feed.csv", false),
+            ("../feed.csv", false),
+            ("/feed.csv", false),
+            (&format!("{}/feed.csv", link.display()), false),
+        ] {
+            let mut config = Config::default();
+            config.people.feed = Some(feed.into());
+            assert_eq!(hr_feed(&dir, &config).is_ok(), allowed, "{feed}");
+        }
+        let found = hr_feed(&dir, &Config::default()).unwrap().unwrap();
+        assert_eq!(found.folder, dir.join(HR_FOLDER));
+    }
 }

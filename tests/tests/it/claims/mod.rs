@@ -10,8 +10,10 @@ mod c03_ledger_first;
 mod c04_bundle;
 mod c04_fork;
 mod c04_history;
+mod c05_hr;
 mod c05_roster;
 mod c08_access_ends;
+mod c08_leaver;
 mod c12_accounts;
 mod c13_deny;
 
