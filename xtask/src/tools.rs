@@ -83,8 +83,9 @@ fn answers(probe: &[&str]) -> bool {
 }
 
 fn python() -> Result<()> {
-    let stamp = folder().join("venv.packages");
-    let wanted = PYTHON_PACKAGES.join("\n");
+    // Inside, so that it goes when the folder goes; with its place, which the programs in it name.
+    let stamp = venv().join("packages");
+    let wanted = format!("{}\n{}", venv().display(), PYTHON_PACKAGES.join("\n"));
     if std::fs::read_to_string(&stamp).is_ok_and(|have| have == wanted) {
         return Ok(());
     }
