@@ -12,6 +12,7 @@ mod genesis;
 mod group;
 mod host;
 mod key;
+mod log;
 mod lookup;
 mod names;
 mod signers;

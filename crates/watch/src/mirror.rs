@@ -14,12 +14,12 @@ use writ_proof::commits::{Commits, Missing};
 use writ_proof::ed25519::PublicKey;
 use writ_proof::frame::Frame;
 use writ_proof::frame::{FrameFault, Frames, Located, frame_hash};
-use writ_proof::leaf::{Kind, Leaf, leaf_hash};
+use writ_proof::leaf::{Leaf, leaf_hash};
 use writ_proof::merkle::Frontier;
 use writ_proof::origin::LogName;
 use writ_proof::replay::{Accepted, Replay};
 use writ_proof::roster::{Genesis, Roster};
-use writ_proof::statement::{Namespace, Signed};
+use writ_proof::statement::Signed;
 use writ_proof::stream::StreamPosition;
 
 use crate::disk;
@@ -200,39 +200,13 @@ impl Checked {
     }
 
     fn accept(&mut self, located: &Located) -> Result<Vec<String>, WatchError> {
-        let roster = self.statements(located)?;
+        let roster = self.roster.after(&located.frame.batch, self.genesis)?;
         let accepted = self.replay.accept(located, &self.keyd)?;
         if let Some(roster) = roster {
             self.roster = roster;
         }
         self.checkpoints(located);
         Ok(self.commits(&accepted))
-    }
-
-    /// The roster after the frame's statements, if they change it. The first leaf of the operator log
-    /// must be the genesis statement.
-    fn statements(&self, located: &Located) -> Result<Option<Roster>, WatchError> {
-        let mut changed: Option<Roster> = None;
-        for entry in &located.frame.batch.entries {
-            let Some(bytes) = entry.leaves.first() else { continue };
-            let leaf = Leaf::from_bytes(bytes)?;
-            if leaf.log == LogName::Operator && leaf.seq == 0 {
-                if leaf.kind != Kind::Statement || leaf.rec != self.genesis {
-                    let (expected, found) = (self.genesis, leaf.rec);
-                    let what = "leaf 0 of the operator log";
-                    return Err(writ_proof::Error::Mismatch { what, expected, found }.into());
-                }
-                continue;
-            }
-            if leaf.kind != Kind::Statement {
-                continue;
-            }
-            let signed = Signed::from_bytes(&entry.record)?;
-            if signed.namespace() == Namespace::Roster {
-                changed.get_or_insert_with(|| self.roster.clone()).apply(&signed)?;
-            }
-        }
-        Ok(changed)
     }
 
     fn checkpoints(&mut self, located: &Located) {

@@ -18,9 +18,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use writ_model::{Env as _, SystemEnv, failpoint};
-use writ_proof::ed25519::PublicKey;
 use writ_proof::replay::Replay;
-use writ_proof::roster::Genesis;
+use writ_proof::roster::Roster;
+use writ_proof::statement::Signed;
 use writ_trail::reader::Reader;
 use writ_trail::wal::{segment_path, segments};
 
@@ -77,8 +77,7 @@ pub fn run(args: &RecoverArgs) -> Result<()> {
     mirror.damages.iter().for_each(|damage| println!("watch's copy: {damage}"));
 
     let reader = Reader::open(&dir.join("trail"))?;
-    let (genesis, _) = reader.genesis().verify::<Genesis>()?;
-    let replay = check(&chain, &genesis.keyd.use_records)?;
+    let replay = check(&chain, reader.genesis())?;
     let loss = Loss::of(&replay, &left, &reader)?;
     decide(&replay, &loss, &reader, args.accept_loss)?;
 
@@ -101,15 +100,18 @@ pub fn run(args: &RecoverArgs) -> Result<()> {
     Ok(())
 }
 
-/// Checks the frames as a verifier does: trail must not refuse them when it starts.
-fn check(chain: &[Piece], keyd: &PublicKey) -> Result<Replay> {
+/// Checks the frames and the roster in them as a verifier does: trail and watch must not refuse them
+/// when they start.
+fn check(chain: &[Piece], genesis: &Signed) -> Result<Replay> {
+    const CHANGED: &str = "a frame is whole, but its content does not hold: the log was changed, not \
+                           damaged; restore the ledger from a backup";
+    let (statement, mut roster) = Roster::begin(genesis, None)?;
     let mut replay = Replay::new();
     for piece in chain {
         let located = piece.located(&piece.read()?)?;
-        replay.accept(&located, keyd).with_context(|| {
-            "a frame is whole, but its content does not hold: the log was changed, not damaged; \
-             restore the ledger from a backup"
-        })?;
+        replay.accept(&located, &statement.keyd.use_records).context(CHANGED)?;
+        let after = roster.after(&located.frame.batch, genesis.digest()).context(CHANGED)?;
+        roster = after.unwrap_or(roster);
     }
     Ok(replay)
 }
@@ -196,4 +198,41 @@ fn put_in_place(dir: &DataDir) -> Result<()> {
     fs::rename(dir.join(COMPLETE), dir.join("trail/wal"))
         .context("cannot put the new log in its place; run `writ recover` again")?;
     Ok(File::open(dir.join("trail"))?.sync_all()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verify::tests::ledger::{genesis, statement};
+    use crate::verify::tests::{addition_at, ledger::Ledger};
+
+    /// What `check` says of a log with these statements after genesis.
+    fn checked(statements: &[Signed]) -> Result<Replay> {
+        let mut ledger = Ledger::default();
+        ledger.frame(vec![statement(1, &genesis())], vec![]);
+        for (n, signed) in (2..).zip(statements) {
+            ledger.frame(vec![statement(n, signed)], vec![]);
+        }
+        ledger.heads(|_| {});
+        let temp = tempfile::tempdir()?;
+        ledger.write(temp.path());
+        let log = Pieces::scan(&temp.path().join("trail/wal"))?;
+        let (chain, _) = pieces::join(&log, &Pieces::scan(&temp.path().join("watch/mirror"))?)?;
+        check(&chain, &genesis())
+    }
+
+    #[test]
+    fn log_with_a_roster_statement_that_does_not_follow_is_not_recovered() {
+        let good = addition_at(1, 30, &[21, 22]);
+        assert!(checked(std::slice::from_ref(&good)).is_ok());
+        let fork = addition_at(1, 31, &[21, 22]);
+        for (name, statements) in [
+            ("of too few", vec![addition_at(1, 30, &[21])]),
+            ("a fork", vec![good, fork]),
+            ("one is missing", vec![addition_at(2, 30, &[21, 22])]),
+        ] {
+            let error = checked(&statements).map(|_| ()).unwrap_err();
+            assert!(error.to_string().contains("the log was changed"), "{name}: {error:#}");
+        }
+    }
 }

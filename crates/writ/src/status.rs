@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::roster::client::{Client, KeydState, State};
 use crate::up::config::Config;
 use crate::up::data::is_held;
 use crate::up::ready::{FILE, Ready};
@@ -65,7 +66,7 @@ pub fn show(data: &Path) -> Result<ExitCode> {
     };
     let ready: Ready = serde_json::from_slice(&text)?;
     let (text, all) = describe(&ready);
-    print!("{text}");
+    print!("{text}\nroster\n  {}\n", roster(&ready));
     Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -101,6 +102,19 @@ fn describe(ready: &Ready) -> (String, bool) {
         text.push_str("\nTHIS IS A TEST BUILD: it has failpoints and must not hold real data\n");
     }
     (text, all)
+}
+
+/// One line on the roster.
+fn roster(ready: &Ready) -> String {
+    let state = Client::new(&ready.endpoint, Some(&ready.ca)).and_then(|client| client.state());
+    match state {
+        Err(error) => format!("not known: {error:#}"),
+        Ok(State { seq, keyd: None }) => format!("statement {seq}; keyd does not answer"),
+        Ok(State { keyd: Some(KeydState { fault: Some(why), .. }), .. }) => {
+            format!("REFUSED by keyd, so operators can do nothing: {why}")
+        }
+        Ok(State { seq, keyd: Some(keyd) }) => format!("statement {seq}, keyd at {}", keyd.seq),
+    }
 }
 
 /// True if process `pid` is what `ready.json` says: ids are used again.

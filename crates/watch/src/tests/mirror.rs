@@ -79,3 +79,28 @@ fn first_leaf_must_be_the_genesis_statement() {
     let foreign = Log::new(pins).first();
     assert!(matches!(mirror.accept(&foreign), Err(WatchError::Proof(_))));
 }
+
+#[test]
+fn roster_statement_that_does_not_follow_is_refused() {
+    let temp = tempfile::tempdir().unwrap();
+    let (mut log, first) = Log::begun();
+    let mut mirror = open(temp.path(), &log).unwrap();
+    mirror.accept(&first).unwrap();
+    let genesis = log.genesis.digest();
+    let (one, head) = log.enrol(31, 1, genesis, &[21, 22]);
+    mirror.accept(&one).unwrap();
+    let table: [(&str, u8, u64, Hash, &[u8]); 4] = [
+        ("of too few", 32, 2, head, &[21]),
+        ("of strangers", 32, 2, head, &[40, 41]),
+        ("a fork", 32, 1, genesis, &[21, 22]),
+        ("one that skips another", 32, 3, head, &[21, 22]),
+    ];
+    for (name, person, seq, prev, signers) in table {
+        let (frame, _) = log.clone().enrol(person, seq, prev, signers);
+        assert!(matches!(mirror.accept(&frame), Err(WatchError::Proof(_))), "{name}");
+    }
+    let (two, _) = log.enrol(32, 2, head, &[21, 31]);
+    mirror.accept(&two).unwrap();
+    mirror.sync().unwrap();
+    assert_eq!(open(temp.path(), &log).unwrap().position(), log.position());
+}

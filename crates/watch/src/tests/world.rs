@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use writ_model::{Timestamp, Uuid};
+use writ_proof::at_most::AtMost;
 use writ_proof::cbor::Version;
 use writ_proof::checkpoint::Checkpoint;
 use writ_proof::ed25519::{PublicKey, Signer as _, SoftKey};
@@ -12,7 +13,10 @@ use writ_proof::leaf::{Commit, Kind, Leaf, Source, leaf_hash, rec};
 use writ_proof::merkle::{Frontier, consistency_proof, subtree_root};
 use writ_proof::note::{KeyKind, VerifierKey};
 use writ_proof::origin::{LogName, Origin};
-use writ_proof::roster::{ChannelPins, Genesis, KeydKeys, Mode, PersonKey, Rule};
+use writ_proof::roster::{
+    Change, ChannelPins, Enrolment, EnrolmentId, Genesis, KeydKeys, Mode, PersonKey,
+    RosterStatement, Rule,
+};
 use writ_proof::sshsig::SshPublicKey;
 use writ_proof::statement::{Namespace, Signed};
 use writ_proof::stream::{Hello, StreamPosition};
@@ -102,6 +106,32 @@ impl Log {
     pub(crate) fn first(&mut self) -> Vec<u8> {
         let record = self.genesis.to_bytes();
         self.frame(Kind::Statement, LogName::Operator, &record, None)
+    }
+
+    /// A frame with a statement that enrols somebody, as number `seq` after `prev`, with these signers.
+    pub(crate) fn enrol(
+        &mut self,
+        person: u8,
+        seq: u64,
+        prev: Hash,
+        signers: &[u8],
+    ) -> (Vec<u8>, Hash) {
+        let id: EnrolmentId =
+            EnrolmentId { person: format!("p{person}").parse().unwrap(), number: 1 };
+        let public = SshPublicKey::Ed25519(key([person; 32]).public_key().0);
+        let own = PersonKey { person: id.person.clone(), key: public, passkey: None };
+        let statement = RosterStatement {
+            v: Version,
+            site: "site-1".parse().unwrap(),
+            seq,
+            prev,
+            created: Timestamp::from_secs(1_800_000_001),
+            change: Change::Enrol(Enrolment { id, keys: AtMost(vec![own]) }),
+        };
+        let mut signed = Signed::new(&statement).unwrap();
+        signers.iter().for_each(|n| signed.sign(&key([*n; 32])).unwrap());
+        let record = signed.to_bytes();
+        (self.frame(Kind::Statement, LogName::Operator, &record, None), signed.digest())
     }
 
     /// A frame with one record in the checkpoint log, which so grows by one.

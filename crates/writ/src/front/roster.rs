@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use serde_json::{Map, Value, json};
 use tokio::sync::{Mutex, watch};
-use writ_keyd_client::protocol::{Answer, Command, Network, Refusal, Reply};
+use writ_keyd_client::protocol::{Answer, Command, Network, Refusal, Reply, RosterStatus};
 use writ_model::{AccountId, Env as _, PersonId, SystemEnv, Uuid};
 use writ_proof::Hash;
 use writ_proof::cbor;
@@ -189,18 +189,24 @@ impl Keeper {
         Ok(Accepted { seq: next.seq(), digest, keyd })
     }
 
+    /// What keyd says of its roster; `None` while it does not answer.
+    pub async fn keyd(&self) -> Option<RosterStatus> {
+        match self.pipeline.keyd.call(&Command::Status).await {
+            Ok(Answer::Carried(Reply::Status(status))) => Some(status.roster),
+            _ => None,
+        }
+    }
+
     /// Fails while front or keyd has no roster: a statement could begin a second history.
     async fn check_whole(&self) -> Result<(), Refused> {
         let refuse = |why: &str| Refused::new(503, "Unavailable", why);
         if let Some(why) = &self.fault {
             return Err(refuse(&format!("the stored roster does not hold: {why}")));
         }
-        match self.pipeline.keyd.call(&Command::Status).await {
-            Ok(Answer::Carried(Reply::Status(status))) => match status.roster.fault {
-                Some(why) => Err(refuse(&format!("keyd refuses the roster: {why}"))),
-                None => Ok(()),
-            },
-            _ => Err(refuse("keyd does not answer; send it again")),
+        match self.keyd().await.map(|keyd| keyd.fault) {
+            Some(None) => Ok(()),
+            Some(Some(why)) => Err(refuse(&format!("keyd refuses the roster: {why}"))),
+            None => Err(refuse("keyd does not answer; send it again")),
         }
     }
 
@@ -331,6 +337,7 @@ impl Keeper {
 }
 
 /// What the event of a statement tells.
+#[derive(Clone, Copy)]
 struct Told<'a> {
     name: &'static str,
     signed: Option<&'a Signed>,

@@ -32,7 +32,7 @@ pub async fn answer(keeper: &Arc<Keeper>, request: Request) -> Reply {
     match (request.method.as_str(), request.path.as_str()) {
         ("POST", STATEMENTS) => submit(keeper, request).await,
         ("GET", ROSTER) => match keeper.told_stranger(&request.network, None).await {
-            Ok(()) => roster(keeper, &request.query),
+            Ok(()) => roster(keeper, &request.query).await,
             Err(refused) => refusal(&refused),
         },
         (_, path) => {
@@ -76,7 +76,7 @@ async fn submit(keeper: &Arc<Keeper>, request: Request) -> Reply {
 }
 
 /// One page of the roster: the statements after `after`.
-fn roster(keeper: &Keeper, query: &str) -> Reply {
+async fn roster(keeper: &Keeper, query: &str) -> Reply {
     let after = match query.strip_prefix("after=") {
         None if query.is_empty() => Some(0),
         None => None,
@@ -90,6 +90,9 @@ fn roster(keeper: &Keeper, query: &str) -> Reply {
     let statements = keeper.statements(after, PAGE);
     let next = after.saturating_add(statements.len() as u64);
     let statements: Vec<String> = statements.iter().map(|bytes| STANDARD.encode(bytes)).collect();
+    let keyd = keeper.keyd().await.map(|keyd| {
+        json!({ "seq": keyd.head.seq, "head": hex::encode(keyd.head.digest), "fault": keyd.fault })
+    });
     reply(
         200,
         &json!({
@@ -97,6 +100,7 @@ fn roster(keeper: &Keeper, query: &str) -> Reply {
             "genesis": STANDARD.encode(keeper.genesis().to_bytes()),
             "seq": roster.seq(),
             "head": roster.head().to_string(),
+            "keyd": keyd,
             "statements": statements,
             "more": next < roster.seq(),
         }),

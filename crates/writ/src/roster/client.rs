@@ -41,6 +41,24 @@ pub struct Accepted {
     pub keyd: bool,
 }
 
+/// How far the roster is.
+#[derive(Deserialize)]
+pub struct State {
+    /// The newest statement, by front's word.
+    pub seq: u64,
+    /// By keyd's; absent while it does not answer.
+    pub keyd: Option<KeydState>,
+}
+
+/// What keyd says.
+#[derive(Deserialize)]
+pub struct KeydState {
+    /// The newest statement that it has taken.
+    pub seq: u64,
+    /// Why it has no roster.
+    pub fault: Option<String>,
+}
+
 #[derive(Deserialize)]
 struct Page {
     genesis: String,
@@ -77,6 +95,12 @@ impl Client {
     /// Sends a signed statement.
     pub fn submit(&self, statement: &[u8]) -> Result<Accepted> {
         let reply = self.send("POST", STATEMENTS, statement)?;
+        serde_json::from_slice(&reply).context("the reply cannot be read")
+    }
+
+    /// How far the roster is, by the listener's word.
+    pub fn state(&self) -> Result<State> {
+        let reply = self.send("GET", &format!("{ROSTER}?after={}", u64::MAX), b"")?;
         serde_json::from_slice(&reply).context("the reply cannot be read")
     }
 

@@ -3,7 +3,7 @@
 //! A statement is proposed against the roster as it is, signed by as many people as its rule wants, each
 //! on their own machine, and sent in. Nothing here has a right of its own: the signatures have.
 
-mod client;
+pub mod client;
 mod describe;
 mod show;
 mod sign;
@@ -35,7 +35,7 @@ pub enum RosterCommand {
     Propose {
         /// What changes.
         #[command(subcommand)]
-        wish: Proposal,
+        wish: Box<Proposal>,
     },
     /// Sign a statement with an SSH key or security key, through ssh-keygen.
     #[command(
@@ -154,7 +154,7 @@ A statement names the one before it: it is good until another one is taken, and 
 pub fn run(command: RosterCommand) -> Result<()> {
     match command {
         RosterCommand::Show(source) => show::run(&source),
-        RosterCommand::Propose { wish } => propose(wish),
+        RosterCommand::Propose { wish } => propose(*wish),
         RosterCommand::Sign(args) => sign::run(&args),
         RosterCommand::Inspect { file, split } => inspect(&file, split.as_deref()),
         RosterCommand::Submit { file, source } => submit(&file, &source),

@@ -109,11 +109,16 @@ fn key_of(account: AccountId) -> Arn {
 
 /// A roster statement after genesis, signed by the keys of these numbers.
 fn addition(signers: &[u8]) -> Signed {
+    addition_at(1, 30, signers)
+}
+
+/// The same as number `seq`, with the new person's key of this number.
+pub(crate) fn addition_at(seq: u64, new: u8, signers: &[u8]) -> Signed {
     let person: PersonId = "p".parse().unwrap();
     let key_of_p = PersonKey {
         person: person.clone(),
         key: writ_proof::sshsig::SshPublicKey::Ed25519(
-            writ_proof::ed25519::Signer::public_key(&key([30; 32])).0,
+            writ_proof::ed25519::Signer::public_key(&key([new; 32])).0,
         ),
         passkey: None,
     };
@@ -122,7 +127,7 @@ fn addition(signers: &[u8]) -> Signed {
     let statement = RosterStatement {
         v: Default::default(),
         site: "site-1".parse().unwrap(),
-        seq: 1,
+        seq,
         prev: genesis().digest(),
         created: time(1),
         change: Change::Enrol(enrolment),
@@ -213,7 +218,20 @@ fn genesis_that_was_compared_with_nothing_is_no_verification() {
 #[test]
 #[expect(clippy::too_many_lines, reason = "it is a table")]
 fn ledgers_that_an_insider_wrote_are_refused() {
-    let table: [(&str, Code, Harm); 21] = [
+    let table: [(&str, Code, Harm); 23] = [
+        (
+            "roster statement that is missing",
+            Code::Roots,
+            Harm { statement: Some(addition_at(2, 30, &[21, 22])), ..Harm::default() },
+        ),
+        (
+            "second roster statement of one number",
+            Code::Roots,
+            Harm {
+                items: Some(|items| items.push(statement(60, &addition_at(1, 31, &[21, 22])))),
+                ..Harm::default()
+            },
+        ),
         (
             "roster statement of too few",
             Code::Roots,

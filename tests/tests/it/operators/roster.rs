@@ -271,7 +271,8 @@ fn listener_refuses_what_is_no_statement_and_shows_the_roster() {
     let cbor = "application/cbor";
     let (post, read) = ("/writ/v1/statements", "/writ/v1/roster");
     let genesis = std::fs::read(site.dir().join("genesis")).unwrap();
-    let table: [(&str, &str, &str, &str, &[u8], u16, &str); 8] = [
+    type Case<'c> = (&'c str, &'c str, &'c str, &'c str, &'c [u8], u16, &'c str);
+    let table: [Case<'_>; 8] = [
         ("POST", post, "", cbor, b"", 400, "Malformed"),
         ("POST", post, "", cbor, b"junk", 400, "Malformed"),
         ("POST", post, "", cbor, &[0; 70_000], 413, "BodyRefused"),
