@@ -538,3 +538,49 @@ fn statement_above_its_limit_is_refused() {
     assert!(signed.to_bytes().len() < limits::ROSTER_STATEMENT_MAX_BYTES);
     assert!(roster.apply(&signed).unwrap_err().to_string().contains("not in the roster"));
 }
+
+/// The bytes of each kind of change are what people have signed: they stay.
+#[test]
+fn change_formats_are_fixed() {
+    let host = host("web-1", Accounts::Only(AtMost(vec!["111122223333".parse().unwrap()])));
+    let group: GroupName = "support".parse().unwrap();
+    let (person_3, expires) = (id(3), Some(Timestamp::from_millis(1)));
+    let join = Membership { group: group.clone(), person: person_3.clone(), expires };
+    let changes = [
+        Change::AddKey(person(1)),
+        Change::RemoveKey(person(1)),
+        Change::SetRule(rule_of(2)),
+        enrol(4, 1),
+        end(4),
+        Change::SetGroup(Box::new(support(&[4, 5]))),
+        Change::RemoveGroup(group.clone()),
+        Change::AddMember(join),
+        Change::RemoveMember(MemberId { group, person: person_3 }),
+        host,
+        Change::RemoveHost("web-1".parse().unwrap()),
+        Change::SetOrigins(AtMost(vec!["https://a.example".to_owned()])),
+    ];
+    let digests: Vec<String> = changes
+        .iter()
+        .map(|change| {
+            let bytes = crate::cbor::to_vec(change);
+            assert_eq!(crate::cbor::from_slice::<Change>(&bytes).as_ref(), Ok(change));
+            let digest = crate::hash::sha256(&bytes).to_string();
+            format!("{} bytes, {}", bytes.len(), &digest[..16])
+        })
+        .collect();
+    expect![[r#"
+        61 bytes, a1e8513f476419ce
+        61 bytes, 7924827a4f64b6a9
+        20 bytes, 8675a8a055319435
+        72 bytes, 3e5bf800f4cbbf27
+        9 bytes, f1bb4f72be106437
+        85 bytes, 8d810d6009699c4f
+        10 bytes, ee703b75cbe6377b
+        18 bytes, 4ef906441786c1e9
+        16 bytes, a9defe61ad1f898f
+        92 bytes, b8de75de26568a5d
+        8 bytes, 53dabd36303a59fb
+        21 bytes, 25d60e43cc64cce2"#]]
+    .assert_eq(&digests.join("\n"));
+}

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use writ_service::http::{Reply, Request};
 
 use super::roster::{Keeper, Refused};
@@ -19,6 +20,9 @@ pub const ROSTER: &str = "/writ/v1/roster";
 pub const CONTENT_TYPE: &str = "application/cbor";
 /// A body above this is not read.
 pub const BODY_MAX_BYTES: usize = writ_proof::limits::ROSTER_STATEMENT_MAX_BYTES;
+/// Requests of this kind in work; more are refused as retryable. Anybody may send them.
+const IN_WORK_MAX: usize = 8;
+static IN_WORK: Semaphore = Semaphore::const_new(IN_WORK_MAX);
 /// Statements that one page of the roster holds.
 const PAGE: usize = 256;
 
@@ -29,6 +33,9 @@ pub fn is_for(path: &str) -> bool {
 
 /// Answers a request whose path is one of these.
 pub async fn answer(keeper: &Arc<Keeper>, request: Request) -> Reply {
+    let Ok(_slot) = IN_WORK.try_acquire() else {
+        return refusal(&Refused::new(503, "Busy", "too many at once; send it again"));
+    };
     match (request.method.as_str(), request.path.as_str()) {
         ("POST", STATEMENTS) => submit(keeper, request).await,
         ("GET", ROSTER) => match keeper.told_stranger(&request.network, None).await {

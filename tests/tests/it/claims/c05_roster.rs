@@ -1,12 +1,14 @@
 //! C-05: nobody reaches customers by themselves. Who may approve follows from signatures, and nothing that
 //! front, its database or the HR feed says replaces them.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use writ_keyd_client::protocol::{Command, KeydStatus, Load, Refusal, Reply, Role};
 use writ_model::Uuid;
 use writ_proof::ed25519::SoftKey;
 use writ_proof::statement::Signed;
 use writ_tests::keyd::Keyd;
-use writ_tests::site::ANN;
+use writ_tests::site::{self, ANN};
 use writ_tests::{Options, Site, database};
 
 use crate::operators::roster::Desk;
@@ -56,6 +58,36 @@ fn c05_database_of_before_a_removal_is_no_roster() {
     let why = "its database is older than what keyd has seen";
     assert!(refused.code != 0 && refused.text.contains(why), "{}", refused.text);
     assert!(site.log().contains("keyd has no roster"), "{}", site.log());
+}
+
+/// Somebody with the disk writes a statement into front's database that only they have signed.
+#[test]
+fn c05_statement_put_into_the_database_is_none() {
+    let mut site = one_account();
+    Desk::at(&site).enrol("anna");
+    let file = Desk::at(&site).propose(&["add-member", "--group=founders", "--person=anna"]);
+    assert_eq!(Desk::at(&site).sign(&file, 1).code, 0);
+    assert!(site.stop().success());
+    let forged = STANDARD.encode(std::fs::read(&file).unwrap());
+    let body = format!(r#"{{"v":1,"body":{{"seq":2,"statement":"{forged}"}}}}"#);
+    let connection = rusqlite::Connection::open(site.dir().join("front/state.sqlite")).unwrap();
+    let row = ("000000000000", "roster", format!("{:020}", 2), body);
+    let insert =
+        "INSERT INTO object (account, kind, id, revision, body) VALUES (?1, ?2, ?3, 1, ?4)";
+    assert_eq!(connection.execute(insert, row).unwrap(), 1);
+    drop(connection);
+    site.start_again("").unwrap_or_else(|failure| panic!("{}", failure.log));
+    site.wait_until_served();
+    let desk = Desk::at(&site);
+    let status = site::run(&["status", "--data", site.dir().to_str().unwrap()]);
+    assert!(status.text.contains("REFUSED by keyd"), "{}", status.text);
+    assert!(status.text.contains("counted: founder-1"), "{}", status.text);
+    // Whoever reads the roster sees it too, and statements are not taken.
+    let shown = site::run(&["roster", "show", "--data", site.dir().to_str().unwrap()]);
+    assert!(shown.code != 0 && shown.text.contains("does not hold"), "{}", shown.text);
+    assert_eq!(desk.sign(&file, 2).code, 0);
+    let refused = desk.submit(&file);
+    assert!(refused.code != 0 && refused.text.contains("Unavailable"), "{}", refused.text);
 }
 
 /// A front that is somebody else's, with keyd's own channel.

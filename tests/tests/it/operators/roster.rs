@@ -302,3 +302,32 @@ fn listener_refuses_what_is_no_statement_and_shows_the_roster() {
         events.iter().find(|event| event.error() == "Malformed").map(|_| ())
     });
 }
+
+/// front dies with the statement on its disk and in no ledger, or in the ledger and told to nobody.
+#[test]
+fn statement_whose_reply_was_lost_in_a_crash_is_in_force_everywhere() {
+    for failpoint in ["store.after_commit", "store.before_publish"] {
+        let mut site = one_account();
+        Desk::at(&site).enrol("anna");
+        assert!(site.stop().success());
+        site.start_again(failpoint).unwrap_or_else(|failure| panic!("{}", failure.log));
+        let desk = Desk::at(&site);
+        let file = desk.propose(&["add-member", "--group=founders", "--person=anna"]);
+        assert!([1, 2].iter().all(|founder| desk.sign(&file, *founder).code == 0));
+        assert_refused(&desk.submit(&file), "no answer");
+        until("the statement to be in force", || {
+            let shown = desk.run(&["show", "--genesis", site.genesis()]);
+            shown.text.contains("statement 2").then_some(())
+        });
+        until("keyd to have it", || {
+            let status = site::run(&["status", "--data", site.dir().to_str().unwrap()]);
+            status.text.contains("statement 2, keyd at 2").then_some(())
+        });
+        let again = desk.submit(&file);
+        assert_eq!(again.code, 0, "{failpoint}: {}", again.text);
+        assert!(desk.show().contains("statement 2"));
+        assert!(site.stop().success());
+        let verdict = site.verify();
+        assert_eq!(verdict.code, 0, "{failpoint}: {}", verdict.text);
+    }
+}
