@@ -135,6 +135,11 @@ impl Roster {
         Ok(statement)
     }
 
+    /// Fails if the change of `statement` could not be made, whoever signs it: for those who propose it.
+    pub fn would_change(&self, statement: &RosterStatement) -> Result<(), Error> {
+        self.clone().change(statement)
+    }
+
     fn of(genesis: &Genesis, head: Hash) -> Result<Roster, Error> {
         let rules: BTreeMap<_, _> =
             genesis.rules.iter().map(|r| (r.namespace, r.clone())).collect();

@@ -65,13 +65,13 @@ pub fn show(data: &Path) -> Result<ExitCode> {
         Err(error) => return Err(error).with_context(|| format!("cannot read `{FILE}`")),
     };
     let ready: Ready = serde_json::from_slice(&text)?;
-    let (text, all) = describe(&ready);
-    print!("{text}\nroster\n  {}\n", roster(&ready));
+    let (text, all) = describe(&ready, &roster(&ready));
+    print!("{text}");
     Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// What runs, and whether all of it does.
-fn describe(ready: &Ready) -> (String, bool) {
+fn describe(ready: &Ready, roster: &str) -> (String, bool) {
     let mut text = format!(
         "mode       {}\nendpoint   {}\ns3         {}\ngenesis    {}\n\nprocesses\n",
         ready.mode, ready.endpoint, ready.s3, ready.genesis
@@ -88,6 +88,7 @@ fn describe(ready: &Ready) -> (String, bool) {
         // Writing into a string cannot fail.
         writeln!(text, "  {role:10} {pid:>7}  {state}").ok();
     }
+    writeln!(text, "\nroster\n  {roster}").ok();
     text.push_str("\nguards (what this machine refuses is said so)\n");
     for (role, measures) in &ready.hardening {
         for (name, value) in measures {

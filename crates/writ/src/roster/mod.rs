@@ -178,6 +178,7 @@ fn propose(proposal: Proposal) -> Result<()> {
         created: now.max(roster.created()),
         change: wish.change(&roster, now)?,
     };
+    roster.would_change(&statement).context("nobody could sign this into force")?;
     let signed = Signed::new(&statement)?;
     write_durably(&std::path::absolute(&common.out)?, &signed.to_bytes(), 0o644)
         .with_context(|| format!("cannot write `{}`", common.out.display()))?;

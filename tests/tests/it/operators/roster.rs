@@ -303,6 +303,39 @@ fn listener_refuses_what_is_no_statement_and_shows_the_roster() {
     });
 }
 
+/// What nobody could sign into force is said to who proposes it, before anybody signs.
+#[test]
+fn proposal_that_cannot_be_is_refused_at_once() {
+    let site = one_account();
+    let desk = Desk::at(&site);
+    let genesis = site.dir().join("genesis");
+    let private = desk.enrol("anna");
+    let (genesis, private) = (genesis.to_str().unwrap(), private.to_str().unwrap());
+    let table: [(&[&str], &str); 9] = [
+        (&["add-member", "--group=support", "--person=anna", "--days=9"], "no group `support`"),
+        (&["add-member", "--group=founders", "--person=x", "--days=9"], "`x` is not enrolled"),
+        (&["add-group", "g", "--title=G", "--owner=anna"], "at least two owners"),
+        (&["add-group", "g", "--title=G", "--owner=anna", "--slot=a:b"], "NAME:COUNT:FROM"),
+        (&["add-group", "g", "--title=G", "--owner=anna", "--kind=root"], "ssh"),
+        (&["enrol", "--person=b", "--key", private], ".pub"),
+        (&["add-key", "--person=anna", "--key", genesis], "cannot be read"),
+        (&["remove-key", "--person=anna", "--key=SHA256:x"], "does not have the key"),
+        (&["end-enrolment", "--person=nobody"], "`nobody` is not enrolled"),
+    ];
+    for (wish, why) in table {
+        let file = site.home().join("never");
+        let out = ["--out", file.to_str().unwrap()];
+        assert_refused(&desk.run(&[&["propose"], wish, &out].concat()), why);
+        assert!(!file.exists(), "{wish:?}");
+    }
+    // A file says the same as flags.
+    let file = site.home().join("change.toml");
+    std::fs::write(&file, "change = \"end-enrolment\"\nperson = \"anna\"\n").unwrap();
+    desk.changes(&["file", file.to_str().unwrap()]);
+    std::fs::write(&file, "change = \"end-enrolment\"\nperson = \"anna\"\nsoon = 1\n").unwrap();
+    assert_refused(&desk.run(&["propose", "file", file.to_str().unwrap()]), "is no change");
+}
+
 /// front dies with the statement on its disk and in no ledger, or in the ledger and told to nobody.
 #[test]
 fn statement_whose_reply_was_lost_in_a_crash_is_in_force_everywhere() {
