@@ -143,6 +143,13 @@ fn roster_is_changed_by_two_founders_and_outlives_keyd() {
     }
     assert!(shown.contains("member     founder-3  until "), "{shown}");
     assert!(shown.contains("anna  enrolled"), "{shown}");
+    let https = site.endpoint("sts").replace("http://", "https://");
+    let ca = site.dir().join("ca.pem");
+    let by_tls = ["roster", "show", "--endpoint", &https, "--genesis", site.genesis(), "--ca"];
+    let by_tls = site::run(&[&by_tls[..], &[ca.to_str().unwrap()]].concat());
+    assert_eq!((by_tls.code, by_tls.text.as_str()), (0, shown.as_str()));
+    let other = ["show", "--genesis", &"0".repeat(64)];
+    assert_refused(&Desk::at(&site).run(&other), "genesis statement");
     site.kill("front");
     site.wait_until_served();
     assert_eq!(Desk::at(&site).show(), shown);
@@ -152,6 +159,13 @@ fn roster_is_changed_by_two_founders_and_outlives_keyd() {
     let verdict = site.verify();
     assert_eq!(verdict.code, 0, "{}", verdict.text);
     assert!(verdict.text.contains("statement 5"), "{}", verdict.text);
+    // A customer's bundle has the statements, and none of what was refused.
+    let bundle = site.home().join("bundle");
+    let exported = site::export(site.dir(), ANN, &bundle);
+    assert_eq!(exported.code, 0, "{}", exported.text);
+    let seen = site.home().join("seen-bundle");
+    let verdict = site::verify_bundle(&bundle, ANN, site.genesis(), &seen);
+    assert!(verdict.code == 0 && verdict.text.contains("statement 5"), "{}", verdict.text);
     site.start_again("").unwrap_or_else(|failure| panic!("{}", failure.log));
     let desk = Desk::at(&site);
     desk.changes(&["remove-member", "--group", "support", "--person", "founder-3"]);
