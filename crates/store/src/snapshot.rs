@@ -13,7 +13,7 @@ use writ_model::{AccessKeyId, AccountId, Arn, Revision, StoreEpoch, UniqueId};
 
 use crate::derived::Derive;
 use crate::state::{
-    AccessKey, Account, Alias, Body, Group, Key, Kind, ManagedPolicy, Revocation, Role,
+    AccessKey, Account, Alias, Body, Enrolment, Group, Key, Kind, ManagedPolicy, Revocation, Role,
     RosterEntry, Stored, User, folded,
 };
 use crate::{Change, Object, ObjectId, StoreError};
@@ -319,6 +319,7 @@ tables! {
     access_keys: AccessKey,
     account: Account,
     aliases: Alias,
+    enrolments: Enrolment,
     groups: Group,
     keys: Key,
     policies: ManagedPolicy,

@@ -1,5 +1,6 @@
 //! `front`: serves IAM, STS, KMS and CloudTrail; the only opener of the state database.
 
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use writ_trail::client::TrailClient;
 
 use super::confine::Reach;
 use super::{Inherited, Line, harden};
-use crate::front::{accounts, catalogue, link, listener, roster};
+use crate::front::{accounts, catalogue, console, enrol, link, listener, roster};
 
 /// The state database, in front's folder.
 const DATABASE: &str = "state.sqlite";
@@ -42,6 +43,8 @@ pub struct FrontConfig {
     pub accounts: Vec<AccountId>,
     /// The signed genesis statement, in hexadecimal.
     pub genesis: String,
+    /// Names under which clients reach this machine.
+    pub names: Vec<String>,
 }
 
 /// Runs until the supervisor says stop.
@@ -60,7 +63,8 @@ async fn serve(
     let keyd: KeydClient = Client::new("keyd", inherited.channel(Role::Keyd)?)?;
     let trail = TrailClient::new(inherited.channel(Role::Trail)?)?;
     let listener = inherited.listener()?;
-    let tls = inherited.tls()?;
+    let console = TcpListener::from(inherited.fd("console")?);
+    let (tls, console_tls) = (inherited.tls()?, inherited.tls_of("console-tls")?);
     let env: Arc<dyn Env> = Arc::new(SystemEnv);
     let site: SiteId = config.site.parse()?;
 
@@ -96,16 +100,24 @@ async fn serve(
     let genesis = hex::decode(&config.genesis)?;
     let (ours, own) = (Arc::clone(&pipeline), platform.clone());
     let keeper = Arc::new(roster::Keeper::open(ours, own, &genesis, reload.clone())?);
+    let desk = enrol::Office::new(
+        Arc::clone(&pipeline),
+        platform.clone(),
+        Arc::clone(&keeper),
+        Arc::new(enrol::Anybody),
+    );
     listen(line, &keyd, &trail, gateway, reload, stop)?;
     beat(keyd, store);
     keep_current(Arc::clone(&pipeline), platform, reloads);
     let address = listener.local_addr()?.to_string();
-    let mut facts = vec![("listen".to_owned(), address)];
+    let console_address = console.local_addr()?.to_string();
+    let mut facts = vec![("listen".to_owned(), address), ("console".to_owned(), console_address)];
     facts.extend(hardening);
     line.ready(facts)?;
     // The supervisor starts front again, which opens the database anew and keyd's catalogue with it.
     tokio::select! {
-        served = listener::serve(listener, tls, Arc::clone(&pipeline), keeper, stopped) => served,
+        served = listener::serve(listener, tls, Arc::clone(&pipeline), keeper, stopped.clone()) => served,
+        served = console::serve(console, console_tls, Arc::new(desk), config.names, stopped) => served,
         () = pipeline.broken() => anyhow::bail!("the state database failed; it has to be opened anew"),
     }
 }
