@@ -89,7 +89,7 @@ struct Shown {
 /// # Errors
 /// What is wrong and what to do.
 pub fn run(args: &EnrolArgs) -> Result<()> {
-    let roster = newest(args)?;
+    let (_, roster) = args.source.roster()?;
     let console = console(args)?;
     let opened = open(args, &roster, &console)?;
     let change = match &args.ssh_key {
@@ -103,21 +103,12 @@ pub fn run(args: &EnrolArgs) -> Result<()> {
     }
     print_change(&change);
     // Others may have changed the roster while the page was open.
-    let roster = newest(args)?;
+    let (_, roster) = args.source.roster()?;
     let mut signed = Signed::new(&statement(&roster, change))?;
     if roster.mode() == Mode::Dev && args.source.endpoint.is_none() && confirmed(args)? {
         return finish_dev(args, &roster, &mut signed);
     }
     hand_over(args, &signed)
-}
-
-/// The roster as front has it now, every statement checked here. The ledger on the disk may lag behind
-/// the last statement for a moment.
-fn newest(args: &EnrolArgs) -> Result<Roster> {
-    let (genesis, statements) = args.source.client()?.roster()?;
-    let replayed = Roster::replay(&genesis, args.source.genesis, &statements);
-    let (_, roster) = replayed.context("the roster that was sent does not hold")?;
-    Ok(roster)
 }
 
 fn console(args: &EnrolArgs) -> Result<Client> {

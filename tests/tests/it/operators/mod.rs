@@ -1,3 +1,4 @@
 //! The operating side: its people, and what the HR feed can and cannot do.
 
+pub(crate) mod enrol;
 pub(crate) mod roster;
