@@ -77,3 +77,48 @@ impl Names {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use writ_keyd_client::protocol::Network;
+
+    use super::*;
+
+    fn asked(tls: bool, host: &str) -> Asked {
+        let names = Names { port: 8441, names: vec!["writ.example".to_owned()] };
+        names.asked(&Request {
+            method: "GET".to_owned(),
+            path: "/enrol/x".to_owned(),
+            query: String::new(),
+            headers: vec![("host".to_owned(), host.as_bytes().to_vec())],
+            body: Vec::new(),
+            network: Network {
+                source_ip: "127.0.0.1".to_owned(),
+                tls: tls.then(|| "TLSv1.3".to_owned()),
+                vpce: None,
+            },
+        })
+    }
+
+    #[test]
+    fn console_asked_by_another_name_is_unknown() {
+        let ours = |origin: &str, host: &str| Asked::Ours(host.to_owned(), origin.to_owned());
+        let redirect = |to: &str| Asked::Redirect(to.to_owned());
+        let cases = [
+            (false, "localhost:8441", ours("http://localhost:8441", "localhost")),
+            (true, "writ.example:8441", ours("https://writ.example:8441", "writ.example")),
+            (false, "127.0.0.1:8441", redirect("http://localhost:8441/enrol/x")),
+            (false, "[::1]:8441", redirect("http://localhost:8441/enrol/x")),
+            (true, "192.0.2.1:8441", redirect("https://writ.example:8441/enrol/x")),
+            (false, "localhost", Asked::Unknown),
+            (false, "localhost:8442", Asked::Unknown),
+            (false, "localhost.:8441", Asked::Unknown),
+            (false, "evil.example:8441", Asked::Unknown),
+            (false, "writ.example.evil.example:8441", Asked::Unknown),
+            (false, "", Asked::Unknown),
+        ];
+        for (tls, host, expected) in cases {
+            assert_eq!(asked(tls, host), expected, "{host}");
+        }
+    }
+}

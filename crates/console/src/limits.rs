@@ -17,6 +17,9 @@ pub const PROOF_WINDOW: Duration = Duration::from_secs(5 * 60);
 /// How long a link to enrol is good.
 pub const LINK_LIFETIME: Duration = Duration::from_secs(3600);
 
+/// How long after its end a link is remembered, so that its page says what became of it.
+pub const LINK_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+
 /// Links that are open at one time.
 pub const OPEN_LINKS_MAX: usize = 64;
 

@@ -11,6 +11,8 @@ use writ_proof::ed25519::{Signer as _, SoftKey};
 use writ_proof::sshsig::{SshPublicKey, SshSig};
 use writ_service::http::Request;
 
+type Change = fn(&mut Request);
+
 const NOW: u64 = 1_800_000_000;
 
 fn request(method: &str, path: &str, body: &[u8], at: Timestamp, namespace: &str) -> Request {
@@ -45,7 +47,7 @@ fn proof_holds_for_its_own_request_and_for_minutes() {
     assert!(late(300).is_ok());
     assert!(late(301).unwrap_err().contains("five minutes"));
 
-    let changes: [(&str, fn(&mut Request)); 6] = [
+    let changes: [(&str, Change); 6] = [
         ("does not hold", |r| r.path = "/b".to_owned()),
         ("does not hold", |r| r.method = "GET".to_owned()),
         ("does not hold", |r| r.body = b"[]".to_vec()),

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use writ_console::Console;
 use writ_console::limits::BODY_MAX_BYTES;
 use writ_keyd_client::protocol::Network;
+use writ_service::http::Reply;
 use writ_service::listener::{self, TlsSettings};
 
 use super::enrol::Office;
@@ -42,7 +43,10 @@ async fn answer(
     response(match collect(body, BODY_MAX_BYTES).await {
         Ok(body) => {
             request.body = body;
-            console.answer(request).await
+            // A task of its own: what has begun ends with its record, also when the client hangs up.
+            let work = async move { console.answer(request).await };
+            let failed = Reply::new(500, "text/plain", b"See front's log.\n".to_vec());
+            writ_service::task::guarded("console", work).await.unwrap_or(failed)
         }
         Err(error) => console.unread(error.status, &error.message),
     })

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 use writ_console::caller::Caller;
-use writ_console::limits::{LINK_LIFETIME, OPEN_LINKS_MAX, TOKEN_BYTES};
+use writ_console::limits::{LINK_KEPT, LINK_LIFETIME, OPEN_LINKS_MAX, TOKEN_BYTES};
 use writ_console::port::{Desk, Link, Opened, PortFuture, Refused, State};
 use writ_model::{AccountId, Env as _, PersonId, SystemEnv, Timestamp, Uuid};
 use writ_proof::Hash;
@@ -23,7 +23,7 @@ use writ_service::http::Request;
 use writ_service::pipeline::Pipeline;
 use writ_service::record::StrangerLimit;
 use writ_store::state::{Enrolment, Proposal};
-use writ_store::{Blob, Object, Snapshot, StoreError, Transaction};
+use writ_store::{Blob, Object, ObjectId, Snapshot, StoreError, Transaction};
 use writ_trail::record::{Call, Category, Identity};
 
 use super::accounts::{PRINCIPAL, Platform};
@@ -31,6 +31,9 @@ use super::roster::Keeper;
 
 /// The service in the records of enrolment.
 const SOURCE: &str = "people.writ.internal";
+
+/// Links that one opening forgets.
+const FORGOTTEN_MAX: usize = 2 * OPEN_LINKS_MAX;
 
 /// What is known of persons beside the roster. It can only say no.
 pub trait Persons: Send + Sync {
@@ -114,7 +117,8 @@ impl Office {
         Ok(Opened { id, token, expires })
     }
 
-    /// One commit: the link, and the end of one that was open for the same person.
+    /// One commit: the link, and the end of one that was open for the same person. Old ones are forgotten;
+    /// the ledger and the roster have what came of them.
     async fn commit_opening(
         &self,
         link: Enrolment,
@@ -136,6 +140,12 @@ impl Office {
         let record = self.record("OpenEnrolment", &parameters, request_id)?;
         let mut transaction = Transaction::new(PRINCIPAL, request_id, record)
             .create(Object::new(AccountId::PLATFORM, link));
+        let forgotten = snapshot.list::<Enrolment>(AccountId::PLATFORM, None);
+        let forgotten = forgotten.filter(|entry| now.since(entry.value.expires) > LINK_KEPT);
+        for entry in forgotten.take(FORGOTTEN_MAX) {
+            let id = ObjectId::of::<Enrolment>(AccountId::PLATFORM, &entry.value.id);
+            transaction = transaction.delete(id, entry.revision);
+        }
         for entry in older {
             let ended = Enrolment { expires: now, ..Enrolment::clone(&entry.value) };
             let object = Object::new(AccountId::PLATFORM, ended);
