@@ -104,7 +104,9 @@ pub fn run(args: &EnrolArgs) -> Result<()> {
     print_change(&change);
     // Others may have changed the roster while the page was open.
     let (_, roster) = args.source.roster()?;
-    let mut signed = Signed::new(&statement(&roster, change))?;
+    let statement = statement(&roster, change);
+    roster.would_change(&statement).context("nobody could sign this into force")?;
+    let mut signed = Signed::new(&statement)?;
     if roster.mode() == Mode::Dev && args.source.endpoint.is_none() && confirmed(args)? {
         return finish_dev(args, &roster, &mut signed);
     }

@@ -121,7 +121,7 @@ fn proposed(site: &Site, link: &str) -> PersonKey {
 
 #[test]
 fn ssh_key_enrolled_without_a_browser_is_in_the_roster() {
-    let site = one_account();
+    let mut site = one_account();
     let anna = new_key(&site, "anna", "ed25519");
     // Without --yes nobody signs: the statement goes to the two who do.
     let file = site.home().join("anna.roster");
@@ -161,6 +161,9 @@ fn ssh_key_enrolled_without_a_browser_is_in_the_roster() {
     let other = stranger.to_str().unwrap();
     let other = enrol_key(&site, "boris", &new_key(&site, "boris", "ed25519"), &["--key", other]);
     assert!(other.code != 0 && other.text.contains("is not the private half"), "{}", other.text);
+    assert!(site.stop().success());
+    let verdict = site.verify();
+    assert_eq!(verdict.code, 0, "{}", verdict.text);
 }
 
 #[test]
