@@ -134,3 +134,22 @@ pub struct MemberId {
     pub person: PersonId,
 }
 cbor_map!(MemberId { 1: group, 2: person });
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_of_a_change_is_forty_bits_of_its_digest() {
+        let change = |name: &str| Change::RemoveHost(name.parse().unwrap());
+        assert_eq!(change("web-1").code(), "L4Y2-FPCR");
+        assert_ne!(change("web-1").code(), change("web-2").code());
+        let hash = labelled("writ change code v1", &cbor::to_vec(&change("web-1")));
+        let letters = change("web-1").code().replace('-', "");
+        let bits = letters.bytes().fold(0u64, |bits, letter| {
+            let value = if letter < b'A' { letter - b'2' + 26 } else { letter - b'A' };
+            bits << 5 | u64::from(value)
+        });
+        assert_eq!(bits.to_be_bytes()[3..], hash.0[..5]);
+    }
+}
