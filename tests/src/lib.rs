@@ -14,6 +14,7 @@
     reason = "tests may stop, print, write files and start programs"
 )]
 
+pub mod browser;
 pub mod clients;
 pub mod database;
 pub mod http;
@@ -26,6 +27,7 @@ pub mod site;
 pub mod skip;
 pub mod wait;
 
+pub use browser::Browser;
 pub use clients::{Client, Clients, Credentials, Failure};
 pub use ledger::Ledger;
 pub use site::{Options, Site};

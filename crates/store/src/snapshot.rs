@@ -13,8 +13,8 @@ use writ_model::{AccessKeyId, AccountId, Arn, Revision, StoreEpoch, UniqueId};
 
 use crate::derived::Derive;
 use crate::state::{
-    AccessKey, Account, Alias, Body, Group, HrFeed, Key, Kind, ManagedPolicy, Person, Revocation,
-    Role, RosterEntry, Stored, User, folded,
+    AccessKey, Account, Alias, Body, Enrolment, Group, HrFeed, Key, Kind, ManagedPolicy, Person,
+    Revocation, Role, RosterEntry, Stored, User, folded,
 };
 use crate::{Change, Object, ObjectId, StoreError};
 
@@ -329,6 +329,7 @@ tables! {
     access_keys: AccessKey,
     account: Account,
     aliases: Alias,
+    enrolments: Enrolment,
     groups: Group,
     hr_feeds: HrFeed,
     keys: Key,

@@ -90,6 +90,8 @@ pub enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
+    /// Give a person keys: a passkey in the browser, an SSH key, or both.
+    Enrol(crate::enrol::EnrolArgs),
     /// Say who may do what, and make, sign and send in the statements that change it.
     Roster {
         /// What to do.

@@ -6,6 +6,7 @@
 )]
 
 mod cli;
+mod enrol;
 mod export;
 mod front;
 mod people;
@@ -51,6 +52,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Config { command: ConfigCommand::Check { path } } => status::check_config(&path)?,
         Command::Tour(args) => return tour::run(&args),
         Command::Recover(args) => recover::run(&args)?,
+        Command::Enrol(args) => enrol::run(&args)?,
         Command::Roster { command } => roster::run(command)?,
         Command::Role { name, fd } => role::run(&name, &fd)?,
     }

@@ -33,13 +33,14 @@ pub fn banner(ready: &Ready, data: &Path) -> String {
         "writ serves (mode {}).\n  \
          IAM, STS, KMS, CloudTrail  {}\n  \
          S3                         {}\n  \
+         Console                    {}\n  \
          HTTPS on the same ports    AWS_CONFIG_FILE={data}/config-tls, or trust {data}/ca.pem\n  \
          genesis SHA-256            {}\n\n\
          Use it:\n  \
          export AWS_CONFIG_FILE={data}/config AWS_SHARED_CREDENTIALS_FILE={data}/credentials\n  \
          aws --profile ACCOUNT sts get-caller-identity{hint}\n\n\
          `writ status --data {data}` says what this mode cannot promise. Ctrl-C stops.",
-        ready.mode, ready.endpoint, ready.s3, ready.genesis
+        ready.mode, ready.endpoint, ready.s3, ready.console, ready.genesis
     )
 }
 
@@ -73,8 +74,8 @@ pub fn show(data: &Path) -> Result<ExitCode> {
 /// What runs, and whether all of it does.
 fn describe(ready: &Ready, roster: &str) -> (String, bool) {
     let mut text = format!(
-        "mode       {}\nendpoint   {}\ns3         {}\ngenesis    {}\n\nprocesses\n",
-        ready.mode, ready.endpoint, ready.s3, ready.genesis
+        "mode       {}\nendpoint   {}\ns3         {}\nconsole    {}\ngenesis    {}\n\nprocesses\n",
+        ready.mode, ready.endpoint, ready.s3, ready.console, ready.genesis
     );
     let mut all = true;
     let roles: BTreeSet<&String> = ready.hardening.keys().chain(ready.pids.keys()).collect();

@@ -44,6 +44,7 @@ const TABLE: &[Row] = &[
     },
     row("s3", &["model", "policy", "aws", "proof", "keyd-client", "store", "trail", "service"]),
     row("watch", &["model", "proof", "keyd-client"]),
+    Row { name: "console", normal: &["model", "proof", "service"], dev: &["keyd-client"] },
     row(
         "writ",
         &[
@@ -61,6 +62,7 @@ const TABLE: &[Row] = &[
             "kms",
             "s3",
             "watch",
+            "console",
         ],
     ),
     row("tests", &["model", "aws", "proof", "keyd-client", "keyd"]),

@@ -4,8 +4,8 @@ use writ_model::{PersonId, Timestamp};
 
 use super::{Group, GroupName, Host, HostName, PersonKey, ROSTER_VERSION, Rule};
 use crate::at_most::AtMost;
-use crate::cbor::Version;
-use crate::hash::Hash;
+use crate::cbor::{self, Version};
+use crate::hash::{Hash, labelled};
 use crate::limits;
 use crate::origin::SiteId;
 use crate::statement::{Namespace, Statement};
@@ -76,6 +76,23 @@ cbor_enum!(Change {
     11: SetOrigins(_),
 });
 
+impl Change {
+    /// Eight letters by which people make sure that they speak of the same change: 40 bits of its digest
+    /// in base32 (RFC 4648), as `ABCD-EFGH`.
+    pub fn code(&self) -> String {
+        const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+        let hash = labelled("writ change code v1", &cbor::to_vec(self));
+        let bits = hash.0.iter().take(5).fold(0u64, |bits, byte| bits << 8 | u64::from(*byte));
+        let letter = |at: u32| {
+            let index = usize::try_from(bits >> (35 - 5 * at) & 31).unwrap_or_default();
+            char::from(LETTERS.get(index).copied().unwrap_or_default())
+        };
+        let (left, right): (String, String) =
+            ((0..4).map(letter).collect(), (4..8).map(letter).collect());
+        format!("{left}-{right}")
+    }
+}
+
 /// A person's first keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Enrolment {
@@ -117,3 +134,22 @@ pub struct MemberId {
     pub person: PersonId,
 }
 cbor_map!(MemberId { 1: group, 2: person });
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_of_a_change_is_forty_bits_of_its_digest() {
+        let change = |name: &str| Change::RemoveHost(name.parse().unwrap());
+        assert_eq!(change("web-1").code(), "L4Y2-FPCR");
+        assert_ne!(change("web-1").code(), change("web-2").code());
+        let hash = labelled("writ change code v1", &cbor::to_vec(&change("web-1")));
+        let letters = change("web-1").code().replace('-', "");
+        let bits = letters.bytes().fold(0u64, |bits, letter| {
+            let value = if letter < b'A' { letter - b'2' + 26 } else { letter - b'A' };
+            bits << 5 | u64::from(value)
+        });
+        assert_eq!(bits.to_be_bytes()[3..], hash.0[..5]);
+    }
+}

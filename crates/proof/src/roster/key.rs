@@ -2,7 +2,7 @@
 
 use writ_model::PersonId;
 
-use super::refused;
+use super::{Roster, refused};
 use crate::cbor_map;
 use crate::error::Error;
 use crate::limits;
@@ -51,6 +51,18 @@ impl KeyKind {
             KeyKind::Passkey => "passkey",
             KeyKind::SecurityKey => "security key",
             KeyKind::Software => "software key",
+        }
+    }
+}
+
+impl Roster {
+    /// Fails if the key cannot be given to the person it names: it is not of a form that is taken, or it
+    /// is or was somebody's.
+    pub fn check_new_key(&self, key: &PersonKey) -> Result<(), Error> {
+        self.check_free(key)?;
+        match self.held(&key.key) {
+            Some((person, _)) => refused(format!("`{person}` has the key {:?} already", key.key)),
+            None => Ok(()),
         }
     }
 }

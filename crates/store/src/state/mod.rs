@@ -4,6 +4,7 @@
 //! appear only as [`Blob`](crate::Blob)s that the key module has wrapped. An unknown version or field
 //! is refused: it was written by a newer program, and guessing could drop a restriction.
 
+mod enrolment;
 mod identity;
 mod keys;
 mod people;
@@ -19,6 +20,7 @@ use writ_model::AccountId;
 
 use crate::{StoreError, limits};
 
+pub use enrolment::{Enrolment, Proposal};
 pub use identity::{
     AccessKey, Account, Group, ManagedPolicy, PolicyVersion, Revocation, Role, User,
 };
@@ -121,6 +123,7 @@ kinds! {
     AccessKey("access-key", |k| k.id.to_string()) "A long-term access key; its id is the key id.";
     Account("account", |a| a.id.to_string()) "The account itself; its id is the 12 digits.";
     Alias("alias", |a| a.arn.to_string()) "An alias of a KMS key; its id is the ARN.";
+    Enrolment("enrolment", |e| e.id.clone()) "A link to enrol; its id is the SHA-256 of the token.";
     Group("group", |g| folded(&g.name)) "An IAM group; its id is the name in lower case.";
     HrFeed("hr-feed", |_feed| "feed".to_owned()) "What the HR feed last delivered; there is one.";
     Key("key", |k| k.arn.to_string()) "A KMS key; its id is the ARN.";

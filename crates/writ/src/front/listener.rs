@@ -72,7 +72,8 @@ async fn answer(
     response(reply)
 }
 
-fn head_of(head: &http::request::Parts, network: Network) -> Request {
+/// The head of a request; its body comes later.
+pub(super) fn head_of(head: &http::request::Parts, network: Network) -> Request {
     let headers = head
         .headers
         .iter()
@@ -88,7 +89,8 @@ fn head_of(head: &http::request::Parts, network: Network) -> Request {
     }
 }
 
-async fn collect(body: Incoming, max_bytes: usize) -> Result<Vec<u8>, ApiError> {
+/// The body of a request, of at most `max_bytes`.
+pub(super) async fn collect(body: Incoming, max_bytes: usize) -> Result<Vec<u8>, ApiError> {
     let too_large = || {
         let text = format!("The request body is larger than {max_bytes} bytes.");
         ApiError::new("RequestEntityTooLarge", text, 413)
@@ -106,7 +108,8 @@ async fn collect(body: Incoming, max_bytes: usize) -> Result<Vec<u8>, ApiError> 
     }
 }
 
-fn response(reply: Reply) -> hyper::Response<Full<Bytes>> {
+/// The reply as hyper writes it.
+pub(super) fn response(reply: Reply) -> hyper::Response<Full<Bytes>> {
     let mut builder = hyper::Response::builder().status(reply.status);
     for (name, value) in &reply.headers {
         builder = builder.header(name, value);

@@ -1,9 +1,12 @@
-//! What only front does: the listener, the link to the gateway, accounts, persons, the roster,
-//! LookupEvents.
+//! What only front does: the listeners, the link to the gateway, accounts, persons, the roster,
+//! enrolment and the console, LookupEvents.
 
 pub mod accounts;
 pub mod catalogue;
 pub mod cloudtrail;
+pub mod console;
+pub mod enrol;
+pub mod hr;
 pub mod link;
 pub mod listener;
 pub mod people;

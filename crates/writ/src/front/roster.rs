@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::{Mutex, watch};
 use writ_keyd_client::protocol::{Answer, Command, Network, Refusal, Reply, RosterStatus};
 use writ_model::{AccountId, Env as _, PersonId, SystemEnv, Uuid};
-use writ_people::{Settings, is_present};
+use writ_people::Settings;
 use writ_proof::Hash;
 use writ_proof::cbor;
 use writ_proof::limits::ROSTER_STATEMENT_MAX_BYTES;
@@ -28,6 +28,7 @@ use writ_store::{
 use writ_trail::record::{Call, Category, Identity};
 
 use super::accounts::{PRINCIPAL, Platform};
+use super::hr;
 
 /// The service in the records of the roster.
 const SOURCE: &str = "roster.writ.internal";
@@ -190,7 +191,7 @@ impl Keeper {
         }
         check_place(&statement, &next)?;
         check_date(&statement)?;
-        self.check_people(known, &snapshot)?;
+        self.check_people(known, &statement.change, &snapshot)?;
         next.apply(signed).map_err(|error| {
             Refused::new(403, "Refused", format!("{error}. Nothing was changed"))
         })?;
@@ -205,17 +206,24 @@ impl Keeper {
         Ok(Accepted { seq: next.seq(), digest, keyd })
     }
 
-    /// A signature counts only while its person may act: HR takes the pen away at once, long before a
-    /// statement takes the key out of the roster. Of people whom HR does not know it says nothing.
-    fn check_people(&self, signers: &[PersonId], snapshot: &Snapshot) -> Result<(), Refused> {
+    /// HR takes the pen away at once, long before a statement takes the key out of the roster; and who has
+    /// left gets nothing, whoever signs.
+    fn check_people(
+        &self,
+        signers: &[PersonId],
+        change: &Change,
+        snapshot: &Snapshot,
+    ) -> Result<(), Refused> {
+        let refuse = |text: String| Refused::new(403, "Refused", text);
         for signer in signers {
-            let Some(person) = snapshot.person(signer.as_str()) else { continue };
-            if let Err(why) = is_present(&person.value, self, &self.settings, SystemEnv.now()) {
-                let text = format!("`{signer}` may not sign now: {why}. Nothing was changed");
-                return Err(Refused::new(403, "Refused", text));
-            }
+            hr::may_act(signer, self, &self.settings, snapshot).map_err(|why| {
+                refuse(format!("`{signer}` may not sign now: {why}. Nothing was changed"))
+            })?;
         }
-        Ok(())
+        let Some(person) = hr::receiver(change) else { return Ok(()) };
+        hr::may_get(person, snapshot).map_err(|why| {
+            refuse(format!("`{person}` gets nothing now: {why}. Nothing was changed"))
+        })
     }
 
     /// What keyd says of its roster; `None` while it does not answer.

@@ -1,5 +1,6 @@
 //! `front`: serves IAM, STS, KMS and CloudTrail; the only opener of the state database.
 
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use super::confine::Reach;
 use super::{Inherited, Line, harden};
 use crate::front::people::api::Readers;
 use crate::front::people::{self, Office};
-use crate::front::{accounts, catalogue, link, listener, roster};
+use crate::front::{accounts, catalogue, console, enrol, hr, link, listener, roster};
 
 /// The state database, in front's folder.
 const DATABASE: &str = "state.sqlite";
@@ -51,6 +52,8 @@ pub struct FrontConfig {
     pub gates: Vec<Gate>,
     /// How long the HR feed may be silent, in hours.
     pub silence_hours: u64,
+    /// Names under which clients reach this machine.
+    pub names: Vec<String>,
 }
 
 impl FrontConfig {
@@ -76,7 +79,8 @@ async fn serve(
     let keyd: KeydClient = Client::new("keyd", inherited.channel(Role::Keyd)?)?;
     let trail = TrailClient::new(inherited.channel(Role::Trail)?)?;
     let listener = inherited.listener()?;
-    let tls = inherited.tls()?;
+    let console = TcpListener::from(inherited.fd("console")?);
+    let (tls, console_tls) = (inherited.tls()?, inherited.tls_of("console-tls")?);
     let env: Arc<dyn Env> = Arc::new(SystemEnv);
     let site: SiteId = config.site.parse()?;
 
@@ -113,6 +117,9 @@ async fn serve(
     let (ours, own) = (Arc::clone(&pipeline), platform.clone());
     let keeper = roster::Keeper::open(ours, own, &genesis, config.settings(), reload.clone())?;
     let keeper = Arc::new(keeper);
+    let known = hr::HrPersons::new(Arc::clone(&pipeline), Arc::clone(&keeper), config.settings());
+    let (ours, own) = (Arc::clone(&pipeline), platform.clone());
+    let desk = enrol::Office::new(ours, own, Arc::clone(&keeper), Arc::new(known));
     listen(line, &keyd, &trail, gateway, reload, stop)?;
     let roster = Arc::clone(&keeper) as Arc<dyn Roster>;
     let office = Office::new(Arc::clone(&pipeline), platform.clone(), config.settings(), roster);
@@ -124,12 +131,16 @@ async fn serve(
     beat(keyd, store);
     keep_current(Arc::clone(&pipeline), platform, reloads);
     let address = listener.local_addr()?.to_string();
-    let mut facts = vec![("listen".to_owned(), address)];
+    let console_address = console.local_addr()?.to_string();
+    let mut facts = vec![("listen".to_owned(), address), ("console".to_owned(), console_address)];
     facts.extend(hardening);
     line.ready(facts)?;
     // The supervisor starts front again, which opens the database anew and keyd's catalogue with it.
     tokio::select! {
-        served = listener::serve(listener, tls, Arc::clone(&pipeline), keeper, readers, stopped) => served,
+        served = listener::serve(
+            listener, tls, Arc::clone(&pipeline), keeper, readers, stopped.clone(),
+        ) => served,
+        served = console::serve(console, console_tls, Arc::new(desk), config.names, stopped) => served,
         () = pipeline.broken() => anyhow::bail!("the state database failed; it has to be opened anew"),
     }
 }

@@ -85,8 +85,13 @@ impl Inherited {
 
     /// The key and the certificates of the listener.
     pub fn tls(&mut self) -> Result<TlsSettings> {
+        self.tls_of("tls")
+    }
+
+    /// The key and the certificates of another listener, by the name of their descriptor.
+    pub fn tls_of(&mut self, name: &str) -> Result<TlsSettings> {
         let mut pem = Zeroizing::new(Vec::new());
-        File::from(self.fd("tls")?).read_to_end(&mut pem)?;
+        File::from(self.fd(name)?).read_to_end(&mut pem)?;
         writ_service::listener::tls(&pem).context("the listener's certificate cannot be used")
     }
 

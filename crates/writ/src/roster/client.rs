@@ -124,27 +124,41 @@ impl Client {
     }
 
     fn send(&self, method: &str, path: &str, body: &[u8]) -> Result<Vec<u8>> {
+        self.exchange(method, path, &[("content-type", CONTENT_TYPE)], body)
+    }
+
+    /// Sends a request with these fields besides the usual ones; the body of its reply.
+    pub fn exchange(
+        &self,
+        method: &str,
+        path: &str,
+        fields: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Vec<u8>> {
         let told = || format!("no answer from {}:{}; is `writ up` running?", self.host, self.port);
-        let mut addresses = (self.host.as_str(), self.port).to_socket_addrs().with_context(told)?;
-        let address = addresses.next().with_context(told)?;
-        let mut stream = TcpStream::connect_timeout(&address, PATIENCE).with_context(told)?;
+        // A name may have an address of each kind, and the listener only one of them.
+        let addresses = (self.host.as_str(), self.port).to_socket_addrs().with_context(told)?;
+        let connect = |address| TcpStream::connect_timeout(&address, PATIENCE).ok();
+        let mut stream = addresses.into_iter().find_map(connect).with_context(told)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
+        let fields: String =
+            fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nhost: {}:{}\r\ncontent-type: {CONTENT_TYPE}\r\n\
-             content-length: {}\r\nconnection: close\r\n\r\n",
+            "{method} {path} HTTP/1.1\r\nhost: {}:{}\r\n{fields}content-length: {}\r\n\
+             connection: close\r\n\r\n",
             self.host,
             self.port,
             body.len()
         );
         let request = [head.as_bytes(), body].concat();
         let raw = match &self.tls {
-            None => exchange(&mut stream, &request).with_context(told)?,
+            None => talk(&mut stream, &request).with_context(told)?,
             Some(config) => {
                 let name = ServerName::try_from(self.host.clone())?;
                 let connection = rustls::ClientConnection::new(Arc::clone(config), name)?;
                 let mut stream = rustls::StreamOwned::new(connection, stream);
-                exchange(&mut stream, &request)
+                talk(&mut stream, &request)
                     .with_context(|| format!("{}: give the authority with --ca", told()))?
             }
         };
@@ -153,7 +167,7 @@ impl Client {
 }
 
 /// Sends the request and reads to the end. Who refuses early may not read all of it.
-fn exchange(stream: &mut (impl Read + Write), request: &[u8]) -> Result<Vec<u8>> {
+fn talk(stream: &mut (impl Read + Write), request: &[u8]) -> Result<Vec<u8>> {
     let written = stream.write_all(request).and_then(|()| stream.flush());
     let mut raw = Vec::new();
     let read = stream.take(REPLY_MAX_BYTES).read_to_end(&mut raw);

@@ -11,11 +11,12 @@ use writ_proof::statement::Signed;
 /// The statement, whole.
 pub fn statement(statement: &RosterStatement) -> String {
     format!(
-        "roster statement {} of {}, made {}\n{}",
+        "roster statement {} of {}, made {}\n{}  code {}\n",
         statement.seq,
         statement.site,
         statement.created.iso(),
-        change(&statement.change)
+        change(&statement.change),
+        statement.change.code()
     )
 }
 
@@ -37,7 +38,8 @@ pub fn signatures(signed: &Signed) -> String {
     text
 }
 
-fn change(change: &Change) -> String {
+/// What changes, several lines.
+pub fn change(change: &Change) -> String {
     match change {
         Change::AddKey(new) => format!("  {} gets a {}\n", new.person, key(new)),
         Change::AddMember(new) => {

@@ -4,10 +4,10 @@
 //! on their own machine, and sent in. Nothing here has a right of its own: the signatures have.
 
 pub mod client;
-mod describe;
+pub mod describe;
 mod show;
-mod sign;
-mod source;
+pub mod sign;
+pub mod source;
 mod wish;
 
 use std::path::{Path, PathBuf};

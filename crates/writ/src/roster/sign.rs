@@ -36,8 +36,11 @@ pub fn run(args: &SignArgs) -> Result<()> {
     let (mut signed, statement) = read(&args.file)?;
     print!("{}", describe::statement(&statement));
     let signature = match (&args.key, args.founder) {
-        (Some(key), _) => by_ssh_keygen(&signed, key)?,
-        (None, Some(number)) => by_founder(&signed, &args.data, number)?,
+        (Some(key), _) => by_ssh_keygen(signed.body(), signed.namespace().as_str(), key)?,
+        (None, Some(number)) => {
+            let key = founder(&args.data, number)?;
+            SshSig::sign(signed.body(), signed.namespace().as_str(), &key)?
+        }
         (None, None) => bail!("name a key with --key, or in mode dev a founder with --founder"),
     };
     if signers(&signed).contains(signature.key()) {
@@ -57,16 +60,16 @@ fn signers(signed: &Signed) -> Vec<writ_proof::sshsig::SshPublicKey> {
 
 /// `ssh-keygen` asks for passphrase, PIN and touch on the terminal itself.
 #[expect(clippy::disallowed_methods, reason = "the person's keys are ssh-keygen's to reach")]
-fn by_ssh_keygen(signed: &Signed, key: &Path) -> Result<SshSig> {
+pub fn by_ssh_keygen(message: &[u8], namespace: &str, key: &Path) -> Result<SshSig> {
     let mut child = std::process::Command::new("ssh-keygen")
-        .args(["-Y", "sign", "-n", signed.namespace().as_str(), "-f"])
+        .args(["-Y", "sign", "-n", namespace, "-f"])
         .arg(key)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .context("`ssh-keygen` cannot be started; install OpenSSH's client")?;
     if let Some(mut input) = child.stdin.take() {
-        input.write_all(signed.body())?;
+        input.write_all(message)?;
     }
     let mut armor = String::new();
     if let Some(output) = &mut child.stdout {
@@ -79,13 +82,13 @@ fn by_ssh_keygen(signed: &Signed, key: &Path) -> Result<SshSig> {
     SshSig::from_armor(&armor).context("ssh-keygen made a signature of a kind that is not taken")
 }
 
-fn by_founder(signed: &Signed, data: &Path, number: u32) -> Result<SshSig> {
+/// The key of a software founder; mode `dev`.
+pub fn founder(data: &Path, number: u32) -> Result<SoftKey> {
     let path = data.join(format!("founders/founder-{number}.seed"));
     let seed = Zeroizing::new(std::fs::read(&path).with_context(|| {
         format!("`{}` cannot be read: software founders are in mode dev only", path.display())
     })?);
     let seed: Zeroizing<[u8; 32]> =
         Zeroizing::new(seed.as_slice().try_into().context("the founder's key is damaged")?);
-    let key = SoftKey::from_seed(&seed)?;
-    Ok(SshSig::sign(signed.body(), signed.namespace().as_str(), &key)?)
+    Ok(SoftKey::from_seed(&seed)?)
 }

@@ -21,6 +21,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where S3 is served.
     pub listen_s3: SocketAddr,
+    /// Where browsers and `writ enrol` reach the console.
+    pub listen_console: SocketAddr,
     /// Where watch takes trail's stream.
     pub listen_watch: SocketAddr,
     /// DNS names and addresses under which clients reach this machine, for the certificates of the
@@ -80,6 +82,7 @@ impl Default for Config {
         Config {
             listen: any(8440),
             listen_s3: any(0),
+            listen_console: any(0),
             listen_watch: any(0),
             names: Vec::new(),
             regions: "us-east-1".parse().into_iter().collect(),
@@ -146,7 +149,7 @@ impl Config {
         if self.regions.is_empty() {
             bail!("`regions` is empty: name at least one, such as us-east-1");
         }
-        for address in [self.listen, self.listen_s3] {
+        for address in [self.listen, self.listen_s3, self.listen_console] {
             if address.ip().is_unspecified() && self.names.is_empty() {
                 bail!(
                     "`{address}` is every address of this machine: say in `names` by which clients \

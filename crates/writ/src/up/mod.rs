@@ -10,7 +10,6 @@ pub mod ready;
 pub mod spool;
 pub mod supervisor;
 
-use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
@@ -23,7 +22,7 @@ use config::{Config, Overrides};
 use data::{DataDir, write_durably};
 use plan::Plan;
 use spool::Spool;
-use supervisor::{Running, Supervisor};
+use supervisor::{LISTENER, Listeners, Running, Supervisor};
 
 /// The accounts that starts were told, one a line.
 const ACCOUNTS: &str = "accounts";
@@ -116,24 +115,25 @@ fn accounts(dir: &DataDir, asked: &[AccountId]) -> Result<Vec<AccountId>> {
     Ok(accounts)
 }
 
-fn listeners(config: &Config) -> Result<HashMap<Role, TcpListener>> {
-    let bind = |role: Role, name: &str, address: SocketAddr| -> Result<(Role, TcpListener)> {
+fn listeners(config: &Config) -> Result<Listeners> {
+    let bind = |role: Role, fd, name: &str, address: SocketAddr| -> Result<_> {
         let listener = TcpListener::bind(address).with_context(|| {
             format!(
                 "cannot listen on `{address}`: choose another address with `{name}` in writ.toml"
             )
         })?;
-        Ok((role, listener))
+        Ok(((role, fd), listener))
     };
     [
-        bind(Role::Front, "listen", config.listen),
-        bind(Role::S3, "listen-s3", config.listen_s3),
-        bind(Role::Watch, "listen-watch", config.listen_watch),
+        bind(Role::Front, LISTENER, "listen", config.listen),
+        bind(Role::Front, "console", "listen-console", config.listen_console),
+        bind(Role::S3, LISTENER, "listen-s3", config.listen_s3),
+        bind(Role::Watch, LISTENER, "listen-watch", config.listen_watch),
     ]
     .into_iter()
     .collect()
 }
 
-fn local(listeners: &HashMap<Role, TcpListener>, role: Role) -> Result<SocketAddr> {
-    Ok(listeners.get(&role).context("no listener")?.local_addr()?)
+fn local(listeners: &Listeners, role: Role) -> Result<SocketAddr> {
+    Ok(listeners.get(&(role, LISTENER)).context("no listener")?.local_addr()?)
 }

@@ -106,6 +106,7 @@ impl Plan {
             Role::Front => vec![
                 ("credentials".to_owned(), self.credentials()?),
                 ("tls".to_owned(), self.certificate(self.config.listen)?),
+                ("console-tls".to_owned(), self.certificate(self.config.listen_console)?),
             ],
             Role::S3 => vec![("tls".to_owned(), self.certificate(self.config.listen_s3)?)],
             Role::Trail | Role::Watch | Role::Supervisor => Vec::new(),
@@ -128,6 +129,7 @@ impl Plan {
                 hr: self.hr.clone(),
                 gates: self.config.people.gates.clone(),
                 silence_hours: self.config.people.silence_hours,
+                names: self.config.names.clone(),
             }),
             Role::Keyd => serde_json::to_vec(&keyd::KeydConfig { site, genesis }),
             Role::S3 => serde_json::to_vec(&s3::S3Config {
@@ -163,6 +165,17 @@ impl Plan {
         match name {
             Some(name) => format!("{scheme}://{name}:{}", address.port()),
             None => format!("{scheme}://{address}"),
+        }
+    }
+
+    /// Where the console is: by name, since a browser makes no passkey for an address.
+    pub fn console(&self, address: SocketAddr) -> String {
+        let dns = |name: &&String| name.parse::<std::net::IpAddr>().is_err();
+        match self.config.names.iter().find(dns) {
+            Some(name) if !address.ip().is_loopback() => {
+                format!("https://{name}:{}", address.port())
+            }
+            _ => format!("http://localhost:{}", address.port()),
         }
     }
 

@@ -26,6 +26,8 @@ pub struct Ready {
     pub endpoint: String,
     /// Where S3 answers.
     pub s3: String,
+    /// Where browsers and `writ enrol` reach the console.
+    pub console: String,
     /// The authority of the certificates under which both answer HTTPS, on the same ports.
     pub ca: PathBuf,
     /// Where watch takes trail's stream.
@@ -64,6 +66,7 @@ pub fn write(plan: &Plan, running: &Running, accounts: &[AccountId]) -> Result<R
     let ready = Ready {
         endpoint: plan.endpoint(scheme(front), front),
         s3: plan.endpoint(scheme(s3), s3),
+        console: plan.console(fact(Role::Front, "console").parse()?),
         ca: plan.dir().join(authority::FILE),
         watch: fact(Role::Watch, "listen"),
         mode: "dev".to_owned(),
@@ -84,7 +87,7 @@ pub fn write(plan: &Plan, running: &Running, accounts: &[AccountId]) -> Result<R
 }
 
 fn measures(facts: &[Fact]) -> BTreeMap<String, String> {
-    let measures = facts.iter().filter(|fact| fact.name != "listen");
+    let measures = facts.iter().filter(|fact| fact.name != "listen" && fact.name != "console");
     measures.map(|fact| (fact.name.clone(), fact.value.clone())).collect()
 }
 

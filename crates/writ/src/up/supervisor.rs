@@ -46,6 +46,12 @@ const PAIRS: [(Role, Role); 6] = [
     (Role::Front, Role::S3),
 ];
 
+/// The descriptor of a process's first listener.
+pub const LISTENER: &str = "listener";
+
+/// Bound listeners by process and name of the descriptor.
+pub type Listeners = HashMap<(Role, &'static str), TcpListener>;
+
 /// Stopping goes from the listeners inwards, so that what was acknowledged is in the ledger.
 const STOP_ORDER: [Role; 5] = [Role::S3, Role::Front, Role::Trail, Role::Keyd, Role::Watch];
 
@@ -75,7 +81,7 @@ pub struct Supervisor {
     facts: HashMap<Role, Vec<Fact>>,
     /// Ends of channels for processes that are not running yet.
     waiting: HashMap<(Role, Role), OwnedFd>,
-    listeners: HashMap<Role, TcpListener>,
+    listeners: Listeners,
     sender: mpsc::UnboundedSender<Event>,
     events: mpsc::UnboundedReceiver<Event>,
     announced: bool,
@@ -83,7 +89,7 @@ pub struct Supervisor {
 
 impl Supervisor {
     /// A supervisor of what `plan` lists, with the listeners already bound.
-    pub fn new(plan: Rc<Plan>, spool: Spool, listeners: HashMap<Role, TcpListener>) -> Supervisor {
+    pub fn new(plan: Rc<Plan>, spool: Spool, listeners: Listeners) -> Supervisor {
         let (sender, events) = mpsc::unbounded_channel();
         Supervisor {
             plan,
@@ -211,8 +217,9 @@ impl Supervisor {
             let end = self.end_for(role, peer)?;
             fds.push((peer.name().to_owned(), end));
         }
-        if let Some(listener) = self.listeners.get(&role) {
-            fds.push(("listener".to_owned(), listener.try_clone()?.into()));
+        for ((_, name), listener) in self.listeners.iter().filter(|((owner, _), _)| *owner == role)
+        {
+            fds.push(((*name).to_owned(), listener.try_clone()?.into()));
         }
         fds.extend(self.plan.files(role)?);
         let uid = self.plan.uid(role);

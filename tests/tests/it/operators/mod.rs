@@ -1,4 +1,5 @@
 //! The operating side: its people, and what the HR feed can and cannot do.
 
+pub(crate) mod enrol;
 pub(crate) mod people;
 pub(crate) mod roster;

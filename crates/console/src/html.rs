@@ -1,0 +1,64 @@
+//! HTML by hand: two pages do not pay for a template engine. Text goes through [`text`], everything
+//! else is ours.
+
+use std::fmt::{self, Write as _};
+
+use crate::face::Face;
+
+/// Text as it stands in an element or in a quoted attribute.
+pub(crate) struct Escaped<'a>(&'a str);
+
+/// Escapes `text`.
+pub(crate) fn text(text: &str) -> Escaped<'_> {
+    Escaped(text)
+}
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for c in self.0.chars() {
+            match c {
+                '&' => f.write_str("&amp;")?,
+                '<' => f.write_str("&lt;")?,
+                '>' => f.write_str("&gt;")?,
+                '"' => f.write_str("&quot;")?,
+                '\'' => f.write_str("&#39;")?,
+                other => f.write_char(other)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A whole page. `main` is HTML, `title` is text; `script` is one of our files.
+pub(crate) fn page(face: &Face, title: &str, script: Option<&str>, main: &str) -> Vec<u8> {
+    let script =
+        script.map(|path| format!("<script src=\"{path}\" defer></script>\n")).unwrap_or_default();
+    let mode = if face.dev {
+        "<span class=\"mode\" title=\"Software keys hold this installation together\">mode dev</span>"
+    } else {
+        ""
+    };
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n\
+         <title>{title} · Writ</title>\n\
+         <link rel=\"stylesheet\" href=\"/static/console.css\">\n\
+         <link rel=\"icon\" href=\"/static/icon.svg\" type=\"image/svg+xml\">\n{script}</head>\n<body>\n\
+         <a class=\"skip\" href=\"#main\">Skip to the content</a>\n\
+         <header><p class=\"brand\">Writ</p><p class=\"site\">{site}{mode}</p></header>\n\
+         <main id=\"main\" tabindex=\"-1\">\n{main}\n</main>\n</body>\n</html>\n",
+        title = text(title),
+        site = text(face.site.as_str()),
+    )
+    .into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn text_with_markup_is_escaped() {
+        let shown = super::text("<a href=\"x\" id='y'>&amp;").to_string();
+        assert_eq!(shown, "&lt;a href=&quot;x&quot; id=&#39;y&#39;&gt;&amp;amp;");
+    }
+}

@@ -1,0 +1,160 @@
+//! What answers which request.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use writ_service::http::{Reply, Request};
+
+use crate::assets;
+use crate::enrol;
+use crate::face::{Asked, Face, Names};
+use crate::html;
+use crate::limits::PATH_MAX_BYTES;
+use crate::port::{Desk, Refused};
+
+/// Nothing comes from elsewhere, nothing runs that is not a file of ours, and no page holds another or
+/// is held by one.
+const POLICY: &str = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'; \
+                      object-src 'none'";
+
+/// Answers requests for one listener.
+#[derive(Clone)]
+pub struct Console {
+    desk: Arc<dyn Desk>,
+    names: Arc<Names>,
+}
+
+impl Console {
+    /// The console of the listener on `port`. It answers to `localhost` and to `names`, DNS names that
+    /// lead to it.
+    pub fn new(desk: Arc<dyn Desk>, port: u16, names: Vec<String>) -> Console {
+        Console { desk, names: Arc::new(Names { port, names }) }
+    }
+
+    /// Answers a request, whose body is within [`crate::limits::BODY_MAX_BYTES`].
+    pub async fn answer(&self, request: Request) -> Reply {
+        let head = request.method == "HEAD";
+        let mut reply = guarded(self.routed(&request).await);
+        if head {
+            reply.body.clear();
+        }
+        reply
+    }
+
+    /// The answer to a request whose body was not read.
+    pub fn unread(&self, status: u16, message: &str) -> Reply {
+        let refused = Refused::new(status, "BodyRefused", message);
+        guarded(refusal(&refused)).with("connection", "close")
+    }
+
+    async fn routed(&self, request: &Request) -> Reply {
+        if request.path.len() > PATH_MAX_BYTES {
+            return plain(414, "The path is too long.");
+        }
+        let face = match self.names.asked(request) {
+            Asked::Ours(host, origin) => {
+                Face { host, origin, site: self.desk.site().clone(), dev: self.desk.is_dev() }
+            }
+            Asked::Redirect(to) if matches!(request.method.as_str(), "GET" | "HEAD") => {
+                return plain(307, "The console is at its name.").with("location", to);
+            }
+            Asked::Redirect(_) => return plain(421, "Ask the console by its name, localhost."),
+            Asked::Unknown => {
+                return plain(
+                    421,
+                    "This console has another name. Use the link as it was printed.",
+                );
+            }
+        };
+        match request.method.as_str() {
+            "GET" | "HEAD" => self.get(request, &face),
+            "POST" => self.post(request, &face).await,
+            _ => {
+                plain(405, "Only GET and POST are answered here.").with("allow", "GET, HEAD, POST")
+            }
+        }
+    }
+
+    fn get(&self, request: &Request, face: &Face) -> Reply {
+        let path = request.path.as_str();
+        if let Some(file) = assets::file(path) {
+            return file;
+        }
+        match (path, path.strip_prefix(enrol::PAGE)) {
+            ("/", _) => enrol::home(face),
+            (enrol::OPEN, _) => plain(405, "Only POST is answered here.").with("allow", "POST"),
+            (_, Some(rest)) => match rest.strip_suffix("/state") {
+                Some(token) => enrol::state(&*self.desk, token),
+                None => enrol::show(&*self.desk, face, rest),
+            },
+            _ => missing(face),
+        }
+    }
+
+    async fn post(&self, request: &Request, face: &Face) -> Reply {
+        if request.header("content-type").is_none_or(|kind| !kind.starts_with("application/json")) {
+            return refusal(&Refused::new(415, "UnsupportedMediaType", "send application/json"));
+        }
+        // Another site's page has no business here; programs send no origin.
+        if request.header("origin").is_some_and(|origin| origin != face.origin) {
+            return refusal(&Refused::new(
+                403,
+                "OtherOrigin",
+                "this came from another site's page",
+            ));
+        }
+        let answered = match request.path.strip_prefix(enrol::PAGE) {
+            Some(token) => enrol::propose(&*self.desk, face, token, request).await,
+            None if request.path == enrol::OPEN => enrol::open(&*self.desk, face, request).await,
+            None => Err(("Unknown", Refused::new(404, "NotFound", "there is nothing here"))),
+        };
+        match answered {
+            Ok(reply) => reply,
+            Err((event, refused)) => {
+                self.desk.refused(event, &refused, request).await;
+                refusal(&refused)
+            }
+        }
+    }
+}
+
+/// What every reply says of itself.
+fn guarded(reply: Reply) -> Reply {
+    let kept = reply.headers.iter().any(|(name, _)| name == "cache-control");
+    let reply = if kept { reply } else { reply.with("cache-control", "no-store") };
+    reply
+        .with("content-security-policy", POLICY)
+        .with("x-content-type-options", "nosniff")
+        .with("x-frame-options", "DENY")
+        // A link to enrol must not travel with a click.
+        .with("referrer-policy", "no-referrer")
+        .with("cross-origin-opener-policy", "same-origin")
+        .with("cross-origin-resource-policy", "same-origin")
+        .with(
+            "permissions-policy",
+            "publickey-credentials-create=(self), publickey-credentials-get=(self)",
+        )
+}
+
+fn missing(face: &Face) -> Reply {
+    let main = "<h1>There is nothing here</h1>\n<p>Use the link that was printed, whole.</p>";
+    page(404, html::page(face, "Not found", None, main))
+}
+
+/// A page.
+pub(crate) fn page(status: u16, html: Vec<u8>) -> Reply {
+    Reply::new(status, "text/html; charset=utf-8", html)
+}
+
+/// A reply to a program.
+pub(crate) fn json_reply(status: u16, body: &Value) -> Reply {
+    Reply::new(status, "application/json", format!("{body}\n").into_bytes())
+}
+
+fn refusal(refused: &Refused) -> Reply {
+    json_reply(refused.status, &json!({ "error": refused.code, "message": refused.message }))
+}
+
+fn plain(status: u16, text: &str) -> Reply {
+    Reply::new(status, "text/plain; charset=utf-8", format!("{text}\n").into_bytes())
+}
