@@ -127,25 +127,36 @@ impl Keyd {
         self.ask(role, command).unwrap_or_else(|refusal| panic!("refused: {refusal:?}"))
     }
 
-    /// How many use records there are.
+    /// How many records there are once those of all commands so far have come. They come behind the
+    /// answers: one counted too early would be taken for the next command's.
     pub fn recorded(&self) -> usize {
-        self.records.lock().unwrap().len()
+        let before = self.records.lock().unwrap().len();
+        self.fence(before) + 1
     }
 
-    /// The uses that are recorded behind the first `before` records, up to now: a command that s3 may
-    /// not send is recorded behind them, and waited for.
+    /// The uses that are recorded behind the first `before` records, up to now.
     pub fn uses_after(&self, before: usize) -> Vec<Use> {
-        assert!(self.ask(Role::S3, Command::Beat(Beat { feed: 0 })).is_err(), "s3 may beat");
-        until("the record of s3's beat", || {
-            let records = self.records.lock().unwrap();
-            let uses = records.iter().skip(before).filter_map(|record| match &record.what {
+        let fence = self.fence(before);
+        let records = self.records.lock().unwrap();
+        let uses =
+            records.iter().take(fence).skip(before).filter_map(|record| match &record.what {
                 What::Use(used) => Some((**used).clone()),
                 _ => None,
             });
-            let mut uses: Vec<Use> = uses.collect();
-            let fence = uses.iter().position(|used| used.op == "s3:beat")?;
-            uses.truncate(fence);
-            Some(uses)
+        uses.collect()
+    }
+
+    /// Sends a command that s3 may not send, which is recorded behind all others, and waits for its
+    /// record; gives its place.
+    fn fence(&self, before: usize) -> usize {
+        assert!(self.ask(Role::S3, Command::Beat(Beat { feed: 0 })).is_err(), "s3 may beat");
+        until("the record of s3's beat", || {
+            let records = self.records.lock().unwrap();
+            let fence = |record: &UseRecord| match &record.what {
+                What::Use(used) => used.op == "s3:beat",
+                _ => false,
+            };
+            records.iter().skip(before).position(fence).map(|at| before + at)
         })
     }
 

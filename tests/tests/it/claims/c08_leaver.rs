@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::Value;
 use writ_model::{Env as _, SystemEnv, Timestamp};
+use writ_tests::ledger::Event;
 use writ_tests::process;
 use writ_tests::wait::within;
 use writ_tests::{Site, until};
 
 use crate::operators::people::{Staffed, line};
+use crate::operators::roster::Desk;
 
 /// From the feed's new name to the last thing that is still open.
 const DEADLINE: Duration = Duration::from_secs(1);
@@ -58,7 +60,7 @@ fn c08_leaver_is_out_within_a_second_with_a_receipt() {
         .iter()
         .map(|item| item["what"].as_str().unwrap())
         .collect();
-    assert_eq!(what, ["person", "enrolment"]);
+    assert_eq!(what, ["person", "enrolment", "membership"]);
     assert!(recorded["ended"].as_array().unwrap().iter().all(|item| item["at"].is_u64()));
     staffed.wait_for("new-299", "enabled");
     let summary = staffed.told("TakeHrFeed", "endedAfterMs", "");
@@ -70,6 +72,37 @@ fn c08_leaver_is_out_within_a_second_with_a_receipt() {
     staffed.deliver(&staff("active", 300));
     staffed.wait_for(FOUNDER, "gated");
     assert!(!reads(&staffed));
+}
+
+/// HR's word takes the pen away long before a statement takes the key out of the roster, and whoever HR
+/// does not name gets no key.
+#[test]
+fn c08_leaver_signs_nothing_and_strangers_get_nothing() {
+    let staffed = Staffed::start();
+    let desk = Desk::at(&staffed.site);
+    staffed.deliver(&staff("active", 1));
+    staffed.wait_for("new-0", "enabled");
+    desk.enrol("new-0");
+    desk.key("nobody");
+    let public = staffed.site.home().join("nobody.pub");
+    let stranger = ["enrol", "--person", "nobody", "--key", public.to_str().unwrap()];
+    let refused = desk.change(&stranger, &[1, 2]);
+    assert_ne!(refused.code, 0);
+    assert!(refused.text.contains("names nobody of this id"), "{}", refused.text);
+    staffed.deliver(&staff("terminated", 1));
+    staffed.wait_for(FOUNDER, "left");
+    let change = ["set-origins", "--origin", "https://writ.example:8441"];
+    let refused = desk.change(&change, &[1, 2]);
+    assert_ne!(refused.code, 0);
+    assert!(refused.text.contains("`founder-1` may not sign now"), "{}", refused.text);
+    let told = |event: &Event| {
+        event.text("/eventName") == "SubmitStatement"
+            && event.text("/errorMessage").contains("may not sign now")
+    };
+    staffed.site.ledger().wait("the refused statement", told);
+    let done = desk.change(&change, &[2, 3]);
+    assert_eq!(done.code, 0, "{}", done.text);
+    assert_eq!(staffed.site.verify().code, 0);
 }
 
 #[test]

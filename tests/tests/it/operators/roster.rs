@@ -74,12 +74,18 @@ impl<'s> Desk<'s> {
 
     /// A person with a new key of their own, enrolled by the first two founders; answers the key's file.
     pub(crate) fn enrol(&self, person: &str) -> PathBuf {
+        let key = self.key(person);
+        let public = self.path(&format!("{person}.pub"));
+        self.changes(&["enrol", "--person", person, "--key", public.to_str().unwrap()]);
+        key
+    }
+
+    /// A new key; answers its file, beside which lies its public half.
+    pub(crate) fn key(&self, person: &str) -> PathBuf {
         let key = self.path(person);
         let make = ["-q", "-t", "ed25519", "-N", "", "-C", person, "-f"];
         let made = Command::new("ssh-keygen").args(make).arg(&key).status().unwrap();
         assert!(made.success());
-        let public = self.path(&format!("{person}.pub"));
-        self.changes(&["enrol", "--person", person, "--key", public.to_str().unwrap()]);
         key
     }
 
