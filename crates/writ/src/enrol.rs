@@ -55,7 +55,7 @@ pub struct EnrolArgs {
     /// Where the statement is written for the two who sign; PERSON.roster if not given.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// The console, such as https://writ.example:8441; that of the data directory if not given.
+    /// The console, such as `https://writ.example:8441`; that of the data directory if not given.
     #[arg(long, value_name = "URL")]
     console: Option<String>,
     #[command(flatten)]

@@ -19,7 +19,7 @@ pub struct SourceArgs {
     /// The data directory of a `writ up`; its ledger is read if it is stopped.
     #[arg(long, value_name = "DIR", default_value = "writ-data")]
     pub data: PathBuf,
-    /// Its listener instead, such as https://writ.example:8440.
+    /// Its listener instead, such as `https://writ.example:8440`.
     #[arg(long, value_name = "URL")]
     pub endpoint: Option<String>,
     /// The authority of the listener's certificate, for https.

@@ -175,7 +175,7 @@ pub struct AddGroup {
 #[derive(Args, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Origins {
-    /// A page, such as https://writ.example:8441; repeatable. What is not named any more ends.
+    /// A page, such as `https://writ.example:8441`; repeatable. What is not named any more ends.
     #[arg(long, value_name = "URL")]
     #[serde(default)]
     origin: Vec<String>,
