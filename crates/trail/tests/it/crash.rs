@@ -33,7 +33,7 @@ fn child_appends_until_it_dies() {
     let mut answered =
         std::fs::File::options().create(true).append(true).open(dir.join("answered")).unwrap();
     for n in 0..60 {
-        let item = item(account(n % 2), "Encrypt", None);
+        let item = item(account(1 + n % 2), "Encrypt", None);
         let id = item.event_id;
         append(&front, item).unwrap();
         // One write: half an id would look like a lost one.
