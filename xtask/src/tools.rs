@@ -105,7 +105,8 @@ fn python() -> Result<()> {
 
 fn bootstrap_uv() -> Result<PathBuf> {
     let folder = folder().join("uv");
-    check(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
+    // What is left of another place would name that place.
+    check(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
     check(Command::new(folder.join("bin/pip")).args(["install", "--quiet", UV]))?;
     Ok(folder.join("bin/uv"))
 }
