@@ -37,6 +37,7 @@ pub mod policy;
 pub mod receipt;
 pub mod replay;
 pub mod roster;
+pub mod ssh;
 pub mod sshsig;
 pub mod statement;
 pub mod stream;

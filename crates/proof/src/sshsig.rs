@@ -7,7 +7,6 @@
 
 mod key;
 mod webauthn;
-mod wire;
 
 use aws_lc_rs::digest;
 use base64::Engine as _;
@@ -20,7 +19,7 @@ use crate::ed25519::Signer;
 use crate::error::Error;
 use crate::hash::sha256;
 use crate::limits;
-use wire::{SshReader, put_string};
+use crate::ssh::{SshReader, put_string};
 
 const WHAT: &str = "SSHSIG signature";
 const MAGIC: &[u8; 6] = b"SSHSIG";

@@ -7,11 +7,11 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 
-use super::wire::{SshReader, put_string};
 use crate::cbor::{CborError, Decode, Encode, Reader, Writer};
 use crate::ed25519::PublicKey;
 use crate::error::Error;
 use crate::hash::sha256;
+use crate::ssh::{SshReader, put_string};
 
 const ED25519: &str = "ssh-ed25519";
 const SK_ED25519: &str = "sk-ssh-ed25519@openssh.com";

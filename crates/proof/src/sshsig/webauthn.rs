@@ -10,9 +10,9 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::SkFlags;
-use super::wire::SshReader;
 use crate::error::Error;
 use crate::limits;
+use crate::ssh::SshReader;
 
 /// The algorithm's name in the signature; its key is an `sk-ecdsa-sha2-nistp256@openssh.com`.
 pub(super) const ALGORITHM: &str = "webauthn-sk-ecdsa-sha2-nistp256@openssh.com";
