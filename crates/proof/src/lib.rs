@@ -13,8 +13,11 @@
 //! | trees and their files (RFC 6962, C2SP tlog-tiles) | [`merkle`], [`tile`] |
 //! | signed notes (C2SP signed-note, tlog-checkpoint, -cosignature, -witness, -proof, -policy) | [`note`], [`checkpoint`], [`witness`], [`receipt`], [`policy`] |
 //! | statements, their signatures (OpenSSH SSHSIG), genesis and roster | [`statement`], [`sshsig`], [`roster`] |
+//! | requests for access and their approvals | [`access`] |
+//! | SSH's data types | [`ssh`] |
 //! | forward access tickets | [`fas`] |
 
+pub mod access;
 pub mod append;
 pub mod at_most;
 pub mod cbor;
