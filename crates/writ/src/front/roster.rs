@@ -19,6 +19,7 @@ use writ_proof::limits::ROSTER_STATEMENT_MAX_BYTES;
 use writ_proof::roster::{Change, Roster, RosterStatement};
 use writ_proof::sshsig::SshSig;
 use writ_proof::statement::{Namespace, Signed};
+use writ_service::http::Refused;
 use writ_service::pipeline::Pipeline;
 use writ_service::record::StrangerLimit;
 use writ_store::state::RosterEntry;
@@ -48,24 +49,6 @@ pub struct Accepted {
     pub digest: Hash,
     /// True once keyd has it too. Otherwise it gets it with its next load, which is under way.
     pub keyd: bool,
-}
-
-/// Why a statement was not taken.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Refused {
-    /// The HTTP status.
-    pub status: u16,
-    /// One word.
-    pub code: &'static str,
-    /// What is wrong and what to do.
-    pub message: String,
-}
-
-impl Refused {
-    /// A refusal.
-    pub fn new(status: u16, code: &'static str, message: impl Into<String>) -> Refused {
-        Refused { status, code, message: message.into() }
-    }
 }
 
 /// See the module.
