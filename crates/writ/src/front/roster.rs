@@ -26,10 +26,10 @@ use writ_store::state::RosterEntry;
 use writ_store::{
     Blob, LogName, Object, OutboxRecord, RecordKind, Snapshot, StoreError, Transaction,
 };
-use writ_trail::record::{Call, Category, Identity};
+use writ_trail::record::{Call, Identity};
 
-use super::accounts::{PRINCIPAL, Platform};
 use super::hr;
+use super::platform::{self, PRINCIPAL, Platform};
 
 /// The service in the records of the roster.
 const SOURCE: &str = "roster.writ.internal";
@@ -267,7 +267,8 @@ impl Keeper {
             record: signed.to_bytes(),
             use_position: None,
         };
-        let event = self.event(told, request_id).map_err(|error| internal(&error))?;
+        let event = Call { request_id, ..self.event(told) };
+        let event = platform::outbox(&event).map_err(|error| internal(&error))?;
         let entry = RosterEntry { seq, statement: Blob::from(signed.to_bytes()) };
         let mut transaction = Transaction::new(PRINCIPAL, request_id, leaf)
             .create(Object::new(AccountId::PLATFORM, entry));
@@ -280,61 +281,28 @@ impl Keeper {
         if told.known.is_empty() && !self.strangers.admit(SystemEnv.now()) {
             return Ok(());
         }
-        let event = self.event(told, Uuid::random(&SystemEnv)).map_err(|error| internal(&error))?;
-        let item = writ_proof::append::AppendItem {
-            event_id: event.event_id,
-            kind: writ_proof::leaf::Kind::Event,
-            logs: event.logs,
-            record: event.record,
-            commit: None,
-            use_position: None,
-        };
+        let item = platform::item(&self.event(told)).map_err(|error| internal(&error))?;
         self.pipeline.trail.append(vec![item]).await.map(|_| ()).map_err(|error| {
             tracing::warn!(%error, "the ledger did not take the event of a statement");
             Refused::new(503, "Unavailable", "the ledger does not answer; send it again")
         })
     }
 
-    fn event(&self, told: Told<'_>, request_id: Uuid) -> Result<OutboxRecord> {
+    fn event<'a>(&'a self, told: Told<'a>) -> Call<'a> {
         let Told { name, signed, known, refused, network } = told;
-        let env = SystemEnv;
-        let identity = match known.is_empty() {
-            true => Identity::Unknown { access_key_id: None },
-            false => Identity::Service { principal: PRINCIPAL, account: AccountId::PLATFORM },
-        };
-        let event_id = Uuid::random(&env);
-        let records = Call {
-            site: &self.platform.site,
-            identity,
-            time: env.now(),
-            event_source: SOURCE,
-            event_name: name,
-            region: &self.platform.region,
+        let own = self.platform.call(SOURCE, name);
+        Call {
+            identity: match known.is_empty() {
+                true => Identity::Unknown { access_key_id: None },
+                false => own.identity,
+            },
             network,
             user_agent: None,
-            host: None,
             error: refused.map(|refused| (refused.code, refused.message.as_str())),
             request_parameters: signed.map(|signed| shown(signed, known)),
-            response_elements: None,
-            additional: Map::new(),
-            request_id,
-            event_id,
             read_only: name != SUBMIT,
-            resources: Vec::new(),
-            api_version: None,
-            category: Category::Management,
-            forwarded: None,
-            use_position: None,
+            ..own
         }
-        .records(&env)?;
-        let record = records.into_iter().next().context("a statement has no record")?;
-        Ok(OutboxRecord {
-            event_id: record.event_id,
-            kind: RecordKind::Event,
-            logs: vec![record.log],
-            use_position: None,
-            record: record.json,
-        })
     }
 
     /// The people of the roster among those whose signatures hold.
