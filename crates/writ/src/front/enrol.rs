@@ -24,6 +24,7 @@ use writ_store::state::{Enrolment, Proposal};
 use writ_store::{Blob, Object, ObjectId, Snapshot, StoreError, Transaction};
 use writ_trail::record::{Call, Identity};
 
+use super::hr;
 use super::platform::{self, PRINCIPAL, Platform};
 use super::roster::Keeper;
 
@@ -33,36 +34,21 @@ const SOURCE: &str = "people.writ.internal";
 /// Links that one opening forgets.
 const FORGOTTEN_MAX: usize = 2 * OPEN_LINKS_MAX;
 
-/// What is known of persons beside the roster. It can only say no.
-pub trait Persons: Send + Sync {
-    /// Fails if `person` may do nothing now.
-    fn may_act(&self, person: &PersonId) -> Result<(), String>;
-
-    /// Fails if `person` must not get keys: nobody has heard of them, or they have left.
-    fn may_enrol(&self, person: &PersonId) -> Result<(), String>;
-}
-
 /// See the module.
-pub struct Office {
+pub struct Enrolments {
     pipeline: Arc<Pipeline>,
     platform: Platform,
     keeper: Arc<Keeper>,
-    persons: Arc<dyn Persons>,
     /// One opening at a time: their number is bounded.
     turn: Mutex<()>,
     strangers: StrangerLimit,
 }
 
-impl Office {
+impl Enrolments {
     /// Keeps the links of this installation.
-    pub fn new(
-        pipeline: Arc<Pipeline>,
-        platform: Platform,
-        keeper: Arc<Keeper>,
-        persons: Arc<dyn Persons>,
-    ) -> Office {
+    pub fn new(pipeline: Arc<Pipeline>, platform: Platform, keeper: Arc<Keeper>) -> Enrolments {
         let (turn, strangers) = (Mutex::default(), StrangerLimit::default());
-        Office { pipeline, platform, keeper, persons, turn, strangers }
+        Enrolments { pipeline, platform, keeper, turn, strangers }
     }
 
     async fn open_link(
@@ -75,9 +61,9 @@ impl Office {
         let denied = |why: &str| Refused::new(403, "AccessDenied", why);
         let opener = roster.person(&caller.key);
         let opener = opener.ok_or_else(|| denied("the key that signed is not in the roster"))?;
-        self.persons.may_act(opener).map_err(|why| denied(&why))?;
-        let enrol = self.persons.may_enrol(person);
-        enrol.map_err(|why| Refused::new(409, "NotToBeEnrolled", why))?;
+        let snapshot = self.pipeline.store.snapshot();
+        self.keeper.may_act(opener, &snapshot).map_err(|why| denied(&why))?;
+        hr::may_get(person, &snapshot).map_err(|why| Refused::new(409, "NotToBeEnrolled", why))?;
 
         let _turn = self.turn.lock().await;
         let now = SystemEnv.now();
@@ -163,8 +149,7 @@ impl Office {
             return Err(Refused::new(410, "Expired", what));
         }
         let person = &entry.value.person;
-        let enrol = self.persons.may_enrol(person);
-        enrol.map_err(|why| Refused::new(409, "NotToBeEnrolled", why))?;
+        hr::may_get(person, &snapshot).map_err(|why| Refused::new(409, "NotToBeEnrolled", why))?;
         let change = change(&self.keeper.current(), person, keys)?;
         let mut parameters = vec![
             ("enrolmentId", entry.value.id.clone()),
@@ -227,7 +212,7 @@ impl Office {
     }
 }
 
-impl Desk for Office {
+impl Desk for Enrolments {
     fn site(&self) -> &SiteId {
         &self.platform.site
     }

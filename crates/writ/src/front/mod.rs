@@ -12,5 +12,4 @@ pub mod listener;
 pub mod people;
 pub mod platform;
 pub mod roster;
-mod roster_port;
 pub mod statements;

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::{Mutex, watch};
 use writ_keyd_client::protocol::{Answer, Command, Network, Refusal, Reply, RosterStatus};
 use writ_model::{AccountId, Env as _, PersonId, SystemEnv, Uuid};
-use writ_people::Settings;
+use writ_people::{Settings, is_present};
 use writ_proof::Hash;
 use writ_proof::cbor;
 use writ_proof::limits::ROSTER_STATEMENT_MAX_BYTES;
@@ -122,6 +122,17 @@ impl Keeper {
         entries.take(count).map(|entry| entry.statement.as_slice().to_vec()).collect()
     }
 
+    /// Fails if HR keeps `person` from acting now. Of somebody whom HR does not know it says nothing: a
+    /// founder need not be on the payroll.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn may_act(&self, person: &PersonId, snapshot: &Snapshot) -> Result<(), String> {
+        let Some(known) = snapshot.person(person.as_str()) else { return Ok(()) };
+        is_present(&known.value, self, &self.settings, SystemEnv.now())
+            .map_err(|why| why.to_string())
+    }
+
     /// Takes a signed statement. When it answers, the statement or its refusal is in the ledger.
     pub async fn submit(&self, bytes: &[u8], network: &Network) -> Result<Accepted, Refused> {
         let signed = read(bytes);
@@ -199,7 +210,7 @@ impl Keeper {
     ) -> Result<(), Refused> {
         let refuse = |text: String| Refused::new(403, "Refused", text);
         for signer in signers {
-            hr::may_act(signer, self, &self.settings, snapshot).map_err(|why| {
+            self.may_act(signer, snapshot).map_err(|why| {
                 refuse(format!("`{signer}` may not sign now: {why}. Nothing was changed"))
             })?;
         }

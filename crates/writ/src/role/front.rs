@@ -25,7 +25,7 @@ use super::{Inherited, Line, harden};
 use crate::front::people::api::Readers;
 use crate::front::people::{self, Office};
 use crate::front::platform::Platform;
-use crate::front::{accounts, catalogue, console, enrol, hr, link, listener, roster};
+use crate::front::{accounts, catalogue, console, enrol, link, listener, roster};
 
 /// The state database, in front's folder.
 const DATABASE: &str = "state.sqlite";
@@ -118,9 +118,8 @@ async fn serve(
     let (ours, own) = (Arc::clone(&pipeline), platform.clone());
     let keeper = roster::Keeper::open(ours, own, &genesis, config.settings(), reload.clone())?;
     let keeper = Arc::new(keeper);
-    let known = hr::HrPersons::new(Arc::clone(&pipeline), Arc::clone(&keeper), config.settings());
     let (ours, own) = (Arc::clone(&pipeline), platform.clone());
-    let desk = enrol::Office::new(ours, own, Arc::clone(&keeper), Arc::new(known));
+    let desk = enrol::Enrolments::new(ours, own, Arc::clone(&keeper));
     listen(line, &keyd, &trail, gateway, reload, stop)?;
     let roster = Arc::clone(&keeper) as Arc<dyn Roster>;
     let office = Office::new(Arc::clone(&pipeline), platform.clone(), config.settings(), roster);
