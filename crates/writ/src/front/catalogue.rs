@@ -21,7 +21,8 @@ use writ_service::pipeline::Pipeline;
 use writ_store::state::{AccessKey, User, folded};
 use writ_store::{Blob, Object, ObjectId, Snapshot, Store, Transaction};
 
-use super::accounts::{self, PRINCIPAL, Platform};
+use super::accounts;
+use super::platform::{PRINCIPAL, Platform};
 use super::roster;
 
 /// How long a start waits for keyd.

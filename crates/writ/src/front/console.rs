@@ -13,14 +13,14 @@ use writ_keyd_client::protocol::Network;
 use writ_service::http::Reply;
 use writ_service::listener::{self, TlsSettings};
 
-use super::enrol::Office;
+use super::enrol::Enrolments;
 use super::listener::{collect, head_of, response};
 
 /// Serves until `stop` becomes true, then lets open requests end.
 pub async fn serve(
     listener: std::net::TcpListener,
     tls: TlsSettings,
-    office: Arc<Office>,
+    enrolments: Arc<Enrolments>,
     names: Vec<String>,
     stop: watch::Receiver<bool>,
 ) -> Result<()> {
@@ -28,7 +28,7 @@ pub async fn serve(
     // An address is no name of a site: a browser makes no passkey for it.
     let named = |name: &String| name.parse::<std::net::IpAddr>().is_err();
     let names = names.into_iter().filter(named).map(|name| name.to_ascii_lowercase()).collect();
-    let console = Console::new(office, port, names);
+    let console = Console::new(enrolments, port, names);
     let answer = move |request, network| answer(request, network, console.clone());
     Ok(listener::serve(listener, tls, answer, stop).await?)
 }

@@ -10,6 +10,6 @@ pub mod hr;
 pub mod link;
 pub mod listener;
 pub mod people;
+pub mod platform;
 pub mod roster;
-mod roster_port;
 pub mod statements;

@@ -24,7 +24,8 @@ use super::confine::Reach;
 use super::{Inherited, Line, harden};
 use crate::front::people::api::Readers;
 use crate::front::people::{self, Office};
-use crate::front::{accounts, catalogue, console, enrol, hr, link, listener, roster};
+use crate::front::platform::Platform;
+use crate::front::{accounts, catalogue, console, enrol, link, listener, roster};
 
 /// The state database, in front's folder.
 const DATABASE: &str = "state.sqlite";
@@ -91,7 +92,7 @@ async fn serve(
         .context("the state database cannot be opened")?;
     let secrets = inherited.fd("credentials").ok();
     let region = config.regions.first().cloned().context("no region is configured")?;
-    let platform = accounts::Platform { site: site.clone(), region };
+    let platform = Platform::new(site.clone(), region);
     catalogue::load(&keyd, &store, &platform).await?;
     accounts::create(&config.accounts, &store, &keyd, &platform, secrets).await?;
 
@@ -117,9 +118,8 @@ async fn serve(
     let (ours, own) = (Arc::clone(&pipeline), platform.clone());
     let keeper = roster::Keeper::open(ours, own, &genesis, config.settings(), reload.clone())?;
     let keeper = Arc::new(keeper);
-    let known = hr::HrPersons::new(Arc::clone(&pipeline), Arc::clone(&keeper), config.settings());
     let (ours, own) = (Arc::clone(&pipeline), platform.clone());
-    let desk = enrol::Office::new(ours, own, Arc::clone(&keeper), Arc::new(known));
+    let desk = enrol::Enrolments::new(ours, own, Arc::clone(&keeper));
     listen(line, &keyd, &trail, gateway, reload, stop)?;
     let roster = Arc::clone(&keeper) as Arc<dyn Roster>;
     let office = Office::new(Arc::clone(&pipeline), platform.clone(), config.settings(), roster);
@@ -190,11 +190,7 @@ fn beat(keyd: KeydClient, store: Store) {
 
 /// Loads keyd anew after its restart and where it is ahead of the store, and carries out deletions
 /// that are due.
-fn keep_current(
-    pipeline: Arc<Pipeline>,
-    platform: accounts::Platform,
-    mut reloads: watch::Receiver<u64>,
-) {
+fn keep_current(pipeline: Arc<Pipeline>, platform: Platform, mut reloads: watch::Receiver<u64>) {
     let owing = Arc::clone(&pipeline);
     writ_service::task::spawn("owed records", async move {
         let mut tick = tokio::time::interval(limits::BEAT);

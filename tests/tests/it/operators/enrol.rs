@@ -147,10 +147,14 @@ fn ssh_key_enrolled_without_a_browser_is_in_the_roster() {
             && event.text("/requestParameters/openedBy") == "anna"
     });
     assert_eq!(event.log, "operator");
-    site.ledger().wait("the proposal", |event| {
+    let proposal = site.ledger().wait("the proposal", |event| {
         event.text("/eventName") == "ProposeEnrolment"
             && event.text("/requestParameters/change") == "AddKey"
     });
+    // Both say where the request came from, and not that the platform asked itself.
+    for event in [event, proposal] {
+        assert_eq!(event.text("/sourceIPAddress"), "127.0.0.1");
+    }
 
     // What is refused.
     let stranger = new_key(&site, "stranger", "ed25519");

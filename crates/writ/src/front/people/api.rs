@@ -14,10 +14,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use writ_aws::ApiError;
-use writ_model::{AccountId, Env as _, SystemEnv, Timestamp, Uuid};
+use writ_model::{Env as _, SystemEnv, Timestamp};
 use writ_people::{is_present, may_act};
-use writ_proof::append::AppendItem;
-use writ_proof::leaf::Kind;
 use writ_proof::roster::Mode;
 use writ_proof::sshsig::SshSig;
 use writ_service::http::{Reply, Request};
@@ -25,8 +23,9 @@ use writ_service::pipeline::Pipeline;
 use writ_store::Snapshot;
 use writ_store::state::{HrFeed, Person};
 use writ_trail::client::TrailClient;
+use writ_trail::record::Call;
 
-use super::super::accounts::Platform;
+use super::super::platform::{self, Platform};
 use super::super::roster::Keeper;
 use super::{EVENT_SOURCE, Office, people};
 
@@ -188,18 +187,11 @@ impl Readers {
         };
         let which = wanted.unwrap_or("*").chars().take(64).collect();
         let parameters = [("reader", reader.to_owned()), ("personId", which)];
-        let event = (EVENT_SOURCE, "ReadPersons");
-        let request_id = Uuid::random(&SystemEnv);
-        let record =
-            self.platform.read_record(AccountId::PLATFORM, event, &parameters, request_id)?;
-        let item = AppendItem {
-            event_id: record.event_id,
-            kind: Kind::Event,
-            logs: record.logs,
-            record: record.record,
-            commit: None,
-            use_position: None,
-        };
+        let item = platform::item(&Call {
+            request_parameters: platform::parameters(&parameters),
+            read_only: true,
+            ..self.platform.call(EVENT_SOURCE, "ReadPersons")
+        })?;
         self.trail.append(vec![item]).await.context("the read cannot be recorded")?;
         Ok(match json {
             Some(json) => Reply::new(200, "application/json", json?),

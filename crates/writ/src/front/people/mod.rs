@@ -25,8 +25,8 @@ use writ_service::pipeline::Pipeline;
 use writ_store::state::{HrFeed, Person, PersonState, ReceiptItem};
 use writ_store::{Object, OutboxRecord, Snapshot, Transaction, limits};
 
-use super::accounts::{PRINCIPAL, Platform};
 use super::catalogue::ask;
+use super::platform::{PRINCIPAL, Platform};
 
 pub use watch::{Source, watch};
 
