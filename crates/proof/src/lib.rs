@@ -13,6 +13,7 @@
 //! | trees and their files (RFC 6962, C2SP tlog-tiles) | [`merkle`], [`tile`] |
 //! | signed notes (C2SP signed-note, tlog-checkpoint, -cosignature, -witness, -proof, -policy) | [`note`], [`checkpoint`], [`witness`], [`receipt`], [`policy`] |
 //! | statements, their signatures (OpenSSH SSHSIG), genesis and roster | [`statement`], [`sshsig`], [`roster`] |
+//! | SSH's data types, and what a client signs to log in (RFC 4251, RFC 4252) | [`ssh`], [`ssh_auth`] |
 //! | forward access tickets | [`fas`] |
 
 pub mod append;
@@ -38,6 +39,7 @@ pub mod receipt;
 pub mod replay;
 pub mod roster;
 pub mod ssh;
+pub mod ssh_auth;
 pub mod sshsig;
 pub mod statement;
 pub mod stream;
