@@ -14,7 +14,7 @@
 //! | signed notes (C2SP signed-note, tlog-checkpoint, -cosignature, -witness, -proof, -policy) | [`note`], [`checkpoint`], [`witness`], [`receipt`], [`policy`] |
 //! | statements, their signatures (OpenSSH SSHSIG), genesis and roster | [`statement`], [`sshsig`], [`roster`] |
 //! | requests for access and their approvals | [`access`] |
-//! | SSH's data types | [`ssh`] |
+//! | SSH's data types, and what a client signs to log in (RFC 4251, RFC 4252) | [`ssh`], [`ssh_auth`] |
 //! | forward access tickets | [`fas`] |
 
 pub mod access;
@@ -41,6 +41,7 @@ pub mod receipt;
 pub mod replay;
 pub mod roster;
 pub mod ssh;
+pub mod ssh_auth;
 pub mod sshsig;
 pub mod statement;
 pub mod stream;

@@ -53,6 +53,15 @@ pub const STATEMENT_MAX_SIGNATURES: usize = 32;
 /// An SSHSIG blob in bytes.
 pub const SSHSIG_MAX_BYTES: usize = 16 * 1024;
 
+/// What a client signs to log in with a key, in bytes (RFC 4252 section 7).
+pub const SSH_AUTH_MAX_BYTES: usize = 4096;
+
+/// A signature blob of SSH in bytes; the largest is of a key in hardware, of about 130.
+pub const SSH_SIGNATURE_MAX_BYTES: usize = 512;
+
+/// A login name at the bastion in bytes.
+pub const SSH_USER_MAX_BYTES: usize = 256;
+
 /// A use record in bytes.
 pub const USE_RECORD_MAX_BYTES: usize = 8 * 1024;
 
