@@ -13,6 +13,7 @@
 //! | trees and their files (RFC 6962, C2SP tlog-tiles) | [`merkle`], [`tile`] |
 //! | signed notes (C2SP signed-note, tlog-checkpoint, -cosignature, -witness, -proof, -policy) | [`note`], [`checkpoint`], [`witness`], [`receipt`], [`policy`] |
 //! | statements, their signatures (OpenSSH SSHSIG), genesis and roster | [`statement`], [`sshsig`], [`roster`] |
+//! | SSH certificates and revocation lists (OpenSSH PROTOCOL.certkeys, .krl) | [`ssh`], [`ssh_cert`], [`krl`] |
 //! | forward access tickets | [`fas`] |
 
 pub mod append;
@@ -28,6 +29,7 @@ pub mod fas;
 pub mod frame;
 pub mod hash;
 pub mod json;
+pub mod krl;
 pub mod leaf;
 pub mod limits;
 pub mod merkle;
@@ -38,6 +40,7 @@ pub mod receipt;
 pub mod replay;
 pub mod roster;
 pub mod ssh;
+pub mod ssh_cert;
 pub mod sshsig;
 pub mod statement;
 pub mod stream;

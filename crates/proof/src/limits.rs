@@ -139,3 +139,27 @@ pub const HOST_ADDRESS_MAX_BYTES: usize = 260;
 
 /// Origins at which a browser may sign.
 pub const ROSTER_MAX_ORIGINS: usize = 16;
+
+/// An SSH certificate in bytes.
+pub const SSH_CERT_MAX_BYTES: usize = 16 * 1024;
+
+/// A certificate's key id in bytes: sshd logs it whole.
+pub const SSH_CERT_KEY_ID_MAX_BYTES: usize = 1024;
+
+/// Principals of a certificate (OpenSSH: 256).
+pub const SSH_CERT_MAX_PRINCIPALS: usize = 256;
+
+/// Networks of a certificate's source address.
+pub const SSH_CERT_MAX_SOURCES: usize = 64;
+
+/// A key revocation list in bytes: sshd reads it at each login.
+pub const KRL_MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// A revocation list's comment in bytes.
+pub const KRL_COMMENT_MAX_BYTES: usize = 1024;
+
+/// Runs of serial numbers of one authority in a revocation list.
+pub const KRL_MAX_RANGES: usize = 200_000;
+
+/// One bitmap of a revocation list in bytes (OpenSSH: 2^24 bits).
+pub const KRL_BITMAP_MAX_BYTES: usize = 2 * 1024 * 1024 + 1;
