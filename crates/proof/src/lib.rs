@@ -14,6 +14,7 @@
 //! | signed notes (C2SP signed-note, tlog-checkpoint, -cosignature, -witness, -proof, -policy) | [`note`], [`checkpoint`], [`witness`], [`receipt`], [`policy`] |
 //! | statements, their signatures (OpenSSH SSHSIG), genesis and roster | [`statement`], [`sshsig`], [`roster`] |
 //! | SSH certificates and revocation lists (OpenSSH PROTOCOL.certkeys, .krl) | [`ssh`], [`ssh_cert`], [`krl`] |
+//! | recordings of sessions | [`recording`] |
 //! | forward access tickets | [`fas`] |
 
 pub mod append;
@@ -37,6 +38,7 @@ pub mod note;
 pub mod origin;
 pub mod policy;
 pub mod receipt;
+pub mod recording;
 pub mod replay;
 pub mod roster;
 pub mod ssh;

@@ -163,3 +163,12 @@ pub const KRL_MAX_RANGES: usize = 200_000;
 
 /// One bitmap of a revocation list in bytes (OpenSSH: 2^24 bits).
 pub const KRL_BITMAP_MAX_BYTES: usize = 2 * 1024 * 1024 + 1;
+
+/// A recording's header in bytes.
+pub const RECORDING_HEADER_MAX_BYTES: usize = 64 * 1024;
+
+/// What one frame of a recording holds, in bytes before it is sealed. SSH packets are far smaller.
+pub const RECORDING_CONTENT_MAX_BYTES: usize = 1024 * 1024;
+
+/// Why a recording ended, in bytes.
+pub const RECORDING_REASON_MAX_BYTES: usize = 1024;
