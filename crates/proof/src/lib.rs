@@ -15,6 +15,8 @@
 //! | statements, their signatures (OpenSSH SSHSIG), genesis and roster | [`statement`], [`sshsig`], [`roster`] |
 //! | requests for access and their approvals | [`access`] |
 //! | SSH's data types, and what a client signs to log in (RFC 4251, RFC 4252) | [`ssh`], [`ssh_auth`] |
+//! | SSH certificates and revocation lists (OpenSSH PROTOCOL.certkeys, .krl) | [`ssh`], [`ssh_cert`], [`krl`] |
+//! | recordings of sessions | [`recording`] |
 //! | forward access tickets | [`fas`] |
 
 pub mod access;
@@ -31,6 +33,7 @@ pub mod fas;
 pub mod frame;
 pub mod hash;
 pub mod json;
+pub mod krl;
 pub mod leaf;
 pub mod limits;
 pub mod merkle;
@@ -38,10 +41,12 @@ pub mod note;
 pub mod origin;
 pub mod policy;
 pub mod receipt;
+pub mod recording;
 pub mod replay;
 pub mod roster;
 pub mod ssh;
 pub mod ssh_auth;
+pub mod ssh_cert;
 pub mod sshsig;
 pub mod statement;
 pub mod stream;

@@ -174,3 +174,35 @@ pub const REQUEST_AHEAD_MAX: Duration = Duration::from_secs(300);
 
 /// How long after it was made a request's window may begin.
 pub const REQUEST_FUTURE_MAX: Duration = Duration::from_secs(14 * 24 * 3600);
+/// An SSH certificate in bytes.
+pub const SSH_CERT_MAX_BYTES: usize = 16 * 1024;
+
+/// A certificate's key id in bytes: sshd logs it whole.
+pub const SSH_CERT_KEY_ID_MAX_BYTES: usize = 1024;
+
+/// Principals of a certificate (OpenSSH: 256).
+pub const SSH_CERT_MAX_PRINCIPALS: usize = 256;
+
+/// Networks of a certificate's source address.
+pub const SSH_CERT_MAX_SOURCES: usize = 64;
+
+/// A key revocation list in bytes: sshd reads it at each login.
+pub const KRL_MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// A revocation list's comment in bytes.
+pub const KRL_COMMENT_MAX_BYTES: usize = 1024;
+
+/// Runs of serial numbers of one authority in a revocation list.
+pub const KRL_MAX_RANGES: usize = 200_000;
+
+/// One bitmap of a revocation list in bytes (OpenSSH: 2^24 bits).
+pub const KRL_BITMAP_MAX_BYTES: usize = 2 * 1024 * 1024 + 1;
+
+/// A recording's header in bytes.
+pub const RECORDING_HEADER_MAX_BYTES: usize = 64 * 1024;
+
+/// What one frame of a recording holds, in bytes before it is sealed. SSH packets are far smaller.
+pub const RECORDING_CONTENT_MAX_BYTES: usize = 1024 * 1024;
+
+/// Why a recording ended, in bytes.
+pub const RECORDING_REASON_MAX_BYTES: usize = 1024;
