@@ -6,6 +6,7 @@ mod identity;
 mod keys;
 mod roles;
 mod roster;
+mod session;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
