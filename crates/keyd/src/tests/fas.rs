@@ -13,12 +13,12 @@ use crate::crypto::Aead;
 const OWNER: u64 = 111_122_223_333;
 
 /// s3's side of its channel to keyd.
-struct Gateway {
+pub(super) struct Gateway {
     seal: Zeroizing<[u8; 32]>,
     proof: Zeroizing<[u8; 32]>,
 }
 
-fn gateway(site: &Site) -> Gateway {
+pub(super) fn gateway(site: &Site) -> Gateway {
     let mut seed = [0u8; 32];
     site.env.fill(&mut seed);
     let private = PrivateKey::from_private_key(&X25519, &seed).unwrap();
@@ -39,8 +39,8 @@ fn setup() -> (Site, Signing, StoredKey, Gateway) {
 }
 
 /// A request of s3 to KMS, before front passes it on.
-struct Inner {
-    ticket: writ_proof::fas::Ticket,
+pub(super) struct Inner {
+    pub(super) ticket: writ_proof::fas::Ticket,
     context: Vec<u8>,
     target: String,
     body: Vec<u8>,
@@ -49,11 +49,11 @@ struct Inner {
 }
 
 impl Site {
-    fn ticket(&self, request: Authenticate) -> Option<Ticket> {
+    pub(super) fn ticket(&self, request: Authenticate) -> Option<Ticket> {
         self.authenticate_as(Role::S3, request).unwrap().ticket
     }
 
-    fn put(&self, signer: &Signing, path: &str, headers: &[(&str, &str)]) -> Ticket {
+    pub(super) fn put(&self, signer: &Signing, path: &str, headers: &[(&str, &str)]) -> Ticket {
         self.ticket(self.s3(signer, "PUT", path, headers)).unwrap()
     }
 
@@ -61,7 +61,7 @@ impl Site {
         self.ticket(self.s3(signer, "GET", path, &[])).unwrap()
     }
 
-    fn inner(&self, ticket: &Ticket, operation: &str, body: &Json) -> Inner {
+    pub(super) fn inner(&self, ticket: &Ticket, operation: &str, body: &Json) -> Inner {
         Inner {
             ticket: writ_proof::fas::Ticket::from_bytes(ticket.ticket.expose()).unwrap(),
             context: ticket.context.clone(),
@@ -73,7 +73,7 @@ impl Site {
     }
 
     /// The command that an honest front makes of it.
-    fn presented(&self, gateway: &Gateway, inner: &Inner) -> Present {
+    pub(super) fn presented(&self, gateway: &Gateway, inner: &Inner) -> Present {
         let path = inner_path(&inner.target);
         let request = ProvenRequest {
             method: "POST",
@@ -101,7 +101,7 @@ impl Site {
         }
     }
 
-    fn present(&self, present: Present) -> Result<Authenticated, Refusal> {
+    pub(super) fn present(&self, present: Present) -> Result<Authenticated, Refusal> {
         match self.engine.handle(Role::Front, Command::Present(Box::new(present)))? {
             Reply::Authenticated(answer) => Ok(*answer),
             _ => panic!("not an answer to present"),
@@ -132,7 +132,7 @@ fn object(path: &str) -> Json {
     json!({ "aws:s3:arn": format!("arn:aws:s3:::{path}") })
 }
 
-fn data_key(key: &StoredKey, path: &str) -> Json {
+pub(super) fn data_key(key: &StoredKey, path: &str) -> Json {
     json!({ "KeyId": key.id, "KeySpec": "AES_256", "EncryptionContext": object(path) })
 }
 
