@@ -37,6 +37,18 @@ struct Allowed {
     action: &'static str,
 }
 
+impl Allowed {
+    /// `record`, of this key: a refusal too is told of the key that it is for, not of the last one.
+    fn told(&self, record: &use_record::Use) -> use_record::Use {
+        use_record::Use {
+            key: Some(self.key.arn.clone()),
+            context: Some(context_digest(&self.context)),
+            policy: Some(Hash(self.key.policy_digest)),
+            ..record.clone()
+        }
+    }
+}
+
 /// What an operation made.
 #[derive(Default)]
 struct Made {
@@ -89,13 +101,14 @@ impl Engine {
             allowed.push(self.allow(admitted, wanted, given, &asked, same_key, record)?);
         }
         for one in &allowed {
+            *record = one.told(record);
             check_usable(&one.key)?;
         }
         let dry = admitted.input.member("DryRun") == Some(&Value::Bool(true));
         if dry && ignores_ciphertext(&admitted.input) {
             return Err(dry_run());
         }
-        let made = self.make(admitted, &allowed)?;
+        let made = self.make(admitted, &allowed, record)?;
         if dry {
             return Err(dry_run());
         }
@@ -154,7 +167,12 @@ impl Engine {
         Ok(Allowed { key, digest, tokens, context, basis, action })
     }
 
-    fn make(&self, admitted: &Admitted, allowed: &[Allowed]) -> Result<Made, Refusal> {
+    fn make(
+        &self,
+        admitted: &Admitted,
+        allowed: &[Allowed],
+        record: &mut use_record::Use,
+    ) -> Result<Made, Refusal> {
         let input = &admitted.input;
         let [first, rest @ ..] = allowed else { return Err(forbidden("no key was given")) };
         match admitted.operation {
@@ -168,7 +186,9 @@ impl Engine {
             }
             "ReEncrypt" => {
                 let destination = rest.first().ok_or_else(|| forbidden("no destination key"))?;
+                *record = first.told(record);
                 let (plaintext, id) = self.decrypt(first, input)?;
+                *record = destination.told(record);
                 let mut made = self.encrypt(destination, &plaintext)?;
                 made.backing_keys.insert(0, id);
                 Ok(made)
@@ -243,12 +263,9 @@ impl Engine {
         for (one, id) in allowed.iter().zip(&made.backing_keys) {
             position = Some(self.record(use_record::Use {
                 op: one.action.to_owned(),
-                key: Some(one.key.arn.clone()),
                 backing_key: Some(*id),
-                context: Some(context_digest(&one.context)),
-                policy: Some(Hash(one.key.policy_digest)),
                 basis: one.basis,
-                ..record.clone()
+                ..one.told(record)
             }));
         }
         Ok(Used {

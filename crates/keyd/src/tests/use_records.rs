@@ -395,6 +395,24 @@ fn record_of_a_refused_use_tells_who_asked_for_what_and_why_not() {
     rows.iter().for_each(|row| world.check_use(row));
 }
 
+#[test]
+fn refused_reencryption_is_recorded_for_the_key_that_it_is_refused_for() {
+    let world = World::new();
+    let World { ann, key, other, .. } = &world;
+    let off = &world.disabled();
+    let (op, wrong): (_, Pairs<'_>) = ("kms:ReEncrypt", &[("from", "a")]);
+    let (disabled, invalid) = ("DisabledException", "InvalidCiphertextException");
+    let first = [refused_for(op, disabled, off, &[])];
+    let second = [refused_for(op, disabled, off, &[("to", "b")])];
+    let unopened = [refused_for(op, invalid, key, wrong)];
+    let rows = [
+        row("first disabled", ann, reencryption(off, &[], other), [off, other], first),
+        row("second disabled", ann, reencryption(key, &[], off), [key, off], second),
+        row("first unopened", ann, reencryption(key, wrong, other), [key, other], unopened),
+    ];
+    rows.iter().for_each(|row| world.check_use(row));
+}
+
 impl World {
     /// A key like `key` that is disabled.
     fn disabled(&self) -> Key {
