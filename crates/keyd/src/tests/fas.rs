@@ -109,7 +109,12 @@ impl Site {
     }
 
     /// Presents and uses, as honest peers do.
-    fn through(&self, gateway: &Gateway, inner: &Inner, key: &StoredKey) -> Result<Used, Refusal> {
+    pub(super) fn through(
+        &self,
+        gateway: &Gateway,
+        inner: &Inner,
+        key: &StoredKey,
+    ) -> Result<Used, Refusal> {
         let handle = self.present(self.presented(gateway, inner))?.handle;
         self.spend(handle, &[key], true)
     }
