@@ -227,73 +227,47 @@ fn descriptor_of_a_key_is_as_requested_in_every_revision() {
     let naming = r#"{"Version":"2012-10-17","Statement":[
         {"Effect":"Allow","Principal":{"AWS":["111122223333","arn:aws:iam::111122223333:user/ann"]},
          "Action":"kms:*","Resource":"*"}]}"#;
-    let due = |days: u64| NOON.plus(Duration::from_secs(100 + days * 86_400));
-    let pending = KeyState::PendingDeletion;
-    let table: [(&str, Json, Box<dyn Fn(&mut KeyDescriptor)>); 9] = [
-        ("DisableKey", json!({}), Box::new(|key| key.state = KeyState::Disabled)),
-        (
-            "PutKeyPolicy",
-            json!({ "Policy": naming }),
-            Box::new(|key| {
-                key.policy_digest = sha256(naming.as_bytes()).0;
-                key.principals = bound(&[("user/ann", &ann)]);
-            }),
-        ),
-        ("EnableKey", json!({}), Box::new(|key| key.state = KeyState::Enabled)),
-        (
-            "ScheduleKeyDeletion",
-            json!({ "PendingWindowInDays": 7 }),
-            Box::new(|key| {
-                (key.state, key.deletion_date) = (pending, Some(due(7)));
-            }),
-        ),
-        (
-            "CancelKeyDeletion",
-            json!({}),
-            Box::new(|key| {
-                (key.state, key.deletion_date) = (KeyState::Disabled, None);
-            }),
-        ),
-        (
-            "ScheduleKeyDeletion",
-            json!({ "PendingWindowInDays": 30 }),
-            Box::new(|key| {
-                (key.state, key.deletion_date) = (pending, Some(due(30)));
-            }),
-        ),
-        (
-            "CancelKeyDeletion",
-            json!({}),
-            Box::new(|key| {
-                (key.state, key.deletion_date) = (KeyState::Disabled, None);
-            }),
-        ),
-        ("EnableKey", json!({}), Box::new(|key| key.state = KeyState::Enabled)),
-        (
-            "ScheduleKeyDeletion",
-            json!({}),
-            Box::new(|key| {
-                (key.state, key.deletion_date) = (pending, Some(due(30)));
-            }),
-        ),
-    ];
     // Nothing is dated anew by a change.
-    site.env.set_now(due(0));
+    let now = NOON.plus(Duration::from_secs(100));
+    site.env.set_now(now);
     site.settle();
-    for (operation, mut body, change) in table {
+    let mut change = |operation: &str, mut body: Json, with: &dyn Fn(&mut KeyDescriptor)| {
         body["KeyId"] = json!(key.id);
         key = site.change_key(&root, &key, operation, &body).unwrap();
         expected.revision += 1;
-        change(&mut expected);
+        with(&mut expected);
         let found = peek(&key.descriptor);
         assert_eq!(found, Ok(Descriptor::Key(Box::new(expected.clone()))), "{operation}");
+        expected.clone()
+    };
+    change("PutKeyPolicy", json!({ "Policy": naming }), &|key| {
+        key.policy_digest = sha256(naming.as_bytes()).0;
+        key.principals = bound(&[("user/ann", &ann)]);
+    });
+    use KeyState::{Destroyed, Disabled, Enabled, PendingDeletion};
+    let window = |days: u64| json!({ "PendingWindowInDays": days });
+    let table = [
+        ("DisableKey", json!({}), Disabled, None),
+        ("EnableKey", json!({}), Enabled, None),
+        ("ScheduleKeyDeletion", window(7), PendingDeletion, Some(7)),
+        ("CancelKeyDeletion", json!({}), Disabled, None),
+        ("ScheduleKeyDeletion", window(30), PendingDeletion, Some(30)),
+        ("CancelKeyDeletion", json!({}), Disabled, None),
+        ("EnableKey", json!({}), Enabled, None),
+        ("ScheduleKeyDeletion", json!({}), PendingDeletion, Some(30)),
+    ];
+    let mut last = None;
+    for (operation, body, state, days) in table {
+        let due = days.map(|days: u64| now.plus(Duration::from_secs(days * 86_400)));
+        let with = |key: &mut KeyDescriptor| (key.state, key.deletion_date) = (state, due);
+        last = Some(change(operation, body, &with));
     }
     site.advance(Duration::from_secs(30 * 86_400));
     let Ok(Reply::Sealed(gone)) = site.engine.handle(Role::Front, Command::Tick) else {
         panic!("not an answer to tick")
     };
-    expected.revision += 1;
-    expected.state = KeyState::Destroyed;
+    let last = last.unwrap();
+    let expected = KeyDescriptor { state: Destroyed, revision: last.revision + 1, ..last };
     assert_eq!(peek(&gone.descriptors[0]), Ok(Descriptor::Key(Box::new(expected))));
     assert_eq!((gone.descriptors.len(), gone.tokens.len(), gone.policies.len()), (1, 0, 0));
 }
