@@ -218,3 +218,12 @@ fn session_of_a_chain_keeps_what_is_transitive() {
     let percent = (100 * bytes).div_ceil(crate::limits::PACKED_POLICY_MAX_BYTES) as u64;
     check(&site, made, &|s| assumed(s, second.clone()), Some(percent));
 }
+
+/// A session of the role `one` under `/p/` with a source identity, for a quarter of an hour.
+pub(super) fn session_of_ann(site: &Site, root: &Signing) -> (Signing, Caller) {
+    let (_, ann) = site.create_user_of(root, "ann", unique_id("AIDA", "ann"));
+    let one = role(site, root, "one", "user/ann");
+    let made = assume(site, &ann, "one", &one, "&SourceIdentity=sid&DurationSeconds=900");
+    let caller = made.caller.clone().unwrap();
+    (signing(made), caller)
+}

@@ -3,6 +3,7 @@
 
 mod callers;
 mod descriptors;
+mod engine;
 mod fas;
 mod identity;
 mod keys;
