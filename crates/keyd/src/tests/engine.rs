@@ -9,6 +9,7 @@ use writ_proof::hash::{sha256, sha256_of};
 use writ_proof::leaf::Source;
 
 use super::callers::session_of_ann;
+use super::fas::gateway;
 use super::use_records::{OWNER, digests, unique_id};
 use super::*;
 
@@ -187,13 +188,32 @@ fn ticket_commits_to_the_customer_the_request_the_network_and_the_feed() {
     // It has no `Debug`, as it is part of a bearer's authority.
     assert!(found == expected);
     assert_ne!(found.jti, found.txn);
-    let context: crate::fas::ContextDocument = cbor::from_slice(&ticket.context).unwrap();
-    assert_eq!(context.caller, caller);
-    assert_eq!(
-        (context.user_agent.as_deref(), context.referer.as_deref()),
-        (Some("u"), Some("https://r/"))
-    );
-    assert_eq!(context.until, Timestamp::from_secs(now.secs()).plus(Duration::from_secs(900)));
+}
+
+#[test]
+fn ticket_goes_with_what_else_the_customer_said_up_to_its_limit() {
+    let site = Site::new();
+    let root = site.create_account(OWNER);
+    let (session, caller) = session_of_ann(&site, &root);
+    let get = |referer: &str| {
+        let headers = [("user-agent", "u"), ("referer", referer)];
+        site.ticket(site.s3(&session, "GET", "/b/k", &headers))
+    };
+    let context = get(&"r".repeat(1000)).unwrap().context;
+    let document: crate::fas::ContextDocument = cbor::from_slice(&context).unwrap();
+    assert_eq!(document.caller, caller);
+    assert_eq!(document.user_agent.as_deref(), Some("u"));
+    assert_eq!(document.referer, Some("r".repeat(1000)));
+    let signed = Timestamp::from_secs(site.env.now().secs());
+    assert_eq!(document.until, signed.plus(Duration::from_secs(900)));
+
+    let room = 1000 + crate::limits::FAS_CONTEXT_MAX_BYTES - context.len();
+    assert!(get(&"r".repeat(room + 1)).is_none(), "and no ticket rather than a part of it");
+    let full = get(&"r".repeat(room)).unwrap();
+    let (s3, body) = (gateway(&site), json!({ "CiphertextBlob": "AAAA" }));
+    let inner = site.inner(&full, "Decrypt", &body);
+    // It is read, and what it is asked for names no key.
+    assert_eq!(code(site.present(site.presented(&s3, &inner))), "InvalidCiphertextException");
 }
 
 #[test]
