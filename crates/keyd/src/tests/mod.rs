@@ -3,6 +3,7 @@
 
 mod callers;
 mod descriptors;
+mod edges;
 mod engine;
 mod fas;
 mod identity;
