@@ -300,6 +300,37 @@ mod tests {
     }
 
     #[test]
+    fn head_is_written_when_it_is_due_and_says_something_new() {
+        let env = Arc::new(TestEnv::new(Timestamp::from_secs(100), 1));
+        let sink = Arc::new(Collect(Mutex::default(), true.into()));
+        let log = Arc::new(MemoryHead::default());
+        let boot = Uuid::from_bytes([1; 16]);
+        let records = Records::begin(boot, &Head::default(), sink, log.clone(), env.clone());
+        let after = |by: Duration| {
+            env.advance(by);
+            records.persist().unwrap();
+            let head = Head::parse(&log.bytes()).unwrap();
+            let seq = |position: Option<UsePosition>| position.map(|position| position.seq);
+            (log.bytes().len(), seq(head.chain), seq(head.acknowledged))
+        };
+        let (interval, instant) = (limits::CHAIN_HEAD_INTERVAL, Duration::from_millis(1));
+        assert_eq!(after(interval - instant), (0, None, None), "not due");
+        let first = after(instant);
+        assert_eq!((first.1, first.2), (Some(0), None));
+        assert_eq!(after(interval), first, "nothing new");
+        records.add(boot_record());
+        assert_eq!(after(Duration::ZERO).1, Some(1), "due, as nothing was written");
+        let third = records.add(boot_record());
+        assert_eq!(records.head(), Some(HeadRecord::Chain(third)));
+        assert_eq!(after(interval - instant).1, Some(1), "not due");
+        assert_eq!(after(instant).1, Some(2));
+        records.acknowledge(boot, 1).unwrap();
+        let last = after(interval);
+        assert_eq!((last.1, last.2), (Some(2), Some(1)), "an acknowledgement is news");
+        assert_eq!(Head::parse(&log.bytes()).unwrap().chain, Some(third));
+    }
+
+    #[test]
     fn record_with_a_peers_long_text_is_one_that_trail_takes() {
         let env = Arc::new(TestEnv::new(Timestamp::from_secs(100), 1));
         let sink = Arc::new(Collect(Mutex::default(), true.into()));
