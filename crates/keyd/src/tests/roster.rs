@@ -243,3 +243,28 @@ fn ended_enrolment_is_remembered_and_a_rehire_has_another() {
     end("p12", 1);
     assert_eq!(status(&site).people, 2);
 }
+
+#[test]
+fn roster_is_shown_from_the_start_after_fronts_hello_and_nobody_elses() {
+    let site = Site::new();
+    let statements = chain(&[11, 12]);
+    let epoch = Uuid::from_bytes([1; 16]);
+    let show_some = |roster: &[Vec<u8>]| {
+        let (descriptors, ended, roster) = (Vec::new(), Vec::new(), roster.to_vec());
+        let load = Load { descriptors, ended, last: false, epoch, roster };
+        site.engine.handle(Role::Front, Command::Load(load)).unwrap();
+    };
+    let greet = |role| site.engine.handle(role, Command::Hello(hello(None))).unwrap();
+    greet(Role::Front);
+    show_some(&statements[..1]);
+    // front dies, and begins again.
+    greet(Role::Front);
+    show_some(&statements[..1]);
+    for role in [Role::S3, Role::Trail, Role::Supervisor] {
+        greet(role);
+    }
+    show_some(&statements[1..]);
+    let load = Load { descriptors: vec![], ended: vec![], last: true, epoch, roster: vec![] };
+    site.engine.handle(Role::Front, Command::Load(load)).unwrap();
+    assert_eq!((status(&site).head.seq, status(&site).fault), (2, None));
+}

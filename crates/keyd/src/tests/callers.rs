@@ -1,0 +1,229 @@
+//! Callers as a whole: what a credential says of its holder, in the answer that makes it and in every
+//! request signed with it.
+
+use writ_keyd_client::caller::{Caller, CallerKind, Session, SessionRole};
+
+use super::use_records::{OWNER, unique_id};
+use super::*;
+
+fn whoami(site: &Site, signer: &Signing) -> Caller {
+    let form = "Action=GetCallerIdentity&Version=2011-06-15";
+    site.authenticate(site.query(signer, "sts", form)).unwrap().caller
+}
+
+fn id_of(signer: &Signing) -> writ_model::AccessKeyId {
+    signer.credentials.access_key_id.parse().unwrap()
+}
+
+fn root_of(signer: &Signing) -> Caller {
+    Caller {
+        kind: CallerKind::Root,
+        account: account(OWNER),
+        arn: format!("arn:aws:iam::{OWNER}:root").parse().unwrap(),
+        unique_id: OWNER.to_string(),
+        user_name: None,
+        access_key_id: id_of(signer),
+        session: None,
+        delegated: false,
+    }
+}
+
+fn ann_of(signer: &Signing) -> Caller {
+    Caller {
+        kind: CallerKind::User,
+        account: account(OWNER),
+        arn: format!("arn:aws:iam::{OWNER}:user/ann").parse().unwrap(),
+        unique_id: unique_id("AIDA", "ann"),
+        user_name: Some("ann".to_owned()),
+        access_key_id: id_of(signer),
+        session: None,
+        delegated: false,
+    }
+}
+
+/// A session from now on for so many seconds.
+fn session(site: &Site, seconds: u64) -> Session {
+    Session {
+        role: None,
+        issued: site.env.now(),
+        expires: site.env.now().plus(Duration::from_secs(seconds)),
+        mfa_at: None,
+        source_identity: None,
+        tags: vec![],
+        transitive_tag_keys: vec![],
+        policy: None,
+        policy_arns: vec![],
+        chained: false,
+    }
+}
+
+/// The answer that made a session says who will sign with it, and then it is so.
+fn check(site: &Site, made: Credential, expected: &dyn Fn(&Signing) -> Caller, size: Option<u64>) {
+    let told = (made.caller.clone(), made.expires, made.packed_policy_size);
+    assert_eq!((made.wrapped.is_some(), made.descriptor.is_some()), (false, false));
+    let signer = signing(made);
+    assert!(signer.credentials.access_key_id.starts_with("ASIA"));
+    let caller = expected(&signer);
+    let expires = caller.session.as_ref().map(|session| session.expires);
+    assert_eq!(told, (Some(caller.clone()), expires, size));
+    assert_eq!(whoami(site, &signer), caller);
+}
+
+#[test]
+fn holder_of_a_long_term_key_is_told_whole() {
+    let site = Site::new();
+    let root = site.create_account(OWNER);
+    assert_eq!(whoami(&site, &root), root_of(&root));
+    let (user, ann) = site.create_user_of(&root, "ann", unique_id("AIDA", "ann"));
+    assert_eq!(whoami(&site, &ann), ann_of(&ann));
+    // A key that an identity policy let her make.
+    let form = "Action=CreateAccessKey&Version=2010-05-08";
+    let own = site.issue(site.query(&ann, "iam", form), Some(&user), true).unwrap();
+    assert!(own.caller.is_none() && own.session_token.is_none() && own.expires.is_none());
+    let own = signing(own);
+    assert_eq!(whoami(&site, &own), Caller { delegated: true, ..ann_of(&own) });
+}
+
+#[test]
+fn holder_of_a_session_token_is_the_one_who_asked_for_a_time() {
+    let site = Site::new();
+    let root = site.create_account(OWNER);
+    let (user, ann) = site.create_user_of(&root, "ann", unique_id("AIDA", "ann"));
+    let form = "Action=CreateAccessKey&Version=2010-05-08";
+    let own = signing(site.issue(site.query(&ann, "iam", form), Some(&user), true).unwrap());
+    type Of = fn(&Signing) -> Caller;
+    let delegated: Of = |signer| Caller { delegated: true, ..ann_of(signer) };
+    let table: [(&Signing, &str, u64, Of); 6] = [
+        (&ann, "", 43_200, ann_of),
+        (&ann, "&DurationSeconds=900", 900, ann_of),
+        (&ann, "&DurationSeconds=129600", 129_600, ann_of),
+        (&own, "", 43_200, delegated),
+        (&root, "", 3600, root_of),
+        (&root, "&DurationSeconds=900", 900, root_of),
+    ];
+    for (who, more, seconds, of) in table {
+        let form = format!("Action=GetSessionToken&Version=2011-06-15{more}");
+        let made = site.issue(site.query(who, "sts", &form), None, false).unwrap();
+        let lasting =
+            |signer: &Signing| Caller { session: Some(session(&site, seconds)), ..of(signer) };
+        check(&site, made, &lasting, None);
+    }
+}
+
+fn role_session(site: &Site, role: &str, seconds: u64) -> Session {
+    let role = SessionRole {
+        arn: format!("arn:aws:iam::{OWNER}:role/p/{role}").parse().unwrap(),
+        unique_id: unique_id("AROA", role),
+        name: role.to_owned(),
+        session_name: "s1".to_owned(),
+    };
+    Session { role: Some(role), ..session(site, seconds) }
+}
+
+fn assumed(signer: &Signing, session: Session) -> Caller {
+    let role = session.role.clone().unwrap();
+    let (name, id) = (role.name, role.unique_id);
+    Caller {
+        kind: CallerKind::AssumedRole,
+        account: account(OWNER),
+        arn: format!("arn:aws:sts::{OWNER}:assumed-role/{name}/s1").parse().unwrap(),
+        unique_id: format!("{id}:s1"),
+        user_name: None,
+        access_key_id: id_of(signer),
+        session: Some(session),
+        delegated: false,
+    }
+}
+
+/// A role under `/p/` that this principal may assume, with tags and an identity.
+fn role(site: &Site, root: &Signing, name: &str, principal: &str) -> Vec<u8> {
+    let trust = format!(
+        r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Principal":{{"AWS":"arn:aws:iam::{OWNER}:{principal}"}},"Action":["sts:AssumeRole","sts:TagSession","sts:SetSourceIdentity"]}}]}}"#
+    );
+    let trust = writ_aws::sigv4::encode::encode(trust.as_bytes());
+    let form = format!(
+        "Action=CreateRole&Version=2010-05-08&RoleName={name}&Path=%2Fp%2F&AssumeRolePolicyDocument={trust}"
+    );
+    let request = site.query(root, "iam", &form);
+    let sealed = site.seal(request, |seal| seal.new_id = Some(unique_id("AROA", name)));
+    sealed.unwrap().descriptors.remove(0)
+}
+
+fn assume(site: &Site, who: &Signing, name: &str, role: &[u8], more: &str) -> Credential {
+    let form = format!(
+        "Action=AssumeRole&Version=2011-06-15&RoleArn=arn%3Aaws%3Aiam%3A%3A{OWNER}%3Arole%2Fp%2F{name}&RoleSessionName=s1{more}"
+    );
+    site.issue(site.query(who, "sts", &form), Some(role), true).unwrap()
+}
+
+#[test]
+fn holder_of_a_roles_session_is_told_whole() {
+    let site = Site::new();
+    let root = site.create_account(OWNER);
+    let (_, ann) = site.create_user_of(&root, "ann", unique_id("AIDA", "ann"));
+    let named = role(&site, &root, "named", "user/ann");
+    let account = role(&site, &root, "account", "root");
+    let made = assume(&site, &ann, "named", &named, "&DurationSeconds=900");
+    check(&site, made, &|s| assumed(s, role_session(&site, "named", 900)), None);
+    let made = assume(&site, &ann, "account", &account, "");
+    let by_front = |s: &Signing| Caller {
+        delegated: true,
+        ..assumed(s, role_session(&site, "account", 3600))
+    };
+    check(&site, made, &by_front, None);
+}
+
+#[test]
+fn session_of_a_chain_keeps_what_is_transitive() {
+    let site = Site::new();
+    let root = site.create_account(OWNER);
+    let (_, ann) = site.create_user_of(&root, "ann", unique_id("AIDA", "ann"));
+    let (one, two) =
+        (role(&site, &root, "one", "user/ann"), role(&site, &root, "two", "role/p/one"));
+    let policy = r#"{"Version":"2012-10-17","Statement":[]}"#;
+    let encoded = writ_aws::sigv4::encode::encode(policy.as_bytes());
+    let arn = "arn:aws:iam::aws:policy/ReadOnlyAccess";
+    let more = format!(
+        "&SourceIdentity=sid&Policy={encoded}&PolicyArns.member.1.arn={arn}\
+         &Tags.member.1.Key=kept&Tags.member.1.Value=1&Tags.member.2.Key=dropped&Tags.member.2.Value=22\
+         &TransitiveTagKeys.member.1=kept"
+    );
+    let made = assume(&site, &ann, "one", &one, &more);
+    let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    let first = Session {
+        source_identity: Some("sid".to_owned()),
+        tags: vec![pair("dropped", "22"), pair("kept", "1")],
+        transitive_tag_keys: vec!["kept".to_owned()],
+        policy: Some(policy.to_owned()),
+        policy_arns: vec![arn.parse().unwrap()],
+        ..role_session(&site, "one", 3600)
+    };
+    let bytes = policy.len() + arn.len() + "dropped22".len() + "kept1".len() + 4;
+    let percent = (100 * bytes).div_ceil(crate::limits::PACKED_POLICY_MAX_BYTES) as u64;
+    let signer = {
+        let copy = assume(&site, &ann, "one", &one, &more);
+        check(&site, made, &|s| assumed(s, first.clone()), Some(percent));
+        signing(copy)
+    };
+    site.advance(Duration::from_secs(60));
+    let made = assume(&site, &signer, "two", &two, "&Tags.member.1.Key=own&Tags.member.1.Value=2");
+    let second = Session {
+        source_identity: Some("sid".to_owned()),
+        tags: vec![pair("kept", "1"), pair("own", "2")],
+        transitive_tag_keys: vec!["kept".to_owned()],
+        chained: true,
+        ..role_session(&site, "two", 3600)
+    };
+    let bytes = "kept1".len() + "own2".len() + 4;
+    let percent = (100 * bytes).div_ceil(crate::limits::PACKED_POLICY_MAX_BYTES) as u64;
+    check(&site, made, &|s| assumed(s, second.clone()), Some(percent));
+}
+
+/// A session of the role `one` under `/p/` with a source identity, for a quarter of an hour.
+pub(super) fn session_of_ann(site: &Site, root: &Signing) -> (Signing, Caller) {
+    let (_, ann) = site.create_user_of(root, "ann", unique_id("AIDA", "ann"));
+    let one = role(site, root, "one", "user/ann");
+    let made = assume(site, &ann, "one", &one, "&SourceIdentity=sid&DurationSeconds=900");
+    let caller = made.caller.clone().unwrap();
+    (signing(made), caller)
+}
