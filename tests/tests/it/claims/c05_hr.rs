@@ -1,7 +1,5 @@
 //! C-05: HR makes somebody a manager, an approver, a founder: nothing follows.
 
-use std::fs;
-
 use writ_tests::ledger::Event;
 use writ_tests::site::run;
 use writ_tests::until;
@@ -53,16 +51,7 @@ fn c05_persons_are_read_with_proof_alone() {
     staffed.deliver(&[line("ann", "active", "")]);
     staffed.wait_for("ann", "enabled");
     let http = staffed.site.http("sts");
-    let proof_of = |method: &str, path: &str, date: &str, namespace: &str| {
-        use base64::Engine as _;
-        use writ_proof::{ed25519::SoftKey, hash::sha256, sshsig::SshSig};
-        let seed = fs::read(staffed.site.dir().join("founders/founder-1.seed")).unwrap();
-        let key = SoftKey::from_seed(seed.as_slice().try_into().unwrap()).unwrap();
-        let signed = format!("{method} {path}\n{date}\n{}", sha256(b""));
-        let signature = SshSig::sign(signed.as_bytes(), namespace, &key).unwrap().to_bytes();
-        format!("SSHSIG {}", base64::engine::general_purpose::STANDARD.encode(signature))
-    };
-    let proof = |path: &str, date: &str, name: &str| proof_of("GET", path, date, name);
+    let proof = |path: &str, date: &str, name: &str| staffed.proof("GET", path, date, name);
     const CONFIRM: &str = "/writ/v1/people/confirm/00";
     let path = "/writ/v1/people";
     let now = writ_model::Env::now(&writ_model::SystemEnv);
@@ -83,8 +72,14 @@ fn c05_persons_are_read_with_proof_alone() {
         ("GET", path, date.clone(), Some(proof(path, &old, "read@writ")), 403),
         ("GET", path, date.clone(), Some(proof("/writ/v1/people/ann", &date, "read@writ")), 403),
         ("GET", path, date.clone(), Some(proof(path, &date, "roster@writ")), 403),
-        ("POST", CONFIRM, date.clone(), Some(proof_of("POST", CONFIRM, &date, "read@writ")), 403),
-        ("POST", path, date.clone(), Some(proof_of("POST", path, &date, "read@writ")), 403),
+        (
+            "POST",
+            CONFIRM,
+            date.clone(),
+            Some(staffed.proof("POST", CONFIRM, &date, "read@writ")),
+            403,
+        ),
+        ("POST", path, date.clone(), Some(staffed.proof("POST", path, &date, "read@writ")), 403),
         ("GET", path, date.clone(), Some("SSHSIG AAAA".to_owned()), 403),
     ];
     for (method, path, date, proof, wanted) in cases {
@@ -107,7 +102,7 @@ fn c05_persons_are_read_with_proof_alone() {
     ];
     for (method, path, namespace, body, wanted, code) in cases {
         let mut request = http.request(method, path, "", body);
-        let proof = proof_of(method, path, &date, namespace);
+        let proof = staffed.proof(method, path, &date, namespace);
         request.headers.push(("x-writ-date".to_owned(), date.clone().into_bytes()));
         request.headers.push(("authorization".to_owned(), proof.into_bytes()));
         let reply = http.exchange(&request).unwrap();

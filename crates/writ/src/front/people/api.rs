@@ -17,6 +17,7 @@ use writ_proof::roster::Mode;
 use writ_service::http::{Refused, Reply, Request};
 use writ_service::pipeline::Pipeline;
 use writ_service::record::StrangerLimit;
+use writ_service::task;
 use writ_store::Snapshot;
 use writ_store::state::{HrFeed, Person};
 use writ_trail::record::{Call, Identity};
@@ -175,7 +176,11 @@ impl Readers {
     }
 
     async fn confirm(&self, digest: &str, by: &str) -> Result<Reply> {
-        if self.office.confirm(digest, by).await? {
+        let office = Arc::clone(&self.office);
+        let (digest, by) = (digest.to_owned(), by.to_owned());
+        // A task of its own: what has begun ends with its record, also when the client hangs up.
+        let work = task::guarded("confirmation", async move { office.confirm(&digest, &by).await });
+        if work.await.context("a confirmation panicked")?? {
             return Ok(Reply::new(200, "application/json", b"{}\n".to_vec()));
         }
         let what = "nobody waits for a human's word since a delivery with this digest";
