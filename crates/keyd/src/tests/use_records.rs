@@ -181,6 +181,7 @@ pub(super) fn check_answer(site: &Site, used: &Used, records: &[use_record::Use]
         Basis::Grant => "grant",
         Basis::None => "none",
         Basis::Policy => "policy",
+        Basis::Roster => "roster",
     });
     assert_eq!(used.basis, basis.collect::<Vec<_>>(), "{name}");
     let material = records
