@@ -8,6 +8,7 @@ mod engine;
 mod fas;
 mod identity;
 mod keys;
+mod liveness;
 mod roles;
 mod roster;
 mod use_records;
