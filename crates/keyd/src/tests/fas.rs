@@ -41,7 +41,7 @@ fn setup() -> (Site, Signing, StoredKey, Gateway) {
 /// A request of s3 to KMS, before front passes it on.
 pub(super) struct Inner {
     pub(super) ticket: writ_proof::fas::Ticket,
-    context: Vec<u8>,
+    pub(super) context: Vec<u8>,
     target: String,
     body: Vec<u8>,
     nonce: Nonce,

@@ -11,6 +11,7 @@ mod keys;
 mod liveness;
 mod roles;
 mod roster;
+mod signatures;
 mod use_records;
 mod use_records_fas;
 
