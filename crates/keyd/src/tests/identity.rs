@@ -418,6 +418,8 @@ fn ending_that_cannot_be_remembered_is_refused_in_a_load_too() {
     assert_eq!(code(load(all)), "ok");
     assert_eq!(code(load(of_each(7).to_vec())), "ok", "they are remembered already");
     for another in of_each(crate::limits::ENDED_MAX) {
+        let end = site.engine.handle(Role::Front, Command::End(another.clone()));
+        assert_eq!(code(end), "ServiceUnavailable");
         assert_eq!(code(load(vec![another])), "ServiceUnavailable");
     }
 }
