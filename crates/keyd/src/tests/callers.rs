@@ -305,3 +305,54 @@ fn tag_that_goes_on_is_neither_given_anew_nor_more_than_there_is_room_for() {
         assert_eq!(why(try_assume(&site, &signer, "two", &two, &more)), expected, "{more}");
     }
 }
+
+#[test]
+fn trust_policy_decides_on_what_the_request_says_of_the_session() {
+    let site = Site::new();
+    let root = site.create_account(OWNER);
+    let (_, ann) = site.create_user_of(&root, "ann", unique_id("AIDA", "ann"));
+    let team = "&Tags.member.1.Key=team&Tags.member.1.Value=blue";
+    let kept = &format!("{team}&TransitiveTagKeys.member.1=team");
+    let (external, name, seconds) =
+        ("sts:ExternalId", "sts:RoleSessionName", "sts:DurationSeconds");
+    let (source, keys, tag) = ("sts:SourceIdentity", "aws:TagKeys", "aws:RequestTag/team");
+    let (transitive, owner) = ("sts:TransitiveTagKeys", "aws:ResourceAccount");
+    let (equals, any, less) = ("StringEquals", "ForAnyValue:StringEquals", "NumericLessThanEquals");
+    let denied = "AccessDenied";
+    let table: [(&str, &str, &str, &str, &str); 20] = [
+        (equals, external, "id-1", "&ExternalId=id-1", "ok"),
+        (equals, external, "id-1", "&ExternalId=id-2", denied),
+        (equals, external, "id-1", "", denied),
+        (equals, name, "s1", "", "ok"),
+        (equals, name, "s2", "", denied),
+        (less, seconds, "900", "&DurationSeconds=900", "ok"),
+        (less, seconds, "900", "&DurationSeconds=901", denied),
+        (less, seconds, "3600", "", denied),
+        (equals, source, "sid", "&SourceIdentity=sid", "ok"),
+        (equals, source, "sid", "&SourceIdentity=other", denied),
+        (equals, source, "sid", "", denied),
+        (any, keys, "team", team, "ok"),
+        (any, keys, "other", team, denied),
+        (any, keys, "team", "", denied),
+        (equals, tag, "blue", team, "ok"),
+        (equals, tag, "red", team, denied),
+        (any, transitive, "team", kept, "ok"),
+        (any, transitive, "team", team, denied),
+        (equals, owner, "111122223333", "", "ok"),
+        (equals, owner, "444455556666", "", denied),
+    ];
+    for (n, (operator, key, value, more, expected)) in table.into_iter().enumerate() {
+        let trust = json!({ "Version": "2012-10-17", "Statement": [{
+            "Effect": "Allow",
+            "Principal": { "AWS": "arn:aws:iam::111122223333:user/ann" },
+            "Action": ["sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"],
+            "Condition": { operator: { key: value } } }] });
+        let role = format!("r{n}");
+        let sealed = site.create_role(&root, &role, &trust.to_string());
+        let form = format!(
+            "Action=AssumeRole&Version=2011-06-15&RoleArn=arn%3Aaws%3Aiam%3A%3A{OWNER}%3Arole%2F{role}&RoleSessionName=s1{more}"
+        );
+        let result = site.issue(site.query(&ann, "sts", &form), Some(&sealed), false);
+        assert_eq!(code(result), expected, "{key} {value} {more}");
+    }
+}
