@@ -8,9 +8,11 @@ mod engine;
 mod fas;
 mod identity;
 mod keys;
+mod liveness;
 mod roles;
 mod roster;
 mod session;
+mod signatures;
 mod use_records;
 mod use_records_fas;
 
