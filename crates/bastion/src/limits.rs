@@ -73,3 +73,9 @@ pub const SFTP_MAX_STATUS: u32 = 8;
 
 /// Bytes of a sequence that an asciicast holds back for the rest of a character.
 pub const CAST_HELD_MAX_BYTES: usize = 3;
+
+/// Columns of an asciicast whose session had no terminal.
+pub const CAST_COLS: u32 = 80;
+
+/// Its rows.
+pub const CAST_ROWS: u32 = 24;
