@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
-use writ_model::Env;
+use writ_model::{Env, failpoint};
+use writ_proof::Hash;
 use writ_proof::hash::Hasher;
 use writ_proof::recording::{Mark, State, Verifier};
 
@@ -92,31 +93,44 @@ fn verify(file: &mut File, name: &str) -> Result<Verifier, Error> {
     }
 }
 
-/// Copies what lies after `good` beside the recording and cuts it off. Answers its length and digest.
+/// Moves what lies after `good` into a file beside the recording. Answers its length and digest; those of
+/// an earlier start that came no further than this count as well.
 fn put_aside(
     file: &mut File,
     good: u64,
     torn_path: &Path,
     name: &str,
-) -> Result<(u64, writ_proof::Hash), Error> {
-    let mut hasher = Hasher::new();
+) -> Result<(u64, Hash), Error> {
+    let aside = || Error::io("put aside the tail of", name);
     let length = file.metadata().map_err(Error::io("examine", name))?.len();
-    let torn = length.saturating_sub(good);
-    if torn == 0 {
-        return Ok((0, hasher.finish()));
+    if length > good {
+        file.seek(SeekFrom::Start(good)).map_err(Error::io("read", name))?;
+        let mut torn = File::create(torn_path).map_err(aside())?;
+        std::io::copy(file, &mut torn).map_err(aside())?;
+        torn.sync_all().map_err(aside())?;
+        let folder = torn_path.parent().unwrap_or(Path::new("."));
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(aside())?;
+        failpoint::hit("bastion.before_cut");
+        file.set_len(good).map_err(Error::io("cut", name))?;
+        failpoint::hit("bastion.after_cut");
     }
-    file.seek(SeekFrom::Start(good)).map_err(Error::io("read", name))?;
-    let mut aside = File::create(torn_path).map_err(Error::io("put aside the tail of", name))?;
+    let mut hasher = Hasher::new();
+    let mut torn = match File::open(torn_path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Ok((0, hasher.finish()));
+        }
+        torn => torn.map_err(aside())?,
+    };
     let mut chunk = vec![0; READ_CHUNK_BYTES];
+    let mut bytes = 0;
     loop {
-        let read = file.read(&mut chunk).map_err(Error::io("read", name))?;
-        let Some(piece) = chunk.get(..read).filter(|piece| !piece.is_empty()) else { break };
+        let read = torn.read(&mut chunk).map_err(aside())?;
+        let Some(piece) = chunk.get(..read).filter(|piece| !piece.is_empty()) else {
+            return Ok((bytes, hasher.finish()));
+        };
         hasher.update(piece);
-        aside.write_all(piece).map_err(Error::io("put aside the tail of", name))?;
+        bytes += read as u64;
     }
-    aside.sync_all().map_err(Error::io("put aside the tail of", name))?;
-    file.set_len(good).map_err(Error::io("cut", name))?;
-    Ok((torn, hasher.finish()))
 }
 
 /// The end of a recording that has one: only its renaming was lost.
