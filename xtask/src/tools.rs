@@ -15,12 +15,13 @@ const DENY: &str = "0.20.2";
 const MUTANTS: &str = "27.1.0";
 
 /// Debian packages, each with a command that succeeds when it is there.
-const DEBIAN: [(&str, &[&str]); 6] = [
+const DEBIAN: [(&str, &[&str]); 7] = [
     ("chromium", &["chromium", "--version"]), // a real browser, for passkeys
     ("g++", &["c++", "--version"]),           // libFuzzer
     ("git", &["git", "--version"]),           // tidy asks it for the list of files
     ("iproute2", &["ip", "-V"]),              // a namespace with an address of its own
     ("openssh-client", &["ssh-keygen", "-l", "-f", "/dev/null"]),
+    ("openssh-sftp-server", &["test", "-x", "/usr/lib/openssh/sftp-server"]),
     ("python3-venv", &["python3", "-c", "import ensurepip"]),
 ];
 
