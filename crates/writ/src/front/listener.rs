@@ -15,7 +15,7 @@ use writ_service::limits::{BODY_MAX_BYTES, BODY_TIMEOUT};
 use writ_service::listener::{self, TlsSettings};
 use writ_service::pipeline::Pipeline;
 
-use super::people::api::Readers;
+use super::people::api::{self, Readers};
 use super::roster::Keeper;
 use super::statements;
 
@@ -49,8 +49,13 @@ async fn answer(
     let (head, body) = request.into_parts();
     let mut request = head_of(&head, network);
     if Readers::is_for(&request.path) {
-        // Reads have no body; what came with one is not read, so the connection has no further use.
-        return response(readers.answer(request).await.with("connection", "close"));
+        return response(match collect(body, api::BODY_MAX_BYTES).await {
+            Ok(body) => {
+                request.body = body;
+                readers.answer(request).await
+            }
+            Err(error) => readers.unread(&request, error.status, &error.message).await,
+        });
     }
     if statements::is_for(&request.path) {
         return response(match collect(body, statements::BODY_MAX_BYTES).await {

@@ -127,7 +127,7 @@ async fn serve(
         writ_service::task::spawn("hr feed", people::watch(Arc::clone(&office), source));
     }
     let (ours, known) = (Arc::clone(&pipeline), Arc::clone(&keeper));
-    let readers = Arc::new(Readers::new(office, ours, known, trail.clone(), platform.clone()));
+    let readers = Arc::new(Readers::new(office, ours, known, platform.clone()));
     beat(keyd, store);
     keep_current(Arc::clone(&pipeline), platform, reloads);
     let address = listener.local_addr()?.to_string();
