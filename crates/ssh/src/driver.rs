@@ -42,8 +42,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Driver<S> {
             transport: wire.transport,
             shared,
             host_key,
-            rekey: config.rekey,
-            keepalive_after: config.keepalive_after,
+            // The settings can only be stricter than the limits.
+            rekey: Rekey {
+                bytes: config.rekey.bytes.min(limits::REKEY_BYTES),
+                after: config.rekey.after.min(limits::REKEY_AFTER),
+            },
+            keepalive_after: config.keepalive_after.min(limits::REKEY_AFTER),
             heard: now,
             asked: 0,
             keyed: now,

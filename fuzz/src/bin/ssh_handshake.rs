@@ -18,7 +18,7 @@ fuzz_target!(|input: &[u8]| {
     let public = SshPublicKey::Ed25519(key.public_key().0);
     let algorithms = Algorithms::default();
     let made = match first & 1 {
-        0 => Transport::server(algorithms, public.clone(), env),
+        0 => Transport::server(algorithms, key.public_key().0, env),
         _ => Transport::client(algorithms, vec!["ssh-ed25519".to_owned()], env),
     };
     let mut transport = made.expect("a transport");

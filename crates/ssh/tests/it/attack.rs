@@ -19,7 +19,7 @@ fn pair(client: Algorithms, server: Algorithms) -> (Transport, Transport) {
     let names = vec!["ssh-ed25519".to_owned()];
     (
         Transport::client(client, names, Arc::new(SystemEnv)).unwrap(),
-        Transport::server(server, host_public(), Arc::new(SystemEnv)).unwrap(),
+        Transport::server(server, host_key().public_key().0, Arc::new(SystemEnv)).unwrap(),
     )
 }
 
@@ -201,7 +201,7 @@ fn flipped_byte_on_the_way_is_found() {
         (came, length)
     };
     let (came, length) = work(None);
-    assert_eq!(came.unwrap(), [wanted.clone()]);
+    assert_eq!(came.unwrap(), std::slice::from_ref(&wanted));
     for at in 0..length {
         let (came, _) = work(Some(at));
         assert!(came.as_ref().map_or(true, |all| !all.contains(&wanted)), "byte {at}");
@@ -361,6 +361,16 @@ async fn auth_with_another_name_or_service_ends_the_connection() {
         let refusal = raw.refusal().await;
         assert!(matches!(refusal, Error::Protocol(_) | Error::Limit { .. }), "{refusal}");
     }
+}
+
+/// Each exchange costs us an agreement and a signature: a stranger gets one.
+#[tokio::test]
+async fn new_keys_before_authentication_are_refused() {
+    let mut raw = Raw::secured().await;
+    raw.transport.rekey().unwrap();
+    assert!(matches!(raw.next().await, Err(Error::Disconnected { reason: 2, .. })));
+    let wanted = Error::Protocol("new keys were asked for before authentication");
+    assert_eq!(raw.refusal().await, wanted);
 }
 
 #[tokio::test]

@@ -346,10 +346,7 @@ pub(crate) async fn input(channel: &Channel, mut take: impl FnMut(&[u8])) {
 
 /// As the bastion does: each direction in a task of its own.
 async fn forward(near: Channel, host: Session) {
-    let far = match host.open_session().await {
-        Ok(Ok(far)) => far,
-        _ => return,
-    };
+    let Ok(Ok(far)) = host.open_session().await else { return };
     let (near, far) = (Arc::new(near), Arc::new(far));
     let other = tokio::spawn(pump(Arc::clone(&far), Arc::clone(&near)));
     pump(near, far).await;
