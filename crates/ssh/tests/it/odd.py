@@ -44,12 +44,6 @@ async def main():
             assert not await process.channel._make_request(b"x-odd", String(b"y")), "granted"
         process.stdin.write_eof()
         await process.wait()
-        async with conn.start_sftp_client() if False else asyncssh.connect(
-            "127.0.0.1", port, **options
-        ) as second:
-            channel = second.create_process()
-            session = await channel
-            assert not await session.channel._make_request(b"x-odd"), "granted"
         # More channels than there may be.
         held = []
         try:
