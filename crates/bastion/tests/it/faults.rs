@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 use writ_bastion::Error;
+use writ_bastion::limits::STALL_MAX;
 use writ_bastion::recorder::Config;
 use writ_proof::recording::{Mark, State};
 
@@ -47,7 +48,7 @@ async fn failed_write_or_sync_ends_the_session_it_touches() {
 #[tokio::test]
 async fn hanging_storage_ends_every_session_and_acknowledges_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let (recorder, fault, _) = start_faulty(config(dir.path()));
+    let (recorder, fault, _) = start_faulty(Config { stall: STALL_MAX, ..config(dir.path()) });
     let recording = recorder.open(header(SESSION), key()).await.unwrap();
     let idle = recorder.open(header(&session(1)), key()).await.unwrap();
     say(&recording, "good").await.unwrap();
