@@ -6,7 +6,7 @@ use writ_model::{PersonId, Timestamp};
 use writ_proof::hash::Hash;
 use writ_proof::origin::SiteId;
 use writ_proof::roster::{Change, PersonKey};
-use writ_service::http::Request;
+use writ_service::http::{Refused, Request};
 
 use crate::caller::Caller;
 
@@ -114,23 +114,5 @@ impl State {
             State::Done(change) | State::Proposed(change) => Some(change),
             State::Expired | State::Open => None,
         }
-    }
-}
-
-/// Why something was not done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
-    /// The HTTP status.
-    pub status: u16,
-    /// One word.
-    pub code: &'static str,
-    /// What is wrong and what to do.
-    pub message: String,
-}
-
-impl Refused {
-    /// A refusal.
-    pub fn new(status: u16, code: &'static str, message: impl Into<String>) -> Refused {
-        Refused { status, code, message: message.into() }
     }
 }

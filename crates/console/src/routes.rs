@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
-use writ_service::http::{Reply, Request};
+use serde_json::Value;
+use writ_service::http::{Refused, Reply, Request};
 
 use crate::assets;
 use crate::enrol;
 use crate::face::{Asked, Face, Names};
 use crate::html;
 use crate::limits::PATH_MAX_BYTES;
-use crate::port::{Desk, Refused};
+use crate::port::Desk;
 
 /// Nothing comes from elsewhere, nothing runs that is not a file of ours, and no page holds another or
 /// is held by one.
@@ -44,7 +44,7 @@ impl Console {
     /// The answer to a request whose body was not read.
     pub fn unread(&self, status: u16, message: &str) -> Reply {
         let refused = Refused::new(status, "BodyRefused", message);
-        guarded(refusal(&refused)).with("connection", "close")
+        guarded(refused.reply()).with("connection", "close")
     }
 
     async fn routed(&self, request: &Request) -> Reply {
@@ -93,15 +93,12 @@ impl Console {
 
     async fn post(&self, request: &Request, face: &Face) -> Reply {
         if request.header("content-type").is_none_or(|kind| !kind.starts_with("application/json")) {
-            return refusal(&Refused::new(415, "UnsupportedMediaType", "send application/json"));
+            return Refused::new(415, "UnsupportedMediaType", "send application/json").reply();
         }
         // Another site's page has no business here; programs send no origin.
         if request.header("origin").is_some_and(|origin| origin != face.origin) {
-            return refusal(&Refused::new(
-                403,
-                "OtherOrigin",
-                "this came from another site's page",
-            ));
+            let what = "this came from another site's page";
+            return Refused::new(403, "OtherOrigin", what).reply();
         }
         let answered = match request.path.strip_prefix(enrol::PAGE) {
             Some(token) => enrol::propose(&*self.desk, face, token, request).await,
@@ -112,7 +109,7 @@ impl Console {
             Ok(reply) => reply,
             Err((event, refused)) => {
                 self.desk.refused(event, &refused, request).await;
-                refusal(&refused)
+                refused.reply()
             }
         }
     }
@@ -149,10 +146,6 @@ pub(crate) fn page(status: u16, html: Vec<u8>) -> Reply {
 /// A reply to a program.
 pub(crate) fn json_reply(status: u16, body: &Value) -> Reply {
     Reply::new(status, "application/json", format!("{body}\n").into_bytes())
-}
-
-fn refusal(refused: &Refused) -> Reply {
-    json_reply(refused.status, &json!({ "error": refused.code, "message": refused.message }))
 }
 
 fn plain(status: u16, text: &str) -> Reply {

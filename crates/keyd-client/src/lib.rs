@@ -14,5 +14,6 @@ pub mod descriptor;
 pub mod facts;
 pub mod key_policy;
 pub mod limits;
+pub mod operator;
 pub mod protocol;
 pub mod secret;

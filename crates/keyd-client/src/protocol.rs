@@ -3,13 +3,16 @@
 //! A request is a [`Command`], its answer an [`Answer`]. Both travel as [`crate::channel::Message`]s.
 //! keyd pushes use records to trail as [`Push`] messages of their own.
 
-use writ_model::{AccessKeyId, AccountId, Arn, Nonce, Region, StoreEpoch, Timestamp, Uuid};
+use writ_model::{AccessKeyId, AccountId, Arn, Nonce, Region, StoreEpoch, Timestamp, Ulid, Uuid};
 use writ_proof::cbor_enum;
 use writ_proof::cbor_map;
+use writ_proof::hash::Hash;
+use writ_proof::recording;
 use writ_proof::roster::EnrolmentId;
 pub use writ_proof::use_record::UsePosition;
 
 use crate::caller::Caller;
+use crate::operator::{RecordingKey, SshCertificate, SshSign};
 use crate::secret::SecretBytes;
 
 /// The version of this protocol; both ends must speak the same.
@@ -18,6 +21,8 @@ pub const PROTOCOL: u32 = 1;
 /// What a descriptor is for. keyd and trail know it from the channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
+    /// The gate through which operators come in.
+    Bastion,
     /// IAM, STS, KMS, CloudTrail and the Writ API.
     Front,
     /// The key module.
@@ -31,12 +36,13 @@ pub enum Role {
     /// The security organisation's mirror and witness.
     Watch,
 }
-cbor_enum!(Role { 0: Front, 1: Keyd, 2: S3, 3: Supervisor, 4: Trail, 5: Watch });
+cbor_enum!(Role { 0: Front, 1: Keyd, 2: S3, 3: Supervisor, 4: Trail, 5: Watch, 6: Bastion });
 
 impl Role {
     /// The name in file names, logs and ledger leaves.
     pub fn name(self) -> &'static str {
         match self {
+            Role::Bastion => "bastion",
             Role::Front => "front",
             Role::Keyd => "keyd",
             Role::S3 => "s3",
@@ -81,6 +87,12 @@ pub enum Command {
     Ack(Ack),
     /// The next statement of the roster, signed. front.
     Roster(Vec<u8>),
+    /// Signs the certificate of one session. bastion.
+    SshSign(Box<SshSign>),
+    /// Makes the key of a session's recording. bastion.
+    NewRecording(Ulid),
+    /// Signs how far a session's recording is. bastion.
+    SignRecording(Box<recording::Mark>),
 }
 cbor_enum!(Command {
     0: Hello(_),
@@ -99,6 +111,9 @@ cbor_enum!(Command {
     13: Checkpoint(_),
     14: Ack(_),
     15: Roster(_),
+    16: SshSign(_),
+    17: NewRecording(_),
+    18: SignRecording(_),
 });
 
 /// keyd's answer to a command that it carried out.
@@ -121,6 +136,12 @@ pub enum Reply {
     Note(String),
     /// To `Chunks`: nothing but that they are right.
     ChunksVerified,
+    /// To `SshSign`.
+    Certificate(Box<SshCertificate>),
+    /// To `NewRecording`.
+    Recording(Box<RecordingKey>),
+    /// To `SignRecording`: an Ed25519 signature.
+    Signature([u8; 64]),
 }
 cbor_enum!(Reply {
     0: Done,
@@ -132,6 +153,9 @@ cbor_enum!(Reply {
     6: Used(_),
     7: Note(_),
     8: ChunksVerified,
+    9: Certificate(_),
+    10: Recording(_),
+    11: Signature(_),
 });
 
 /// Why keyd did not carry out a command.
@@ -206,6 +230,8 @@ pub struct KeydStatus {
     pub loaded: bool,
     /// How far its roster is.
     pub roster: RosterStatus,
+    /// Grants whose end it remembers.
+    pub ended_grants: u64,
 }
 cbor_map!(KeydStatus {
     1: mode,
@@ -215,6 +241,7 @@ cbor_map!(KeydStatus {
     5: catalogue,
     6: loaded,
     7: roster,
+    8: ended_grants,
 });
 
 /// What keyd says of its roster.
@@ -577,8 +604,10 @@ pub enum End {
     Principal(String),
     /// An enrolment of a person: gone for good. A re-hire gets another one.
     Person(EnrolmentId),
+    /// A grant, named by the digest of its signed request. Whatever rests on it is refused from now on.
+    Grant(Hash),
 }
-cbor_enum!(End { 0: AccessKey(_), 1: Sessions(_), 2: Principal(_), 3: Person(_) });
+cbor_enum!(End { 0: AccessKey(_), 1: Sessions(_), 2: Principal(_), 3: Person(_), 4: Grant(_) });
 
 /// Chunk signatures of one upload, in order.
 pub struct Chunks {

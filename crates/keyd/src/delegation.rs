@@ -128,3 +128,104 @@ fn asks_checksum(input: &Value) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "arn:aws:kms:us-east-1:111122223333:key/k";
+    const ALIAS: &str = "arn:aws:kms:us-east-1:111122223333:alias/aws/s3";
+
+    /// What a row of the table comes to.
+    fn forward(action: &str, resource: ResourceRule, context: ContextRule, budget: u32) -> Forward {
+        let (audience, action) = ("kms".to_owned(), action.to_owned());
+        Forward { audience, action, resource, context, budget }
+    }
+
+    fn decrypt(object: &str, budget: u32) -> Forward {
+        let (key, value) = ("aws:s3:arn".to_owned(), format!("arn:aws:s3:::{object}"));
+        let context = ContextRule::Includes(Pair { key, value });
+        forward("kms:Decrypt", ResourceRule::Any, context, budget)
+    }
+
+    fn generate(resource: ResourceRule, context: &[(&str, &str)]) -> Forward {
+        let pairs = context.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        let digest = context_digest(&pairs.collect());
+        forward("kms:GenerateDataKey", resource, ContextRule::Exactly(vec![digest]), 1)
+    }
+
+    fn create() -> Forward {
+        let alias = ResourceRule::OneOf(vec![ALIAS.to_owned()]);
+        forward("kms:CreateKey", alias, ContextRule::Any, 1)
+    }
+
+    /// The rows of a request for the object `b/k` with these further parameters.
+    fn check(operation: &str, more: &[(&str, &str)], expected: &[Forward]) {
+        let text = |(name, value): &(&str, &str)| {
+            let names = |list: &str| list.split(',').map(|n| Value::Text(n.to_owned())).collect();
+            let value = match *name {
+                "ObjectAttributes" => Value::List(names(value)),
+                _ => Value::Text((*value).to_owned()),
+            };
+            ((*name).to_owned(), value)
+        };
+        let all = [("Bucket", "b"), ("Key", "k")];
+        let input = Value::Map(all.iter().chain(more).map(text).collect());
+        let resolve = |name: &str| (name == "alias/mine").then(|| KEY.parse().unwrap());
+        let found = rows(operation, &input, &resolve, &ALIAS.parse().unwrap());
+        assert_eq!(found, expected, "{operation} {more:?}");
+        let bucket = Value::Map(all.iter().take(1).chain(more).map(text).collect());
+        let found = rows(operation, &bucket, &resolve, &ALIAS.parse().unwrap());
+        assert_eq!(found, [], "{operation} without an object");
+    }
+
+    #[test]
+    fn delegation_table_gives_each_request_its_rows_and_no_others() {
+        let object = [("aws:s3:arn", "arn:aws:s3:::b/k")];
+        let (read, write) = (decrypt("b/k", 1), || generate(ResourceRule::Any, &object));
+        for operation in ["GetObject", "UploadPart", "CompleteMultipartUpload"] {
+            check(operation, &[], std::slice::from_ref(&read));
+        }
+        check("HeadObject", &[("ChecksumMode", "ENABLED")], std::slice::from_ref(&read));
+        check("HeadObject", &[("ChecksumMode", "enabled")], &[]);
+        check("HeadObject", &[], &[]);
+        for (names, asks) in [("Checksum", true), ("ETag,ObjectParts", true), ("ETag", false)] {
+            let expected = if asks { std::slice::from_ref(&read) } else { &[] };
+            check("GetObjectAttributes", &[("ObjectAttributes", names)], expected);
+        }
+        check("GetObjectAttributes", &[], &[]);
+        for operation in ["PutObject", "CreateMultipartUpload"] {
+            check(operation, &[], &[write(), create()]);
+        }
+        for operation in ["DeleteObject", "ListObjectsV2", "GetObjectTagging", ""] {
+            check(operation, &[], &[]);
+        }
+        let from = ("CopySource", "/c/d%2Fe?versionId=1");
+        check("CopyObject", &[from], &[decrypt("c/d/e", 1), write(), create()]);
+        check("UploadPartCopy", &[from], &[decrypt("c/d/e", 1), read]);
+        check("UploadPartCopy", &[("CopySource", "b/k")], &[decrypt("b/k", 2)]);
+        for broken in ["", "/", "c", "c/", "/c/", "//d", "c/%zz", "c/%ff"] {
+            check("CopyObject", &[("CopySource", broken)], &[]);
+            check("UploadPartCopy", &[("CopySource", broken)], &[]);
+        }
+        check("CopyObject", &[], &[]);
+    }
+
+    #[test]
+    fn data_key_is_made_with_the_key_and_the_context_of_the_signed_headers() {
+        let object = [("aws:s3:arn", "arn:aws:s3:::b/k")];
+        let only =
+            |key: Option<&str>| ResourceRule::OneOf(key.map(str::to_owned).into_iter().collect());
+        let named = generate(only(Some(KEY)), &object);
+        check("PutObject", &[("SSEKMSKeyId", "alias/mine")], &[named]);
+        check("PutObject", &[("SSEKMSKeyId", "alias/no")], &[generate(only(None), &object)]);
+        // Nobody says that the data key is another object's.
+        let header = STANDARD.encode(r#"{"tenant":"a","aws:s3:arn":"arn:aws:s3:::b/other"}"#);
+        let both = [("aws:s3:arn", "arn:aws:s3:::b/k"), ("tenant", "a")];
+        let expected = [generate(ResourceRule::Any, &both), create()];
+        check("PutObject", &[("SSEKMSEncryptionContext", &header)], &expected);
+        for broken in ["!", "bm8ganNvbg==", "eyJhIjoxfQ=="] {
+            check("PutObject", &[("SSEKMSEncryptionContext", broken)], &[]);
+        }
+    }
+}

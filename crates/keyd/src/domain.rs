@@ -32,17 +32,20 @@ pub(crate) const TOKEN_BYTES: usize = 8 + NONCE_BYTES + 32 + TAG_BYTES;
 const LABEL_TOKEN: &str = "writ-dk-token-v1";
 const LABEL_DESCRIPTOR: &str = "writ-dk-descriptor-v1";
 const LABEL_CREDENTIAL: &str = "writ-dk-credential-v1";
+const LABEL_RECORDING: &str = "writ-dk-recording-v1";
 
 /// The id of a backing key.
 pub(crate) type BackingKeyId = [u8; 16];
 
-/// One domain key, as the three keys that are derived from it.
+/// One domain key, as the keys that are derived from it.
 pub(crate) struct DomainKey {
     tokens: Aead,
     /// Wraps credentials.
     pub(crate) credentials: Aead,
     /// Tags descriptors.
     pub(crate) descriptors: Slot,
+    /// Wraps the keys of recordings.
+    pub(crate) recordings: Aead,
 }
 
 /// The domain: which keys wrap, and which backing keys are unwrapped.
@@ -81,6 +84,7 @@ impl Domain {
                 tokens: Aead::new(&*subkey(raw.as_slice(), LABEL_TOKEN)?)?,
                 credentials: Aead::new(&*subkey(raw.as_slice(), LABEL_CREDENTIAL)?)?,
                 descriptors,
+                recordings: Aead::new(&*subkey(raw.as_slice(), LABEL_RECORDING)?)?,
             };
             keys.insert(*id, key);
             active = active.max(*id);

@@ -10,8 +10,9 @@ use writ_keyd_client::protocol::{
     UsePosition,
 };
 use writ_model::limits::REVOCATION_FEED_AGE_MAX;
-use writ_model::{Env, Timestamp, Uuid};
+use writ_model::{Env, Timestamp, Ulid, Uuid};
 use writ_proof::origin::SiteId;
+use writ_proof::ssh_auth::SessionId;
 use writ_proof::use_record::{Use, What};
 
 use crate::admissions::{Admissions, SigningKeyCache};
@@ -31,6 +32,7 @@ use crate::records::{RecordSink, Records};
 use crate::refuse::{self, forbidden, unavailable};
 use crate::root::{Root, SigningKeys};
 use crate::roster::Rosters;
+use crate::session::Session;
 use crate::shared::{Room, Shared};
 use crate::unconfirmed::Unconfirmed;
 use crate::{Error, limits, narrate, operations, seal, table};
@@ -78,7 +80,11 @@ pub(crate) struct Engine {
     pub(crate) uploads: Locked<Shared<Handle, Upload>>,
     pub(crate) budgets: Locked<Budgets>,
     pub(crate) unconfirmed: Locked<Unconfirmed>,
-    rosters: Rosters,
+    pub(crate) rosters: Rosters,
+    /// Sessions that a certificate was signed for, until their grants are over.
+    pub(crate) sessions: Locked<Shared<Ulid, Session>>,
+    /// The SSH connections that have opened them.
+    pub(crate) connections: Locked<Shared<SessionId, ()>>,
     feed: Locked<Feed>,
 }
 
@@ -132,6 +138,8 @@ impl Engine {
             budgets: Locked::default(),
             unconfirmed: Locked::default(),
             rosters,
+            sessions: Locked::new(Shared::new(Room::of(limits::SESSIONS_MAX))),
+            connections: Locked::new(Shared::new(Room::of(limits::SESSIONS_MAX))),
             feed: Locked::default(),
             env,
         })
@@ -174,6 +182,9 @@ impl Engine {
             }
             Command::Ack(ack) => self.records.acknowledge(ack.boot, ack.seq).map(|()| Reply::Done),
             Command::Roster(statement) => self.rosters.apply(&statement).map(|()| Reply::Done),
+            Command::SshSign(asked) => self.ssh_sign(&asked),
+            Command::NewRecording(session) => self.new_recording(session),
+            Command::SignRecording(mark) => self.sign_recording(&mark),
         }
     }
 
@@ -188,6 +199,8 @@ impl Engine {
         self.uploads.lock().sweep(now);
         self.handles.lock().sweep(now);
         self.signing_keys.lock().sweep(now);
+        self.sessions.lock().sweep(now);
+        self.connections.lock().sweep(now);
         self.fas.rotate(&*self.env);
         self.records.persist()
     }
@@ -208,6 +221,7 @@ impl Engine {
             catalogue: catalogue.len() as u64,
             loaded: catalogue.loaded,
             roster: self.rosters.status(|person, number| catalogue.is_ended(person, number)),
+            ended_grants: catalogue.ended_grants(),
         }
     }
 
@@ -360,7 +374,7 @@ impl Engine {
     }
 
     /// A refusal leaves no record while trail owes too much.
-    fn record_if_ready(&self, record: Use) {
+    pub(crate) fn record_if_ready(&self, record: Use) {
         if self.records.check().is_ok() {
             self.record(record);
         }

@@ -77,3 +77,37 @@ impl Key {
         Key { id: env.nonce(), secret, made: env.monotonic() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use writ_model::env::TestEnv;
+
+    #[test]
+    fn key_changes_daily_and_the_one_before_stays_until_its_last_ticket_is_dead() {
+        let env = TestEnv::new(Timestamp::from_secs(1_790_000_000), 1);
+        let keys = FasKeys::new(&env);
+        let known = |id| {
+            let keys = keys.0.read();
+            keys.current.id == id || keys.previous.as_ref().is_some_and(|key| key.id == id)
+        };
+        let after = |seconds| {
+            env.advance(Duration::from_secs(seconds));
+            keys.rotate(&env);
+            keys.current().0
+        };
+        let first = keys.current().0;
+        assert_ne!(*keys.current().1, [0; 32]);
+        assert_eq!(after(86_399), first, "for a day");
+        let second = after(1);
+        assert_ne!(second, first);
+        let last_ticket = FAS_ROOT_LIFETIME.as_secs();
+        assert_eq!(after(2 * last_ticket), second);
+        assert!(known(first), "a ticket of its last moment and the skew are over by then");
+        assert_eq!(after(1), second);
+        assert!(!known(first) && known(second));
+        let third = after(86_400 - 2 * last_ticket - 1);
+        assert_ne!(third, second);
+        assert!(known(second) && known(third));
+    }
+}

@@ -151,3 +151,24 @@ impl Handles {
         self.0.sweep(now);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn every_text_and_blob_of_a_spent_input_is_wiped() {
+        let secret = || vec![Value::Text("secret".to_owned()), Value::Blob(vec![1, 2, 3])];
+        let nested = BTreeMap::from([("n".to_owned(), Value::List(secret()))]);
+        let mut all = secret();
+        all.extend([Value::Map(nested), Value::Int(7)]);
+        let mut input = Value::List(all);
+        wipe(&mut input);
+        let empty = || vec![Value::Text(String::new()), Value::Blob(vec![])];
+        let nested = BTreeMap::from([("n".to_owned(), Value::List(empty()))]);
+        let mut left = empty();
+        left.extend([Value::Map(nested), Value::Int(7)]);
+        assert_eq!(input, Value::List(left));
+    }
+}

@@ -52,6 +52,7 @@ mod sandbox;
 mod seal;
 mod sealing;
 mod server;
+mod session;
 mod shared;
 mod table;
 mod unconfirmed;

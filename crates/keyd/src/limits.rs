@@ -109,3 +109,9 @@ pub(crate) const RECORD_SEND_MAX: Duration = Duration::from_millis(500);
 pub(crate) const USE_MAX_BYTES: usize = writ_proof::limits::USE_RECORD_MAX_BYTES - 256;
 /// Use records in one signed batch.
 pub(crate) const USE_BATCH_RECORDS_MAX: usize = 256;
+
+/// Operators' sessions that are remembered, with their connections, until their grants are over.
+pub(crate) const SESSIONS_MAX: usize = 100_000;
+
+/// Approvals that are looked at for one session.
+pub(crate) const APPROVALS_MAX: usize = 64;

@@ -38,7 +38,12 @@ pub(crate) fn of(admitted: &Admitted) -> Use {
 
 /// An admitted request that was refused.
 pub(crate) fn denied(admitted: &Admitted, refusal: &Refusal) -> Use {
-    Use { result: UseResult::Denied(refuse::code(refusal)), ..of(admitted) }
+    refused(of(admitted), refusal)
+}
+
+/// Something that was refused.
+pub(crate) fn refused(record: Use, refusal: &Refusal) -> Use {
+    Use { result: UseResult::Denied(refuse::code(refusal)), ..record }
 }
 
 /// A command that the peer's role may not send.

@@ -147,6 +147,7 @@ pub(crate) fn basis_name(basis: Basis) -> &'static str {
         Basis::Grant => "grant",
         Basis::None => "none",
         Basis::Policy => "policy",
+        Basis::Roster => "roster",
     }
 }
 

@@ -1,6 +1,8 @@
 //! `present`: a service's request on a customer's behalf. First failure denies, in this order:
 //! MAC and form, expiry, possession, holder and region, the use itself, replay, revocation.
 
+use std::time::Duration;
+
 use writ_aws::{Service, json, operation, validate};
 use writ_keyd_client::key_policy::inner_path;
 use writ_keyd_client::protocol::{
@@ -58,8 +60,8 @@ impl Engine {
         let forward = forward.ok_or_else(|| refuse::internal("a ticket without its use"))?;
         let spent = self.budgets.lock().spent(&forward.spend);
         forward.allows(&present.region, spent, now).map_err(say)?;
-        let until =
-            Timestamp::from_millis(present.proof_time.millis().saturating_add(TICKET_SKEW_MS + 1));
+        // Kept through the last millisecond in which the proof's time is good.
+        let until = present.proof_time.plus(Duration::from_millis(TICKET_SKEW_MS));
         let (jti, nonce) = (ticket.root().jti, present.proof_nonce);
         let first = self.budgets.lock().first_time((jti, nonce), admitted.caller.account, until);
         first.map_err(|why| match why {

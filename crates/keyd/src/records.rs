@@ -243,9 +243,10 @@ mod tests {
     use super::*;
     use crate::head::tests::MemoryHead;
     use std::sync::Mutex;
-    use writ_model::Timestamp;
     use writ_model::env::TestEnv;
+    use writ_model::{Arn, Timestamp};
     use writ_proof::ed25519::Signer;
+    use writ_proof::use_record::{Basis, UsePrincipal, UseProof};
 
     struct Collect(Mutex<Vec<UseBatch>>, std::sync::atomic::AtomicBool);
 
@@ -299,6 +300,37 @@ mod tests {
     }
 
     #[test]
+    fn head_is_written_when_it_is_due_and_says_something_new() {
+        let env = Arc::new(TestEnv::new(Timestamp::from_secs(100), 1));
+        let sink = Arc::new(Collect(Mutex::default(), true.into()));
+        let log = Arc::new(MemoryHead::default());
+        let boot = Uuid::from_bytes([1; 16]);
+        let records = Records::begin(boot, &Head::default(), sink, log.clone(), env.clone());
+        let after = |by: Duration| {
+            env.advance(by);
+            records.persist().unwrap();
+            let head = Head::parse(&log.bytes()).unwrap();
+            let seq = |position: Option<UsePosition>| position.map(|position| position.seq);
+            (log.bytes().len(), seq(head.chain), seq(head.acknowledged))
+        };
+        let (interval, instant) = (limits::CHAIN_HEAD_INTERVAL, Duration::from_millis(1));
+        assert_eq!(after(interval - instant), (0, None, None), "not due");
+        let first = after(instant);
+        assert_eq!((first.1, first.2), (Some(0), None));
+        assert_eq!(after(interval), first, "nothing new");
+        records.add(boot_record());
+        assert_eq!(after(Duration::ZERO).1, Some(1), "due, as nothing was written");
+        let third = records.add(boot_record());
+        assert_eq!(records.head(), Some(HeadRecord::Chain(third)));
+        assert_eq!(after(interval - instant).1, Some(1), "not due");
+        assert_eq!(after(instant).1, Some(2));
+        records.acknowledge(boot, 1).unwrap();
+        let last = after(interval);
+        assert_eq!((last.1, last.2), (Some(2), Some(1)), "an acknowledgement is news");
+        assert_eq!(Head::parse(&log.bytes()).unwrap().chain, Some(third));
+    }
+
+    #[test]
     fn record_with_a_peers_long_text_is_one_that_trail_takes() {
         let env = Arc::new(TestEnv::new(Timestamp::from_secs(100), 1));
         let sink = Arc::new(Collect(Mutex::default(), true.into()));
@@ -307,37 +339,75 @@ mod tests {
         let log = Arc::new(MemoryHead::default());
         let records = Records::begin(boot, &Head::default(), sink.clone(), log, env);
         let mut end = ChainEnd::begin(boot);
-        let long = "x".repeat(2000);
-        let account = "111122223333".parse().unwrap();
-        let arn = |n: usize| {
-            writ_model::Arn::build(
-                "kms",
-                "us-east-1",
-                Some(account),
-                &format!("key/{}", "x".repeat(n)),
-            )
+        let whole = whole();
+        let denied = |code: String| Use { result: UseResult::Denied(code), ..whole.clone() };
+        let Some(principal) = whole.principal.clone() else { panic!("it has one") };
+        let long_name = Some(UsePrincipal { arn: arn(4000), ..principal });
+        // What is left of it beside the digest that stands for the whole.
+        let shortened = |used: &Use| Use {
+            op: format!("sha256:{}", sha256(&cbor::to_vec(used))),
+            key: None,
+            grant: None,
+            via: vec![],
+            ..used.clone()
         };
-        let denied = |op: &str, key: Option<writ_model::Arn>, code: &str| Use {
-            result: UseResult::Denied(code.to_owned()),
-            ..crate::narrate::own(op, key)
-        };
-        let table = [
-            denied("kms:Decrypt", Some(arn(40)), "NotFoundException"),
-            denied(&long.repeat(100), None, "Forbidden"),
-            denied("kms:Decrypt", Some(arn(4000)), "NotFoundException"),
-            denied("kms:Decrypt", None, &long.repeat(100)),
+        let nobody = |used: &Use| Use { principal: None, ..shortened(used) };
+        let undenied =
+            |used: &Use| Use { result: UseResult::Denied("?".to_owned()), ..nobody(used) };
+        let long = "x".repeat(200_000);
+        type Left<'a> = &'a dyn Fn(&Use) -> Use;
+        let table: [(Use, Left<'_>); 8] = [
+            (denied("NotFoundException".to_owned()), &Use::clone),
+            (whole.clone(), &Use::clone),
+            (Use { op: long.clone(), ..whole.clone() }, &shortened),
+            (Use { key: Some(arn(4000)), ..whole.clone() }, &shortened),
+            (Use { grant: Some(long.clone()), ..whole.clone() }, &shortened),
+            (Use { via: vec![long.clone()], ..whole.clone() }, &shortened),
+            (Use { principal: long_name, ..whole.clone() }, &nobody),
+            (denied(long), &undenied),
         ];
-        for used in table {
+        let expected: Vec<Use> = table.iter().map(|(used, left)| left(used)).collect();
+        for (used, _) in table {
             records.put(&key, What::Use(Box::new(used)));
         }
-        let mut ops = Vec::new();
+        let mut told = Vec::new();
         for batch in sink.0.lock().unwrap().iter() {
             for record in end.accept(batch, &key.public_key()).unwrap() {
                 if let What::Use(used) = record.what {
-                    ops.push(used.op[..7].to_owned());
+                    told.push(*used);
                 }
             }
         }
-        assert_eq!(ops, ["kms:Dec", "sha256:", "sha256:", "sha256:"]);
+        assert_eq!(told, expected);
+    }
+
+    fn arn(length: usize) -> Arn {
+        let account = "111122223333".parse().unwrap();
+        Arn::build("kms", "us-east-1", Some(account), &format!("key/{}", "x".repeat(length)))
+    }
+
+    /// A record with something in every field.
+    fn whole() -> Use {
+        let principal = UsePrincipal {
+            arn: "arn:aws:iam::111122223333:user/ann".parse().unwrap(),
+            unique_id: Some("AIDAAAAAAAAAAAAAAAAAA".parse().unwrap()),
+            account: "111122223333".parse().unwrap(),
+        };
+        Use {
+            op: "kms:Decrypt".to_owned(),
+            key: Some(arn(40)),
+            backing_key: Some([1; 16]),
+            principal: Some(principal),
+            proof: UseProof::Signature(Hash([2; 32])),
+            request: Some(Hash([3; 32])),
+            context: Some(Hash([4; 32])),
+            policy: Some(Hash([5; 32])),
+            grant: Some("g".to_owned()),
+            basis: Basis::Grant,
+            result: UseResult::Ok,
+            request_id: Uuid::from_bytes([6; 16]),
+            event_id: Uuid::from_bytes([7; 16]),
+            via: vec!["s3.amazonaws.com".to_owned()],
+        }
     }
 }

@@ -29,8 +29,10 @@ const LABEL_DOMAIN_KEY: &str = "writ-root-domain-key-v1";
 pub(crate) struct SigningKeys {
     /// For checkpoints.
     pub(crate) checkpoint: SoftKey,
-    /// For the heads of the use-record chain.
+    /// For the heads of the use-record chain, and for how far recordings are.
     pub(crate) use_records: SoftKey,
+    /// The authority of SSH certificates.
+    pub(crate) ssh_ca: SoftKey,
 }
 
 /// What a root file holds, opened.
@@ -185,6 +187,7 @@ impl Root {
             signing: SigningKeys {
                 checkpoint: signing_key(&body.seeds.checkpoint)?,
                 use_records: signing_key(&body.seeds.use_records)?,
+                ssh_ca: signing_key(&body.seeds.ssh_ca)?,
             },
         })
     }
@@ -224,6 +227,7 @@ mod tests {
         let root = Root::parse(&bytes).unwrap();
         assert_eq!(root.signing.checkpoint.public_key(), keys.checkpoint);
         assert_eq!(root.signing.use_records.public_key(), keys.use_records);
+        assert_eq!(root.signing.ssh_ca.public_key(), keys.ssh_ca);
         assert_eq!(root.mode, "dev");
         assert_eq!(root.domain_keys.len(), 1);
     }

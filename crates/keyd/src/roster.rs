@@ -103,6 +103,12 @@ impl Rosters {
         Ok(())
     }
 
+    /// Asks the whole roster something; a refusal while there is none.
+    pub(crate) fn with<T>(&self, ask: impl FnOnce(&Roster) -> T) -> Result<T, Refusal> {
+        let state = self.state.lock();
+        state.whole.as_ref().map(ask).map_err(|why| unavailable(why.as_str()))
+    }
+
     /// What keyd says of it. `is_ended` knows whom front has told to have ended.
     pub(crate) fn status(&self, is_ended: impl Fn(&PersonId, u64) -> bool) -> RosterStatus {
         let state = self.state.lock();

@@ -2,7 +2,7 @@
 
 use writ_keyd_client::protocol::{Command, Role};
 
-const ALL: &[Role] = &[Role::Front, Role::S3, Role::Supervisor, Role::Trail];
+const ALL: &[Role] = &[Role::Bastion, Role::Front, Role::S3, Role::Supervisor, Role::Trail];
 const FRONT: &[Role] = &[Role::Front];
 
 /// A command's name in records and refusals, and the roles that may send it.
@@ -18,9 +18,12 @@ pub(crate) fn senders(command: &Command) -> (&'static str, &'static [Role]) {
         Command::Hello(_) => ("hello", ALL),
         Command::IssueCredential(_) => ("issue-credential", FRONT),
         Command::Load(_) => ("load", FRONT),
+        Command::NewRecording(_) => ("new-recording", &[Role::Bastion]),
         Command::Present(_) => ("present", FRONT),
         Command::Roster(_) => ("roster", FRONT),
         Command::Seal(_) => ("seal", FRONT),
+        Command::SignRecording(_) => ("sign-recording", &[Role::Bastion]),
+        Command::SshSign(_) => ("ssh_sign", &[Role::Bastion]),
         Command::Status => ("status", ALL),
         Command::Tick => ("tick", FRONT),
         Command::Use(_) => ("use", FRONT),

@@ -94,3 +94,75 @@ impl Unconfirmed {
         (!sealed.descriptors.is_empty()).then_some(sealed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keep(unconfirmed: &mut Unconfirmed, id: &str, n: u8) {
+        let policy = Some(format!("policy {n}"));
+        unconfirmed.keep(id.to_owned(), vec![n], vec![vec![n, n]], policy);
+    }
+
+    /// What comes back: descriptors, tokens and policies by the number that each was kept with.
+    fn lost(unconfirmed: &mut Unconfirmed) -> Vec<u8> {
+        let Some(lost) = unconfirmed.take_lost() else { return Vec::new() };
+        let numbers: Vec<u8> = lost.descriptors.iter().map(|bytes| bytes[0]).collect();
+        assert_eq!(lost.tokens, numbers.iter().map(|n| vec![*n, *n]).collect::<Vec<_>>());
+        assert_eq!(
+            lost.policies,
+            numbers.iter().map(|n| format!("policy {n}")).collect::<Vec<_>>()
+        );
+        assert_eq!(lost.position, None);
+        numbers
+    }
+
+    #[test]
+    fn newest_of_what_front_lost_comes_back_once_and_in_order() {
+        let mut kept = Unconfirmed::default();
+        for (id, n) in [("a", 1), ("b", 2), ("c", 3), ("a", 4)] {
+            keep(&mut kept, id, n);
+        }
+        kept.begin_load();
+        for id in ["c", "a", "c", "unknown"] {
+            kept.shown(id.to_owned());
+            kept.lost(id.to_owned());
+        }
+        assert_eq!(lost(&mut kept), [3, 4]);
+        assert!(kept.take_lost().is_none(), "told once");
+        let missing = kept.take_missing();
+        assert_eq!(missing, [vec![2]], "b was not shown at all");
+        kept.lost("b".to_owned());
+        assert!(kept.take_lost().is_none(), "what was missing is kept no longer");
+    }
+
+    #[test]
+    fn load_that_was_broken_off_says_nothing_of_the_next() {
+        let mut kept = Unconfirmed::default();
+        keep(&mut kept, "a", 1);
+        kept.begin_load();
+        kept.shown("a".to_owned());
+        kept.lost("a".to_owned());
+        kept.begin_load();
+        assert!(kept.take_lost().is_none());
+        assert_eq!(kept.take_missing(), [vec![1]]);
+    }
+
+    #[test]
+    fn oldest_are_forgotten_when_too_many_wait() {
+        let mut kept = Unconfirmed::default();
+        let id = |n: usize| format!("id {n}");
+        (0..limits::UNCONFIRMED_MAX).for_each(|n| keep(&mut kept, &id(n), 1));
+        // Sealed again, it is the newest.
+        keep(&mut kept, &id(0), 2);
+        assert_eq!(kept.kept.len(), limits::UNCONFIRMED_MAX);
+        keep(&mut kept, "one more", 3);
+        assert_eq!(
+            (kept.kept.len(), kept.order.len()),
+            (limits::UNCONFIRMED_MAX, limits::UNCONFIRMED_MAX)
+        );
+        assert!(kept.kept.contains_key(&id(0)) && !kept.kept.contains_key(&id(1)));
+        (0..limits::LOST_MAX + 2).for_each(|n| kept.lost(id(n)));
+        assert_eq!(lost(&mut kept).len(), limits::LOST_MAX);
+    }
+}

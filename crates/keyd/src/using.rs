@@ -37,6 +37,18 @@ struct Allowed {
     action: &'static str,
 }
 
+impl Allowed {
+    /// `record`, of this key: a refusal too is told of the key that it is for, not of the last one.
+    fn told(&self, record: &use_record::Use) -> use_record::Use {
+        use_record::Use {
+            key: Some(self.key.arn.clone()),
+            context: Some(context_digest(&self.context)),
+            policy: Some(Hash(self.key.policy_digest)),
+            ..record.clone()
+        }
+    }
+}
+
 /// What an operation made.
 #[derive(Default)]
 struct Made {
@@ -89,13 +101,14 @@ impl Engine {
             allowed.push(self.allow(admitted, wanted, given, &asked, same_key, record)?);
         }
         for one in &allowed {
+            *record = one.told(record);
             check_usable(&one.key)?;
         }
         let dry = admitted.input.member("DryRun") == Some(&Value::Bool(true));
         if dry && ignores_ciphertext(&admitted.input) {
             return Err(dry_run());
         }
-        let made = self.make(admitted, &allowed)?;
+        let made = self.make(admitted, &allowed, record)?;
         if dry {
             return Err(dry_run());
         }
@@ -154,7 +167,12 @@ impl Engine {
         Ok(Allowed { key, digest, tokens, context, basis, action })
     }
 
-    fn make(&self, admitted: &Admitted, allowed: &[Allowed]) -> Result<Made, Refusal> {
+    fn make(
+        &self,
+        admitted: &Admitted,
+        allowed: &[Allowed],
+        record: &mut use_record::Use,
+    ) -> Result<Made, Refusal> {
         let input = &admitted.input;
         let [first, rest @ ..] = allowed else { return Err(forbidden("no key was given")) };
         match admitted.operation {
@@ -168,7 +186,9 @@ impl Engine {
             }
             "ReEncrypt" => {
                 let destination = rest.first().ok_or_else(|| forbidden("no destination key"))?;
+                *record = first.told(record);
                 let (plaintext, id) = self.decrypt(first, input)?;
+                *record = destination.told(record);
                 let mut made = self.encrypt(destination, &plaintext)?;
                 made.backing_keys.insert(0, id);
                 Ok(made)
@@ -243,12 +263,9 @@ impl Engine {
         for (one, id) in allowed.iter().zip(&made.backing_keys) {
             position = Some(self.record(use_record::Use {
                 op: one.action.to_owned(),
-                key: Some(one.key.arn.clone()),
                 backing_key: Some(*id),
-                context: Some(context_digest(&one.context)),
-                policy: Some(Hash(one.key.policy_digest)),
                 basis: one.basis,
-                ..record.clone()
+                ..one.told(record)
             }));
         }
         Ok(Used {
@@ -403,4 +420,115 @@ fn byte_count(input: &Value) -> Result<Option<usize>, Refusal> {
 
 fn unsupported(what: &str) -> Refusal {
     client("UnsupportedOperationException", format!("Writ does not support {what} yet."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::tests::key;
+    use crate::tests::{Site, code, why};
+
+    fn input(members: &[(&str, Value)]) -> Value {
+        Value::Map(
+            members.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
+        )
+    }
+
+    fn text(text: &str) -> Value {
+        Value::Text(text.to_owned())
+    }
+
+    #[test]
+    fn plaintext_of_no_byte_or_too_many_is_refused() {
+        let site = Site::new();
+        let (key, context) = (Box::new(key()), EncryptionContext::new());
+        let (digest, tokens, basis, action) = ([0; 32], vec![], Basis::Policy, "kms:Encrypt");
+        let allowed = Allowed { key, digest, tokens, context, basis, action };
+        let limit = limits::PLAINTEXT_MAX_BYTES;
+        let length = "Plaintext must have between 1 and 4096 bytes";
+        for (bytes, expected) in [
+            (0, length),
+            (1, "the key has no backing key"),
+            (limit, "the key has no backing key"),
+            (limit + 1, length),
+            (limit + 2, length),
+        ] {
+            let result = site.engine.encrypt(&allowed, &vec![7; bytes]);
+            assert_eq!(why(result), expected, "{bytes} bytes");
+        }
+    }
+
+    #[test]
+    fn key_that_does_not_encrypt_is_of_no_use() {
+        type Change = fn(&mut KeyDescriptor);
+        let table: [(Change, &str); 6] = [
+            (|_| {}, "ok"),
+            (|key| key.usage = "SIGN_VERIFY".to_owned(), "InvalidKeyUsageException"),
+            (|key| key.spec = "RSA_2048".to_owned(), "InvalidKeyUsageException"),
+            (|key| key.state = KeyState::Disabled, "DisabledException"),
+            (|key| key.state = KeyState::PendingDeletion, "KMSInvalidStateException"),
+            (|key| key.state = KeyState::Destroyed, "KMSInvalidStateException"),
+        ];
+        for (change, expected) in table {
+            let mut key = key();
+            change(&mut key);
+            assert_eq!(code(check_usable(&key)), expected, "{key:?}");
+        }
+    }
+
+    #[test]
+    fn what_writ_does_not_support_is_refused_by_name() {
+        let context =
+            |bytes: usize| input(&[("k", text(&"v".repeat(bytes - 4))), ("key", text(""))]);
+        let max = limits::CONTEXT_MAX_BYTES;
+        let mut table = vec![("Recipient", input(&[]), "UnsupportedOperationException")];
+        for name in
+            ["EncryptionAlgorithm", "SourceEncryptionAlgorithm", "DestinationEncryptionAlgorithm"]
+        {
+            table.push((name, text("SYMMETRIC_DEFAULT"), "ok"));
+            table.push((name, text("RSAES_OAEP_SHA_1"), "InvalidKeyUsageException"));
+        }
+        for name in ["EncryptionContext", "SourceEncryptionContext", "DestinationEncryptionContext"]
+        {
+            table.push((name, context(max), "ok"));
+            table.push((name, context(max + 1), "ValidationException"));
+            table.push((name, context(max + 2), "ValidationException"));
+        }
+        for (name, value, expected) in table {
+            assert_eq!(code(refuse_unsupported(&input(&[(name, value)]))), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn length_of_a_data_key_is_said_once_and_within_its_limit() {
+        let max = i64::try_from(limits::RANDOM_MAX_BYTES).unwrap();
+        let bytes = |n: i64| ("NumberOfBytes", Value::Int(n));
+        let spec = |name: &str| ("KeySpec", text(name));
+        let table = [
+            (vec![spec("AES_256")], Some(32)),
+            (vec![spec("AES_128")], Some(16)),
+            (vec![bytes(1)], Some(1)),
+            (vec![bytes(max)], Some(limits::RANDOM_MAX_BYTES)),
+            (vec![bytes(0)], None),
+            (vec![bytes(-1)], None),
+            (vec![bytes(max + 1)], None),
+            (vec![("NumberOfBytes", text("8"))], None),
+            (vec![spec("AES_512")], None),
+            (vec![spec("AES_256"), bytes(32)], None),
+            (vec![], None),
+        ];
+        for (members, expected) in table {
+            assert_eq!(data_key_bytes(&input(&members)).ok(), expected, "{members:?}");
+        }
+        assert_eq!(byte_count(&input(&[])).ok(), Some(None));
+    }
+
+    #[test]
+    fn answer_for_a_key_that_is_not_there_says_how_it_was_named() {
+        let given = |name: &str| why::<()>(Err(not_found(&KeyName::Given(name.to_owned()))));
+        assert_eq!(given("alias/x"), "Alias alias/x is not found.");
+        assert_eq!(given("x"), "Invalid keyId 'x'");
+        let blob: Result<(), _> = Err(not_found(&KeyName::OfBlob([0; 16])));
+        assert_eq!(code(blob), "InvalidCiphertextException");
+    }
 }

@@ -14,6 +14,7 @@ pub mod person;
 pub mod region;
 pub mod revision;
 pub mod time;
+pub mod ulid;
 
 pub use account::AccountId;
 pub use arn::Arn;
@@ -23,6 +24,7 @@ pub use person::PersonId;
 pub use region::Region;
 pub use revision::{Revision, StoreEpoch};
 pub use time::Timestamp;
+pub use ulid::Ulid;
 
 /// Why a text is not the identifier that it should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -7,8 +7,8 @@
 //! `[tag, payload]` ([`cbor_enum!`](crate::cbor_enum)).
 
 use writ_model::{
-    AccessKeyId, AccountId, Arn, KeyId, Nonce, PersonId, Region, Revision, Timestamp, UniqueId,
-    Uuid,
+    AccessKeyId, AccountId, Arn, KeyId, Nonce, PersonId, Region, Revision, Timestamp, Ulid,
+    UniqueId, Uuid,
 };
 
 /// Why bytes are not what they should be.
@@ -688,6 +688,18 @@ impl Encode for Uuid {
 impl Decode for Uuid {
     fn decode(reader: &mut Reader<'_>) -> Result<Uuid, CborError> {
         <[u8; 16]>::decode(reader).map(Uuid::from_bytes)
+    }
+}
+
+impl Encode for Ulid {
+    fn encode(&self, writer: &mut Writer) {
+        writer.bytes(&self.bytes());
+    }
+}
+
+impl Decode for Ulid {
+    fn decode(reader: &mut Reader<'_>) -> Result<Ulid, CborError> {
+        <[u8; 16]>::decode(reader).map(Ulid::from_bytes)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Named limits on sizes and counts. Time limits that processes share are in `writ_model::limits`.
 
+use std::time::Duration;
+
 /// A ledger leaf in bytes: what an entry bundle's 16-bit length can hold (C2SP tlog-tiles).
 pub const LEAF_MAX_BYTES: usize = 65_535;
 
@@ -50,6 +52,15 @@ pub const STATEMENT_MAX_SIGNATURES: usize = 32;
 
 /// An SSHSIG blob in bytes.
 pub const SSHSIG_MAX_BYTES: usize = 16 * 1024;
+
+/// What a client signs to log in with a key, in bytes (RFC 4252 section 7).
+pub const SSH_AUTH_MAX_BYTES: usize = 4096;
+
+/// A signature blob of SSH in bytes; the largest is of a key in hardware, of about 130.
+pub const SSH_SIGNATURE_MAX_BYTES: usize = 512;
+
+/// A login name at the bastion in bytes.
+pub const SSH_USER_MAX_BYTES: usize = 256;
 
 /// A use record in bytes.
 pub const USE_RECORD_MAX_BYTES: usize = 8 * 1024;
@@ -140,6 +151,29 @@ pub const HOST_ADDRESS_MAX_BYTES: usize = 260;
 /// Origins at which a browser may sign.
 pub const ROSTER_MAX_ORIGINS: usize = 16;
 
+/// A request's reason in characters.
+pub const REASON_MAX_CHARS: usize = 2000;
+
+/// A ticket's system and its id in bytes, each.
+pub const TICKET_ID_MAX_BYTES: usize = 64;
+
+/// Hosts of one request.
+pub const SCOPE_MAX_HOSTS: usize = 16;
+
+/// Commands of one request, and rules for files, of each.
+pub const SCOPE_MAX_ITEMS: usize = 16;
+
+/// One command of a request in bytes.
+pub const SCOPE_COMMAND_MAX_BYTES: usize = 1024;
+
+/// One path of a request in bytes.
+pub const SCOPE_PATH_MAX_BYTES: usize = 1024;
+
+/// How far a request may be dated ahead of the clock of who checks it.
+pub const REQUEST_AHEAD_MAX: Duration = Duration::from_secs(300);
+
+/// How long after it was made a request's window may begin.
+pub const REQUEST_FUTURE_MAX: Duration = Duration::from_secs(14 * 24 * 3600);
 /// An SSH certificate in bytes.
 pub const SSH_CERT_MAX_BYTES: usize = 16 * 1024;
 

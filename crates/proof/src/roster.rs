@@ -31,8 +31,10 @@ use crate::statement::{Namespace, Signed};
 
 pub use change::{Change, Enrolment, EnrolmentId, MemberId, Membership, RosterStatement};
 pub use genesis::{ChannelPins, Genesis, KeydKeys, Mode, Rule};
-pub use group::{Admits, Approver, Attribute, Group, Member, RequestKind, Rights, Slot, Tier};
-pub use host::{Accounts, Host, HostPattern};
+pub use group::{
+    Admits, Approver, Attribute, Group, Member, RequestKind, Rights, Slot, Tier, is_login,
+};
+pub use host::{Accounts, Host, HostPattern, matches_pattern};
 pub use key::{KeyKind, Passkey, PersonKey, SSH_APPLICATION};
 pub use lookup::Understaffed;
 pub use names::{GroupName, HostName, SlotName};
@@ -82,6 +84,8 @@ pub struct Person {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Grouped {
     group: Group,
+    /// The statement that set it last.
+    seq: u64,
     members: BTreeMap<PersonId, Member>,
 }
 
@@ -187,7 +191,7 @@ impl Roster {
             rights: None,
             admits: None,
         };
-        self.groups.insert(name, Grouped { group, members });
+        self.groups.insert(name, Grouped { group, seq: 0, members });
         Ok(())
     }
 
@@ -206,7 +210,7 @@ impl Roster {
             }
             other => {
                 let mut next = self.clone();
-                next.replace(other)?;
+                next.replace(other, statement.seq)?;
                 next.check()?;
                 *self = next;
                 Ok(())
@@ -215,7 +219,7 @@ impl Roster {
     }
 
     /// The changes that may break something.
-    fn replace(&mut self, change: &Change) -> Result<(), Error> {
+    fn replace(&mut self, change: &Change, seq: u64) -> Result<(), Error> {
         match change {
             Change::EndEnrolment(id) => self.end_enrolment(id),
             Change::RemoveGroup(name) => match self.groups.remove(name) {
@@ -241,7 +245,7 @@ impl Roster {
                     None => refused(format!("`{person}` is no member of `{group}`")),
                 }
             }
-            Change::SetGroup(group) => self.set_group(group),
+            Change::SetGroup(group) => self.set_group(group, seq),
             Change::SetRule(new) => {
                 self.rules.insert(new.namespace, new.clone());
                 Ok(())
@@ -355,7 +359,7 @@ impl Roster {
         Ok(())
     }
 
-    fn set_group(&mut self, group: &Group) -> Result<(), Error> {
+    fn set_group(&mut self, group: &Group, seq: u64) -> Result<(), Error> {
         group.check()?;
         for owner in &group.owners.0 {
             self.enrolled_mut(owner)?;
@@ -376,7 +380,7 @@ impl Roster {
         if group.rights.is_some() && members.values().any(|member| member.expires.is_none()) {
             return refused(format!("`{}` has members for good; it can get no rights", group.name));
         }
-        self.groups.insert(group.name.clone(), Grouped { group: group.clone(), members });
+        self.groups.insert(group.name.clone(), Grouped { group: group.clone(), seq, members });
         Ok(())
     }
 

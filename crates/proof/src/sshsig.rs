@@ -100,45 +100,10 @@ impl SshSig {
         if self.namespace != namespace || namespace.is_empty() {
             return Err(Error::malformed(WHAT, "it is of another namespace"));
         }
-        let bad = || Error::BadSignature { by: self.key.fingerprint() };
         let blob = signed_blob(message, namespace);
-        let mut reader = SshReader::new(&self.signature);
-        let algorithm = reader.text().map_err(|_| bad())?;
-        let by_browser =
-            algorithm == webauthn::ALGORITHM && matches!(self.key, SshPublicKey::SkEcdsa { .. });
-        if !by_browser && algorithm != self.key.algorithm() {
-            return Err(Error::Unsupported {
-                what: "signature algorithm",
-                value: algorithm.chars().take(64).collect(),
-            });
-        }
-        let signature = reader.string().map_err(|_| bad())?;
-        let hardware = match self.key.application() {
-            Some(_) => Some(SkFlags {
-                flags: reader.byte().map_err(|_| bad())?,
-                counter: reader.number().map_err(|_| bad())?,
-            }),
-            None => None,
-        };
-        let webauthn = match by_browser {
-            true => Some(WebAuthn::read(&mut reader).map_err(|_| bad())?),
-            false => None,
-        };
-        reader.finish().map_err(|_| bad())?;
-        let message = match (self.key.application(), hardware) {
-            (Some(application), Some(flags)) => {
-                if let Some(webauthn) = &webauthn {
-                    webauthn.check(&blob, flags)?;
-                }
-                by_token(application, flags, webauthn.as_ref(), &blob)
-            }
-            _ => blob,
-        };
-        if self.key.verifies(&message, signature) {
-            Ok(VerifiedSsh { key: self.key.clone(), hardware, webauthn })
-        } else {
-            Err(bad())
-        }
+        let (hardware, webauthn) =
+            check_signature(&self.key, &blob, &self.signature, Browser::Allowed)?;
+        Ok(VerifiedSsh { key: self.key.clone(), hardware, webauthn })
     }
 
     /// The binary form, which the armour holds in base64.
@@ -202,6 +167,60 @@ impl SshSig {
             body.ok_or_else(armor)?.chars().filter(|c| !c.is_ascii_whitespace()).collect();
         SshSig::from_bytes(&STANDARD.decode(base64).map_err(|_| armor())?)
     }
+}
+
+/// Whether a browser's form of a signature counts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Browser {
+    /// `webauthn-sk-…` is taken for a key in hardware.
+    Allowed,
+    /// It is not.
+    Refused,
+}
+
+/// Checks a signature blob (RFC 4253 section 6.6; PROTOCOL.u2f for keys in hardware) of `key` over
+/// `message`: what the token says, and what the browser added.
+pub(crate) fn check_signature(
+    key: &SshPublicKey,
+    message: &[u8],
+    signature: &[u8],
+    browser: Browser,
+) -> Result<(Option<SkFlags>, Option<WebAuthn>), Error> {
+    let bad = || Error::BadSignature { by: key.fingerprint() };
+    let mut reader = SshReader::new(signature);
+    let algorithm = reader.text().map_err(|_| bad())?;
+    let by_browser = browser == Browser::Allowed
+        && algorithm == webauthn::ALGORITHM
+        && matches!(key, SshPublicKey::SkEcdsa { .. });
+    if !by_browser && algorithm != key.algorithm() {
+        return Err(Error::Unsupported {
+            what: "signature algorithm",
+            value: algorithm.chars().take(64).collect(),
+        });
+    }
+    let inner = reader.string().map_err(|_| bad())?;
+    let hardware = match key.application() {
+        Some(_) => Some(SkFlags {
+            flags: reader.byte().map_err(|_| bad())?,
+            counter: reader.number().map_err(|_| bad())?,
+        }),
+        None => None,
+    };
+    let webauthn = match by_browser {
+        true => Some(WebAuthn::read(&mut reader).map_err(|_| bad())?),
+        false => None,
+    };
+    reader.finish().map_err(|_| bad())?;
+    let holds = match (key.application(), hardware) {
+        (Some(application), Some(flags)) => {
+            if let Some(webauthn) = &webauthn {
+                webauthn.check(message, flags)?;
+            }
+            key.verifies(&by_token(application, flags, webauthn.as_ref(), message), inner)
+        }
+        _ => key.verifies(message, inner),
+    };
+    if holds { Ok((hardware, webauthn)) } else { Err(bad()) }
 }
 
 /// What a token signs for `blob` (PROTOCOL.u2f, "SSH U2F signatures").

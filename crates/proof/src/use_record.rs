@@ -141,8 +141,10 @@ pub enum UseProof {
     Signature(Hash),
     /// A forward access session.
     Ticket(TicketProof),
+    /// A request for access with its approvals, by SHA-256 of the signed request.
+    Request(Hash),
 }
-cbor_enum!(UseProof { 0: None, 1: Signature(_), 2: Ticket(_) });
+cbor_enum!(UseProof { 0: None, 1: Signature(_), 2: Ticket(_), 3: Request(_) });
 
 /// A forward access session as proof.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,8 +169,10 @@ pub enum Basis {
     None,
     /// The key policy itself.
     Policy,
+    /// People's approvals, under the roster.
+    Roster,
 }
-cbor_enum!(Basis { 0: None, 1: Policy, 2: Grant, 3: Delegated });
+cbor_enum!(Basis { 0: None, 1: Policy, 2: Grant, 3: Delegated, 4: Roster });
 
 /// How a use ended.
 #[derive(Debug, Clone, PartialEq, Eq)]

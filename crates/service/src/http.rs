@@ -1,5 +1,6 @@
 //! Requests and replies without a server: what a listener has read and what it will write.
 
+use serde_json::json;
 use writ_keyd_client::protocol::Network;
 
 /// A request as received, with its whole body.
@@ -48,5 +49,29 @@ impl Reply {
     pub fn with(mut self, name: &str, value: impl Into<String>) -> Reply {
         self.headers.push((name.to_owned(), value.into()));
         self
+    }
+}
+
+/// Why something was not done, as our own APIs say it; those of AWS have `ApiError`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The HTTP status.
+    pub status: u16,
+    /// One word.
+    pub code: &'static str,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+impl Refused {
+    /// A refusal.
+    pub fn new(status: u16, code: &'static str, message: impl Into<String>) -> Refused {
+        Refused { status, code, message: message.into() }
+    }
+
+    /// As programs read it: `{"error": code, "message": text}`.
+    pub fn reply(&self) -> Reply {
+        let body = json!({ "error": self.code, "message": self.message });
+        Reply::new(self.status, "application/json", format!("{body}\n").into_bytes())
     }
 }

@@ -10,13 +10,13 @@ use serde_json::json;
 use writ_model::PersonId;
 use writ_proof::cbor;
 use writ_proof::hash::sha256;
-use writ_service::http::{Reply, Request};
+use writ_service::http::{Refused, Reply, Request};
 
-use crate::caller::caller;
+use crate::caller::{READ, caller};
 use crate::face::Face;
 use crate::html;
 use crate::limits::TOKEN_BYTES;
-use crate::port::{Desk, Refused, State};
+use crate::port::{Desk, State};
 use crate::routes::{json_reply, page};
 
 /// What a link's path begins with; its token follows.
@@ -41,7 +41,7 @@ struct Opening {
 /// Opens a link, for whoever is enrolled.
 pub(crate) async fn open(desk: &dyn Desk, face: &Face, request: &Request) -> Result<Reply, Failed> {
     let refuse = |status, code, why: &str| Err((OPENING, Refused::new(status, code, why)));
-    let caller = match caller(request, desk.now()) {
+    let caller = match caller(request, READ, desk.now()) {
         Ok(caller) => caller,
         Err(why) => return refuse(403, "AccessDenied", why),
     };
@@ -84,7 +84,7 @@ pub(crate) fn show(desk: &dyn Desk, face: &Face, token: &str) -> Reply {
 pub(crate) fn state(desk: &dyn Desk, token: &str) -> Reply {
     let link = token_bytes(token).and_then(|bytes| desk.look(&sha256(&bytes)));
     let Some(link) = link else {
-        return json_reply(404, &json!({ "error": "NotFound", "message": "no such link" }));
+        return Refused::new(404, "NotFound", "no such link").reply();
     };
     let change = link.state.change();
     json_reply(

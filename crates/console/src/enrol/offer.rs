@@ -5,11 +5,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use writ_proof::roster::PersonKey;
 use writ_proof::sshsig::SshSig;
+use writ_service::http::Refused;
 
 use crate::challenge;
 use crate::face::Face;
 use crate::limits::TOKEN_BYTES;
-use crate::port::{Desk, Link, Refused, State};
+use crate::port::{Desk, Link, State};
 use crate::webauthn::{Expected, register};
 
 /// What the page or `writ enrol` sends.

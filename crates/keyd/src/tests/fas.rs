@@ -13,12 +13,12 @@ use crate::crypto::Aead;
 const OWNER: u64 = 111_122_223_333;
 
 /// s3's side of its channel to keyd.
-struct Gateway {
+pub(super) struct Gateway {
     seal: Zeroizing<[u8; 32]>,
     proof: Zeroizing<[u8; 32]>,
 }
 
-fn gateway(site: &Site) -> Gateway {
+pub(super) fn gateway(site: &Site) -> Gateway {
     let mut seed = [0u8; 32];
     site.env.fill(&mut seed);
     let private = PrivateKey::from_private_key(&X25519, &seed).unwrap();
@@ -39,9 +39,9 @@ fn setup() -> (Site, Signing, StoredKey, Gateway) {
 }
 
 /// A request of s3 to KMS, before front passes it on.
-struct Inner {
-    ticket: writ_proof::fas::Ticket,
-    context: Vec<u8>,
+pub(super) struct Inner {
+    pub(super) ticket: writ_proof::fas::Ticket,
+    pub(super) context: Vec<u8>,
     target: String,
     body: Vec<u8>,
     nonce: Nonce,
@@ -49,11 +49,11 @@ struct Inner {
 }
 
 impl Site {
-    fn ticket(&self, request: Authenticate) -> Option<Ticket> {
+    pub(super) fn ticket(&self, request: Authenticate) -> Option<Ticket> {
         self.authenticate_as(Role::S3, request).unwrap().ticket
     }
 
-    fn put(&self, signer: &Signing, path: &str, headers: &[(&str, &str)]) -> Ticket {
+    pub(super) fn put(&self, signer: &Signing, path: &str, headers: &[(&str, &str)]) -> Ticket {
         self.ticket(self.s3(signer, "PUT", path, headers)).unwrap()
     }
 
@@ -61,7 +61,7 @@ impl Site {
         self.ticket(self.s3(signer, "GET", path, &[])).unwrap()
     }
 
-    fn inner(&self, ticket: &Ticket, operation: &str, body: &Json) -> Inner {
+    pub(super) fn inner(&self, ticket: &Ticket, operation: &str, body: &Json) -> Inner {
         Inner {
             ticket: writ_proof::fas::Ticket::from_bytes(ticket.ticket.expose()).unwrap(),
             context: ticket.context.clone(),
@@ -73,7 +73,7 @@ impl Site {
     }
 
     /// The command that an honest front makes of it.
-    fn presented(&self, gateway: &Gateway, inner: &Inner) -> Present {
+    pub(super) fn presented(&self, gateway: &Gateway, inner: &Inner) -> Present {
         let path = inner_path(&inner.target);
         let request = ProvenRequest {
             method: "POST",
@@ -101,7 +101,7 @@ impl Site {
         }
     }
 
-    fn present(&self, present: Present) -> Result<Authenticated, Refusal> {
+    pub(super) fn present(&self, present: Present) -> Result<Authenticated, Refusal> {
         match self.engine.handle(Role::Front, Command::Present(Box::new(present)))? {
             Reply::Authenticated(answer) => Ok(*answer),
             _ => panic!("not an answer to present"),
@@ -109,7 +109,12 @@ impl Site {
     }
 
     /// Presents and uses, as honest peers do.
-    fn through(&self, gateway: &Gateway, inner: &Inner, key: &StoredKey) -> Result<Used, Refusal> {
+    pub(super) fn through(
+        &self,
+        gateway: &Gateway,
+        inner: &Inner,
+        key: &StoredKey,
+    ) -> Result<Used, Refusal> {
         let handle = self.present(self.presented(gateway, inner))?.handle;
         self.spend(handle, &[key], true)
     }
@@ -132,7 +137,7 @@ fn object(path: &str) -> Json {
     json!({ "aws:s3:arn": format!("arn:aws:s3:::{path}") })
 }
 
-fn data_key(key: &StoredKey, path: &str) -> Json {
+pub(super) fn data_key(key: &StoredKey, path: &str) -> Json {
     json!({ "KeyId": key.id, "KeySpec": "AES_256", "EncryptionContext": object(path) })
 }
 
@@ -466,6 +471,8 @@ fn proof_is_remembered_for_as_long_as_its_time_is_good() {
         site.inner(&site.put(&root, "/b/k", &[]), "GenerateDataKey", &data_key(&key, "b/k"));
     assert_eq!(code(site.present(site.presented(&s3, &inner))), "ok");
     site.advance(Duration::from_millis(writ_proof::limits::TICKET_SKEW_MS));
+    // Whatever is over is forgotten now; the proof is not.
+    site.engine.maintain().unwrap();
     let again = site.present(site.presented(&s3, &inner));
     assert_eq!(why(again), refused("the proof was used before"));
 }
@@ -631,6 +638,13 @@ fn upload_without_trailer_keeps_no_slot_after_its_last_chunk() {
         assert_eq!(site.engine.uploads.lock().len(), before + 1, "{literal}");
         assert_eq!(send(b""), "ok", "{literal}");
         assert_eq!(site.engine.uploads.lock().len(), before + after, "{literal}");
+        if after == 1 {
+            let digest = sha256(b"x-amz-checksum-crc32:AAAAAA==\n").0;
+            let trailer = Some((chain.sign_trailer(&key, &digest), digest));
+            let chunks = Chunks { handle, chunks: vec![], trailer };
+            assert_eq!(code(site.engine.handle(Role::S3, Command::Chunks(chunks))), "ok");
+            assert_eq!(site.engine.uploads.lock().len(), before, "after its trailer");
+        }
     }
 }
 

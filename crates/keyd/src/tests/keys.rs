@@ -601,6 +601,15 @@ fn offline_derivation_gives_the_keys_that_blobs_open_under() {
     let header = crate::blob::header(&blob).unwrap();
     let plain = crate::blob::decrypt(&header, &secrets[0], &Default::default(), &blob).unwrap();
     assert_eq!(plain.as_slice(), b"searched for");
+    let open = |secret: &[u8; 32], context: &[(&str, &str)]| {
+        let context = context.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        crate::offline::open_blob(secret, &context, &blob)
+    };
+    assert_eq!(open(&secrets[0], &[]).unwrap().as_slice(), b"searched for");
+    assert!(open(&secrets[0], &[("k", "v")]).is_none() && open(&[0; 32], &[]).is_none());
+    let user = site.create_user(&root, "ann").0;
+    let of_a_user = crate::offline::backing_keys(&site.root, &user, &key.tokens).unwrap();
+    assert!(of_a_user.is_empty());
     let (other_root, _) = root::create(&writ_model::SystemEnv).unwrap();
     let none = crate::offline::backing_keys(&other_root, &key.descriptor, &key.tokens).unwrap();
     assert!(none.is_empty());

@@ -1,11 +1,20 @@
 //! Attacks on the engine, written as a front (or s3, or trail) that cheats: each must fail. The
 //! harness plays all peers in one process over a clock that moves when told.
 
+mod callers;
+mod descriptors;
+mod edges;
+mod engine;
 mod fas;
 mod identity;
 mod keys;
+mod liveness;
 mod roles;
 mod roster;
+mod session;
+mod signatures;
+mod use_records;
+mod use_records_fas;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -367,8 +376,18 @@ impl Site {
 
     /// A user with a long-term key; its descriptor and its signer.
     pub(crate) fn create_user(&self, root: &Signing, name: &str) -> (Vec<u8>, Signing) {
-        let form = format!("Action=CreateUser&Version=2010-05-08&UserName={name}");
         let id = UniqueId::random(UniqueIdKind::User, &*self.env).as_str().to_owned();
+        self.create_user_of(root, name, id)
+    }
+
+    /// The same with this unique id.
+    pub(crate) fn create_user_of(
+        &self,
+        root: &Signing,
+        name: &str,
+        id: String,
+    ) -> (Vec<u8>, Signing) {
+        let form = format!("Action=CreateUser&Version=2010-05-08&UserName={name}");
         let sealed = self.seal(self.query(root, "iam", &form), |s| s.new_id = Some(id)).unwrap();
         let user = sealed.descriptors[0].clone();
         let form = format!("Action=CreateAccessKey&Version=2010-05-08&UserName={name}");
@@ -378,11 +397,22 @@ impl Site {
 
     /// A role with this trust policy: its descriptor.
     pub(crate) fn create_role(&self, root: &Signing, name: &str, trust: &str) -> Vec<u8> {
+        let id = UniqueId::random(UniqueIdKind::Role, &*self.env).as_str().to_owned();
+        self.create_role_of(root, name, trust, id)
+    }
+
+    /// The same with this unique id.
+    pub(crate) fn create_role_of(
+        &self,
+        root: &Signing,
+        name: &str,
+        trust: &str,
+        id: String,
+    ) -> Vec<u8> {
         let trust = writ_aws::sigv4::encode::encode(trust.as_bytes());
         let form = format!(
             "Action=CreateRole&Version=2010-05-08&RoleName={name}&AssumeRolePolicyDocument={trust}"
         );
-        let id = UniqueId::random(UniqueIdKind::Role, &*self.env).as_str().to_owned();
         let sealed = self.seal(self.query(root, "iam", &form), |s| s.new_id = Some(id)).unwrap();
         sealed.descriptors[0].clone()
     }

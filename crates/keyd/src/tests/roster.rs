@@ -198,20 +198,25 @@ fn statement_that_is_dated_ahead_is_refused() {
     else {
         panic!("it enrols")
     };
-    let statement = RosterStatement {
-        v: Version,
-        site: roster.site().clone(),
-        seq: 1,
-        prev: roster.head(),
-        created: NOON.plus(Duration::from_secs(3600)),
-        change: Change::Enrol(enrolment),
+    let dated = |created| {
+        let statement = RosterStatement {
+            v: Version,
+            site: roster.site().clone(),
+            seq: 1,
+            prev: roster.head(),
+            created,
+            change: Change::Enrol(enrolment.clone()),
+        };
+        let mut signed = Signed::new(&statement).unwrap();
+        [1, 2].iter().for_each(|n| signed.sign(&soft(*n)).unwrap());
+        signed.to_bytes()
     };
-    let mut signed = Signed::new(&statement).unwrap();
-    [1, 2].iter().for_each(|n| signed.sign(&soft(*n)).unwrap());
-    let refused = say(&site, &signed.to_bytes());
-    assert!(matches!(refused, Err(Refusal::Forbidden(why)) if why.contains("ahead")));
-    site.env.advance(Duration::from_secs(3600));
-    say(&site, &signed.to_bytes()).unwrap();
+    let ahead = |millis| dated(site.env.now().plus(Duration::from_millis(millis)));
+    for millis in [300_001, 3_600_000] {
+        let refused = say(&site, &ahead(millis));
+        assert!(matches!(refused, Err(Refusal::Forbidden(why)) if why.contains("ahead")));
+    }
+    say(&site, &ahead(300_000)).unwrap();
 }
 
 #[test]
@@ -242,4 +247,29 @@ fn ended_enrolment_is_remembered_and_a_rehire_has_another() {
     end("p11", 0);
     end("p12", 1);
     assert_eq!(status(&site).people, 2);
+}
+
+#[test]
+fn roster_is_shown_from_the_start_after_fronts_hello_and_nobody_elses() {
+    let site = Site::new();
+    let statements = chain(&[11, 12]);
+    let epoch = Uuid::from_bytes([1; 16]);
+    let show_some = |roster: &[Vec<u8>]| {
+        let (descriptors, ended, roster) = (Vec::new(), Vec::new(), roster.to_vec());
+        let load = Load { descriptors, ended, last: false, epoch, roster };
+        site.engine.handle(Role::Front, Command::Load(load)).unwrap();
+    };
+    let greet = |role| site.engine.handle(role, Command::Hello(hello(None))).unwrap();
+    greet(Role::Front);
+    show_some(&statements[..1]);
+    // front dies, and begins again.
+    greet(Role::Front);
+    show_some(&statements[..1]);
+    for role in [Role::S3, Role::Trail, Role::Supervisor] {
+        greet(role);
+    }
+    show_some(&statements[1..]);
+    let load = Load { descriptors: vec![], ended: vec![], last: true, epoch, roster: vec![] };
+    site.engine.handle(Role::Front, Command::Load(load)).unwrap();
+    assert_eq!((status(&site).head.seq, status(&site).fault), (2, None));
 }

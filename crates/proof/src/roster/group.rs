@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use writ_model::{PersonId, Timestamp};
 
 use super::{GroupName, HostPattern, SlotName, refused};
+use crate::access::{FileRule, SshRights};
 use crate::at_most::AtMost;
 use crate::error::Error;
 use crate::limits;
@@ -87,7 +88,7 @@ pub enum Approver {
 }
 cbor_enum!(Approver { 0: Group(_), 1: ManagerOfRequester, 2: Owner, 3: Customer });
 
-/// What the members of a group may ask for. Keys 5 and 6 are kept free for commands and SFTP.
+/// What the members of a group may ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rights {
     /// On which hosts.
@@ -98,8 +99,10 @@ pub struct Rights {
     pub kinds: AtMost<RequestKind, { limits::RIGHTS_MAX_ITEMS }>,
     /// For how long at most.
     pub max_hours: u32,
+    /// What in a session on a host; a shell and no files where nothing is said.
+    pub ssh: Option<SshRights>,
 }
-cbor_map!(Rights { 1: hosts, 2: logins, 3: kinds, 4: max_hours });
+cbor_map!(Rights { 1: hosts, 2: logins, 3: kinds, 4: max_hours, 5: opt ssh });
 
 /// What can be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -242,7 +245,16 @@ impl Rights {
         if !self.logins.0.iter().all(|login| is_login(login)) {
             return Err("a login role is no user name of a host");
         }
-        Ok(())
+        let Some(ssh) = &self.ssh else { return Ok(()) };
+        let fits = |command: &String| {
+            !command.is_empty()
+                && command.len() <= limits::SCOPE_COMMAND_MAX_BYTES
+                && !command.chars().any(char::is_control)
+        };
+        if !ssh.commands.0.iter().all(fits) {
+            return Err("a command is empty, too long, or has control characters");
+        }
+        ssh.files.0.iter().try_for_each(FileRule::check)
     }
 }
 
@@ -264,8 +276,8 @@ impl Admits {
     }
 }
 
-/// A user name as useradd(8) makes them.
-fn is_login(text: &str) -> bool {
+/// True for a user name as useradd(8) makes them.
+pub fn is_login(text: &str) -> bool {
     let first = |b: u8| b.is_ascii_lowercase() || b == b'_';
     let mut bytes = text.bytes();
     text.len() <= 32

@@ -84,16 +84,21 @@ impl HostPattern {
 
     /// True if the pattern names this host.
     pub fn matches(&self, host: &HostName) -> bool {
-        let mut parts = self.0.split('*');
-        let Some(first) = parts.next() else { return false };
-        let Some(mut rest) = host.as_str().strip_prefix(first) else { return false };
-        let Some(last) = parts.next_back() else { return rest.is_empty() };
-        for part in parts {
-            let Some((_, after)) = rest.split_once(part) else { return false };
-            rest = after;
-        }
-        rest.ends_with(last)
+        matches_pattern(&self.0, host.as_str())
     }
+}
+
+/// True if `text` is `pattern`, in which `*` stands for any characters.
+pub fn matches_pattern(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(first) = parts.next() else { return false };
+    let Some(mut rest) = text.strip_prefix(first) else { return false };
+    let Some(last) = parts.next_back() else { return rest.is_empty() };
+    for part in parts {
+        let Some((_, after)) = rest.split_once(part) else { return false };
+        rest = after;
+    }
+    rest.ends_with(last)
 }
 
 impl FromStr for HostPattern {

@@ -98,6 +98,11 @@ impl Roster {
         self.groups.get(name).map(|grouped| &grouped.group)
     }
 
+    /// The number of the statement that last set a group: which rule and which rights it is about.
+    pub fn group_revision(&self, name: &GroupName) -> Option<u64> {
+        self.groups.get(name).map(|grouped| grouped.seq)
+    }
+
     /// The members of a group as stated, those included whose time has passed.
     pub fn members(&self, name: &GroupName) -> impl Iterator<Item = (&PersonId, Member)> {
         let members = self.groups.get(name).map(|grouped| &grouped.members);

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use writ_model::{PersonId, Timestamp};
 
-use super::{Change, KeyKind, Mode, PersonKey, Roster, RosterStatement, Rule, rule};
+use super::{Change, KeyKind, Mode, PersonKey, Roster, RosterStatement, rule};
 use crate::error::Error;
-use crate::sshsig::VerifiedSsh;
+use crate::sshsig::{SshPublicKey, VerifiedSsh};
 use crate::statement::Namespace;
 
 const WHAT: &str = "statement";
@@ -45,6 +45,16 @@ impl Roster {
         Ok(())
     }
 
+    /// The person who has made a signature that holds, and may be counted: with a key of the roster, in the
+    /// way for which it was enrolled, and with `hardware` by a token that has verified its user.
+    pub fn signer(&self, signer: &VerifiedSsh, hardware: bool) -> Result<&PersonId, Error> {
+        let Some((person, key)) = self.held(&signer.key) else {
+            return Err(unknown(&signer.key));
+        };
+        self.check_signature(hardware, signer, key)?;
+        Ok(person)
+    }
+
     fn permits_without(
         &self,
         namespace: Namespace,
@@ -57,13 +67,7 @@ impl Roster {
         };
         let (mut counted, mut left_out) = (BTreeSet::new(), BTreeSet::new());
         for signer in signers {
-            let Some((person, key)) = self.held(&signer.key) else {
-                return Err(Error::Refused {
-                    what: WHAT,
-                    why: format!("the key {:?} has signed it and is not in the roster", signer.key),
-                });
-            };
-            self.check_signature(wanted, signer, key)?;
+            let person = self.signer(signer, wanted.hardware)?;
             if without.contains(person) {
                 left_out.insert(format!("{person} (it gives them something)"));
             } else if wanted.group.as_ref().is_some_and(|g| self.member(g, person, at).is_none()) {
@@ -93,7 +97,7 @@ impl Roster {
     /// What a rule wants of one signature (operator-access: the rules of the verifier).
     fn check_signature(
         &self,
-        wanted: &Rule,
+        hardware: bool,
         signer: &VerifiedSsh,
         key: &PersonKey,
     ) -> Result<(), Error> {
@@ -110,7 +114,7 @@ impl Roster {
             (None, KeyKind::SecurityKey | KeyKind::Software) => {}
             _ => return rule(WHAT, "a key has signed in another way than it was enrolled for"),
         }
-        if !wanted.hardware {
+        if !hardware {
             return Ok(());
         }
         let Some(flags) = signer.hardware.filter(|f| f.user_present() && f.user_verified()) else {
@@ -185,4 +189,9 @@ impl Roster {
             _ => BTreeSet::new(),
         }
     }
+}
+
+fn unknown(key: &SshPublicKey) -> Error {
+    let why = format!("the key {key:?} has signed it and is not in the roster");
+    Error::Refused { what: WHAT, why }
 }

@@ -254,6 +254,7 @@ fn support(owners: &[u8]) -> Group {
             logins: AtMost(vec!["support".to_owned()]),
             kinds: AtMost(vec![RequestKind::Ssh]),
             max_hours: 4,
+            ssh: None,
         }),
         admits: None,
     }

@@ -26,6 +26,7 @@ pub(crate) struct Prepared {
 /// The source that a channel stands for; `None` if its peer may not append.
 pub(crate) fn source_of(role: Role) -> Option<Source> {
     match role {
+        Role::Bastion => Some(Source::Bastion),
         Role::Front => Some(Source::Front),
         Role::S3 => Some(Source::S3),
         Role::Supervisor => Some(Source::Supervisor),

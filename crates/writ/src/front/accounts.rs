@@ -6,103 +6,14 @@ use std::os::fd::OwnedFd;
 
 use anyhow::{Context as _, Result, bail};
 use writ_keyd_client::descriptor::{Descriptor, KeyDescriptor, KeyState, peek};
-use writ_keyd_client::protocol::{
-    Answer, Command, CreateAccount, Credential, End, Network, Reply, UsePosition,
-};
-use writ_model::{AccountId, Env as _, Region, SystemEnv, Timestamp, Uuid};
-use writ_proof::origin::SiteId;
+use writ_keyd_client::protocol::{Answer, Command, CreateAccount, Credential, End, Reply};
+use writ_model::{AccountId, Env as _, SystemEnv, Timestamp, Uuid};
 use writ_service::call::KeydClient;
 use writ_store::state::{AccessKey, Account, Alias};
-use writ_store::{
-    Blob, Body, Object, ObjectId, OutboxRecord, RecordKind, Snapshot, Store, Stored as _,
-    Transaction,
-};
-use writ_trail::record::{Call, Category, Identity};
+use writ_store::{Blob, Body, Object, ObjectId, Snapshot, Store, Stored as _, Transaction};
 
 use super::people;
-
-/// The service principal in records of what the platform itself does.
-pub(super) const PRINCIPAL: &str = "writ.internal";
-
-/// Who acts when the platform does something by itself, and where.
-#[derive(Clone)]
-pub struct Platform {
-    /// The installation.
-    pub site: SiteId,
-    /// Its home region.
-    pub region: Region,
-}
-
-impl Platform {
-    /// The record of something that the platform did for an account.
-    pub(super) fn record(
-        &self,
-        account: AccountId,
-        event: (&str, &str),
-        parameters: &[(&str, String)],
-        request_id: Uuid,
-        position: Option<UsePosition>,
-    ) -> Result<OutboxRecord> {
-        self.record_of(account, event, parameters, (request_id, position), false)
-    }
-
-    /// The record of a read.
-    pub(super) fn read_record(
-        &self,
-        account: AccountId,
-        event: (&str, &str),
-        parameters: &[(&str, String)],
-        request_id: Uuid,
-    ) -> Result<OutboxRecord> {
-        self.record_of(account, event, parameters, (request_id, None), true)
-    }
-
-    fn record_of(
-        &self,
-        account: AccountId,
-        event: (&str, &str),
-        parameters: &[(&str, String)],
-        (request_id, position): (Uuid, Option<UsePosition>),
-        read_only: bool,
-    ) -> Result<OutboxRecord> {
-        let network = Network { source_ip: PRINCIPAL.to_owned(), tls: None, vpce: None };
-        let shown =
-            parameters.iter().map(|(name, value)| ((*name).to_owned(), value.as_str().into()));
-        let env = SystemEnv;
-        let records = Call {
-            site: &self.site,
-            identity: Identity::Service { principal: PRINCIPAL, account },
-            time: env.now(),
-            event_source: event.0,
-            event_name: event.1,
-            region: &self.region,
-            network: &network,
-            user_agent: Some(PRINCIPAL),
-            host: None,
-            error: None,
-            request_parameters: Some(shown.collect()),
-            response_elements: None,
-            additional: serde_json::Map::new(),
-            request_id,
-            event_id: Uuid::random(&env),
-            read_only,
-            resources: Vec::new(),
-            api_version: None,
-            category: Category::Management,
-            forwarded: None,
-            use_position: position,
-        }
-        .records(&env)?;
-        let record = records.into_iter().next().context("the platform's act has no record")?;
-        Ok(OutboxRecord {
-            event_id: record.event_id,
-            kind: RecordKind::Event,
-            logs: vec![record.log],
-            use_position: record.use_position,
-            record: record.json,
-        })
-    }
-}
+use super::platform::{PRINCIPAL, Platform};
 
 /// Creates the accounts that do not exist yet. Each gets a key of its root, whose secret goes into the
 /// credentials file and nowhere else.
@@ -285,7 +196,7 @@ fn is_due(sealed: &[u8], now: Timestamp) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use writ_model::{Arn, KeyId, Revision};
+    use writ_model::{Arn, KeyId, Region, Revision};
     use writ_store::Change;
 
     use super::*;
@@ -341,7 +252,7 @@ mod tests {
             revision: 2,
             principals: Vec::new(),
         };
-        let platform = Platform { site: "site".parse().unwrap(), region };
+        let platform = Platform::new("site".parse().unwrap(), region);
         let record = platform.record(
             account,
             ("kms.amazonaws.com", "DeleteKey"),

@@ -5,28 +5,27 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
-use serde_json::{Map, Value};
+use anyhow::Result;
 use tokio::sync::Mutex;
 use writ_console::caller::Caller;
 use writ_console::limits::{LINK_KEPT, LINK_LIFETIME, OPEN_LINKS_MAX, TOKEN_BYTES};
-use writ_console::port::{Desk, Link, Opened, PortFuture, Refused, State};
-use writ_model::{AccountId, Env as _, PersonId, SystemEnv, Timestamp, Uuid};
+use writ_console::port::{Desk, Link, Opened, PortFuture, State};
+use writ_model::{AccountId, Env as _, PersonId, SystemEnv, Timestamp};
 use writ_proof::Hash;
-use writ_proof::append::AppendItem;
 use writ_proof::at_most::AtMost;
 use writ_proof::cbor;
 use writ_proof::hash::sha256;
 use writ_proof::origin::SiteId;
 use writ_proof::roster::{Change, EnrolmentId, Mode, PersonKey, Roster};
-use writ_service::http::Request;
+use writ_service::http::{Refused, Request};
 use writ_service::pipeline::Pipeline;
 use writ_service::record::StrangerLimit;
 use writ_store::state::{Enrolment, Proposal};
 use writ_store::{Blob, Object, ObjectId, Snapshot, StoreError, Transaction};
-use writ_trail::record::{Call, Category, Identity};
+use writ_trail::record::{Call, Identity};
 
-use super::accounts::{PRINCIPAL, Platform};
+use super::hr;
+use super::platform::{self, PRINCIPAL, Platform};
 use super::roster::Keeper;
 
 /// The service in the records of enrolment.
@@ -35,46 +34,36 @@ const SOURCE: &str = "people.writ.internal";
 /// Links that one opening forgets.
 const FORGOTTEN_MAX: usize = 2 * OPEN_LINKS_MAX;
 
-/// What is known of persons beside the roster. It can only say no.
-pub trait Persons: Send + Sync {
-    /// Fails if `person` may do nothing now.
-    fn may_act(&self, person: &PersonId) -> Result<(), String>;
-
-    /// Fails if `person` must not get keys: nobody has heard of them, or they have left.
-    fn may_enrol(&self, person: &PersonId) -> Result<(), String>;
-}
-
 /// See the module.
-pub struct Office {
+pub struct Enrolments {
     pipeline: Arc<Pipeline>,
     platform: Platform,
     keeper: Arc<Keeper>,
-    persons: Arc<dyn Persons>,
     /// One opening at a time: their number is bounded.
     turn: Mutex<()>,
     strangers: StrangerLimit,
 }
 
-impl Office {
+impl Enrolments {
     /// Keeps the links of this installation.
-    pub fn new(
-        pipeline: Arc<Pipeline>,
-        platform: Platform,
-        keeper: Arc<Keeper>,
-        persons: Arc<dyn Persons>,
-    ) -> Office {
+    pub fn new(pipeline: Arc<Pipeline>, platform: Platform, keeper: Arc<Keeper>) -> Enrolments {
         let (turn, strangers) = (Mutex::default(), StrangerLimit::default());
-        Office { pipeline, platform, keeper, persons, turn, strangers }
+        Enrolments { pipeline, platform, keeper, turn, strangers }
     }
 
-    async fn open_link(&self, caller: &Caller, person: &PersonId) -> Result<Opened, Refused> {
+    async fn open_link(
+        &self,
+        caller: &Caller,
+        person: &PersonId,
+        request: &Request,
+    ) -> Result<Opened, Refused> {
         let roster = self.keeper.current();
         let denied = |why: &str| Refused::new(403, "AccessDenied", why);
         let opener = roster.person(&caller.key);
         let opener = opener.ok_or_else(|| denied("the key that signed is not in the roster"))?;
-        self.persons.may_act(opener).map_err(|why| denied(&why))?;
-        let enrol = self.persons.may_enrol(person);
-        enrol.map_err(|why| Refused::new(409, "NotToBeEnrolled", why))?;
+        let snapshot = self.pipeline.store.snapshot();
+        self.keeper.may_act(opener, &snapshot).map_err(|why| denied(&why))?;
+        hr::may_get(person, &snapshot).map_err(|why| Refused::new(409, "NotToBeEnrolled", why))?;
 
         let _turn = self.turn.lock().await;
         let now = SystemEnv.now();
@@ -100,7 +89,7 @@ impl Office {
             proposal: None,
         };
         let (id, expires) = (link.id.clone(), link.expires);
-        self.commit_opening(link, &snapshot, now).await?;
+        self.commit_opening(link, &snapshot, request).await?;
         Ok(Opened { id, token, expires })
     }
 
@@ -110,9 +99,9 @@ impl Office {
         &self,
         link: Enrolment,
         snapshot: &Snapshot,
-        now: Timestamp,
+        request: &Request,
     ) -> Result<(), Refused> {
-        let request_id = Uuid::random(&SystemEnv);
+        let now = link.opened;
         let older: Vec<_> = snapshot
             .list::<Enrolment>(AccountId::PLATFORM, None)
             .filter(|entry| is_open(&entry.value, now) && entry.value.person == link.person)
@@ -124,8 +113,8 @@ impl Office {
             ("expires", link.expires.iso()),
         ];
         parameters.extend(older.iter().map(|entry| ("replaces", entry.value.id.clone())));
-        let record = self.record("OpenEnrolment", &parameters, request_id)?;
-        let mut transaction = Transaction::new(PRINCIPAL, request_id, record)
+        let mut transaction = self
+            .begin("OpenEnrolment", &parameters, request)?
             .create(Object::new(AccountId::PLATFORM, link));
         let forgotten = snapshot.list::<Enrolment>(AccountId::PLATFORM, None);
         let forgotten = forgotten.filter(|entry| now.since(entry.value.expires) > LINK_KEPT);
@@ -146,6 +135,7 @@ impl Office {
         link: &Hash,
         keys: Vec<PersonKey>,
         attestation: Option<String>,
+        request: &Request,
     ) -> Result<(), Refused> {
         let snapshot = self.settled().await?;
         let entry = snapshot.get::<Enrolment>(AccountId::PLATFORM, &link.to_string());
@@ -159,10 +149,8 @@ impl Office {
             return Err(Refused::new(410, "Expired", what));
         }
         let person = &entry.value.person;
-        let enrol = self.persons.may_enrol(person);
-        enrol.map_err(|why| Refused::new(409, "NotToBeEnrolled", why))?;
+        hr::may_get(person, &snapshot).map_err(|why| Refused::new(409, "NotToBeEnrolled", why))?;
         let change = change(&self.keeper.current(), person, keys)?;
-        let request_id = Uuid::random(&SystemEnv);
         let mut parameters = vec![
             ("enrolmentId", entry.value.id.clone()),
             ("personId", person.to_string()),
@@ -173,10 +161,10 @@ impl Office {
         if let Some(format) = &attestation {
             parameters.push(("attestation", format!("{format}, not evaluated")));
         }
-        let record = self.record("ProposeEnrolment", &parameters, request_id)?;
         let proposal = Proposal { change: Blob::from(cbor::to_vec(&change)), attestation, at: now };
         let proposed = Enrolment { proposal: Some(proposal), ..Enrolment::clone(&entry.value) };
-        let transaction = Transaction::new(PRINCIPAL, request_id, record)
+        let transaction = self
+            .begin("ProposeEnrolment", &parameters, request)?
             .update(Object::new(AccountId::PLATFORM, proposed), entry.revision);
         self.commit(transaction).await
     }
@@ -193,61 +181,38 @@ impl Office {
         }
     }
 
-    fn record(
+    /// A transaction with its record, which shows where the request came from.
+    fn begin(
         &self,
         name: &str,
         parameters: &[(&str, String)],
-        request_id: Uuid,
-    ) -> Result<writ_store::OutboxRecord, Refused> {
-        let event = (SOURCE, name);
-        let record = self.platform.record(AccountId::PLATFORM, event, parameters, request_id, None);
-        record.map_err(|error| {
-            tracing::error!(error = format!("{error:#}"), "an enrolment has no record");
-            Refused::new(500, "Internal", "see front's log")
-        })
+        request: &Request,
+    ) -> Result<Transaction, Refused> {
+        let call = Call {
+            request_parameters: platform::parameters(parameters),
+            ..self.platform.asked(request, SOURCE, name)
+        };
+        match platform::outbox(&call) {
+            Ok(record) => Ok(Transaction::new(PRINCIPAL, call.request_id, record)),
+            Err(error) => {
+                tracing::error!(error = format!("{error:#}"), "an enrolment has no record");
+                Err(Refused::new(500, "Internal", "see front's log"))
+            }
+        }
     }
 
     async fn tell_refusal(&self, name: &str, refused: &Refused, request: &Request) -> Result<()> {
-        let env = SystemEnv;
-        let records = Call {
-            site: &self.platform.site,
+        let item = platform::item(&Call {
             identity: Identity::Unknown { access_key_id: None },
-            time: env.now(),
-            event_source: SOURCE,
-            event_name: name,
-            region: &self.platform.region,
-            network: &request.network,
-            user_agent: request.header("user-agent"),
-            host: request.header("host"),
             error: Some((refused.code, refused.message.as_str())),
-            request_parameters: None,
-            response_elements: None,
-            additional: Map::<String, Value>::new(),
-            request_id: Uuid::random(&env),
-            event_id: Uuid::random(&env),
-            read_only: false,
-            resources: Vec::new(),
-            api_version: None,
-            category: Category::Management,
-            forwarded: None,
-            use_position: None,
-        }
-        .records(&env)?;
-        let record = records.into_iter().next().context("a refusal has no record")?;
-        let item = AppendItem {
-            event_id: record.event_id,
-            kind: writ_proof::leaf::Kind::Event,
-            logs: vec![record.log],
-            record: record.json,
-            commit: None,
-            use_position: None,
-        };
+            ..self.platform.asked(request, SOURCE, name)
+        })?;
         self.pipeline.trail.append(vec![item]).await?;
         Ok(())
     }
 }
 
-impl Desk for Office {
+impl Desk for Enrolments {
     fn site(&self) -> &SiteId {
         &self.platform.site
     }
@@ -283,9 +248,9 @@ impl Desk for Office {
         &'a self,
         caller: &'a Caller,
         person: &'a PersonId,
-        _request: &'a Request,
+        request: &'a Request,
     ) -> PortFuture<'a, Result<Opened, Refused>> {
-        Box::pin(self.open_link(caller, person))
+        Box::pin(self.open_link(caller, person, request))
     }
 
     fn propose<'a>(
@@ -293,9 +258,9 @@ impl Desk for Office {
         link: &'a Hash,
         keys: Vec<PersonKey>,
         attestation: Option<String>,
-        _request: &'a Request,
+        request: &'a Request,
     ) -> PortFuture<'a, Result<(), Refused>> {
-        Box::pin(self.keep_proposal(link, keys, attestation))
+        Box::pin(self.keep_proposal(link, keys, attestation, request))
     }
 
     fn refused<'a>(

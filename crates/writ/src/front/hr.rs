@@ -1,32 +1,13 @@
-//! What HR's word takes away from the roster: a person who may not act signs nothing and opens nothing,
-//! and one who has left, or has not come, gets nothing.
+//! HR's word and the roster: who has left, or has not come, gets nothing of it ([`Keeper::may_act`] says
+//! who signs nothing and opens nothing), and the rules for persons ask it who holds what.
 
-use std::sync::Arc;
-
-use writ_model::{Env as _, PersonId, SystemEnv};
-use writ_people::{Roster, Settings, is_present};
-use writ_proof::roster::Change;
-use writ_service::pipeline::Pipeline;
+use writ_model::{PersonId, Timestamp};
+use writ_people::{Membership, Roster};
+use writ_proof::roster::{Change, Group, GroupName, Member, Roster as Signed, Tier};
 use writ_store::Snapshot;
 use writ_store::state::PersonState;
 
-use super::enrol::Persons;
 use super::roster::Keeper;
-
-/// Fails if HR keeps `person` from acting. Of somebody whom HR does not know it says nothing: a founder
-/// need not be on the payroll.
-///
-/// # Errors
-/// Why not.
-pub fn may_act(
-    person: &PersonId,
-    roster: &dyn Roster,
-    settings: &Settings,
-    snapshot: &Snapshot,
-) -> Result<(), String> {
-    let Some(known) = snapshot.person(person.as_str()) else { return Ok(()) };
-    is_present(&known.value, roster, settings, SystemEnv.now()).map_err(|why| why.to_string())
-}
 
 /// Fails if `person` gets no keys and no memberships. Where there is a feed, it must name them.
 ///
@@ -55,26 +36,38 @@ pub fn receiver(change: &Change) -> Option<&PersonId> {
     }
 }
 
-/// The persons of the store, for enrolment.
-pub struct HrPersons {
-    pipeline: Arc<Pipeline>,
-    keeper: Arc<Keeper>,
-    settings: Settings,
-}
+/// The roster as the rules for persons ask for it.
+impl Roster for Keeper {
+    fn enrolled_since(&self, person: &str, at: Timestamp) -> Option<Timestamp> {
+        self.current().enrolled_since(&id(person)?, at)
+    }
 
-impl HrPersons {
-    /// The persons of this installation.
-    pub fn new(pipeline: Arc<Pipeline>, keeper: Arc<Keeper>, settings: Settings) -> HrPersons {
-        HrPersons { pipeline, keeper, settings }
+    fn enrolment(&self, person: &str) -> Option<u64> {
+        self.current().enrolment(&id(person)?)
+    }
+
+    fn membership(&self, group: &str, person: &str, at: Timestamp) -> Option<Membership> {
+        let roster = self.current();
+        let name: GroupName = group.parse().ok()?;
+        let member = roster.member(&name, &id(person)?, at)?;
+        Some(membership(&roster, roster.group(&name)?, member))
+    }
+
+    fn memberships(&self, person: &str, at: Timestamp) -> Vec<(String, Membership)> {
+        let roster = self.current();
+        let Some(person) = id(person) else { return Vec::new() };
+        let held = roster.groups_of(&person, at);
+        held.map(|(group, member)| (group.name.to_string(), membership(&roster, group, member)))
+            .collect()
     }
 }
 
-impl Persons for HrPersons {
-    fn may_act(&self, person: &PersonId) -> Result<(), String> {
-        may_act(person, &*self.keeper, &self.settings, &self.pipeline.store.snapshot())
-    }
+/// Whoever has no id of this form is in no roster.
+fn id(person: &str) -> Option<PersonId> {
+    person.parse().ok()
+}
 
-    fn may_enrol(&self, person: &PersonId) -> Result<(), String> {
-        may_get(person, &self.pipeline.store.snapshot())
-    }
+fn membership(roster: &Signed, group: &Group, member: Member) -> Membership {
+    let privileged = group.tier == Tier::Privileged || roster.reaches_customers(&group.name);
+    Membership { approved: member.approved, privileged }
 }

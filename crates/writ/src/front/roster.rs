@@ -12,23 +12,24 @@ use serde_json::{Map, Value, json};
 use tokio::sync::{Mutex, watch};
 use writ_keyd_client::protocol::{Answer, Command, Network, Refusal, Reply, RosterStatus};
 use writ_model::{AccountId, Env as _, PersonId, SystemEnv, Uuid};
-use writ_people::Settings;
+use writ_people::{Settings, is_present};
 use writ_proof::Hash;
 use writ_proof::cbor;
 use writ_proof::limits::ROSTER_STATEMENT_MAX_BYTES;
-use writ_proof::roster::{Change, Roster, RosterStatement};
+use writ_proof::roster::{Change, GroupName, Roster, RosterStatement};
 use writ_proof::sshsig::SshSig;
 use writ_proof::statement::{Namespace, Signed};
+use writ_service::http::Refused;
 use writ_service::pipeline::Pipeline;
 use writ_service::record::StrangerLimit;
 use writ_store::state::RosterEntry;
 use writ_store::{
     Blob, LogName, Object, OutboxRecord, RecordKind, Snapshot, StoreError, Transaction,
 };
-use writ_trail::record::{Call, Category, Identity};
+use writ_trail::record::{Call, Identity};
 
-use super::accounts::{PRINCIPAL, Platform};
 use super::hr;
+use super::platform::{self, PRINCIPAL, Platform};
 
 /// The service in the records of the roster.
 const SOURCE: &str = "roster.writ.internal";
@@ -48,24 +49,6 @@ pub struct Accepted {
     pub digest: Hash,
     /// True once keyd has it too. Otherwise it gets it with its next load, which is under way.
     pub keyd: bool,
-}
-
-/// Why a statement was not taken.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Refused {
-    /// The HTTP status.
-    pub status: u16,
-    /// One word.
-    pub code: &'static str,
-    /// What is wrong and what to do.
-    pub message: String,
-}
-
-impl Refused {
-    /// A refusal.
-    pub fn new(status: u16, code: &'static str, message: impl Into<String>) -> Refused {
-        Refused { status, code, message: message.into() }
-    }
 }
 
 /// See the module.
@@ -137,6 +120,33 @@ impl Keeper {
         let after = RosterEntry::id_of(after);
         let entries = snapshot.list::<RosterEntry>(AccountId::PLATFORM, Some(&after));
         entries.take(count).map(|entry| entry.statement.as_slice().to_vec()).collect()
+    }
+
+    /// Fails if HR keeps `person` from acting now. Of somebody whom HR does not know it says nothing: a
+    /// founder need not be on the payroll.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn may_act(&self, person: &PersonId, snapshot: &Snapshot) -> Result<(), String> {
+        let Some(known) = snapshot.person(person.as_str()) else { return Ok(()) };
+        is_present(&known.value, self, &self.settings, SystemEnv.now())
+            .map_err(|why| why.to_string())
+    }
+
+    /// The same for acting in a group: a membership must have been approved since the last move.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn may_act_in(
+        &self,
+        group: &GroupName,
+        person: &PersonId,
+        snapshot: &Snapshot,
+    ) -> Result<(), String> {
+        let Some(known) = snapshot.person(person.as_str()) else { return Ok(()) };
+        let (known, now) = (Some(known.value.as_ref()), SystemEnv.now());
+        writ_people::decide(group.as_str(), known, self, &self.settings, now)
+            .map_err(|why| why.to_string())
     }
 
     /// Takes a signed statement. When it answers, the statement or its refusal is in the ledger.
@@ -216,7 +226,7 @@ impl Keeper {
     ) -> Result<(), Refused> {
         let refuse = |text: String| Refused::new(403, "Refused", text);
         for signer in signers {
-            hr::may_act(signer, self, &self.settings, snapshot).map_err(|why| {
+            self.may_act(signer, snapshot).map_err(|why| {
                 refuse(format!("`{signer}` may not sign now: {why}. Nothing was changed"))
             })?;
         }
@@ -284,7 +294,8 @@ impl Keeper {
             record: signed.to_bytes(),
             use_position: None,
         };
-        let event = self.event(told, request_id).map_err(|error| internal(&error))?;
+        let event = Call { request_id, ..self.event(told) };
+        let event = platform::outbox(&event).map_err(|error| internal(&error))?;
         let entry = RosterEntry { seq, statement: Blob::from(signed.to_bytes()) };
         let mut transaction = Transaction::new(PRINCIPAL, request_id, leaf)
             .create(Object::new(AccountId::PLATFORM, entry));
@@ -297,65 +308,32 @@ impl Keeper {
         if told.known.is_empty() && !self.strangers.admit(SystemEnv.now()) {
             return Ok(());
         }
-        let event = self.event(told, Uuid::random(&SystemEnv)).map_err(|error| internal(&error))?;
-        let item = writ_proof::append::AppendItem {
-            event_id: event.event_id,
-            kind: writ_proof::leaf::Kind::Event,
-            logs: event.logs,
-            record: event.record,
-            commit: None,
-            use_position: None,
-        };
+        let item = platform::item(&self.event(told)).map_err(|error| internal(&error))?;
         self.pipeline.trail.append(vec![item]).await.map(|_| ()).map_err(|error| {
             tracing::warn!(%error, "the ledger did not take the event of a statement");
             Refused::new(503, "Unavailable", "the ledger does not answer; send it again")
         })
     }
 
-    fn event(&self, told: Told<'_>, request_id: Uuid) -> Result<OutboxRecord> {
+    fn event<'a>(&'a self, told: Told<'a>) -> Call<'a> {
         let Told { name, signed, known, refused, network } = told;
-        let env = SystemEnv;
-        let identity = match known.is_empty() {
-            true => Identity::Unknown { access_key_id: None },
-            false => Identity::Service { principal: PRINCIPAL, account: AccountId::PLATFORM },
-        };
-        let event_id = Uuid::random(&env);
-        let records = Call {
-            site: &self.platform.site,
-            identity,
-            time: env.now(),
-            event_source: SOURCE,
-            event_name: name,
-            region: &self.platform.region,
+        let own = self.platform.call(SOURCE, name);
+        Call {
+            identity: match known.is_empty() {
+                true => Identity::Unknown { access_key_id: None },
+                false => own.identity,
+            },
             network,
             user_agent: None,
-            host: None,
             error: refused.map(|refused| (refused.code, refused.message.as_str())),
             request_parameters: signed.map(|signed| shown(signed, known)),
-            response_elements: None,
-            additional: Map::new(),
-            request_id,
-            event_id,
             read_only: name != SUBMIT,
-            resources: Vec::new(),
-            api_version: None,
-            category: Category::Management,
-            forwarded: None,
-            use_position: None,
+            ..own
         }
-        .records(&env)?;
-        let record = records.into_iter().next().context("a statement has no record")?;
-        Ok(OutboxRecord {
-            event_id: record.event_id,
-            kind: RecordKind::Event,
-            logs: vec![record.log],
-            use_position: None,
-            record: record.json,
-        })
     }
 
     /// The people of the roster among those whose signatures hold.
-    fn known(&self, signed: &Signed) -> Vec<PersonId> {
+    pub(super) fn known(&self, signed: &Signed) -> Vec<PersonId> {
         let roster = self.current();
         let mut people: Vec<PersonId> = signed
             .signatures()

@@ -8,9 +8,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
-use writ_service::http::{Reply, Request};
+use writ_service::http::{Refused, Reply, Request};
 
-use super::roster::{Keeper, Refused};
+use super::roster::Keeper;
 
 /// Where statements are posted.
 pub const STATEMENTS: &str = "/writ/v1/statements";
@@ -115,11 +115,14 @@ async fn roster(keeper: &Keeper, query: &str) -> Reply {
 }
 
 fn refusal(refused: &Refused) -> Reply {
-    reply(refused.status, &json!({ "error": refused.code, "message": refused.message }))
+    guarded(refused.reply())
 }
 
 fn reply(status: u16, body: &Value) -> Reply {
-    Reply::new(status, "application/json", format!("{body}\n").into_bytes())
-        .with("cache-control", "no-store")
-        .with("x-content-type-options", "nosniff")
+    guarded(Reply::new(status, "application/json", format!("{body}\n").into_bytes()))
+}
+
+/// What every reply says of itself.
+fn guarded(reply: Reply) -> Reply {
+    reply.with("cache-control", "no-store").with("x-content-type-options", "nosniff")
 }

@@ -22,9 +22,11 @@ use writ_trail::client::TrailClient;
 
 use super::confine::Reach;
 use super::{Inherited, Line, harden};
+use crate::front::access::{self, Access, Ender};
 use crate::front::people::api::Readers;
 use crate::front::people::{self, Office};
-use crate::front::{accounts, catalogue, console, enrol, hr, link, listener, roster};
+use crate::front::platform::Platform;
+use crate::front::{accounts, catalogue, console, enrol, link, listener, roster};
 
 /// The state database, in front's folder.
 const DATABASE: &str = "state.sqlite";
@@ -91,7 +93,7 @@ async fn serve(
         .context("the state database cannot be opened")?;
     let secrets = inherited.fd("credentials").ok();
     let region = config.regions.first().cloned().context("no region is configured")?;
-    let platform = accounts::Platform { site: site.clone(), region };
+    let platform = Platform::new(site.clone(), region);
     catalogue::load(&keyd, &store, &platform).await?;
     accounts::create(&config.accounts, &store, &keyd, &platform, secrets).await?;
 
@@ -117,17 +119,22 @@ async fn serve(
     let (ours, own) = (Arc::clone(&pipeline), platform.clone());
     let keeper = roster::Keeper::open(ours, own, &genesis, config.settings(), reload.clone())?;
     let keeper = Arc::new(keeper);
-    let known = hr::HrPersons::new(Arc::clone(&pipeline), Arc::clone(&keeper), config.settings());
     let (ours, own) = (Arc::clone(&pipeline), platform.clone());
-    let desk = enrol::Office::new(ours, own, Arc::clone(&keeper), Arc::new(known));
+    let desk = enrol::Enrolments::new(ours, own, Arc::clone(&keeper));
     listen(line, &keyd, &trail, gateway, reload, stop)?;
     let roster = Arc::clone(&keeper) as Arc<dyn Roster>;
-    let office = Office::new(Arc::clone(&pipeline), platform.clone(), config.settings(), roster);
+    let (ours, own) = (Arc::clone(&pipeline), platform.clone());
+    let ender = Ender::new(ours, own, Arc::clone(&keeper));
+    let (ours, own, settings) = (Arc::clone(&pipeline), platform.clone(), config.settings());
+    let office = Office::new(ours, own, settings, roster, Arc::clone(&ender));
     if let Some(source) = config.hr.clone() {
         writ_service::task::spawn("hr feed", people::watch(Arc::clone(&office), source));
     }
+    let (ours, own) = (Arc::clone(&pipeline), platform.clone());
+    let access = Access::new(ours, own, Arc::clone(&keeper), ender);
+    writ_service::task::spawn("access", access::watch(Arc::clone(&access)));
     let (ours, known) = (Arc::clone(&pipeline), Arc::clone(&keeper));
-    let readers = Arc::new(Readers::new(office, ours, known, trail.clone(), platform.clone()));
+    let readers = Arc::new(Readers::new(office, ours, known, platform.clone()));
     beat(keyd, store);
     keep_current(Arc::clone(&pipeline), platform, reloads);
     let address = listener.local_addr()?.to_string();
@@ -135,12 +142,14 @@ async fn serve(
     let mut facts = vec![("listen".to_owned(), address), ("console".to_owned(), console_address)];
     facts.extend(hardening);
     line.ready(facts)?;
+    let (ours, known) = (Arc::clone(&pipeline), Arc::clone(&access));
+    let desks = listener::Desks { pipeline: ours, keeper, readers, access: known };
     // The supervisor starts front again, which opens the database anew and keyd's catalogue with it.
     tokio::select! {
-        served = listener::serve(
-            listener, tls, Arc::clone(&pipeline), keeper, readers, stopped.clone(),
+        served = listener::serve(listener, tls, desks, stopped.clone()) => served,
+        served = console::serve(
+            console, console_tls, Arc::new(desk), access, config.names, stopped,
         ) => served,
-        served = console::serve(console, console_tls, Arc::new(desk), config.names, stopped) => served,
         () = pipeline.broken() => anyhow::bail!("the state database failed; it has to be opened anew"),
     }
 }
@@ -190,11 +199,7 @@ fn beat(keyd: KeydClient, store: Store) {
 
 /// Loads keyd anew after its restart and where it is ahead of the store, and carries out deletions
 /// that are due.
-fn keep_current(
-    pipeline: Arc<Pipeline>,
-    platform: accounts::Platform,
-    mut reloads: watch::Receiver<u64>,
-) {
+fn keep_current(pipeline: Arc<Pipeline>, platform: Platform, mut reloads: watch::Receiver<u64>) {
     let owing = Arc::clone(&pipeline);
     writ_service::task::spawn("owed records", async move {
         let mut tick = tokio::time::interval(limits::BEAT);

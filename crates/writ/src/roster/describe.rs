@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use writ_proof::access::SshRights;
 use writ_proof::roster::{
     Accounts, Approver, Change, Group, Host, PersonKey, Rights, RosterStatement, Slot,
 };
@@ -125,7 +126,15 @@ fn rights(rights: &Rights) -> String {
         true => String::new(),
         false => format!(" as {}", rights.logins.0.join(", ")),
     };
-    format!("{}{place}{logins}, at most {} h", kinds.join(", "), rights.max_hours)
+    let ssh = rights.ssh.as_ref().map_or(String::new(), |ssh| format!("; {}", self::ssh(ssh)));
+    format!("{}{place}{logins}, at most {} h{ssh}", kinds.join(", "), rights.max_hours)
+}
+
+fn ssh(rights: &SshRights) -> String {
+    let mut given = vec![if rights.interactive { "a shell" } else { "no shell" }.to_owned()];
+    given.extend(rights.commands.0.iter().map(|command| format!("`{command}`")));
+    given.extend(rights.files.0.iter().map(ToString::to_string));
+    given.join(", ")
 }
 
 /// A host, one line.

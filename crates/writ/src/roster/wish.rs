@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use serde::Deserialize;
 use writ_model::{AccountId, PersonId, Timestamp};
+use writ_proof::access::SshRights;
 use writ_proof::at_most::AtMost;
 use writ_proof::roster::{
     Accounts, Admits, Approver, Attribute, Change, Enrolment, EnrolmentId, Group, Host, MemberId,
@@ -165,6 +166,19 @@ pub struct AddGroup {
     #[arg(long, value_name = "N", default_value_t = 1)]
     #[serde(default = "one")]
     max_hours: u32,
+    /// No shell: only the commands and files that are named.
+    #[arg(long)]
+    #[serde(default)]
+    no_shell: bool,
+    /// A command that members may ask for, `*` standing for any characters; repeatable.
+    #[arg(long, value_name = "PATTERN")]
+    #[serde(default)]
+    command: Vec<String>,
+    /// Files that members may ask for: RIGHT,RIGHT:PATH, such as `ro:/var/log/`; repeatable. A path that
+    /// ends in `/` means all below it.
+    #[arg(long, value_name = "RULE")]
+    #[serde(default)]
+    file: Vec<String>,
     /// People whom the HR feed admits: ATTRIBUTE=VALUE or ATTRIBUTE=VALUE|VALUE; repeatable, all must hold.
     #[arg(long, value_name = "RULE")]
     #[serde(default)]
@@ -307,6 +321,19 @@ impl AddGroup {
                 logins: AtMost(self.login),
                 kinds: AtMost(self.kind.iter().map(|text| kind(text)).collect::<Result<_>>()?),
                 max_hours: self.max_hours,
+                ssh: match self.no_shell || !self.command.is_empty() || !self.file.is_empty() {
+                    false => None,
+                    true => Some(SshRights {
+                        interactive: !self.no_shell,
+                        commands: AtMost(self.command),
+                        files: AtMost(
+                            self.file
+                                .iter()
+                                .map(|text| Ok(text.parse()?))
+                                .collect::<Result<_>>()?,
+                        ),
+                    }),
+                },
             }),
         };
         let admits = match self.admit.is_empty() {

@@ -109,7 +109,7 @@ impl Plan {
                 ("console-tls".to_owned(), self.certificate(self.config.listen_console)?),
             ],
             Role::S3 => vec![("tls".to_owned(), self.certificate(self.config.listen_s3)?)],
-            Role::Trail | Role::Watch | Role::Supervisor => Vec::new(),
+            Role::Bastion | Role::Trail | Role::Watch | Role::Supervisor => Vec::new(),
         })
     }
 
@@ -148,7 +148,7 @@ impl Plan {
                 witnesses: self.config.witness.clone(),
             }),
             Role::Watch => serde_json::to_vec(&watch::WatchConfig { folder, genesis }),
-            Role::Supervisor => Ok(b"{}".to_vec()),
+            Role::Bastion | Role::Supervisor => Ok(b"{}".to_vec()),
         };
         Ok(json?)
     }

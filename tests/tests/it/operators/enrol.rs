@@ -62,14 +62,15 @@ impl Drop for Waiting {
     }
 }
 
-fn new_key(site: &Site, name: &str, kind: &str) -> PathBuf {
+/// A key pair that `ssh-keygen` makes: the private half; the public one is beside it.
+pub(crate) fn new_key(site: &Site, name: &str, kind: &str) -> PathBuf {
     let key = site.home().join(name);
     let make = ["-q", "-t", kind, "-N", "", "-C", name, "-f"];
     assert!(Command::new("ssh-keygen").args(make).arg(&key).status().unwrap().success());
     key
 }
 
-fn enrol_key(site: &Site, person: &str, key: &Path, more: &[&str]) -> Verdict {
+pub(crate) fn enrol_key(site: &Site, person: &str, key: &Path, more: &[&str]) -> Verdict {
     let (data, public) = (site.dir().to_str().unwrap(), key.with_extension("pub"));
     let of = ["enrol", person, "--data", data, "--ssh-key", public.to_str().unwrap()];
     site::run(&[&of[..], more].concat())
@@ -147,10 +148,14 @@ fn ssh_key_enrolled_without_a_browser_is_in_the_roster() {
             && event.text("/requestParameters/openedBy") == "anna"
     });
     assert_eq!(event.log, "operator");
-    site.ledger().wait("the proposal", |event| {
+    let proposal = site.ledger().wait("the proposal", |event| {
         event.text("/eventName") == "ProposeEnrolment"
             && event.text("/requestParameters/change") == "AddKey"
     });
+    // Both say where the request came from, and not that the platform asked itself.
+    for event in [event, proposal] {
+        assert_eq!(event.text("/sourceIPAddress"), "127.0.0.1");
+    }
 
     // What is refused.
     let stranger = new_key(&site, "stranger", "ed25519");

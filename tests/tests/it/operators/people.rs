@@ -1,16 +1,27 @@
 //! The HR feed against the real processes: joiners, movers, leavers, and files that are wrong.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 use writ_model::{Env as _, SystemEnv, Timestamp};
+use writ_proof::ed25519::SoftKey;
+use writ_proof::hash::sha256;
+use writ_proof::sshsig::SshSig;
 use writ_tests::database::{self, Stored};
 use writ_tests::ledger::Event;
 use writ_tests::site::{Verdict, passable_dir, run};
-use writ_tests::{Options, Site, until};
+use writ_tests::{Options, Site, process, until};
+
+use super::enrol::{enrol_key, new_key};
 
 const HEADER: &str = "person_id,user_name,display_name,email,employment,state,manager,team,job_code,\
     cost_center,valid_until,nda,policy,training_until,screening\n";
@@ -88,6 +99,15 @@ impl Staffed {
             let text = event.text(&pointer);
             event.text("/eventName") == name && !text.is_empty() && text.contains(part)
         })
+    }
+
+    /// The field `authorization` by which the first founder proves a request without a body.
+    pub(crate) fn proof(&self, method: &str, path: &str, date: &str, namespace: &str) -> String {
+        let seed = fs::read(self.site.dir().join("founders/founder-1.seed")).unwrap();
+        let key = SoftKey::from_seed(seed.as_slice().try_into().unwrap()).unwrap();
+        let signed = format!("{method} {path}\n{date}\n{}", sha256(b""));
+        let signature = SshSig::sign(signed.as_bytes(), namespace, &key).unwrap();
+        format!("SSHSIG {}", STANDARD.encode(signature.to_bytes()))
     }
 
     pub(crate) fn cli(&self, more: &[&str]) -> Verdict {
@@ -250,8 +270,7 @@ fn mass_change_is_final_after_a_humans_word() {
     let event = staffed.told("TakeHrFeed", "massChange", "8 persons wait");
     let digest = event.text("/requestParameters/feedDigest");
     // Nobody who is not enrolled says it.
-    let key = staffed.site.home().join("stranger.seed");
-    fs::write(&key, [9; 32]).unwrap();
+    let key = new_key(&staffed.site, "stranger", "ed25519");
     let refused = staffed.cli(&["confirm", digest, "--key", key.to_str().unwrap()]);
     assert!(refused.code != 0 && staffed.state("p0") == "suspended", "{}", refused.text);
     let confirmed = staffed.cli(&["confirm", digest]);
@@ -262,6 +281,62 @@ fn mass_change_is_final_after_a_humans_word() {
     let event = staffed.told("ConfirmMassChange", "persons", "8");
     assert_eq!(event.text("/requestParameters/by"), "founder-1");
     assert_ne!(staffed.cli(&["confirm", digest]).code, 0, "once is enough");
+}
+
+/// What a confirmation has begun it ends, with its record, also when nobody waits for the answer.
+#[test]
+fn confirmation_whose_client_hangs_up_is_carried_out_whole() {
+    let staffed = Staffed::start();
+    staffed.deliver(&crowd(20, 0, ""));
+    staffed.wait_for("p19", "enabled");
+    staffed.deliver(&crowd(20, 8, "terminated"));
+    let event = staffed.told("TakeHrFeed", "massChange", "8 persons wait");
+    let path = format!("/writ/v1/people/confirm/{}", event.text("/requestParameters/feedDigest"));
+    let date = SystemEnv.now().basic();
+    let proof = staffed.proof("POST", &path, &date, "confirm@writ");
+    let address = staffed.site.endpoint("sts").trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address).unwrap();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: {address}\r\nx-writ-date: {date}\r\nauthorization: {proof}\r\n\
+         content-length: 0\r\n\r\n"
+    );
+    // With a frozen ledger it begins and cannot end; the client waits a while and goes.
+    let trail = staffed.site.pid("trail");
+    assert!(process::signal(trail, Signal::STOP));
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+    assert!(stream.read(&mut [0]).is_err(), "it was answered without the ledger");
+    drop(stream);
+    assert!(process::signal(trail, Signal::CONT));
+    staffed.told("ConfirmMassChange", "persons", "8");
+    let left = |n: &usize| staffed.state(&format!("p{n}")) == "left";
+    assert_eq!((0..20).filter(left).count(), 8);
+}
+
+/// Keys that `ssh-keygen` made, of both kinds that need no token, open what their owner may see, and no
+/// more once HR says that the owner has left.
+#[test]
+fn enrolled_person_reads_with_their_own_ssh_key() {
+    let staffed = Staffed::start();
+    staffed.deliver(&crowd(3, 0, ""));
+    staffed.wait_for("p2", "enabled");
+    let keys = [("p0", "ed25519"), ("p1", "ecdsa")].map(|(person, kind)| {
+        let key = new_key(&staffed.site, person, kind);
+        let enrolled = enrol_key(&staffed.site, person, &key, &["--yes"]);
+        assert_eq!(enrolled.code, 0, "{}", enrolled.text);
+        let with = key.to_str().unwrap().to_owned();
+        let read = staffed.cli(&["show", "p2", "--key", &with]);
+        assert!(read.code == 0 && read.text.contains("enabled"), "{}", read.text);
+        let event = staffed.told("ReadPersons", "reader", person);
+        assert_eq!(event.text("/requestParameters/personId"), "p2");
+        with
+    });
+    staffed.deliver(&crowd(3, 1, "terminated"));
+    staffed.wait_for("p0", "left");
+    let read = staffed.cli(&["--key", &keys[0]]);
+    assert!(read.code != 0 && read.text.contains("`p0` may not act now"), "{}", read.text);
+    let unknown = staffed.cli(&["show", "nobody", "--key", &keys[1]]);
+    assert!(unknown.code != 0 && unknown.text.contains("nobody has this id"), "{}", unknown.text);
 }
 
 #[test]
@@ -296,7 +371,8 @@ fn rehire_begins_anew() {
 fn front_goes_on_where_it_was_cut_off() {
     let mut staffed = Staffed::start();
     staffed.deliver(&crowd(40, 0, ""));
-    staffed.wait_for("p39", "enabled");
+    // All of them: whom the cut-off kept from being stored, the next file could not end.
+    staffed.told("TakeHrFeed", "good", "40");
     staffed.site.kill_all();
     staffed.deliver(&crowd(40, 3, "terminated"));
     staffed.site.start_again("").unwrap();

@@ -1,0 +1,304 @@
+//! Operators' sessions: the certificate that opens one, and the key of its recording.
+//!
+//! keyd believes nobody here. It verifies request and approvals against its own roster, asks its own
+//! catalogue what has ended, and wants the signature that the person's own SSH client made for this very
+//! connection. So the bastion gets a certificate only for what people have signed, and only for somebody
+//! who is there.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use writ_keyd_client::operator::{
+    Evidence, Purpose, RecordingFacts, RecordingKey, SshCertificate, SshSign,
+};
+use writ_keyd_client::protocol::{Refusal, Reply};
+use writ_keyd_client::secret::SecretBytes;
+use writ_model::{AccountId, Timestamp, Ulid};
+use writ_proof::access::{self, Approved, Asked, Grant, Outcome, Scope};
+use writ_proof::cbor;
+use writ_proof::ed25519::{PublicKey, Signer as _};
+use writ_proof::recording::Mark;
+use writ_proof::roster::{Mode, Roster, Tier};
+use writ_proof::ssh_auth::{self, VerifiedUserAuth};
+use writ_proof::ssh_cert::{CertFields, CertKind, Cidr, CriticalOptions, Extension};
+use writ_proof::sshsig::VerifiedSsh;
+use writ_proof::statement::Signed;
+use writ_proof::use_record::{Basis, Use, UseProof};
+use zeroize::Zeroizing;
+
+use crate::crypto::NONCE_BYTES;
+use crate::engine::Engine;
+use crate::refuse::{forbidden, unavailable};
+use crate::{limits, narrate};
+
+/// A certificate opens its connection within this time; the session's end is the bastion's business.
+const CERTIFICATE_LIFETIME: Duration = Duration::from_secs(300);
+/// A host's clock may be behind ours by this much.
+const CLOCK_SKEW: Duration = Duration::from_secs(60);
+/// The first bytes of a sealed recording key; the digit is the format's version.
+const RECORDING_MAGIC: &[u8; 4] = b"WRR1";
+/// What is signed of a recording begins with this.
+const RECORDING_LABEL: &[u8] = b"writ-recording-v1";
+
+/// A session that keyd has signed a certificate for.
+pub(crate) struct Session {
+    facts: RecordingFacts,
+}
+
+/// A grant that holds now, with what was asked for.
+struct Held {
+    asked: Asked,
+    grant: Grant,
+}
+
+impl Engine {
+    pub(crate) fn ssh_sign(&self, asked: &SshSign) -> Result<Reply, Refusal> {
+        self.check_ready()?;
+        let signed = self.rosters.with(|roster| {
+            let held = self.grant(roster, &asked.evidence)?;
+            let login = self.login(roster, &held, asked)?;
+            Ok((held, login))
+        });
+        let (held, login) = signed?.inspect_err(|refusal| self.record_refused(asked, refusal))?;
+        let outcome = self.certificate(&held, &login, asked);
+        outcome.map(|signed| Reply::Certificate(Box::new(signed))).inspect_err(|refusal| {
+            self.record_refused(asked, refusal);
+        })
+    }
+
+    pub(crate) fn new_recording(&self, session: Ulid) -> Result<Reply, Refusal> {
+        self.check_ready()?;
+        let facts = match self.sessions.lock().live_mut(&session, self.env.now()) {
+            Some(session) => session.facts.clone(),
+            None => return Err(forbidden("there is no such session")),
+        };
+        let refused = || unavailable("the recording's key cannot be made");
+        let (id, domain_key) = self.domain.active().ok_or_else(refused)?;
+        let mut key = Zeroizing::new([0u8; 32]);
+        self.env.fill(key.as_mut_slice());
+        let mut nonce = [0; NONCE_BYTES];
+        self.env.fill(&mut nonce);
+        let mut sealed = RECORDING_MAGIC.to_vec();
+        sealed.extend_from_slice(&id.to_be_bytes());
+        sealed.extend_from_slice(&nonce);
+        let aad = cbor::to_vec(&facts);
+        domain_key
+            .recordings
+            .seal(nonce, &aad, key.as_slice(), &mut sealed)
+            .map_err(|_| refused())?;
+        let key = SecretBytes::new(key.to_vec());
+        Ok(Reply::Recording(Box::new(RecordingKey { key, sealed, facts })))
+    }
+
+    /// Signs how far a recording is. What a restart has cut off may be of a session of an earlier run.
+    pub(crate) fn sign_recording(&self, mark: &Mark) -> Result<Reply, Refusal> {
+        let session = mark.at().session.parse::<Ulid>();
+        let session = session.map_err(|_| forbidden("it names no session"))?;
+        let known = self.sessions.lock().get_mut(&session).is_some();
+        if !known && !matches!(mark, Mark::Truncated(_)) {
+            return Err(forbidden("there is no such session"));
+        }
+        let message = [RECORDING_LABEL, &cbor::to_vec(mark)].concat();
+        let signature = self.signing.use_records.sign(&message);
+        signature.map(Reply::Signature).map_err(|_| unavailable("the recording cannot be signed"))
+    }
+
+    /// The grant that the evidence makes, if it holds now and has not ended.
+    fn grant(&self, roster: &Roster, evidence: &Evidence) -> Result<Held, Refusal> {
+        if evidence.approvals.len() > limits::APPROVALS_MAX {
+            return Err(forbidden("there are too many approvals"));
+        }
+        let now = self.env.now();
+        let wrong = |error: writ_proof::Error| forbidden(error.to_string());
+        let asked =
+            Asked::verify(&Signed::from_bytes(&evidence.request).map_err(wrong)?, roster, now)
+                .map_err(wrong)?;
+        let mut approved = Vec::new();
+        for bytes in &evidence.approvals {
+            let signed = Signed::from_bytes(bytes).map_err(wrong)?;
+            approved.push(Approved::verify(&signed, &asked, roster, None, now).map_err(wrong)?);
+        }
+        let catalogue = self.catalogue.read();
+        let people = approved.iter().map(|one| &one.approval().approver);
+        for person in people.chain([&asked.request().requester]) {
+            let number = roster.enrolment(person).unwrap_or_default();
+            if catalogue.is_ended(person, number) {
+                return Err(forbidden(format!("`{person}` has left")));
+            }
+        }
+        if catalogue.is_grant_ended(&asked.digest()) {
+            return Err(forbidden("the grant has ended"));
+        }
+        drop(catalogue);
+        let evidence = access::Evidence { approved: &approved, ..access::Evidence::default() };
+        match access::decide(&asked, roster, &evidence) {
+            Outcome::Granted(grant) if grant.holds(now) => Ok(Held { asked, grant }),
+            Outcome::Granted(_) => Err(forbidden("the grant does not hold now")),
+            Outcome::Denied(who) => Err(forbidden(format!("the request was denied by {who}"))),
+            Outcome::Waiting(missing) => {
+                let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
+                Err(forbidden(format!("the request is not approved: {}", missing.join("; "))))
+            }
+        }
+    }
+
+    /// The login at the bastion: by the requester, to this role on this host, for what was asked.
+    fn login(
+        &self,
+        roster: &Roster,
+        held: &Held,
+        asked: &SshSign,
+    ) -> Result<VerifiedUserAuth, Refusal> {
+        let login = ssh_auth::verify(&asked.login, &asked.login_signature)
+            .map_err(|error| forbidden(format!("the login at the bastion: {error}")))?;
+        let signer = VerifiedSsh {
+            key: login.request().key.clone(),
+            hardware: login.hardware(),
+            webauthn: None,
+        };
+        let tier = roster.group(&held.asked.request().group).map(|group| group.tier);
+        let hardware = roster.mode() != Mode::Dev && tier != Some(Tier::Standard);
+        let person = roster
+            .signer(&signer, hardware)
+            .map_err(|error| forbidden(format!("the login at the bastion: {error}")))?;
+        if *person != held.grant.person {
+            return Err(forbidden(format!("the grant is not `{person}`'s")));
+        }
+        let Scope::Ssh(scope) = &held.asked.request().scope;
+        if login.request().user != format!("{}+{}", scope.login, asked.host) {
+            return Err(forbidden("the login at the bastion names another role or host"));
+        }
+        if !scope.hosts.0.contains(&asked.host) {
+            return Err(forbidden(format!("the grant is not for the host `{}`", asked.host)));
+        }
+        let given = match &asked.purpose {
+            Purpose::Shell => scope.interactive,
+            Purpose::Command(command) => scope.commands.0.contains(command),
+            Purpose::Files => !scope.files.0.is_empty(),
+        };
+        if !given {
+            return Err(forbidden("the grant is for something else than this session"));
+        }
+        Ok(login)
+    }
+
+    fn certificate(
+        &self,
+        held: &Held,
+        login: &VerifiedUserAuth,
+        asked: &SshSign,
+    ) -> Result<SshCertificate, Refusal> {
+        let now = self.env.now();
+        let Scope::Ssh(scope) = &held.asked.request().scope;
+        let mut serial = [0; 8];
+        self.env.fill(&mut serial);
+        let mut nonce = [0; 32];
+        self.env.fill(&mut nonce);
+        let serial = u64::from_be_bytes(serial).max(1);
+        let (from, to) = lifetime(&held.grant, now);
+        let person = held.grant.person.clone();
+        let request = held.asked.request().id;
+        let (shell, forced) = match &asked.purpose {
+            Purpose::Shell => (true, None),
+            Purpose::Command(command) => (false, Some(command.clone())),
+            Purpose::Files => (false, Some("internal-sftp".to_owned())),
+        };
+        let source: IpAddr =
+            asked.source.parse().map_err(|_| forbidden("the bastion's address is none"))?;
+        let fields = CertFields {
+            nonce,
+            key: PublicKey(asked.key),
+            serial,
+            kind: CertKind::User,
+            key_id: format!("req={request};user={person};ses={}", asked.session),
+            principals: vec![format!("{}@{}", scope.login, asked.host)],
+            valid_after: from,
+            valid_before: to,
+            critical: CriticalOptions {
+                force_command: forced,
+                source_address: vec![Cidr::host(source)],
+                ..CriticalOptions::default()
+            },
+            extensions: if shell {
+                BTreeSet::from([Extension::PermitPty])
+            } else {
+                BTreeSet::new()
+            },
+        };
+        let facts = RecordingFacts {
+            session: asked.session,
+            grant: held.grant.digest,
+            person: person.clone(),
+            host: asked.host.clone(),
+        };
+        self.open_session(&held.grant, login, facts)?;
+        let certificate = fields
+            .sign(&self.signing.ssh_ca)
+            .map_err(|error| forbidden(format!("the certificate: {error}")))?;
+        let position = self.record(narrated(asked, Some(held)));
+        Ok(SshCertificate {
+            certificate: certificate.to_bytes(),
+            serial,
+            person,
+            grant: held.grant.digest,
+            not_after: held.grant.not_after,
+            position,
+        })
+    }
+
+    /// A connection opens one session, and a session's name is used once, until its grant is over.
+    fn open_session(
+        &self,
+        grant: &Grant,
+        login: &VerifiedUserAuth,
+        facts: RecordingFacts,
+    ) -> Result<(), Refusal> {
+        let now = self.env.now();
+        let full = |_| unavailable("there are too many sessions");
+        let mut connections = self.connections.lock();
+        let mut sessions = self.sessions.lock();
+        let connection = login.request().session_id;
+        if connections.live_mut(&connection, now).is_some() {
+            return Err(forbidden("this connection has opened its session already"));
+        }
+        if sessions.live_mut(&facts.session, now).is_some() {
+            return Err(forbidden("there is a session of this name already"));
+        }
+        let owner = AccountId::PLATFORM;
+        let until = grant.not_after;
+        connections.insert(connection, owner, until, 0, ()).map_err(full)?;
+        let session = facts.session;
+        sessions.insert(session, owner, until, 0, Session { facts }).map_err(full)
+    }
+
+    fn record_refused(&self, asked: &SshSign, refusal: &Refusal) {
+        let record = narrated(asked, None);
+        self.record_if_ready(narrate::refused(record, refusal));
+    }
+}
+
+/// The certificate's own time: now and a little, within the grant's.
+fn lifetime(grant: &Grant, now: Timestamp) -> (u64, u64) {
+    let skewed = Timestamp::from_millis(
+        now.millis().saturating_sub(u64::try_from(CLOCK_SKEW.as_millis()).unwrap_or(0)),
+    );
+    let from = skewed.max(grant.not_before);
+    let to = now.plus(CERTIFICATE_LIFETIME).min(grant.not_after);
+    (from.secs(), to.secs())
+}
+
+/// keyd's record of a certificate, signed or refused.
+fn narrated(asked: &SshSign, held: Option<&Held>) -> Use {
+    let record = Use { event_id: asked.event_id, ..narrate::own("ssh_sign", None) };
+    match held {
+        None => record,
+        Some(held) => Use {
+            proof: UseProof::Request(held.grant.digest),
+            request: Some(held.grant.digest),
+            grant: Some(held.grant.request.to_string()),
+            basis: Basis::Roster,
+            ..record
+        },
+    }
+}
