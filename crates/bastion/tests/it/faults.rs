@@ -39,7 +39,8 @@ async fn failed_write_or_sync_ends_the_session_it_touches() {
         assert_eq!(recovered.len(), 2);
         let path = dir.path().join(format!("{SESSION}.rec"));
         let marks = ledger.marks.lock().unwrap().clone();
-        let mine: Vec<Mark> = marks.into_iter().filter(|m| m.at().session == SESSION).collect();
+        let mine: Vec<Mark> =
+            marks.into_iter().filter(|m| m.at().session.to_string() == SESSION).collect();
         assert!(matches!(verified(&path, &mine).unwrap().state, State::Truncated(_)));
         assert!(recorded(&path).starts_with("good"));
     }
@@ -106,7 +107,8 @@ async fn floors_refuse_new_sessions_and_then_close_the_oldest() {
     say(&second, "spared").await.unwrap();
     let path = dir.path().join(format!("{}.rec", session(1)));
     let marks = ledger.marks.lock().unwrap().clone();
-    let mine: Vec<Mark> = marks.into_iter().filter(|m| m.at().session == session(1)).collect();
+    let mine: Vec<Mark> =
+        marks.into_iter().filter(|m| m.at().session.to_string() == session(1)).collect();
     let state = verified(&path, &mine).unwrap().state;
     assert_eq!(state, State::Ended(error.to_string()));
 }

@@ -27,8 +27,8 @@ pub(crate) fn session(n: usize) -> String {
 pub(crate) fn header(session: &str) -> Header {
     Header {
         v: Version,
-        session: session.to_owned(),
-        request: "01JGYYYYYYYYYYYYYYYYYYYYYY".to_owned(),
+        session: session.parse().unwrap(),
+        request: "01JGYYYYYYYYYYYYYYYYYYYYYY".parse().unwrap(),
         grants: Vec::new(),
         human: "alice".parse().unwrap(),
         host: "web-1".to_owned(),
