@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use writ_keyd_client::channel::{Message, MessageKind, pack};
 use writ_keyd_client::protocol::{Command, Hello, PROTOCOL};
-use writ_model::{AccountId, Arn, Nonce, Revision, Timestamp, Uuid};
+use writ_model::{AccountId, Arn, Nonce, Revision, Timestamp, Ulid, Uuid};
 use writ_proof::at_most::AtMost;
 use writ_proof::cbor::{self, Version};
 use writ_proof::ed25519::PublicKey;
@@ -86,8 +86,8 @@ fn krl() -> Vec<u8> {
 fn recording() -> Vec<u8> {
     let header = Header {
         v: Version,
-        session: "01JGZZZZZZZZZZZZZZZZZZZZZZ".to_owned(),
-        request: "01JGYYYYYYYYYYYYYYYYYYYYYY".to_owned(),
+        session: Ulid::from_bytes([1; 16]),
+        request: Ulid::from_bytes([3; 16]),
         grants: vec![Hash([1; 32])],
         human: "alice".parse().expect("a person"),
         host: "web-1".to_owned(),

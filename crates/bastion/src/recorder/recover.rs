@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
-use writ_model::{Env, failpoint};
+use writ_model::{Env, Ulid, failpoint};
 use writ_proof::Hash;
 use writ_proof::hash::Hasher;
 use writ_proof::recording::{Mark, State, Verifier};
@@ -17,7 +17,7 @@ use crate::limits::READ_CHUNK_BYTES;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recovered {
     /// The session.
-    pub session: String,
+    pub session: Ulid,
     /// Its end: the mark `truncated`, or the end that it already had.
     pub mark: Mark,
 }
@@ -33,13 +33,18 @@ pub(super) fn recover(dir: &Path, env: &dyn Env) -> Result<Vec<Recovered>, Error
         let Some(session) = file.to_str().and_then(|name| name.strip_suffix(".rec.open")) else {
             continue;
         };
+        let session: Ulid = session.parse().map_err(|error: writ_model::ParseError| Error::Io {
+            what: "close",
+            name: format!("{session}.rec.open"),
+            why: format!("{error}: move it away"),
+        })?;
         recovered.extend(close(dir, session, env)?);
     }
-    recovered.sort_by(|a, b| a.session.cmp(&b.session));
+    recovered.sort_by_key(|one| one.session);
     Ok(recovered)
 }
 
-fn close(dir: &Path, session: &str, env: &dyn Env) -> Result<Option<Recovered>, Error> {
+fn close(dir: &Path, session: Ulid, env: &dyn Env) -> Result<Option<Recovered>, Error> {
     let name = open_name(session);
     let path = dir.join(&name);
     let torn_path = dir.join(format!("{session}.torn"));
@@ -77,7 +82,7 @@ fn close(dir: &Path, session: &str, env: &dyn Env) -> Result<Option<Recovered>, 
     let closed = closed_name(session);
     std::fs::rename(&path, dir.join(&closed)).map_err(Error::io("rename", &name))?;
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(Error::io("fsync", &closed))?;
-    Ok(Some(Recovered { session: session.to_owned(), mark }))
+    Ok(Some(Recovered { session, mark }))
 }
 
 /// Reads up to the first byte that does not verify.

@@ -301,6 +301,22 @@ fn handle_serves_what_it_was_opened_for() {
     assert_eq!(refused(&sftp.from_operator(&read).unwrap()).0, 3);
 }
 
+/// The host may give the handle of a file that it has closed to the next one: nothing may be written
+/// there in the old one's name.
+#[test]
+fn handle_that_is_being_closed_serves_no_more() {
+    let mut sftp = opened(2);
+    sftp.from_operator(&write(0, 3)).unwrap();
+    let close = request(kind::CLOSE, &[&string(b"h")]);
+    assert!(!sftp.from_operator(&close).unwrap().to_host.is_empty());
+    assert_eq!(refused(&sftp.from_operator(&write(3, 1)).unwrap()).0, 4);
+    assert_eq!(refused(&sftp.from_operator(&close).unwrap()).0, 4);
+    sftp.from_host(&status_packet(4, 0)).unwrap();
+    let output = sftp.from_host(&status_packet(5, 0)).unwrap();
+    let [SftpEvent::Transferred(transfer)] = &output.events[..] else { panic!("{output:?}") };
+    assert_eq!((transfer.written_bytes, transfer.partial), (3, false));
+}
+
 #[test]
 fn file_that_is_cut_off_is_partial_with_its_digest_so_far() {
     let mut sftp = opened(2);
