@@ -24,7 +24,7 @@ const DEBIAN: [(&str, &[&str]); 9] = [
     ("git", &["git", "--version"]),           // tidy asks it for the list of files
     ("iproute2", &["ip", "-V"]),              // a namespace with an address of its own
     ("openssh-client", &["ssh-keygen", "-l", "-f", "/dev/null"]),
-    ("openssh-sftp-server", &["test", "-x", "/usr/lib/openssh/sftp-server"]),
+    ("openssh-sftp-server", &["/usr/lib/openssh/sftp-server", "-Q", "requests"]),
     ("openssh-server", &["/usr/sbin/sshd", "-V"]), // a real host for our SSH client
     ("openssh-tests", &["python3", "-c", SK_DUMMY]), // a token without hardware
     ("python3-venv", &["python3", "-c", "import ensurepip"]),
