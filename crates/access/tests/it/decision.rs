@@ -30,6 +30,21 @@ fn two_approvals_make_one_grant_of_their_common_window() {
     assert_eq!((second.approvers, second.request.state), (2, RequestState::Approved));
 }
 
+/// Who agrees once more, for less, has agreed to that alone.
+#[test]
+fn newest_decision_of_a_person_is_the_one_that_counts() {
+    let mut world = World::new();
+    let filed = world.filed(1);
+    world.decided(&filed, 6, Decision::Approve);
+    let mut less = world.approval(&filed, 6, Decision::Approve);
+    less.not_after = time(900);
+    let again = world.decide(&less, 6).unwrap();
+    assert!(again.grant.is_none() && again.approvers == 1, "one human is one human");
+    world.put(again.approval);
+    let last = world.approval(&filed, 7, Decision::Approve);
+    assert_eq!(world.decide(&last, 7).unwrap().grant.unwrap().not_after, time(900));
+}
+
 #[test]
 fn nonce_is_good_once_for_one_decision_and_five_minutes() {
     let mut world = World::new();

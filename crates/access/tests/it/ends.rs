@@ -82,6 +82,12 @@ fn each_cause_ends_a_grant_with_its_reason() {
         world.later(7200);
         assert_eq!(ended_early(&world.snapshot, world.now).count(), 0, "its window is over");
     }
+    // Hired again and back in the group is another enrolment: what the earlier one had stays ended.
+    let mut world = World::new();
+    world.granted(1);
+    world.rehire(4);
+    let ends = due(&world.judged());
+    assert_eq!(ends.grants[0].end.as_ref().unwrap().reason, EndReason::PolicyChanged);
     // A host that holds less data than before changes nothing.
     let mut world = World::new();
     world.granted(1);

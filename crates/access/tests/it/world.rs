@@ -105,14 +105,8 @@ impl World {
         for (name, slots) in [("oncall", vec![slot("peers", 2, "approvers")])] {
             world.change(Change::SetGroup(Box::new(group(name, slots))));
         }
-        for n in [4, 5] {
-            let expires = Some(time(20 * 86_400));
-            world.change(Change::AddMember(Membership {
-                group: "oncall".parse().unwrap(),
-                person: id(n),
-                expires,
-            }));
-        }
+        world.join(4);
+        world.join(5);
         world.put(state::Ticket {
             id: "OPS-17".to_owned(),
             title: "t".to_owned(),
@@ -253,6 +247,20 @@ impl World {
         let decided = self.decided(&filed, 7, Decision::Approve);
         assert_eq!(decided.request.state, RequestState::Approved);
         decided.grant.unwrap()
+    }
+
+    fn join(&mut self, n: u8) {
+        let (group, expires) = ("oncall".parse().unwrap(), Some(time(20 * 86_400)));
+        self.change(Change::AddMember(Membership { group, person: id(n), expires }));
+    }
+
+    /// Ends a person's enrolment, enrols them anew and takes them back into the group.
+    pub fn rehire(&mut self, n: u8) {
+        self.change(Change::EndEnrolment(EnrolmentId { person: id(n), number: 1 }));
+        let enrolment = EnrolmentId { person: id(n), number: 2 };
+        let keys = AtMost(vec![key(n)]);
+        self.change(Change::Enrol(Enrolment { id: enrolment, keys }));
+        self.join(n);
     }
 
     pub fn later(&mut self, secs: u64) {

@@ -109,9 +109,14 @@ fn c08_end_that_keyd_knows_and_front_lost_in_a_crash_is_an_end() {
         assert_ne!(shift.run("dora", &["revoke", &id]).code, 0, "{failpoint}");
         site.wait_until_served();
         until("keyd to know", || known_to_keyd(&site).filter(|known| *known == 1));
+        // Whoever has got no answer does it again.
+        assert!(site.stop().success());
+        site.start_again("").unwrap_or_else(|failure| panic!("{}", failure.log));
+        let shift = Shift { site: &site };
         let again = shift.run("dora", &["revoke", &id]);
         assert!(again.code == 0 || again.text.contains("has ended already"), "{}", again.text);
         assert_eq!(reason(&shift, &id).as_deref(), Some("revoked"), "{failpoint}");
+        until("keyd to know", || known_to_keyd(&site).filter(|known| *known == 1));
         shift.event("EndGrant", &id, "");
         assert!(site.stop().success());
         let verdict = site.verify();
