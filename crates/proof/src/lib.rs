@@ -24,6 +24,7 @@ pub mod cbor;
 pub mod checkpoint;
 pub mod commits;
 pub mod committed;
+pub mod customer;
 pub mod ed25519;
 mod error;
 pub mod export;

@@ -11,8 +11,8 @@ use writ_model::{Arn, UniqueId};
 use writ_policy::{InlineOwner, Policy, PolicyKind, ResourceKind};
 
 use crate::state::{
-    AccessKey, Account, Alias, Enrolment, Group, HrFeed, Key, ManagedPolicy, Person, Revocation,
-    Role, RosterEntry, Stored, User,
+    AccessKey, Account, Alias, Consent, Enrolment, Group, HrFeed, Key, Lockbox, ManagedPolicy,
+    Person, Revocation, Role, RosterEntry, Stored, Support, User,
 };
 
 /// A stored type and what a snapshot keeps beside it.
@@ -92,6 +92,7 @@ macro_rules! plain {
 }
 
 plain!(AccessKey, Account, Alias, Enrolment, HrFeed, Person, Revocation, RosterEntry);
+plain!(Consent, Lockbox, Support);
 
 fn inline(documents: &BTreeMap<String, String>, owner: InlineOwner) -> InlinePolicies {
     let compile = |text: &String| Arc::new(Policy::load(text, PolicyKind::Inline(owner)));

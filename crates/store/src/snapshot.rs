@@ -13,8 +13,8 @@ use writ_model::{AccessKeyId, AccountId, Arn, Revision, StoreEpoch, UniqueId};
 
 use crate::derived::Derive;
 use crate::state::{
-    AccessKey, Account, Alias, Body, Enrolment, Group, HrFeed, Key, Kind, ManagedPolicy, Person,
-    Revocation, Role, RosterEntry, Stored, User, folded,
+    AccessKey, Account, Alias, Body, Consent, Enrolment, Group, HrFeed, Key, Kind, Lockbox,
+    ManagedPolicy, Person, Revocation, Role, RosterEntry, Stored, Support, User, folded,
 };
 use crate::{Change, Object, ObjectId, StoreError};
 
@@ -329,15 +329,18 @@ tables! {
     access_keys: AccessKey,
     account: Account,
     aliases: Alias,
+    consents: Consent,
     enrolments: Enrolment,
     groups: Group,
     hr_feeds: HrFeed,
     keys: Key,
+    lockboxes: Lockbox,
     persons: Person,
     policies: ManagedPolicy,
     revocations: Revocation,
     roles: Role,
     roster: RosterEntry,
+    support: Support,
     users: User,
 }
 

@@ -1,6 +1,7 @@
 //! Attacks on the engine, written as a front (or s3, or trail) that cheats: each must fail. The
 //! harness plays all peers in one process over a clock that moves when told.
 
+mod customer;
 mod fas;
 mod identity;
 mod keys;

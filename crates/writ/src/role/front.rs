@@ -25,7 +25,7 @@ use super::{Inherited, Line, harden};
 use crate::front::people::api::Readers;
 use crate::front::people::{self, Office};
 use crate::front::platform::Platform;
-use crate::front::{accounts, catalogue, console, enrol, link, listener, roster};
+use crate::front::{accounts, catalogue, console, customer, enrol, link, listener, roster};
 
 /// The state database, in front's folder.
 const DATABASE: &str = "state.sqlite";
@@ -95,12 +95,14 @@ async fn serve(
     let platform = Platform::new(site.clone(), region);
     catalogue::load(&keyd, &store, &platform).await?;
     accounts::create(&config.accounts, &store, &keyd, &platform, secrets).await?;
+    customer::role::ensure(&store, &platform).await?;
 
     let services = vec![
-        Arc::new(writ_iam::Iam) as Arc<dyn writ_service::api::Api>,
+        Arc::new(customer::iam::Iam) as Arc<dyn writ_service::api::Api>,
         Arc::new(writ_iam::Sts),
         Arc::new(writ_kms::Kms::default()),
         Arc::new(crate::front::cloudtrail::CloudTrail),
+        Arc::new(customer::Writ),
     ];
     let pipeline = Arc::new(Pipeline::new(
         store.clone(),
