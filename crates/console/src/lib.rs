@@ -6,7 +6,7 @@
 //! secret; [`port::Desk`] does what has to be remembered and recorded.
 //!
 //! Implemented are registration of WebAuthn level 2, section 7.1, for ES256 alone ([`webauthn`]), and
-//! the proof of an enrolled person in the field `authorization` ([`caller`]).
+//! the proof of enrolled persons in the field `authorization` ([`caller`]).
 //!
 //! INVARIANT: no page has a script or a style within itself, and none is shown within another page.
 

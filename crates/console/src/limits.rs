@@ -14,6 +14,9 @@ pub const ATTESTATION_MAX_BYTES: usize = 16 * 1024;
 /// How far the date of a proof may lie from our clock, to either side.
 pub const PROOF_WINDOW: Duration = Duration::from_secs(5 * 60);
 
+/// Signatures that one request may carry.
+pub const PROOFS_MAX: usize = 8;
+
 /// How long a link to enrol is good.
 pub const LINK_LIFETIME: Duration = Duration::from_secs(3600);
 

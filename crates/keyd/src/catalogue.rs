@@ -110,6 +110,8 @@ pub(crate) struct Catalogue {
     unsupported: BTreeSet<AccountId>,
     /// Digest of a request for access -> what customers have said of it.
     consents: HashMap<Hash, BTreeMap<AccountId, (Said, Option<Timestamp>)>>,
+    /// Digests of signed requests whose grants have ended.
+    ended_grants: HashSet<Hash>,
     ended_keys: HashSet<AccessKeyId>,
     /// Person -> their enrolments up to this number have ended.
     ended_people: HashMap<PersonId, u64>,
@@ -311,12 +313,14 @@ impl Catalogue {
 
     /// Ends something. True unless there is no room to remember it.
     pub(crate) fn end(&mut self, end: End) -> bool {
-        let size = self.ended_keys.len()
+        let size = self.ended_grants.len()
+            + self.ended_keys.len()
             + self.ended_people.len()
             + self.ended_principals.len()
             + self.ended_sessions.len();
         let held = match &end {
             End::AccessKey(id) => self.ended_keys.contains(id),
+            End::Grant(digest) => self.ended_grants.contains(digest),
             End::Person(id) => self.ended_people.contains_key(&id.person),
             End::Principal(id) => self.ended_principals.contains(id),
             End::Sessions((id, _)) => self.ended_sessions.contains_key(id),
@@ -327,6 +331,9 @@ impl Catalogue {
         match end {
             End::AccessKey(id) => {
                 self.ended_keys.insert(id);
+            }
+            End::Grant(digest) => {
+                self.ended_grants.insert(digest);
             }
             End::Person(id) => {
                 let last = self.ended_people.entry(id.person).or_default();
@@ -346,6 +353,11 @@ impl Catalogue {
     /// True if this enrolment of a person has ended.
     pub(crate) fn is_ended(&self, person: &PersonId, number: u64) -> bool {
         self.ended_people.get(person).is_some_and(|last| number <= *last)
+    }
+
+    /// How many grants have ended that it remembers.
+    pub(crate) fn ended_grants(&self) -> u64 {
+        self.ended_grants.len() as u64
     }
 
     /// Ends what was sealed as new and never stored, so that its name can be used again. A key needs

@@ -9,10 +9,14 @@ use std::sync::Arc;
 
 use writ_model::{Arn, UniqueId};
 use writ_policy::{InlineOwner, Policy, PolicyKind, ResourceKind};
+use writ_proof::access::Request;
+use writ_proof::cbor;
+use writ_proof::statement::Signed;
 
 use crate::state::{
-    AccessKey, Account, Alias, Consent, Enrolment, Group, HrFeed, Key, Lockbox, ManagedPolicy,
-    Person, Revocation, Role, RosterEntry, Stored, Support, User,
+    AccessApproval, AccessGrant, AccessKey, AccessRequest, Account, Alias, Consent, Enrolment,
+    Group, HrFeed, Key, Lockbox, ManagedPolicy, Person, Revocation, Role, RosterEntry, Stored,
+    Support, Ticket, User,
 };
 
 /// A stored type and what a snapshot keeps beside it.
@@ -91,8 +95,33 @@ macro_rules! plain {
     )*};
 }
 
-plain!(AccessKey, Account, Alias, Enrolment, HrFeed, Person, Revocation, RosterEntry);
-plain!(Consent, Lockbox, Support);
+plain!(
+    AccessApproval,
+    AccessGrant,
+    AccessKey,
+    Account,
+    Alias,
+    Consent,
+    Enrolment,
+    HrFeed,
+    Lockbox,
+    Person,
+    Revocation,
+    RosterEntry,
+    Support,
+    Ticket
+);
+
+impl Derive for AccessRequest {
+    /// What was signed, read; `None` if it cannot be. Its signature was checked when it came, and is checked
+    /// again before anything follows from it.
+    type Derived = Option<Arc<Request>>;
+
+    fn derive(&self) -> Option<Arc<Request>> {
+        let signed = Signed::from_bytes(self.statement.as_slice()).ok()?;
+        cbor::from_slice(signed.body()).ok().map(Arc::new)
+    }
+}
 
 fn inline(documents: &BTreeMap<String, String>, owner: InlineOwner) -> InlinePolicies {
     let compile = |text: &String| Arc::new(Policy::load(text, PolicyKind::Inline(owner)));

@@ -133,22 +133,15 @@ fn console(args: &EnrolArgs) -> Result<Client> {
 fn open(args: &EnrolArgs, roster: &Roster, console: &Client) -> Result<Opened> {
     let nonce = hex::encode(SystemEnv.nonce().0);
     let body = json!({ "person": args.person.as_str(), "nonce": nonce }).to_string().into_bytes();
-    let date = SystemEnv.now().basic();
-    let message = caller::message("POST", OPEN, &date, &body);
-    let proof = match &args.by {
-        Some(key) => sign::by_ssh_keygen(message.as_bytes(), caller::NAMESPACE, key)?,
+    let [date, proof] = sign::proof(("POST", OPEN, &body), |message| match &args.by {
+        Some(key) => sign::by_ssh_keygen(message, caller::READ, key),
         None if roster.mode() == Mode::Dev => {
             let founder = sign::founder(&args.source.data, 1)?;
-            SshSig::sign(message.as_bytes(), caller::NAMESPACE, &founder)?
+            Ok(SshSig::sign(message, caller::READ, &founder)?)
         }
         None => bail!("name your own enrolled key with --by"),
-    };
-    let proof = format!("{}{}", caller::SCHEME, STANDARD.encode(proof.to_bytes()));
-    let fields = [
-        ("content-type", "application/json"),
-        (caller::DATE, date.as_str()),
-        ("authorization", proof.as_str()),
-    ];
+    })?;
+    let fields = [("content-type", "application/json"), (date.0, &date.1), (proof.0, &proof.1)];
     let reply = console.exchange("POST", OPEN, &fields, &body)?;
     let opened: Opened = serde_json::from_slice(&reply).context("the reply cannot be read")?;
     if args.ssh_key.is_none() {

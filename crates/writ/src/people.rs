@@ -5,25 +5,21 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result, bail};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
-use writ_model::{Env as _, SystemEnv, Timestamp};
+use writ_console::caller::READ;
+use writ_model::Timestamp;
 use writ_people::{Format, feed};
-use writ_proof::ed25519::SoftKey;
 use writ_proof::sshsig::SshSig;
 use writ_store::state::{HrFeed, Person};
-use zeroize::Zeroizing;
 
-use crate::front::people::api::{
-    CONFIRM, CONFIRM_NAMESPACE, DATE, Listed, NAMESPACE, PATH, SCHEME, Shown, message,
-};
-use crate::tour::client;
+use crate::front::people::api::{CONFIRM, CONFIRM_NAMESPACE, Listed, PATH, Shown};
+use crate::roster::client::Client;
+use crate::roster::sign;
 use crate::up::ready::{FILE, Ready};
 
-/// The key with which mode `dev` reads.
-const DEV_KEY: &str = "founders/founder-1.seed";
+/// The software founder who reads in mode `dev`.
+const DEV_FOUNDER: u32 = 1;
 
 /// `writ people …`.
 #[derive(Args)]
@@ -34,8 +30,9 @@ pub struct PeopleArgs {
     /// The data directory of a running `writ up`.
     #[arg(long, value_name = "DIR", default_value = "writ-data", global = true)]
     data: PathBuf,
-    /// The 32 bytes of an enrolled Ed25519 key; in mode dev the first founder's if not given.
-    #[arg(long, value_name = "FILE", global = true)]
+    /// Your own enrolled SSH key, as ssh-keygen -Y sign -f takes it; in mode dev the first founder's if
+    /// not given.
+    #[arg(long, value_name = "PATH", global = true)]
     key: Option<PathBuf>,
 }
 
@@ -73,13 +70,12 @@ pub fn run(args: &PeopleArgs) -> Result<ExitCode> {
 }
 
 fn list(args: &PeopleArgs) -> Result<()> {
-    let listed: Listed = serde_json::from_slice(&ask(args, "GET", NAMESPACE, PATH)?)?;
+    let listed: Listed = serde_json::from_slice(&ask(args, "GET", READ, PATH)?)?;
     say(&table(&listed))
 }
 
 fn show(args: &PeopleArgs, id: &str) -> Result<()> {
-    let shown: Shown =
-        serde_json::from_slice(&ask(args, "GET", NAMESPACE, &format!("{PATH}/{id}"))?)?;
+    let shown: Shown = serde_json::from_slice(&ask(args, "GET", READ, &format!("{PATH}/{id}"))?)?;
     say(&describe(&shown))
 }
 
@@ -120,35 +116,24 @@ fn check(file: &Path) -> Result<ExitCode> {
 
 /// Asks front, with the proof of an enrolled person.
 fn ask(args: &PeopleArgs, method: &'static str, namespace: &str, path: &str) -> Result<Vec<u8>> {
+    let [date, proof] = sign::proof((method, path, b""), |message| match &args.key {
+        Some(key) => sign::by_ssh_keygen(message, namespace, key),
+        None => {
+            let founder = sign::founder(&args.data, DEV_FOUNDER);
+            let founder = founder.context("name your own enrolled key with --key")?;
+            Ok(SshSig::sign(message, namespace, &founder)?)
+        }
+    })?;
+    client(args)?.exchange(method, path, &[(date.0, &date.1), (proof.0, &proof.1)], b"")
+}
+
+fn client(args: &PeopleArgs) -> Result<Client> {
     let shown = args.data.display();
     let ready = std::fs::read(args.data.join(FILE)).with_context(|| {
         format!("nothing serves `{shown}`: start it with `writ up --data {shown}`")
     })?;
     let ready: Ready = serde_json::from_slice(&ready)?;
-    let file = args.key.clone().unwrap_or_else(|| args.data.join(DEV_KEY));
-    let seed = std::fs::read(&file).map(Zeroizing::new).with_context(|| {
-        format!("cannot read the key `{}`: name an enrolled one with --key", file.display())
-    })?;
-    let seed: &[u8; 32] = seed
-        .first_chunk()
-        .filter(|_| seed.len() == 32)
-        .with_context(|| format!("`{}` is no key of 32 bytes", file.display()))?;
-    let date = SystemEnv.now().basic();
-    let signed = message(method, path, &date);
-    let proof = SshSig::sign(signed.as_bytes(), namespace, &SoftKey::from_seed(seed)?)?;
-    let proof = format!("{SCHEME}{}", STANDARD.encode(proof.to_bytes()));
-    let request = client::Client::new(&ready)?
-        .plain(method, path)
-        .header(DATE, &date)
-        .header("authorization", &proof);
-    let reply = client::send(&request)?;
-    match reply.status {
-        200 => Ok(reply.body),
-        409 => bail!("nobody waits for a human's word since a delivery with this digest"),
-        404 => bail!("nobody has this id"),
-        403 => bail!("the key `{}` is not one of an enrolled person", file.display()),
-        status => bail!("front answered {status}: {}", String::from_utf8_lossy(&reply.body)),
-    }
+    Client::new(&ready.endpoint, Some(&ready.ca))
 }
 
 /// Prints; whoever reads the first lines alone, as `head` does, has read enough.

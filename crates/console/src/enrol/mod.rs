@@ -12,7 +12,7 @@ use writ_proof::cbor;
 use writ_proof::hash::sha256;
 use writ_service::http::{Refused, Reply, Request};
 
-use crate::caller::caller;
+use crate::caller::{READ, caller};
 use crate::face::Face;
 use crate::html;
 use crate::limits::TOKEN_BYTES;
@@ -41,7 +41,7 @@ struct Opening {
 /// Opens a link, for whoever is enrolled.
 pub(crate) async fn open(desk: &dyn Desk, face: &Face, request: &Request) -> Result<Reply, Failed> {
     let refuse = |status, code, why: &str| Err((OPENING, Refused::new(status, code, why)));
-    let caller = match caller(request, desk.now()) {
+    let caller = match caller(request, READ, desk.now()) {
         Ok(caller) => caller,
         Err(why) => return refuse(403, "AccessDenied", why),
     };

@@ -5,6 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context as _, Result, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use writ_console::caller;
+use writ_model::{Env as _, SystemEnv};
 use writ_proof::ed25519::SoftKey;
 use writ_proof::sshsig::SshSig;
 use writ_proof::statement::Signed;
@@ -80,6 +84,17 @@ pub fn by_ssh_keygen(message: &[u8], namespace: &str, key: &Path) -> Result<SshS
         bail!("`ssh-keygen -Y sign -f {}` failed; see its message above", key.display());
     }
     SshSig::from_armor(&armor).context("ssh-keygen made a signature of a kind that is not taken")
+}
+
+/// The fields that prove who sends a request without a query; `sign` makes the signature.
+pub fn proof(
+    (method, path, body): (&str, &str, &[u8]),
+    sign: impl FnOnce(&[u8]) -> Result<SshSig>,
+) -> Result<[(&'static str, String); 2]> {
+    let date = SystemEnv.now().basic();
+    let signature = sign(caller::message(method, path, &date, body).as_bytes())?;
+    let proof = format!("{}{}", caller::SCHEME, STANDARD.encode(signature.to_bytes()));
+    Ok([(caller::DATE, date), ("authorization", proof)])
 }
 
 /// The key of a software founder; mode `dev`.

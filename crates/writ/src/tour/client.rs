@@ -151,11 +151,6 @@ impl Client {
             .replacing("host", &self.s3.to_string())
     }
 
-    /// A request to front that no AWS API knows.
-    pub fn plain(&self, method: &'static str, path: &str) -> Request {
-        Request { method, path: path.to_owned(), ..self.post("writ") }
-    }
-
     fn json(&self, service: &'static str, target: &str, input: &serde_json::Value) -> Request {
         self.post(service)
             .header("content-type", "application/x-amz-json-1.1")

@@ -62,14 +62,15 @@ impl Drop for Waiting {
     }
 }
 
-fn new_key(site: &Site, name: &str, kind: &str) -> PathBuf {
+/// A key pair that `ssh-keygen` makes: the private half; the public one is beside it.
+pub(crate) fn new_key(site: &Site, name: &str, kind: &str) -> PathBuf {
     let key = site.home().join(name);
     let make = ["-q", "-t", kind, "-N", "", "-C", name, "-f"];
     assert!(Command::new("ssh-keygen").args(make).arg(&key).status().unwrap().success());
     key
 }
 
-fn enrol_key(site: &Site, person: &str, key: &Path, more: &[&str]) -> Verdict {
+pub(crate) fn enrol_key(site: &Site, person: &str, key: &Path, more: &[&str]) -> Verdict {
     let (data, public) = (site.dir().to_str().unwrap(), key.with_extension("pub"));
     let of = ["enrol", person, "--data", data, "--ssh-key", public.to_str().unwrap()];
     site::run(&[&of[..], more].concat())

@@ -12,6 +12,8 @@ use writ_tests::ledger::Event;
 use writ_tests::site::{Verdict, passable_dir, run};
 use writ_tests::{Options, Site, until};
 
+use super::enrol::{enrol_key, new_key};
+
 const HEADER: &str = "person_id,user_name,display_name,email,employment,state,manager,team,job_code,\
     cost_center,valid_until,nda,policy,training_until,screening\n";
 
@@ -250,8 +252,7 @@ fn mass_change_is_final_after_a_humans_word() {
     let event = staffed.told("TakeHrFeed", "massChange", "8 persons wait");
     let digest = event.text("/requestParameters/feedDigest");
     // Nobody who is not enrolled says it.
-    let key = staffed.site.home().join("stranger.seed");
-    fs::write(&key, [9; 32]).unwrap();
+    let key = new_key(&staffed.site, "stranger", "ed25519");
     let refused = staffed.cli(&["confirm", digest, "--key", key.to_str().unwrap()]);
     assert!(refused.code != 0 && staffed.state("p0") == "suspended", "{}", refused.text);
     let confirmed = staffed.cli(&["confirm", digest]);
@@ -262,6 +263,32 @@ fn mass_change_is_final_after_a_humans_word() {
     let event = staffed.told("ConfirmMassChange", "persons", "8");
     assert_eq!(event.text("/requestParameters/by"), "founder-1");
     assert_ne!(staffed.cli(&["confirm", digest]).code, 0, "once is enough");
+}
+
+/// Keys that `ssh-keygen` made, of both kinds that need no token, open what their owner may see, and no
+/// more once HR says that the owner has left.
+#[test]
+fn enrolled_person_reads_with_their_own_ssh_key() {
+    let staffed = Staffed::start();
+    staffed.deliver(&crowd(3, 0, ""));
+    staffed.wait_for("p2", "enabled");
+    let keys = [("p0", "ed25519"), ("p1", "ecdsa")].map(|(person, kind)| {
+        let key = new_key(&staffed.site, person, kind);
+        let enrolled = enrol_key(&staffed.site, person, &key, &["--yes"]);
+        assert_eq!(enrolled.code, 0, "{}", enrolled.text);
+        let with = key.to_str().unwrap().to_owned();
+        let read = staffed.cli(&["show", "p2", "--key", &with]);
+        assert!(read.code == 0 && read.text.contains("enabled"), "{}", read.text);
+        let event = staffed.told("ReadPersons", "reader", person);
+        assert_eq!(event.text("/requestParameters/personId"), "p2");
+        with
+    });
+    staffed.deliver(&crowd(3, 1, "terminated"));
+    staffed.wait_for("p0", "left");
+    let read = staffed.cli(&["--key", &keys[0]]);
+    assert!(read.code != 0 && read.text.contains("`p0` may not act now"), "{}", read.text);
+    let unknown = staffed.cli(&["show", "nobody", "--key", &keys[1]]);
+    assert!(unknown.code != 0 && unknown.text.contains("nobody has this id"), "{}", unknown.text);
 }
 
 #[test]

@@ -1,29 +1,25 @@
 //! `GET /writ/v1/people` and `GET /writ/v1/people/ID`: persons' data, for enrolled persons alone; and
 //! `POST /writ/v1/people/confirm/DIGEST`, a human's word on a mass change.
 //!
-//! The proof is an SSHSIG over method, path and date by a key of the roster. Reads and confirmations
+//! Each request carries the proof of enrolled persons ([`writ_console::caller`]). Reads and confirmations
 //! have a namespace each, so the proof of one is worth nothing as the other. Each read is in the
-//! operator log before its reply.
+//! operator log before its reply, and so is what is refused, of strangers up to a rate.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
-use writ_aws::ApiError;
-use writ_model::{Env as _, SystemEnv, Timestamp};
-use writ_people::{is_present, may_act};
+use writ_console::caller::{READ, callers, persons};
+use writ_model::{Env as _, PersonId, SystemEnv};
+use writ_people::may_act;
 use writ_proof::roster::Mode;
-use writ_proof::sshsig::SshSig;
-use writ_service::http::{Reply, Request};
+use writ_service::http::{Refused, Reply, Request};
 use writ_service::pipeline::Pipeline;
+use writ_service::record::StrangerLimit;
 use writ_store::Snapshot;
 use writ_store::state::{HrFeed, Person};
-use writ_trail::client::TrailClient;
-use writ_trail::record::Call;
+use writ_trail::record::{Call, Identity};
 
 use super::super::platform::{self, Platform};
 use super::super::roster::Keeper;
@@ -33,31 +29,31 @@ use super::{EVENT_SOURCE, Office, people};
 pub const PATH: &str = "/writ/v1/people";
 /// Where a mass change is confirmed; the digest of its file follows.
 pub const CONFIRM: &str = "/writ/v1/people/confirm/";
-/// The namespace of a read's signature.
-pub const NAMESPACE: &str = "read@writ";
 /// The namespace of a confirmation's signatures.
 pub const CONFIRM_NAMESPACE: &str = "confirm@writ";
-/// The date that is signed, in the basic form of `x-amz-date`.
-pub const DATE: &str = "x-writ-date";
-/// What stands before the signature in `authorization`.
-pub const SCHEME: &str = "SSHSIG ";
-/// Signatures that one request may carry.
-const PROOFS_MAX: usize = 8;
-/// How far the date may lie from our clock.
-const WINDOW: Duration = Duration::from_secs(5 * 60);
+/// The record of a read.
+const READ_EVENT: &str = "ReadPersons";
+/// The record of a refused confirmation; one that is taken has it with its commit.
+const CONFIRM_EVENT: &str = "ConfirmMassChange";
+/// Nothing that is asked here has a body.
+pub const BODY_MAX_BYTES: usize = 0;
 
-/// What is signed.
-pub fn message(method: &str, path: &str, date: &str) -> String {
-    format!("{method} {path}\n{date}")
-}
-
-/// Answers reads of persons.
+/// Answers requests about persons.
 pub struct Readers {
     office: Arc<Office>,
     pipeline: Arc<Pipeline>,
     keeper: Arc<Keeper>,
-    trail: TrailClient,
     platform: Platform,
+    strangers: StrangerLimit,
+}
+
+/// What a request is for.
+#[derive(Clone, Copy)]
+enum Asked<'a> {
+    /// A human's word on the mass change of the delivery with this digest.
+    Confirm(&'a str),
+    /// A person, or all.
+    Read(Option<&'a str>),
 }
 
 /// What a list says.
@@ -86,10 +82,9 @@ impl Readers {
         office: Arc<Office>,
         pipeline: Arc<Pipeline>,
         keeper: Arc<Keeper>,
-        trail: TrailClient,
         platform: Platform,
     ) -> Readers {
-        Readers { office, pipeline, keeper, trail, platform }
+        Readers { office, pipeline, keeper, platform, strangers: StrangerLimit::default() }
     }
 
     /// True for what is answered here.
@@ -99,66 +94,79 @@ impl Readers {
 
     /// Answers a request.
     pub async fn answer(&self, request: Request) -> Reply {
+        let asked = Asked::of(&request);
         let snapshot = self.pipeline.store.snapshot();
-        let confirmed = request.path.strip_prefix(CONFIRM).filter(|_| request.method == "POST");
-        let (namespace, count) = match confirmed {
-            Some(_) => (CONFIRM_NAMESPACE, self.confirmers()),
-            None => (NAMESPACE, 1),
-        };
-        let people = match self.proven(&request, namespace, &snapshot, SystemEnv.now()) {
-            Ok(people) if people.len() >= count => people,
-            other => {
-                let error = other.err().map(|error| format!("{error:#}"));
-                tracing::warn!(error, "a request about persons was refused");
-                let text = "This needs the proof of enrolled persons.";
-                // Recorded as every stranger's request is, within its bounds.
-                return self
-                    .pipeline
-                    .unread(request, ApiError::new("AccessDenied", text, 403))
-                    .await;
+        let by = match self.proven(&request, &asked, &snapshot) {
+            Ok(by) => by,
+            Err(why) => {
+                let refused = Refused::new(403, "AccessDenied", why);
+                return self.refuse(&request, &refused).await;
             }
         };
-        let people = people.into_iter().collect::<Vec<_>>().join(",");
-        let done = match confirmed {
-            Some(digest) => self.confirm(digest, &people).await,
-            None => self.read(&request, &people, &snapshot).await,
+        let by = by.iter().map(PersonId::as_str).collect::<Vec<_>>().join(",");
+        let done = match asked {
+            Asked::Confirm(digest) => self.confirm(digest, &by).await,
+            Asked::Read(wanted) => self.read(wanted, &by, &snapshot).await,
         };
         done.unwrap_or_else(|error| {
             tracing::error!(error = format!("{error:#}"), "a request about persons failed");
-            Reply::new(503, "application/json", b"{\"error\":\"unavailable\"}\n".to_vec())
+            Refused::new(503, "Unavailable", "it could not be done now; see front's log").reply()
         })
+    }
+
+    /// The refusal of a request whose body is too large or did not come whole.
+    pub async fn unread(&self, request: &Request, status: u16, message: &str) -> Reply {
+        let refused = Refused::new(status, "BodyRefused", message);
+        self.refuse(request, &refused).await.with("connection", "close")
     }
 
     /// The enrolled persons who signed. One whom HR knows must be enabled, too.
     fn proven(
         &self,
         request: &Request,
-        namespace: &str,
+        asked: &Asked<'_>,
         snapshot: &Snapshot,
-        now: Timestamp,
-    ) -> Result<BTreeSet<String>> {
-        let known = request.method == "GET" || namespace == CONFIRM_NAMESPACE;
-        if !(known && request.query.is_empty()) {
-            bail!("persons are read with GET and without a query");
+    ) -> Result<BTreeSet<PersonId>, String> {
+        if matches!(asked, Asked::Read(_)) && request.method != "GET" {
+            return Err("persons are read with GET".to_owned());
         }
-        let date = request.header(DATE).context("there is no date")?;
-        let at = Timestamp::parse_basic(date)?;
-        if at.since(now).max(now.since(at)) > WINDOW {
-            bail!("the date is too far from now");
+        let (namespace, count) = match asked {
+            Asked::Confirm(_) => (CONFIRM_NAMESPACE, self.confirmers()),
+            Asked::Read(_) => (READ, 1),
+        };
+        let callers = callers(request, namespace, SystemEnv.now())?;
+        let people = persons(&callers, &self.keeper.current())?;
+        for person in &people {
+            let may_act = self.keeper.may_act(person, snapshot);
+            may_act.map_err(|why| format!("`{person}` may not act now: {why}"))?;
         }
-        let proof = request.header("authorization").and_then(|text| text.strip_prefix(SCHEME));
-        let signed = message(&request.method, &request.path, date);
-        let (roster, mut people) = (self.keeper.current(), BTreeSet::new());
-        for proof in proof.context("there is no signature")?.split(',').take(PROOFS_MAX) {
-            let proof = STANDARD.decode(proof.trim())?;
-            let verified = SshSig::from_bytes(&proof)?.verify(signed.as_bytes(), namespace)?;
-            let person = roster.person(&verified.key).context("the key is not enrolled")?;
-            if let Some(known) = snapshot.person(person.as_str()) {
-                is_present(&known.value, &*self.keeper, self.office.settings(), now)?;
+        match people.len() >= count {
+            true => Ok(people),
+            false => Err(format!("this needs the proof of {count} persons")),
+        }
+    }
+
+    /// Records a refusal, of strangers only so many a second, and answers with it.
+    async fn refuse(&self, request: &Request, refused: &Refused) -> Reply {
+        let asked = Asked::of(request);
+        if self.strangers.admit(SystemEnv.now()) {
+            let item = platform::item(&Call {
+                identity: Identity::Unknown { access_key_id: None },
+                error: Some((refused.code, refused.message.as_str())),
+                read_only: matches!(asked, Asked::Read(_)),
+                ..self.platform.asked(request, EVENT_SOURCE, asked.event())
+            });
+            let told = match item {
+                Ok(item) => self.pipeline.trail.append(vec![item]).await.map_err(Into::into),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = told {
+                tracing::warn!(error = format!("{error:#}"), "a refusal was not recorded");
+                let what = "the ledger does not answer; send it again";
+                return Refused::new(503, "Unavailable", what).reply();
             }
-            people.insert(person.as_str().to_owned());
         }
-        Ok(people)
+        refused.reply()
     }
 
     /// How many people must confirm a mass change.
@@ -167,15 +175,14 @@ impl Readers {
     }
 
     async fn confirm(&self, digest: &str, by: &str) -> Result<Reply> {
-        let (status, body) = match self.office.confirm(digest, by).await? {
-            true => (200, &b"{}\n"[..]),
-            false => (409, &b"{\"error\":\"nobody waits since this delivery\"}\n"[..]),
-        };
-        Ok(Reply::new(status, "application/json", body.to_vec()))
+        if self.office.confirm(digest, by).await? {
+            return Ok(Reply::new(200, "application/json", b"{}\n".to_vec()));
+        }
+        let what = "nobody waits for a human's word since a delivery with this digest";
+        Ok(Refused::new(409, "NothingWaits", what).reply())
     }
 
-    async fn read(&self, request: &Request, reader: &str, snapshot: &Snapshot) -> Result<Reply> {
-        let wanted = request.path.strip_prefix(PATH).and_then(|rest| rest.strip_prefix('/'));
+    async fn read(&self, wanted: Option<&str>, by: &str, snapshot: &Snapshot) -> Result<Reply> {
         let json = match wanted {
             Some(id) => snapshot.person(id).map(|known| json(&self.show(known.value.as_ref()))),
             None => {
@@ -186,20 +193,17 @@ impl Readers {
             }
         };
         let which = wanted.unwrap_or("*").chars().take(64).collect();
-        let parameters = [("reader", reader.to_owned()), ("personId", which)];
+        let parameters = [("reader", by.to_owned()), ("personId", which)];
         let item = platform::item(&Call {
             request_parameters: platform::parameters(&parameters),
             read_only: true,
-            ..self.platform.call(EVENT_SOURCE, "ReadPersons")
+            ..self.platform.call(EVENT_SOURCE, READ_EVENT)
         })?;
-        self.trail.append(vec![item]).await.context("the read cannot be recorded")?;
+        let told = self.pipeline.trail.append(vec![item]).await;
+        told.context("the read cannot be recorded")?;
         Ok(match json {
             Some(json) => Reply::new(200, "application/json", json?),
-            None => Reply::new(
-                404,
-                "application/json",
-                b"{\"error\":\"nobody has this id\"}\n".to_vec(),
-            ),
+            None => Refused::new(404, "NotFound", "nobody has this id").reply(),
         })
     }
 
@@ -210,6 +214,22 @@ impl Readers {
             open_gates: open.iter().map(|gate| gate.as_str().to_owned()).collect(),
             denied: may_act(person, settings, now).err().map(|denied| denied.to_string()),
             person: person.clone(),
+        }
+    }
+}
+
+impl Asked<'_> {
+    fn of(request: &Request) -> Asked<'_> {
+        match request.path.strip_prefix(CONFIRM).filter(|_| request.method == "POST") {
+            Some(digest) => Asked::Confirm(digest),
+            None => Asked::Read(request.path.strip_prefix(PATH).and_then(|p| p.strip_prefix('/'))),
+        }
+    }
+
+    const fn event(&self) -> &'static str {
+        match self {
+            Asked::Confirm(_) => CONFIRM_EVENT,
+            Asked::Read(_) => READ_EVENT,
         }
     }
 }
