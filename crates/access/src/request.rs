@@ -64,10 +64,17 @@ pub fn file(signed: &Signed, world: &World<'_>) -> Result<Filed, Refusal> {
 /// Fails unless HR and the ticket let the requester ask, now. Looked at again at each decision.
 pub(crate) fn may_ask(request: &Request, world: &World<'_>) -> Result<(), Refusal> {
     let who = &request.requester;
-    world.hr.may_act(who, Some(&request.group)).or_else(|why| {
-        refused(format!("`{who}` may not act in `{}` now: {why}", request.group))
-    })?;
-    check_ticket(request, world.snapshot)
+    world
+        .hr
+        .may_act(who, Some(&request.group))
+        .or_else(|why| refused(format!("`{who}` may not act in `{}` now: {why}", request.group)))?;
+    check_ticket(request, world.snapshot)?;
+    match world.customers.disabled(&request.touches(world.roster)).first() {
+        None => Ok(()),
+        Some(account) => refused(format!(
+            "the customer {account} has disabled the support role: ask them, or leave their hosts out"
+        )),
+    }
 }
 
 fn check_ticket(request: &Request, snapshot: &Snapshot) -> Result<(), Refusal> {
@@ -138,11 +145,7 @@ pub fn pending(
 ///
 /// # Errors
 /// It is not this person's, or is over.
-pub fn withdraw(
-    world: &World<'_>,
-    id: Ulid,
-    person: &PersonId,
-) -> Result<AccessRequest, Refusal> {
+pub fn withdraw(world: &World<'_>, id: Ulid, person: &PersonId) -> Result<AccessRequest, Refusal> {
     let entry = world.request(id)?;
     if entry.requester != *person {
         return refused(format!("it is the request of `{}`: deny it instead", entry.requester));

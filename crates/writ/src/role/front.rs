@@ -22,10 +22,10 @@ use writ_trail::client::TrailClient;
 
 use super::confine::Reach;
 use super::{Inherited, Line, harden};
+use crate::front::access::{self, Access, Ender};
 use crate::front::people::api::Readers;
 use crate::front::people::{self, Office};
 use crate::front::platform::Platform;
-use crate::front::access::{self, Access, Ender};
 use crate::front::{accounts, catalogue, console, customer, enrol, link, listener, roster};
 
 /// The state database, in front's folder.
@@ -98,12 +98,13 @@ async fn serve(
     accounts::create(&config.accounts, &store, &keyd, &platform, secrets).await?;
     customer::role::ensure(&store, &platform).await?;
 
+    let customers = Arc::new(customer::Desk::default());
     let services = vec![
-        Arc::new(customer::iam::Iam) as Arc<dyn writ_service::api::Api>,
+        Arc::new(customer::iam::Iam(Arc::clone(&customers))) as Arc<dyn writ_service::api::Api>,
         Arc::new(writ_iam::Sts),
         Arc::new(writ_kms::Kms::default()),
         Arc::new(crate::front::cloudtrail::CloudTrail),
-        Arc::new(customer::Writ),
+        Arc::new(customer::Writ(Arc::clone(&customers))),
     ];
     let pipeline = Arc::new(Pipeline::new(
         store.clone(),
@@ -135,6 +136,7 @@ async fn serve(
     let (ours, own) = (Arc::clone(&pipeline), platform.clone());
     let access = Access::new(ours, own, Arc::clone(&keeper), ender);
     writ_service::task::spawn("access", access::watch(Arc::clone(&access)));
+    customers.open(Arc::clone(&access));
     let (ours, known) = (Arc::clone(&pipeline), Arc::clone(&keeper));
     let readers = Arc::new(Readers::new(office, ours, known, platform.clone()));
     beat(keyd, store);

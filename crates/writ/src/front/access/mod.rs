@@ -2,6 +2,7 @@
 //! its leaf and its event, and lets the key module know what ended. The rules are in the crate `access`.
 
 pub mod api;
+mod customers;
 mod ends;
 mod hr;
 pub mod show;
@@ -26,8 +27,8 @@ use writ_trail::record::Call;
 
 use super::platform::{self, PRINCIPAL, Platform};
 use super::roster::Keeper;
-use hr::{NobodyAsked, OfHr};
 
+pub use customers::Change;
 pub use ends::{Ender, ended};
 
 /// The source of events about access.
@@ -41,7 +42,6 @@ pub struct Access {
     platform: Platform,
     keeper: Arc<Keeper>,
     ender: Arc<Ender>,
-    customers: Arc<dyn writ_access::Customers>,
     nonces: StdMutex<Nonces>,
     /// One thing at a time: a quorum fills once.
     turn: Mutex<()>,
@@ -61,7 +61,6 @@ impl Access {
             platform,
             keeper,
             ender,
-            customers: Arc::new(NobodyAsked),
             nonces: StdMutex::default(),
             turn: Mutex::default(),
             strangers: StrangerLimit::default(),
@@ -72,8 +71,7 @@ impl Access {
     async fn file(&self, signed: &Signed, from: &Request) -> Result<Filed, Refused> {
         let _turn = self.turn.lock().await;
         let (snapshot, roster) = (self.settled().await?, self.keeper.current());
-        let filed =
-            self.judge(&snapshot, &roster, |world| writ_access::file(signed, world))?;
+        let filed = self.judge(&snapshot, &roster, |world| writ_access::file(signed, world))?;
         if filed.repeated {
             return Ok(filed);
         }
@@ -160,8 +158,9 @@ impl Access {
     ) -> Result<(Challenge, Vec<SlotName>), Refused> {
         let snapshot = self.pipeline.store.snapshot();
         let roster = self.keeper.current();
-        let slots = self
-            .judge(&snapshot, &roster, |world| writ_access::decision::may_decide(world, id, person))?;
+        let slots = self.judge(&snapshot, &roster, |world| {
+            writ_access::decision::may_decide(world, id, person)
+        })?;
         let head = self.pipeline.trail.head().await.map_err(|error| {
             tracing::warn!(%error, "there is no head of the operator log");
             Refused::new(503, "Unavailable", "the ledger has no signed head now; try again")
@@ -169,8 +168,7 @@ impl Access {
         let ledger =
             LedgerHead { origin: head.origin.to_string(), size: head.size, root: head.root };
         let mut nonces = self.nonces.lock().unwrap_or_else(PoisonError::into_inner);
-        let given =
-            nonces.give((id, person, decision), SystemEnv.nonce(), ledger, SystemEnv.now());
+        let given = nonces.give((id, person, decision), SystemEnv.nonce(), ledger, SystemEnv.now());
         Ok((given.map_err(refused)?, slots))
     }
 
@@ -178,9 +176,8 @@ impl Access {
     async fn withdraw(&self, id: Ulid, by: &PersonId, from: &Request) -> Result<(), Refused> {
         let _turn = self.turn.lock().await;
         let (snapshot, roster) = (self.settled().await?, self.keeper.current());
-        let request = self.judge(&snapshot, &roster, |world| {
-            writ_access::request::withdraw(world, id, by)
-        })?;
+        let request =
+            self.judge(&snapshot, &roster, |world| writ_access::request::withdraw(world, id, by))?;
         let shown = [("requestId", id.to_string()), ("requester", by.to_string())];
         let transaction = self.begin("WithdrawRequest", &shown, from, None)?;
         let object = Object::new(AccountId::PLATFORM, request);
@@ -204,9 +201,8 @@ impl Access {
     ) -> Result<Ticket, Refused> {
         let _turn = self.turn.lock().await;
         let (snapshot, roster) = (self.settled().await?, self.keeper.current());
-        let ticket = self.judge(&snapshot, &roster, |world| {
-            writ_access::ticket::open(world, id, title, by)
-        })?;
+        let ticket = self
+            .judge(&snapshot, &roster, |world| writ_access::ticket::open(world, id, title, by))?;
         let shown =
             [("ticketId", id.to_owned()), ("title", ticket.title.clone()), ("by", by.to_string())];
         let transaction = self.begin("OpenTicket", &shown, from, None)?;
@@ -259,9 +255,7 @@ impl Access {
         roster: &Roster,
         ask: impl FnOnce(&World<'_>) -> T,
     ) -> T {
-        let hr = OfHr { keeper: &self.keeper, snapshot };
-        let (customers, now) = (&*self.customers, SystemEnv.now());
-        ask(&World { snapshot, roster, hr: &hr, customers, now })
+        self.world_with(None, snapshot, roster, ask)
     }
 
     fn judge<T>(
@@ -317,7 +311,10 @@ pub async fn watch(access: Arc<Access>) {
     loop {
         tick.tick().await;
         if let Err(error) = access.sweep().await {
-            tracing::error!(error = format!("{error:#}"), "what is over was not ended; tried again");
+            tracing::error!(
+                error = format!("{error:#}"),
+                "what is over was not ended; tried again"
+            );
         }
     }
 }

@@ -9,7 +9,8 @@ use writ_service::call::{Call, Changes, Outcome};
 use writ_store::Object;
 use writ_store::state::Lockbox;
 
-use super::{LOCKBOX, permit, revision, seal};
+use super::super::access::{Access, Change};
+use super::{LOCKBOX, end_unwanted, newest, permit, revision, seal};
 
 pub(super) fn get(call: &Call) -> Result<Outcome, ApiError> {
     permit(call, LOCKBOX)?;
@@ -18,14 +19,22 @@ pub(super) fn get(call: &Call) -> Result<Outcome, ApiError> {
     Ok(Outcome::reply(GetLockboxResponse { lockbox }.into_value()))
 }
 
-pub(super) async fn put(call: &Call, request: &PutLockboxRequest) -> Result<Outcome, ApiError> {
+pub(super) async fn put(
+    access: &Access,
+    call: &Call,
+    request: &PutLockboxRequest,
+) -> Result<Outcome, ApiError> {
     let permit = permit(call, LOCKBOX)?;
     let mode = LockboxMode::from_name(&request.mode)
         .ok_or_else(|| ApiError::validation(Service::Writ, "Mode is OFF or STREAMLINED."))?;
-    let old = call.snapshot.get::<Lockbox>(call.account(), LOCKBOX);
+    let _turn = access.turn().await;
+    let snapshot = newest(access).await?;
+    let old = snapshot.get::<Lockbox>(call.account(), LOCKBOX);
     let (descriptor, position) = seal(call, &permit).await?;
+    let change = Change::Lockbox(call.account(), mode);
+    let ended_access = end_unwanted(access, change, &snapshot).await?;
     let lockbox = Lockbox { mode, updated: call.now, by: call.caller.arn.clone(), descriptor };
-    let reply = PutLockboxResponse { lockbox: Some(show(Some(&lockbox))), ended_access: None };
+    let reply = PutLockboxResponse { lockbox: Some(show(Some(&lockbox))), ended_access };
     let object = Object::new(call.account(), lockbox);
     let changes = Changes::permitted(permit);
     let changes = match old {

@@ -9,7 +9,8 @@ use writ_service::call::{Call, Changes, Outcome};
 use writ_store::state::{Role, Support};
 use writ_store::{Blob, Object};
 
-use super::{SUPPORT, permit, revision, role, seal};
+use super::super::access::{Access, Change};
+use super::{SUPPORT, end_unwanted, newest, permit, revision, role, seal};
 
 const THING: &str = "support-role";
 
@@ -20,15 +21,23 @@ pub(super) fn get(call: &Call) -> Result<Outcome, ApiError> {
     Ok(Outcome::reply(GetSupportRoleResponse { support_role }.into_value()))
 }
 
-pub(super) async fn switch(call: &Call, enabled: bool) -> Result<Outcome, ApiError> {
+pub(super) async fn switch(
+    access: &Access,
+    call: &Call,
+    enabled: bool,
+) -> Result<Outcome, ApiError> {
     let permit = permit(call, THING)?;
+    let _turn = access.turn().await;
+    let snapshot = newest(access).await?;
     let (descriptor, position) = seal(call, &permit).await?;
+    let change = Change::Support(call.account(), enabled);
+    let ended_access = end_unwanted(access, change, &snapshot).await?;
     let (support, changes) = switched(call, enabled, descriptor, Changes::permitted(permit));
     let support_role = Some(show(call, Some(&support)));
     let reply = if enabled {
         EnableSupportRoleResponse { support_role }.into_value()
     } else {
-        DisableSupportRoleResponse { support_role, ended_access: None }.into_value()
+        DisableSupportRoleResponse { support_role, ended_access }.into_value()
     };
     Ok(Outcome::changed(reply, changes).recorded_at(position))
 }

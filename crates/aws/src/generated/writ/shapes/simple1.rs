@@ -64,7 +64,7 @@ pub(in super::super) static REQUEST_ID_LIST: Shape =
 
 pub(in super::super) static REVISION: Shape = Shape::long("Revision", Bounds::NONE);
 
-pub(in super::super) static RIGHT: Shape = Shape::constrained("Right", Bounds::max(64), None);
+pub(in super::super) static RIGHT: Shape = Shape::text("Right");
 
 pub(in super::super) static RIGHT_LIST: Shape = Shape::list("RightList", List::of(&RIGHT));
 
