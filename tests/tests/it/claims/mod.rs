@@ -14,6 +14,7 @@ mod c05_hr;
 mod c05_roster;
 mod c08_access_ends;
 mod c08_leaver;
+mod c10_lockbox;
 mod c12_accounts;
 mod c13_deny;
 

@@ -1,10 +1,12 @@
 //! The Writ API, by the model that `writ up` puts into the data directory.
 
 use serde_json::{Value, json};
+use writ_aws::Service;
 use writ_tests::site::{ANN, BOB};
 use writ_tests::{Client, Site, until};
 
-use super::{Actor, text, texts};
+use super::{Actor, covers, text, texts};
+use crate::operators::access::Shift;
 
 #[test]
 fn lockbox_and_support_role_by_cli_and_boto3() {
@@ -14,6 +16,44 @@ fn lockbox_and_support_role_by_cli_and_boto3() {
         support_role(&site, client);
         permissions(&site, client);
     }
+}
+
+#[test]
+fn writ_by_cli_and_boto3() {
+    let shift = Shift::start();
+    for client in Client::BOTH {
+        decisions(&shift, client);
+    }
+    let ann = Actor::root(&shift.site, Client::Boto, ANN);
+    let operation = ("writ", "ListOperatorAccess");
+    let pages = ann.clients.pages(&ann.who, operation, &json!({"MaxResults": 1})).unwrap();
+    let ids: Vec<String> =
+        pages.iter().flat_map(|page| texts(page, "OperatorAccess", "RequestId")).collect();
+    assert_eq!(ids.len(), 4, "one a page: {ids:?}");
+    assert!(ids.windows(2).all(|pair| pair[0] > pair[1]), "the newest first: {ids:?}");
+    covers(&shift.site, Service::Writ);
+}
+
+fn decisions(shift: &Shift, client: Client) {
+    let ann = Actor::root(&shift.site, client, ANN);
+    for operation in ["DisableSupportRole", "EnableSupportRole", "GetSupportRole", "GetLockbox"] {
+        ann.ok("writ", operation, json!({}));
+    }
+    ann.ok("writ", "PutLockbox", json!({"Mode": "STREAMLINED"}));
+    let [first, second] = [shift.ask(&[]), shift.ask(&[])];
+    let listed = ann.ok("writ", "ListOperatorAccess", json!({"State": "PENDING"}));
+    assert_eq!(texts(&listed, "OperatorAccess", "RequestId"), [second.as_str(), first.as_str()]);
+    let named = |id: &str| {
+        let shown = ann.ok("writ", "GetOperatorAccess", json!({"RequestId": id}));
+        json!({"RequestId": id, "RequestDigest": text(&shown, "/OperatorAccess/RequestDigest")})
+    };
+    ann.ok("writ", "ApproveOperatorAccess", named(&first));
+    let done = ann.ok("writ", "WithdrawOperatorAccess", named(&first));
+    assert_eq!(text(&done, "/OperatorAccess/State"), "DENIED");
+    let done = ann.ok("writ", "RefuseOperatorAccess", named(&second));
+    assert_eq!(text(&done, "/OperatorAccess/Decision/Decision"), "REFUSED");
+    let unknown = json!({"RequestId": "01JD8Z3X5QJ6T4W0RZV9K2M7AB"});
+    ann.refused("writ", "GetOperatorAccess", unknown, "ResourceNotFoundException");
 }
 
 fn lockbox(site: &Site, client: Client) {
