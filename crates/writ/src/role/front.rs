@@ -13,6 +13,7 @@ use writ_keyd_client::protocol::{Beat, Command, Role};
 use writ_model::{AccountId, Env, Region, SystemEnv, limits};
 use writ_people::{Gate, Roster, Settings};
 use writ_proof::origin::SiteId;
+use writ_service::api::Api;
 use writ_service::call::KeydClient;
 use writ_service::pipeline::Pipeline;
 use writ_service::recorder::LedgerRecorder;
@@ -99,13 +100,6 @@ async fn serve(
     customer::role::ensure(&store, &platform).await?;
 
     let customers = Arc::new(customer::Desk::default());
-    let services = vec![
-        Arc::new(customer::iam::Iam(Arc::clone(&customers))) as Arc<dyn writ_service::api::Api>,
-        Arc::new(writ_iam::Sts),
-        Arc::new(writ_kms::Kms::default()),
-        Arc::new(crate::front::cloudtrail::CloudTrail),
-        Arc::new(customer::Writ(Arc::clone(&customers))),
-    ];
     let pipeline = Arc::new(Pipeline::new(
         store.clone(),
         keyd.clone(),
@@ -113,7 +107,7 @@ async fn serve(
         site,
         config.regions.clone().into(),
         Arc::clone(&env),
-        services,
+        services(&customers),
     ));
     let (stop, stopped) = watch::channel(false);
     let gateway = link::Gateway::new(Arc::clone(&pipeline), inherited.channel(Role::S3)?)?;
@@ -156,6 +150,17 @@ async fn serve(
         ) => served,
         () = pipeline.broken() => anyhow::bail!("the state database failed; it has to be opened anew"),
     }
+}
+
+/// What answers AWS requests, by service.
+fn services(customers: &Arc<customer::Desk>) -> Vec<Arc<dyn Api>> {
+    vec![
+        Arc::new(customer::iam::Iam(Arc::clone(customers))),
+        Arc::new(writ_iam::Sts),
+        Arc::new(writ_kms::Kms::default()),
+        Arc::new(crate::front::cloudtrail::CloudTrail),
+        Arc::new(customer::Writ(Arc::clone(customers))),
+    ]
 }
 
 /// New channels after a peer's restart, and the end.

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use writ_tests::http::{Http, Request};
 use writ_tests::site::{ANN, BOB};
 use writ_tests::wait::within;
 use writ_tests::{Client, Site, until};
@@ -272,4 +273,38 @@ fn c10_shorter_consent_shortens_the_grant() {
         within(Duration::from_secs(8), || (seen(&ann, &id)["State"] == "EXPIRED").then_some(()));
     assert!(over.is_some(), "{}", seen(&ann, &id));
     until("the stored end", || (ended_for(&shift, &id) == "expired").then_some(()));
+}
+
+fn signable(http: &Http, target: &str, body: &Value) -> Request {
+    let mut request = http.request("POST", "/", "", body.to_string().as_bytes());
+    request.headers.push(("content-type".to_owned(), b"application/x-amz-json-1.1".to_vec()));
+    request.headers.push(("x-amz-target".to_owned(), target.as_bytes().to_vec()));
+    request
+}
+
+#[test]
+fn c10_signed_consent_sent_again_changes_nothing_again() {
+    let shift = Shift::start();
+    let ann = customer(&shift.site, ANN);
+    lockbox(&ann, "STREAMLINED");
+    let id = approved(&shift, &[]);
+    let named = naming(&ann, &id);
+    let http = shift.site.http("writ");
+    let call = |operation: &str, body: &Value| {
+        let target = format!("Writ_20261101.{operation}");
+        http.sign(&shift.site.root(ANN), &signable(&http, &target, body))
+    };
+    let yes = call("ApproveOperatorAccess", &named);
+    assert_eq!(http.exchange(&yes).unwrap().status, 200);
+    // A proxy, or front itself, has kept the signed call; the customer takes it back.
+    ann.ok("writ", "WithdrawOperatorAccess", named.clone());
+    let again = http.exchange(&yes).unwrap();
+    assert_ne!(again.status, 200, "{}", again.text());
+    assert_eq!(seen(&ann, &id)["State"], "ENDED");
+    // The same signature over another request's digest is no signature.
+    let mut edited = call("RefuseOperatorAccess", &named);
+    edited.body =
+        String::from_utf8(edited.body).unwrap().replace(&id, &shift.ask(&[])).into_bytes();
+    let reply = http.exchange(&edited).unwrap();
+    assert_eq!(reply.code(), "InvalidSignatureException", "{}", reply.text());
 }

@@ -132,6 +132,10 @@ fn check(
     let holds = found
         .grant
         .is_some_and(|grant| writ_access::state(grant, call.now) != writ_access::GrantState::Ended);
+    let shortens = |grant: &AccessGrant| asked.not_after.is_some_and(|at| at < grant.not_after);
+    if holds && found.grant.is_some_and(shortens) {
+        return conflict("It is granted for longer already: withdraw it instead.".to_owned());
+    }
     if !waits && !holds {
         return conflict("The request is over: nothing follows from what is said now.".to_owned());
     }
