@@ -27,6 +27,7 @@ pub mod checkpoint;
 pub mod client_data;
 pub mod commits;
 pub mod committed;
+pub mod customer;
 pub mod ed25519;
 mod error;
 pub mod export;

@@ -2,6 +2,7 @@
 //! harness plays all peers in one process over a clock that moves when told.
 
 mod callers;
+mod customer;
 mod descriptors;
 mod edges;
 mod engine;

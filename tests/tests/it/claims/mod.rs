@@ -18,6 +18,7 @@ mod c07_one_human;
 mod c08_access_ends;
 mod c08_grants_end;
 mod c08_leaver;
+mod c10_lockbox;
 mod c12_accounts;
 mod c13_deny;
 
