@@ -8,17 +8,15 @@ use writ_proof::{cbor_enum, cbor_map};
 use crate::protocol::UsePosition;
 use crate::secret::SecretBytes;
 
-/// What people have signed so that somebody may come in.
+/// What people have signed so that somebody may come in. What customers say of it, keyd knows itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Evidence {
     /// The signed request.
     pub request: Vec<u8>,
     /// The signed approvals.
     pub approvals: Vec<Vec<u8>>,
-    /// Sealed decisions of customers.
-    pub consents: Vec<Vec<u8>>,
 }
-cbor_map!(Evidence { 1: request, 2: approvals, 3: consents });
+cbor_map!(Evidence { 1: request, 2: approvals });
 
 /// Asks for the certificate with which the bastion opens one session on one host.
 pub struct SshSign {

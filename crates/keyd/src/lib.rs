@@ -25,7 +25,6 @@ mod checkpoint;
 mod chunks;
 mod credential;
 mod crypto;
-#[cfg_attr(not(test), expect(dead_code, reason = "what signs SSH certificates asks it"))]
 mod customers;
 mod delegation;
 mod domain;

@@ -28,6 +28,7 @@ use writ_proof::use_record::{Basis, Use, UseProof};
 use zeroize::Zeroizing;
 
 use crate::crypto::NONCE_BYTES;
+use crate::customers::Customers;
 use crate::engine::Engine;
 use crate::refuse::{forbidden, unavailable};
 use crate::{limits, narrate};
@@ -129,7 +130,9 @@ impl Engine {
             return Err(forbidden("the grant has ended"));
         }
         drop(catalogue);
-        let evidence = access::Evidence { approved: &approved, ..access::Evidence::default() };
+        let Customers { lockboxes, consents } =
+            self.customers(&asked.digest(), &asked.touches(roster))?;
+        let evidence = access::Evidence { approved: &approved, lockboxes, consents };
         match access::decide(&asked, roster, &evidence) {
             Outcome::Granted(grant) if grant.holds(now) => Ok(Held { asked, grant }),
             Outcome::Granted(_) => Err(forbidden("the grant does not hold now")),

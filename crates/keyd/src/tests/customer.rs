@@ -21,7 +21,7 @@ fn only(n: u64) -> Touches {
 }
 
 impl Site {
-    fn writ(&self, signer: &Signing, operation: &str, body: &Json) -> Authenticate {
+    pub(super) fn writ(&self, signer: &Signing, operation: &str, body: &Json) -> Authenticate {
         let target = format!("Writ_20261101.{operation}").into_bytes();
         let headers = vec![
             ("content-type".to_owned(), b"application/x-amz-json-1.1".to_vec()),
@@ -30,14 +30,19 @@ impl Site {
         self.signed(signer, "writ", "/", headers, body.to_string().into_bytes())
     }
 
-    fn say(&self, signer: &Signing, operation: &str, digest: &Hash) -> Result<Vec<u8>, Refusal> {
+    pub(super) fn say(
+        &self,
+        signer: &Signing,
+        operation: &str,
+        digest: &Hash,
+    ) -> Result<Vec<u8>, Refusal> {
         let id = "01JD0000000000000000000000";
         let body = json!({ "RequestId": id, "RequestDigest": digest.to_string() });
         let sealed = self.seal(self.writ(signer, operation, &body), |_| {})?;
         Ok(sealed.descriptors[0].clone())
     }
 
-    fn lockbox(&self, signer: &Signing, mode: &str) -> Vec<u8> {
+    pub(super) fn lockbox(&self, signer: &Signing, mode: &str) -> Vec<u8> {
         let request = self.writ(signer, "PutLockbox", &json!({ "Mode": mode }));
         self.seal(request, |_| {}).unwrap().descriptors[0].clone()
     }

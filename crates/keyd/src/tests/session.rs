@@ -135,7 +135,7 @@ impl Gate {
             signed_by(&approval, &[*n]).to_bytes()
         });
         let approvals = approvals.collect();
-        let evidence = Evidence { request: signed.to_bytes(), approvals, consents: Vec::new() };
+        let evidence = Evidence { request: signed.to_bytes(), approvals };
         let (login, login_signature) = login([7; 32], "svc+web-1", 11);
         SshSign {
             evidence,
@@ -363,6 +363,37 @@ fn session_for_something_that_was_not_asked_for_is_refused() {
     let certificate = Certificate::from_bytes(&gate.sign(files).unwrap().certificate).unwrap();
     let forced = &certificate.unverified().critical.force_command;
     assert_eq!(forced.as_deref(), Some("internal-sftp"));
+}
+
+/// Front is not asked: what customers said, keyd has sealed itself.
+#[test]
+fn customer_with_a_lockbox_is_asked_whatever_front_shows() {
+    let gate = Gate::new();
+    let customer = gate.site.create_account(111_122_223_333);
+    gate.site.lockbox(&customer, "STREAMLINED");
+    gate.refused(gate.ask(), "`customer` needs 1 more of the customer 111122223333");
+    let digest = Signed::from_bytes(&gate.ask().evidence.request).unwrap().digest();
+    gate.site.say(&customer, "ApproveOperatorAccess", &digest).unwrap();
+    gate.sign(gate.ask()).unwrap();
+    // What was approved is this request, and no other.
+    let mut other = gate.request();
+    other.reason = "something else".to_owned();
+    gate.refused(gate.ask_for(&other, &[12, 13]), "needs 1 more of the customer");
+}
+
+#[test]
+fn disabled_support_role_opens_nothing() {
+    let gate = Gate::new();
+    let customer = gate.site.create_account(111_122_223_333);
+    let switch = |operation| {
+        let request = gate.site.writ(&customer, operation, &json!({}));
+        gate.site.seal(request, |_| {}).unwrap();
+    };
+    switch("DisableSupportRole");
+    assert!(gate.sign(gate.ask()).is_err());
+    assert_eq!(gate.site.last_record().0, "ssh_sign");
+    switch("EnableSupportRole");
+    gate.sign(gate.ask()).unwrap();
 }
 
 #[test]
