@@ -4,15 +4,16 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
+use writ_proof::access::Request;
 use writ_tests::ledger::Event;
 use writ_tests::site::{self, ANN, BOB, Verdict};
-use writ_tests::{Site, database};
+use writ_tests::{Site, database, until};
 
 use super::roster::Desk;
 
 /// A site with a host, people who may ask (`anna`, `dora`), people who approve (`boris`, `carla`), and an open ticket.
-pub(crate) struct Shift {
-    pub(crate) site: Site,
+pub(crate) struct Shift<'s> {
+    pub(crate) site: &'s Site,
 }
 
 pub(crate) const ASK: [&str; 9] = [
@@ -27,14 +28,10 @@ pub(crate) const ASK: [&str; 9] = [
     "1h",
 ];
 
-impl Shift {
-    pub(crate) fn start() -> Shift {
-        Shift::of(Site::start())
-    }
-
-    /// Staffs a site.
-    pub(crate) fn of(site: Site) -> Shift {
-        let desk = Desk::at(&site);
+impl<'s> Shift<'s> {
+    /// Staffs a site, which has the account of [`ANN`] or none.
+    pub(crate) fn at(site: &'s Site) -> Shift<'s> {
+        let desk = Desk::at(site);
         for person in ["anna", "boris", "carla", "dora"] {
             desk.enrol(person);
         }
@@ -129,7 +126,8 @@ pub(crate) fn id_of(text: &str) -> String {
 
 #[test]
 fn request_becomes_a_grant_with_two_approvals_and_is_revoked() {
-    let shift = Shift::start();
+    let site = Site::start();
+    let shift = Shift::at(&site);
     let filed = shift.ok("anna", &ASK);
     let id = id_of(&filed);
     for line in [
@@ -198,10 +196,43 @@ fn request_becomes_a_grant_with_two_approvals_and_is_revoked() {
     assert!(!others.iter().filter(of_access).any(|event| event.log == BOB));
 }
 
+/// A customer's bundle holds the statements that concerned them; another's has none of them, and verifies all the same.
+#[test]
+fn bundle_of_a_customer_holds_the_requests_that_concerned_them() {
+    let site = Site::start();
+    let shift = Shift::at(&site);
+    let id = shift.granted();
+    let never = Request { reason: "never granted".to_owned(), ..shift.clone_of(&id) };
+    assert_eq!(shift.file(&shift.signed(&never, "anna")).0, 200);
+    shift.site.ledger().wait("the customer to be told", |event| {
+        event.text("/eventName") == "OperatorAccessGranted"
+    });
+    let (_, request) = shift.request(&id);
+    let find = |bundle: &[u8], text: &str| {
+        bundle.windows(text.len()).any(|window| window == text.as_bytes())
+    };
+    for (account, holds) in [(ANN, true), (BOB, false)] {
+        let path = site.home().join(account);
+        let bundle = until("a bundle that has what is told", || {
+            std::fs::remove_file(&path).ok();
+            let exported = site::export(site.dir(), account, &path);
+            assert_eq!(exported.code, 0, "{}", exported.text);
+            let bundle = std::fs::read(&path).unwrap();
+            (!holds || find(&bundle, "OperatorAccessGranted")).then_some(bundle)
+        });
+        assert_eq!(find(&bundle, &request.reason), holds, "{account}");
+        assert!(!find(&bundle, "never granted"), "{account}");
+        let seen = site.home().join(format!("seen-{account}"));
+        let verdict = site::verify_bundle(&path, account, site.genesis(), &seen);
+        assert_eq!(verdict.code, 0, "{}", verdict.text);
+    }
+}
+
 /// What was signed is what `ssh-keygen` says Good to, and nothing else.
 #[test]
 fn evidence_of_a_grant_verifies_with_stock_ssh_keygen() {
-    let shift = Shift::start();
+    let site = Site::start();
+    let shift = Shift::at(&site);
     let id = shift.granted();
     let tar = shift.site.home().join("evidence.tar");
     shift.ok("anna", &["grants", &id, "--bundle", tar.to_str().unwrap()]);
