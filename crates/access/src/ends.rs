@@ -207,7 +207,8 @@ fn unwanted(grant: &AccessGrant, world: &World<'_>) -> Option<EndReason> {
     if !world.customers.disabled(&touches).is_empty() {
         return Some(EndReason::RoleDisabled);
     }
-    let consents = world.customers.consents(grant.request);
+    let mut consents = world.customers.consents(grant.request);
+    consents.retain(|account, _| touches.touches(*account));
     let mut lockboxes = world.customers.lockboxes(&touches).into_iter();
     let denied = consents.values().any(|consent| consent.decision == Decision::Deny);
     let unasked = lockboxes.any(|account| !consents.contains_key(&account));

@@ -40,6 +40,8 @@ impl Engine {
             return Err(client("AccessDeniedException", text));
         }
         let lockboxes = touched(catalogue.lockboxes());
-        Ok(Customers { lockboxes, consents: catalogue.consents(request) })
+        let mut consents = catalogue.consents(request);
+        consents.retain(|account, _| touches.touches(*account));
+        Ok(Customers { lockboxes, consents })
     }
 }

@@ -9,6 +9,7 @@
     reason = "tests may stop, measure and print"
 )]
 
+mod customers;
 mod decision;
 mod ends;
 mod pages;

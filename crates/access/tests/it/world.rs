@@ -55,6 +55,7 @@ pub(crate) struct Words {
     pub(crate) away: BTreeSet<PersonId>,
     pub(crate) managers: BTreeMap<PersonId, PersonId>,
     pub(crate) lockboxes: BTreeSet<AccountId>,
+    pub(crate) disabled: BTreeSet<AccountId>,
     pub(crate) consents: BTreeMap<AccountId, Consent>,
 }
 
@@ -74,6 +75,10 @@ impl Hr for Words {
 impl Customers for Words {
     fn lockboxes(&self, touches: &Touches) -> BTreeSet<AccountId> {
         self.lockboxes.iter().copied().filter(|account| touches.touches(*account)).collect()
+    }
+
+    fn disabled(&self, touches: &Touches) -> BTreeSet<AccountId> {
+        self.disabled.iter().copied().filter(|account| touches.touches(*account)).collect()
     }
 
     fn consents(&self, _: Ulid) -> BTreeMap<AccountId, Consent> {

@@ -232,6 +232,7 @@ fn c10_disabled_support_role_ends_grants_at_once_and_lets_none_begin() {
     let mut shift = Shift::start();
     let id = approved(&shift, &[]);
     let ann = customer(&shift.site, ANN);
+    assert_eq!(seen(&ann, &id)["State"], "GRANTED", "and boto3 has read its models");
     let begun = Instant::now();
     let done = ann.ok("writ", "DisableSupportRole", json!({}));
     assert!(begun.elapsed() < DEADLINE, "it took {:?}", begun.elapsed());

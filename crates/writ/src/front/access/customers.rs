@@ -109,6 +109,11 @@ impl Access {
         self.turn.lock().await
     }
 
+    /// The state as it is published, with the endings that are in force.
+    pub fn state(&self) -> Arc<Snapshot> {
+        self.pipeline.store.snapshot()
+    }
+
     /// The newest state, once the ledger has it.
     ///
     /// # Errors

@@ -77,11 +77,18 @@ async fn say(
 ) -> Result<Outcome, ApiError> {
     let permit = permit(call, &thing(asked.id))?;
     let _turn = access.turn().await;
-    let snapshot = newest(access).await?;
+    // What ends does not wait for the ledger.
+    let snapshot = match asked.said {
+        Said::Approved => newest(access).await?,
+        Said::Refused | Said::Withdrawn => access.state(),
+    };
     let found = find(access, &snapshot, call.account(), asked.id)?;
     check(call, &snapshot, &found, asked)?;
     let change = Change::Consent(call.account(), found.entry.id, asked.said, asked.not_after);
     let settled = settle(access, call, &snapshot, &found, change)?;
+    if settled.is_none() {
+        end_unwanted(access, change, &snapshot).await?;
+    }
     let (descriptor, position) = seal(call, &permit).await?;
     let consent = Consent {
         request: found.entry.id,
@@ -204,12 +211,9 @@ async fn follow(
         return Ok(Followed { request, grant: grant.map(|made| made.grant), objects, records });
     }
     let request = AccessRequest::clone(&found.entry.value);
-    let mut grant = found.grant.cloned();
-    if end_unwanted(access, change, snapshot).await?.is_some_and(|ended| !ended.is_empty()) {
-        let ended = newest(access).await?;
-        let ended = ended.get::<AccessGrant>(AccountId::PLATFORM, &request.id.to_string());
-        grant = ended.map(|entry| AccessGrant::clone(&entry.value));
-    }
+    let now = access.state();
+    let grant = now.get::<AccessGrant>(AccountId::PLATFORM, &request.id.to_string());
+    let grant = grant.map(|entry| AccessGrant::clone(&entry.value));
     let record = access.customer_said(call.account(), name, &request).map_err(failed)?;
     Ok(Followed { request, grant, objects: Vec::new(), records: vec![record] })
 }

@@ -11,7 +11,7 @@ use writ_store::ObjectId;
 use writ_store::state::Role;
 
 use super::super::access::{Access, Change};
-use super::{Desk, end_unwanted, newest, seal, support};
+use super::{Desk, end_unwanted, seal, support};
 
 /// The IAM API.
 pub struct Iam(pub Arc<Desk>);
@@ -52,9 +52,9 @@ async fn delete(
     let permit = call
         .authorize(&call.context(), &[writ_policy::Access::new("iam:DeleteRole", arn.as_str())])?;
     let _turn = access.turn().await;
-    let snapshot = newest(access).await?;
+    let change = Change::Support(account, false);
+    end_unwanted(access, change, &access.state()).await?;
     let (descriptor, position) = seal(call, &permit).await?;
-    end_unwanted(access, Change::Support(account, false), &snapshot).await?;
     let changes =
         Changes::permitted(permit).delete(ObjectId::of::<Role>(account, &role.name), role.revision);
     let (_, changes) = support::switched(call, false, descriptor, changes);

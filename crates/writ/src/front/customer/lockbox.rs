@@ -10,7 +10,7 @@ use writ_store::Object;
 use writ_store::state::Lockbox;
 
 use super::super::access::{Access, Change};
-use super::{LOCKBOX, end_unwanted, newest, permit, revision, seal};
+use super::{LOCKBOX, end_unwanted, permit, revision, seal};
 
 pub(super) fn get(call: &Call) -> Result<Outcome, ApiError> {
     permit(call, LOCKBOX)?;
@@ -28,11 +28,11 @@ pub(super) async fn put(
     let mode = LockboxMode::from_name(&request.mode)
         .ok_or_else(|| ApiError::validation(Service::Writ, "Mode is OFF or STREAMLINED."))?;
     let _turn = access.turn().await;
-    let snapshot = newest(access).await?;
+    let snapshot = access.state();
     let old = snapshot.get::<Lockbox>(call.account(), LOCKBOX);
-    let (descriptor, position) = seal(call, &permit).await?;
     let change = Change::Lockbox(call.account(), mode);
     let ended_access = end_unwanted(access, change, &snapshot).await?;
+    let (descriptor, position) = seal(call, &permit).await?;
     let lockbox = Lockbox { mode, updated: call.now, by: call.caller.arn.clone(), descriptor };
     let reply = PutLockboxResponse { lockbox: Some(show(Some(&lockbox))), ended_access };
     let object = Object::new(call.account(), lockbox);

@@ -96,7 +96,8 @@ async fn seal(call: &Call, permit: &Permit) -> Result<(Blob, Option<UsePosition>
 }
 
 /// Ends what the customer does not want any more: keyd is told first, then it is in force, and only then the
-/// call itself is stored. The requests whose grants have ended.
+/// call itself is sealed and stored: ending needs no proof, and waits for nobody. The requests whose grants
+/// have ended.
 async fn end_unwanted(
     access: &Access,
     change: Change,

@@ -10,7 +10,7 @@ use writ_store::state::{Role, Support};
 use writ_store::{Blob, Object};
 
 use super::super::access::{Access, Change};
-use super::{SUPPORT, end_unwanted, newest, permit, revision, role, seal};
+use super::{SUPPORT, end_unwanted, permit, revision, role, seal};
 
 const THING: &str = "support-role";
 
@@ -28,10 +28,10 @@ pub(super) async fn switch(
 ) -> Result<Outcome, ApiError> {
     let permit = permit(call, THING)?;
     let _turn = access.turn().await;
-    let snapshot = newest(access).await?;
-    let (descriptor, position) = seal(call, &permit).await?;
+    let snapshot = access.state();
     let change = Change::Support(call.account(), enabled);
     let ended_access = end_unwanted(access, change, &snapshot).await?;
+    let (descriptor, position) = seal(call, &permit).await?;
     let (support, changes) = switched(call, enabled, descriptor, Changes::permitted(permit));
     let support_role = Some(show(call, Some(&support)));
     let reply = if enabled {
