@@ -44,6 +44,7 @@ const TABLE: &[Row] = &[
     },
     row("s3", &["model", "policy", "aws", "proof", "keyd-client", "store", "trail", "service"]),
     row("watch", &["model", "proof", "keyd-client"]),
+    row("bastion", &["model", "proof"]),
     Row { name: "console", normal: &["model", "proof", "service"], dev: &["keyd-client"] },
     row(
         "writ",

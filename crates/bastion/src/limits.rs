@@ -1,0 +1,72 @@
+//! Named limits of the bastion. Time limits that processes share are in `writ_model::limits`.
+
+use std::time::Duration;
+
+/// Bytes that wait for the recorder's thread, of all sessions. SSH windows are far smaller.
+pub const QUEUE_MAX_BYTES: usize = 64 * 1024 * 1024;
+
+/// Bytes that are written before one fsync.
+pub const BATCH_MAX_BYTES: usize = 8 * 1024 * 1024;
+
+/// How long the recorder may stand still before its sessions end, unless the configuration says otherwise.
+pub const STALL_MAX: Duration = Duration::from_millis(500);
+
+/// How often somebody looks whether the recorder stands still.
+pub const STALL_LOOK_EVERY: Duration = Duration::from_millis(25);
+
+/// How many such looks the recorder's threads get to end when it is dropped.
+pub const STOP_LOOKS: usize = 20;
+
+/// How often a recording is checkpointed when there is something new.
+pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
+
+/// Frames after which it is checkpointed at once.
+pub const CHECKPOINT_FRAMES: u64 = 256;
+
+/// Stored bytes after which it is checkpointed at once: a segment.
+pub const SEGMENT_BYTES: u64 = 8 * 1024 * 1024;
+
+/// Free space below which no session begins, unless the configuration says otherwise.
+pub const REFUSE_BELOW_BYTES: u64 = 2 * 1024 * 1024 * 1024;
+
+/// Free space below which running sessions are closed, unless the configuration says otherwise.
+pub const CLOSE_BELOW_BYTES: u64 = 512 * 1024 * 1024;
+
+/// How often the recorder looks at the free space, and closes a session where there is too little.
+pub const FLOOR_EVERY: Duration = Duration::from_millis(250);
+
+/// How long the recorder sleeps when nothing comes.
+pub const TICK: Duration = Duration::from_millis(50);
+
+/// Files of one batch that get an fsync each; of more, the file system gets one for all.
+pub const SYNC_EACH_MAX: usize = 8;
+
+/// Bytes that recovery reads at once.
+pub const READ_CHUNK_BYTES: usize = 1024 * 1024;
+
+/// An SFTP packet in bytes, without its length (OpenSSH: 256 KiB).
+pub const SFTP_PACKET_MAX_BYTES: usize = 256 * 1024;
+
+/// Requests of one SFTP channel that are not answered yet.
+pub const SFTP_MAX_PENDING: usize = 1024;
+
+/// Files and folders that one SFTP channel holds open.
+pub const SFTP_MAX_HANDLES: usize = 256;
+
+/// A handle in bytes (draft-ietf-secsh-filexfer-02, section 6.2).
+pub const SFTP_HANDLE_MAX_BYTES: usize = 256;
+
+/// A path in bytes (Linux: `PATH_MAX`).
+pub const SFTP_PATH_MAX_BYTES: usize = 4096;
+
+/// Attributes that are not known, in one packet.
+pub const SFTP_MAX_EXTENDED: u32 = 16;
+
+/// Globs of one right.
+pub const SFTP_MAX_GLOBS: usize = 64;
+
+/// Symbolic links that a path may lead through before the bastion gives up.
+pub const SFTP_MAX_LINKS: usize = 16;
+
+/// Bytes of a sequence that an asciicast holds back for the rest of a character.
+pub const CAST_HELD_MAX_BYTES: usize = 3;

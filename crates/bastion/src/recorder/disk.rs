@@ -1,0 +1,117 @@
+//! The disk behind a port, so that tests can break it.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+use crate::error::Error;
+
+/// Where recordings lie. Calls may hang; nobody waits for them but the recorder's own thread.
+pub trait Disk: Send {
+    /// Creates a file that does not exist.
+    fn create(&mut self, name: &str) -> io::Result<Box<dyn DiskFile>>;
+
+    /// Gives a file its final name.
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()>;
+
+    /// True if a file of this name is there.
+    fn exists(&mut self, name: &str) -> io::Result<bool>;
+
+    /// Makes the names in the folder durable.
+    fn sync_names(&mut self) -> io::Result<()>;
+
+    /// Makes everything that was written to any file durable, by one call; `None` where the system has
+    /// no such call that reports errors.
+    fn sync_everything(&mut self) -> Option<io::Result<()>>;
+
+    /// Free bytes.
+    fn free_bytes(&mut self) -> io::Result<u64>;
+}
+
+/// A file that grows.
+pub trait DiskFile: Send {
+    /// Appends all of the bytes.
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Makes them durable.
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+/// A folder of the system, held for one process.
+#[derive(Debug)]
+pub struct SystemDisk {
+    dir: PathBuf,
+    folder: File,
+    _lock: File,
+    /// Linux before 5.8 does not report failed writes to syncfs.
+    syncfs: bool,
+}
+
+impl SystemDisk {
+    /// Opens the folder, which must exist, and locks it.
+    pub fn open(dir: &Path) -> Result<SystemDisk, Error> {
+        let name = dir.display().to_string();
+        let folder = File::open(dir).map_err(Error::io("open", &name))?;
+        let path = dir.join("lock");
+        let lock = File::options().create(true).truncate(false).write(true).open(&path);
+        let lock = lock.map_err(Error::io("open", &path.display().to_string()))?;
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => return Err(Error::Locked(name)),
+            Err(error) => return Err(Error::io("lock", &name)(error.into())),
+        }
+        Ok(SystemDisk { dir: dir.to_owned(), folder, _lock: lock, syncfs: syncfs_reports() })
+    }
+}
+
+/// True from Linux 5.8 on (syncfs(2), "errors").
+fn syncfs_reports() -> bool {
+    let uname = rustix::system::uname();
+    let release = uname.release().to_string_lossy();
+    let mut numbers = release.split('.').map_while(|part| part.parse::<u32>().ok());
+    match (numbers.next(), numbers.next()) {
+        (Some(major), Some(minor)) => (major, minor) >= (5, 8),
+        (Some(major), None) => major > 5,
+        _ => false,
+    }
+}
+
+impl Disk for SystemDisk {
+    fn create(&mut self, name: &str) -> io::Result<Box<dyn DiskFile>> {
+        let file = File::options().append(true).create_new(true).open(self.dir.join(name))?;
+        Ok(Box::new(file))
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+        std::fs::rename(self.dir.join(from), self.dir.join(to))
+    }
+
+    fn exists(&mut self, name: &str) -> io::Result<bool> {
+        self.dir.join(name).try_exists()
+    }
+
+    fn sync_names(&mut self) -> io::Result<()> {
+        self.folder.sync_all()
+    }
+
+    fn sync_everything(&mut self) -> Option<io::Result<()>> {
+        self.syncfs.then(|| rustix::fs::syncfs(&self.folder).map_err(io::Error::from))
+    }
+
+    fn free_bytes(&mut self) -> io::Result<u64> {
+        let stat = rustix::fs::fstatvfs(&self.folder)?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+}
+
+impl DiskFile for File {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write_all(bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_data()
+    }
+}
