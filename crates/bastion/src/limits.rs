@@ -65,8 +65,17 @@ pub const SFTP_MAX_EXTENDED: u32 = 16;
 /// Globs of one right.
 pub const SFTP_MAX_GLOBS: usize = 64;
 
-/// Symbolic links that a path may lead through before the bastion gives up.
-pub const SFTP_MAX_LINKS: usize = 16;
+/// Requests of the operator that wait for the host to be asked, in bytes.
+pub const SFTP_HELD_MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// The last status code of version 3 (draft-ietf-secsh-filexfer-02, section 7).
+pub const SFTP_MAX_STATUS: u32 = 8;
 
 /// Bytes of a sequence that an asciicast holds back for the rest of a character.
 pub const CAST_HELD_MAX_BYTES: usize = 3;
+
+/// Columns of an asciicast whose session had no terminal.
+pub const CAST_COLS: u32 = 80;
+
+/// Its rows.
+pub const CAST_ROWS: u32 = 24;

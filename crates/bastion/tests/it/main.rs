@@ -10,4 +10,5 @@
 mod faults;
 mod process;
 mod record;
+mod sftp;
 mod world;
