@@ -44,7 +44,8 @@ const TABLE: &[Row] = &[
     },
     row("s3", &["model", "policy", "aws", "proof", "keyd-client", "store", "trail", "service"]),
     row("watch", &["model", "proof", "keyd-client"]),
-    row("bastion", &["model", "proof"]),
+    row("ssh", &["model", "proof"]),
+    row("bastion", &["model", "proof", "keyd-client", "ssh", "trail"]),
     Row { name: "console", normal: &["model", "proof", "service"], dev: &["keyd-client"] },
     row(
         "writ",
@@ -63,6 +64,7 @@ const TABLE: &[Row] = &[
             "kms",
             "s3",
             "watch",
+            "bastion",
             "console",
         ],
     ),
