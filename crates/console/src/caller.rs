@@ -1,7 +1,7 @@
 //! The proof of enrolled persons, for requests that no statement carries: `authorization: SSHSIG BASE64`;
 //! several signatures stand with commas between them.
 //!
-//! It covers method, path, date and body, so it is good for one request and for minutes, and it counts in
+//! It covers method, path, query, date and body, so it is good for one request and for minutes, and it counts in
 //! one namespace alone, which says for what kind of request it was made. It opens what changes no right:
 //! reading, links to enrol, a human's word on what the HR feed says. Everything else is a statement.
 
@@ -19,6 +19,9 @@ use crate::limits::{PROOF_WINDOW, PROOFS_MAX};
 
 /// The namespace of what reads, and of opening a link to enrol.
 pub const READ: &str = "read@writ";
+/// The namespace of what changes something and is no statement: opening and closing a ticket, taking a request
+/// back, revoking a grant, asking for a nonce.
+pub const CALL: &str = "call@writ";
 /// The field with the date that is signed, in the basic form of ISO 8601: `20261122T101500Z`.
 pub const DATE: &str = "x-writ-date";
 /// What stands before the signature in `authorization`.
@@ -33,9 +36,17 @@ pub struct Caller {
     pub digest: Hash,
 }
 
-/// What is signed.
-pub fn message(method: &str, path: &str, date: &str, body: &[u8]) -> String {
-    format!("{method} {path}\n{date}\n{}", hex::encode(sha256(body).0))
+/// What is asked for: the path, and after a `?` the query where there is one.
+fn target(request: &Request) -> String {
+    match request.query.as_str() {
+        "" => request.path.clone(),
+        query => format!("{}?{query}", request.path),
+    }
+}
+
+/// What is signed; `target` is the path, and after a `?` the query where there is one.
+pub fn message(method: &str, target: &str, date: &str, body: &[u8]) -> String {
+    format!("{method} {target}\n{date}\n{}", hex::encode(sha256(body).0))
 }
 
 /// Everybody who signed a request in `namespace`, in the order of the signatures.
@@ -47,9 +58,6 @@ pub fn callers(
     namespace: &str,
     now: Timestamp,
 ) -> Result<Vec<Caller>, &'static str> {
-    if !request.query.is_empty() {
-        return Err("a query is not signed");
-    }
     let date = request.header(DATE).ok_or("there is no date in x-writ-date")?;
     let at = Timestamp::parse_basic(date).map_err(|_| "the date cannot be read")?;
     if at.since(now).max(now.since(at)) > PROOF_WINDOW {
@@ -60,7 +68,7 @@ pub fn callers(
     if proofs.split(',').count() > PROOFS_MAX {
         return Err("it carries too many signatures");
     }
-    let message = message(&request.method, &request.path, date, &request.body);
+    let message = message(&request.method, &target(request), date, &request.body);
     proofs.split(',').map(|proof| signer(proof.trim(), &message, namespace)).collect()
 }
 

@@ -6,6 +6,7 @@
 use writ_model::{AccessKeyId, AccountId, Arn, Nonce, Region, StoreEpoch, Timestamp, Ulid, Uuid};
 use writ_proof::cbor_enum;
 use writ_proof::cbor_map;
+use writ_proof::hash::Hash;
 use writ_proof::recording;
 use writ_proof::roster::EnrolmentId;
 pub use writ_proof::use_record::UsePosition;
@@ -229,6 +230,8 @@ pub struct KeydStatus {
     pub loaded: bool,
     /// How far its roster is.
     pub roster: RosterStatus,
+    /// Grants whose end it remembers.
+    pub ended_grants: u64,
 }
 cbor_map!(KeydStatus {
     1: mode,
@@ -238,6 +241,7 @@ cbor_map!(KeydStatus {
     5: catalogue,
     6: loaded,
     7: roster,
+    8: ended_grants,
 });
 
 /// What keyd says of its roster.
@@ -600,10 +604,16 @@ pub enum End {
     Principal(String),
     /// An enrolment of a person: gone for good. A re-hire gets another one.
     Person(EnrolmentId),
-    /// A grant, by SHA-256 of its signed request: it never opens a session again.
-    Grant([u8; 32]),
+    /// A grant, named by the digest of its signed request. Whatever rests on it is refused from now on.
+    Grant(Hash),
 }
-cbor_enum!(End { 0: AccessKey(_), 1: Sessions(_), 2: Principal(_), 3: Person(_), 4: Grant(_) });
+cbor_enum!(End {
+    0: AccessKey(_),
+    1: Sessions(_),
+    2: Principal(_),
+    3: Person(_),
+    4: Grant(_),
+});
 
 /// Chunk signatures of one upload, in order.
 pub struct Chunks {

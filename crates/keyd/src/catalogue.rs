@@ -100,8 +100,8 @@ pub(crate) struct Catalogue {
     /// A key's ARN -> the names of its live aliases.
     by_target: HashMap<String, BTreeSet<String>>,
     pending_deletion: HashSet<Arn>,
-    /// Grants, by the digest of their signed request.
-    ended_grants: HashSet<[u8; 32]>,
+    /// Digests of signed requests whose grants have ended.
+    ended_grants: HashSet<Hash>,
     ended_keys: HashSet<AccessKeyId>,
     /// Person -> their enrolments up to this number have ended.
     ended_people: HashMap<PersonId, u64>,
@@ -321,12 +321,17 @@ impl Catalogue {
 
     /// True if the grant of this signed request has ended.
     pub(crate) fn is_grant_ended(&self, request: &Hash) -> bool {
-        self.ended_grants.contains(&request.0)
+        self.ended_grants.contains(request)
     }
 
     /// True if this enrolment of a person has ended.
     pub(crate) fn is_ended(&self, person: &PersonId, number: u64) -> bool {
         self.ended_people.get(person).is_some_and(|last| number <= *last)
+    }
+
+    /// How many grants have ended that it remembers.
+    pub(crate) fn ended_grants(&self) -> u64 {
+        self.ended_grants.len() as u64
     }
 
     /// Ends what was sealed as new and never stored, so that its name can be used again. A key needs

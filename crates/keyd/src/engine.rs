@@ -221,6 +221,7 @@ impl Engine {
             catalogue: catalogue.len() as u64,
             loaded: catalogue.loaded,
             roster: self.rosters.status(|person, number| catalogue.is_ended(person, number)),
+            ended_grants: catalogue.ended_grants(),
         }
     }
 

@@ -20,7 +20,7 @@ use crate::roster::{GroupName, SlotName};
 use crate::statement::{Namespace, Statement};
 use crate::{cbor_enum, cbor_map};
 
-pub use approved::Approved;
+pub use approved::{Approved, may_fill};
 pub use asked::{Asked, Touches};
 pub use quorum::{Consent, Evidence, Grant, Missing, Outcome, decide};
 pub use scope::{FileRight, FileRule, Scope, SshRights, SshScope};

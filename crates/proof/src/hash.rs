@@ -21,6 +21,19 @@ impl Hash {
         &self.0
     }
 
+    /// Its first 40 bits in base32 (RFC 4648 section 6), for people who compare: `L4Y2-FPCR`.
+    pub fn code(&self) -> String {
+        const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+        let bits = self.0.iter().take(5).fold(0u64, |bits, byte| bits << 8 | u64::from(*byte));
+        let letter = |at: u32| {
+            let index = usize::try_from(bits >> (35 - 5 * at) & 31).unwrap_or_default();
+            char::from(LETTERS.get(index).copied().unwrap_or_default())
+        };
+        let (left, right): (String, String) =
+            ((0..4).map(letter).collect(), (4..8).map(letter).collect());
+        format!("{left}-{right}")
+    }
+
     /// The hash in `bytes`, if there are exactly 32.
     pub fn from_slice(bytes: &[u8]) -> Option<Hash> {
         bytes.try_into().ok().map(Hash)

@@ -14,7 +14,7 @@ use crate::cbor::{self, CborError, Decode, Encode, Reader, Version, Writer};
 use crate::cbor_map;
 use crate::ed25519::Signer;
 use crate::error::Error;
-use crate::hash::{Hash, sha256};
+use crate::hash::{Hash, labelled, sha256};
 use crate::limits;
 use crate::sshsig::{SshSig, VerifiedSsh};
 
@@ -170,6 +170,12 @@ impl Signed {
     /// SHA-256 of [`Signed::to_bytes`]: how leaves and other statements name it.
     pub fn digest(&self) -> Hash {
         sha256(&self.to_bytes())
+    }
+
+    /// 40 bits of what is signed, for two people who compare what they see: its first signature changes
+    /// nothing of it.
+    pub fn code(&self) -> String {
+        labelled(self.namespace.as_str(), &self.body).code()
     }
 
     /// The statement and its signers: every signature must hold, each by another key, and there

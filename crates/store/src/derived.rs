@@ -9,10 +9,13 @@ use std::sync::Arc;
 
 use writ_model::{Arn, UniqueId};
 use writ_policy::{InlineOwner, Policy, PolicyKind, ResourceKind};
+use writ_proof::access::Request;
+use writ_proof::cbor;
+use writ_proof::statement::Signed;
 
 use crate::state::{
-    AccessKey, Account, Alias, Enrolment, Group, HrFeed, Key, ManagedPolicy, Person, Revocation,
-    Role, RosterEntry, Stored, User,
+    AccessApproval, AccessGrant, AccessKey, AccessRequest, Account, Alias, Enrolment, Group, HrFeed,
+    Key, ManagedPolicy, Person, Revocation, Role, RosterEntry, Stored, Ticket, User,
 };
 
 /// A stored type and what a snapshot keeps beside it.
@@ -91,7 +94,30 @@ macro_rules! plain {
     )*};
 }
 
-plain!(AccessKey, Account, Alias, Enrolment, HrFeed, Person, Revocation, RosterEntry);
+plain!(
+    AccessApproval,
+    AccessGrant,
+    AccessKey,
+    Account,
+    Alias,
+    Enrolment,
+    HrFeed,
+    Person,
+    Revocation,
+    RosterEntry,
+    Ticket
+);
+
+impl Derive for AccessRequest {
+    /// What was signed, read; `None` if it cannot be. Its signature was checked when it came, and is checked
+    /// again before anything follows from it.
+    type Derived = Option<Arc<Request>>;
+
+    fn derive(&self) -> Option<Arc<Request>> {
+        let signed = Signed::from_bytes(self.statement.as_slice()).ok()?;
+        cbor::from_slice(signed.body()).ok().map(Arc::new)
+    }
+}
 
 fn inline(documents: &BTreeMap<String, String>, owner: InlineOwner) -> InlinePolicies {
     let compile = |text: &String| Arc::new(Policy::load(text, PolicyKind::Inline(owner)));

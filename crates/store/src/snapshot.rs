@@ -13,8 +13,8 @@ use writ_model::{AccessKeyId, AccountId, Arn, Revision, StoreEpoch, UniqueId};
 
 use crate::derived::Derive;
 use crate::state::{
-    AccessKey, Account, Alias, Body, Enrolment, Group, HrFeed, Key, Kind, ManagedPolicy, Person,
-    Revocation, Role, RosterEntry, Stored, User, folded,
+    AccessApproval, AccessGrant, AccessKey, AccessRequest, Account, Alias, Body, Enrolment, Group, HrFeed, Key, Kind, ManagedPolicy, Person,
+    Revocation, Role, RosterEntry, Stored, Ticket, User, folded,
 };
 use crate::{Change, Object, ObjectId, StoreError};
 
@@ -183,6 +183,15 @@ impl Snapshot {
         self.state(account).map(|state| state.list(after)).into_iter().flatten()
     }
 
+    /// The objects of type `T` of an account before the id `before`, the last id first.
+    pub fn list_back<'a, T: Held>(
+        &'a self,
+        account: AccountId,
+        before: Option<&str>,
+    ) -> impl Iterator<Item = &'a Arc<Entry<T>>> + use<'a, T> {
+        self.state(account).map(|state| state.list_back(before)).into_iter().flatten()
+    }
+
     /// Every object with the revision that wrote it, account by account.
     pub fn objects(&self) -> impl Iterator<Item = (Object, Revision)> + '_ {
         self.accounts.iter().flat_map(|(account, state)| state.objects(*account))
@@ -326,7 +335,10 @@ macro_rules! tables {
 }
 
 tables! {
+    access_approvals: AccessApproval,
+    access_grants: AccessGrant,
     access_keys: AccessKey,
+    access_requests: AccessRequest,
     account: Account,
     aliases: Alias,
     enrolments: Enrolment,
@@ -338,6 +350,7 @@ tables! {
     revocations: Revocation,
     roles: Role,
     roster: RosterEntry,
+    tickets: Ticket,
     users: User,
 }
 
@@ -358,6 +371,15 @@ impl AccountState {
     ) -> impl Iterator<Item = &'a Arc<Entry<T>>> + use<'a, T> {
         let start = after.map_or(Bound::Unbounded, |id| Bound::Excluded(id.to_owned()));
         T::table(self).range((start, Bound::Unbounded)).map(|(_, entry)| entry)
+    }
+
+    /// The objects of type `T` before the id `before`, the last id first.
+    pub fn list_back<'a, T: Held>(
+        &'a self,
+        before: Option<&str>,
+    ) -> impl Iterator<Item = &'a Arc<Entry<T>>> + use<'a, T> {
+        let end = before.map_or(Bound::Unbounded, |id| Bound::Excluded(id.to_owned()));
+        T::table(self).range((Bound::Unbounded, end)).rev().map(|(_, entry)| entry)
     }
 
     /// How many objects of type `T` there are.

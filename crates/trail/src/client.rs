@@ -6,6 +6,7 @@
 use writ_keyd_client::channel::Channel;
 use writ_keyd_client::client::{CallError, Client};
 use writ_proof::append::{AppendItem, AppendRefusal, AppendReply, AppendRequest, Position};
+use writ_proof::leaf::LogHead;
 
 use crate::error::TrailError;
 use crate::protocol::{LookupPage, LookupQuery, Reply, Request, Status};
@@ -71,6 +72,15 @@ impl TrailClient {
         }
     }
 
+    /// The newest checkpoint of the operator log that keyd has signed; at most some seconds old while keyd
+    /// and trail run.
+    pub async fn head(&self) -> Result<LogHead, TrailError> {
+        match self.client.call(&Request::Head).await? {
+            Reply::Head(head) => Ok(head),
+            other => Err(unexpected(other)),
+        }
+    }
+
     /// What trail says of itself.
     pub async fn status(&self) -> Result<Status, TrailError> {
         match self.client.call(&Request::Status).await? {
@@ -96,8 +106,9 @@ fn unexpected(reply: Reply) -> TrailError {
         Reply::Append(AppendReply::Refused(AppendRefusal::Invalid(why))) | Reply::Refused(why) => {
             TrailError::Refused(why)
         }
-        Reply::Append(AppendReply::Done(_)) | Reply::Lookup(_) | Reply::Status(_) => {
-            TrailError::Call(CallError::Garbled("trail"))
-        }
+        Reply::Append(AppendReply::Done(_))
+        | Reply::Head(_)
+        | Reply::Lookup(_)
+        | Reply::Status(_) => TrailError::Call(CallError::Garbled("trail")),
     }
 }

@@ -4,6 +4,7 @@
 
 use writ_model::{AccountId, Timestamp, Uuid};
 use writ_proof::append::{AppendReply, AppendRequest};
+use writ_proof::leaf::LogHead;
 use writ_proof::{cbor_enum, cbor_map};
 
 /// A request to trail.
@@ -15,8 +16,10 @@ pub enum Request {
     Lookup(LookupQuery),
     /// What trail says of itself. All channels.
     Status,
+    /// The newest signed checkpoint of the operator log. All channels.
+    Head,
 }
-cbor_enum!(Request { 0: Append(_), 1: Lookup(_), 2: Status });
+cbor_enum!(Request { 0: Append(_), 1: Lookup(_), 2: Status, 3: Head });
 
 /// trail's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,8 +32,10 @@ pub enum Reply {
     Status(Status),
     /// The question is one that this channel may not ask, or is malformed.
     Refused(String),
+    /// To `Head`.
+    Head(LogHead),
 }
-cbor_enum!(Reply { 0: Append(_), 1: Lookup(_), 2: Status(_), 3: Refused(_) });
+cbor_enum!(Reply { 0: Append(_), 1: Lookup(_), 2: Status(_), 3: Refused(_), 4: Head(_) });
 
 /// A question for one page of an account's events.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -381,7 +381,7 @@ fn ended_grant_and_people_who_have_left_open_nothing() {
     let gate = Gate::new();
     let asked = gate.ask();
     let digest = Signed::from_bytes(&asked.evidence.request).unwrap().digest();
-    gate.site.engine.handle(Role::Front, Command::End(End::Grant(digest.0))).unwrap();
+    gate.site.engine.handle(Role::Front, Command::End(End::Grant(digest))).unwrap();
     gate.refused(asked, "the grant has ended");
     for n in [11, 12] {
         let gate = Gate::new();

@@ -2,7 +2,7 @@
 
 use writ_model::{PersonId, Timestamp};
 
-use super::{APPROVAL, Approval, Asked, Decision, refused};
+use super::{APPROVAL, Approval, Asked, Decision, Request, refused};
 use crate::error::Error;
 use crate::hash::Hash;
 use crate::roster::{Approver, GroupName, Mode, Roster, Slot};
@@ -42,7 +42,7 @@ impl Approved {
         }
         check_facts(&approval, asked)?;
         let slot = slot_of(&approval, asked, roster)?;
-        check_eligible(&approval, slot, asked, roster, manager, at)?;
+        may_fill(&asked.request, slot, person, roster, manager, at)?;
         Ok(Approved { approval, digest: signed.digest() })
     }
 
@@ -91,34 +91,41 @@ fn slot_of<'a>(approval: &Approval, asked: &Asked, roster: &'a Roster) -> Result
     }
 }
 
-fn check_eligible(
-    approval: &Approval,
+/// Whether a person may fill a slot for a request, as of `at`; `manager` as for [`Approved::verify`].
+///
+/// # Errors
+/// Why not.
+pub fn may_fill(
+    request: &Request,
     slot: &Slot,
-    asked: &Asked,
+    person: &PersonId,
     roster: &Roster,
     manager: Option<&PersonId>,
     at: Timestamp,
 ) -> Result<(), Error> {
-    let person = &approval.approver;
-    let asked_at = asked.request.created;
     let no = |why: String| refused(APPROVAL, format!("`{person}` {why}"));
-    if roster.enrolled_since(person, asked_at).is_none() {
+    if *person == request.requester {
+        return refused(APPROVAL, "nobody approves their own request");
+    }
+    if roster.enrolled_since(person, request.created).is_none() {
         return no("was enrolled after the request was made".to_owned());
     }
     match &slot.from {
-        Approver::Group(name) => member_since(roster, name, person, asked_at, at).or_else(no),
+        Approver::Group(name) => {
+            member_since(roster, name, person, request.created, at).or_else(no)
+        }
         Approver::Owner => {
-            let group = roster.group(&asked.request.group);
+            let group = roster.group(&request.group);
             if group.is_some_and(|group| group.owners.0.contains(person)) {
                 return Ok(());
             }
-            no(format!("is no owner of `{}`", asked.request.group))
+            no(format!("is no owner of `{}`", request.group))
         }
         Approver::ManagerOfRequester => {
             if manager.is_none_or(|manager| manager == person) {
                 return Ok(());
             }
-            no(format!("is not the manager of `{}`", asked.request.requester))
+            no(format!("is not the manager of `{}`", request.requester))
         }
         Approver::Customer => no("is no customer: that slot is filled by a signed call".to_owned()),
     }

@@ -91,10 +91,17 @@ impl Asked {
         self.digest
     }
 
+    /// Whose data it can lead to.
+    pub fn touches(&self, roster: &Roster) -> Touches {
+        self.request.touches(roster)
+    }
+}
+
+impl Request {
     /// Whose data it can lead to: what the roster says of its hosts, and the customer that it names.
     pub fn touches(&self, roster: &Roster) -> Touches {
-        let mut accounts: BTreeSet<AccountId> = self.request.account.into_iter().collect();
-        for host in self.request.scope.hosts() {
+        let mut accounts: BTreeSet<AccountId> = self.account.into_iter().collect();
+        for host in self.scope.hosts() {
             match roster.accounts(host) {
                 Accounts::All => return Touches::Everybody,
                 Accounts::Only(held) => accounts.extend(&held.0),

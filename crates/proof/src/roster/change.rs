@@ -80,16 +80,7 @@ impl Change {
     /// Eight letters by which people make sure that they speak of the same change: 40 bits of its digest
     /// in base32 (RFC 4648), as `ABCD-EFGH`.
     pub fn code(&self) -> String {
-        const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-        let hash = labelled("writ change code v1", &cbor::to_vec(self));
-        let bits = hash.0.iter().take(5).fold(0u64, |bits, byte| bits << 8 | u64::from(*byte));
-        let letter = |at: u32| {
-            let index = usize::try_from(bits >> (35 - 5 * at) & 31).unwrap_or_default();
-            char::from(LETTERS.get(index).copied().unwrap_or_default())
-        };
-        let (left, right): (String, String) =
-            ((0..4).map(letter).collect(), (4..8).map(letter).collect());
-        format!("{left}-{right}")
+        labelled("writ change code v1", &cbor::to_vec(self)).code()
     }
 }
 

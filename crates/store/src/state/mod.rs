@@ -4,6 +4,7 @@
 //! appear only as [`Blob`](crate::Blob)s that the key module has wrapped. An unknown version or field
 //! is refused: it was written by a newer program, and guessing could drop a restriction.
 
+mod access;
 mod enrolment;
 mod identity;
 mod keys;
@@ -20,6 +21,10 @@ use writ_model::AccountId;
 
 use crate::{StoreError, limits};
 
+pub use access::{
+    AccessApproval, AccessGrant, AccessRequest, EndReason, GrantEnd, RequestState, Ticket,
+    TicketClosed,
+};
 pub use enrolment::{Enrolment, Proposal};
 pub use identity::{
     AccessKey, Account, Group, ManagedPolicy, PolicyVersion, Revocation, Role, User,
@@ -120,7 +125,10 @@ macro_rules! kinds {
 }
 
 kinds! {
+    AccessApproval("approval", |a| AccessApproval::id_of(a.request, &a.approver)) "A human's decision on a request; its id is `REQUEST/PERSON`.";
+    AccessGrant("grant", |g| g.request.to_string()) "What approvals made; its id is the request's.";
     AccessKey("access-key", |k| k.id.to_string()) "A long-term access key; its id is the key id.";
+    AccessRequest("request", |r| r.id.to_string()) "A request for access; its id is a ULID.";
     Account("account", |a| a.id.to_string()) "The account itself; its id is the 12 digits.";
     Alias("alias", |a| a.arn.to_string()) "An alias of a KMS key; its id is the ARN.";
     Enrolment("enrolment", |e| e.id.clone()) "A link to enrol; its id is the SHA-256 of the token.";
@@ -132,6 +140,7 @@ kinds! {
     Revocation("revocation", |r| r.subject.clone()) "Ended sessions; its id is the subject.";
     Role("role", |r| folded(&r.name)) "An IAM role; its id is the name in lower case.";
     RosterEntry("roster", |r| RosterEntry::id_of(r.seq)) "A statement of the roster; its id is its number in 20 digits.";
+    Ticket("ticket", |t| t.id.clone()) "A ticket; its id is its own.";
     User("user", |u| folded(&u.name)) "An IAM user; its id is the name in lower case.";
 }
 

@@ -171,8 +171,10 @@ impl Checkpointer {
         if (signed.size, signed.root) != (wanted.size, wanted.root) {
             return Err(TrailError::Keyd("it signed another checkpoint".to_owned()));
         }
-        if log == LogName::Checkpoint {
-            self.shared.signed(signed.size, signed.time, 0);
+        match log {
+            LogName::Checkpoint => self.shared.signed(signed.size, signed.time, 0),
+            LogName::Operator => self.shared.signed_operator(wanted.clone()),
+            LogName::Account(_) | LogName::Host => {}
         }
         self.notes.publish(log, files, signed)
     }

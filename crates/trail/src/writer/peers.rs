@@ -95,6 +95,10 @@ impl Peer {
     fn serve(&self, out: Out, request: Request) {
         match request {
             Request::Append(request) => self.append(out, request),
+            Request::Head => out.send(match self.peers.shared.operator() {
+                Some(head) => Reply::Head(head),
+                None => Reply::Refused("no checkpoint of the operator log is signed yet".to_owned()),
+            }),
             Request::Status => out.send(Reply::Status(self.peers.shared.status())),
             Request::Lookup(_) if self.role != Role::Front => {
                 out.send(Reply::Refused("only front may look events up".to_owned()));

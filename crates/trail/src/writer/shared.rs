@@ -6,7 +6,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use writ_model::{Timestamp, Uuid};
-use writ_proof::leaf::UseHead;
+use writ_proof::leaf::{LogHead, UseHead};
 use writ_proof::origin::LogName;
 
 use crate::protocol::Status;
@@ -27,6 +27,7 @@ struct State {
     built_seq: u64,
     sizes: BTreeMap<LogName, u64>,
     checkpoint: Option<(u64, Timestamp)>,
+    operator: Option<LogHead>,
     cosignatures: u64,
     watch_seq: Option<u64>,
     free_bytes: u64,
@@ -139,6 +140,16 @@ impl Shared {
         state.cosignatures = cosignatures;
         drop(state);
         self.changed.notify_all();
+    }
+
+    /// keyd has signed this checkpoint of the operator log.
+    pub(crate) fn signed_operator(&self, head: LogHead) {
+        self.lock().operator = Some(head);
+    }
+
+    /// The newest signed checkpoint of the operator log.
+    pub(crate) fn operator(&self) -> Option<LogHead> {
+        self.lock().operator.clone()
     }
 
     pub(crate) fn watch_has(&self, seq: Option<u64>) {

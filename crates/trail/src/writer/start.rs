@@ -11,7 +11,7 @@ use serde_json::json;
 use writ_model::{Env, Uuid};
 use writ_proof::Hash;
 use writ_proof::append::AppendItem;
-use writ_proof::leaf::Kind;
+use writ_proof::leaf::{Kind, LogHead};
 use writ_proof::origin::{LogName, Origin};
 use writ_proof::roster::Genesis;
 use writ_proof::statement::Signed;
@@ -48,6 +48,10 @@ pub(super) fn start(config: TrailConfig, env: Arc<dyn Env>) -> Result<Trail, Tra
     let notes = Arc::new(Notes::default());
     let shared = Arc::new(Shared::new(&config.dir));
     let (ledger, found, built) = open(&config.dir, &genesis, &notes, &*env)?;
+    if let Some(signed) = notes.latest(LogName::Operator) {
+        let origin = Origin::new(genesis.site.clone(), LogName::Operator);
+        shared.signed_operator(LogHead { origin, size: signed.size, root: signed.root });
+    }
     if let Some(cut) = &found.cut {
         cut_tail(&wal_dir, cut)?;
     }

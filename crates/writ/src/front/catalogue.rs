@@ -21,6 +21,7 @@ use writ_service::pipeline::Pipeline;
 use writ_store::state::{AccessKey, User, folded};
 use writ_store::{Blob, Object, ObjectId, Snapshot, Store, Transaction};
 
+use super::access;
 use super::accounts;
 use super::platform::{PRINCIPAL, Platform};
 use super::roster;
@@ -76,7 +77,8 @@ async fn load_once(keyd: &KeydClient, snapshot: &Snapshot) -> Result<Option<Seal
         let (descriptors, ended, last) = (Vec::new(), Vec::new(), false);
         ask(keyd, Command::Load(Load { descriptors, ended, last, epoch, roster })).await?;
     }
-    for ended in accounts::ended(snapshot).chunks(ENDED_BATCH) {
+    let grants = access::ended(snapshot);
+    for ended in [accounts::ended(snapshot), grants].concat().chunks(ENDED_BATCH) {
         ask(keyd, part(Vec::new(), ended.to_vec(), false)).await?;
     }
     let mut batches = batches(accounts::descriptors(snapshot));

@@ -1,4 +1,5 @@
-//! The console's listener: bodies within its own bounds, then the console.
+//! The console's listener: bodies within its own bounds, then the console. The paths of access are answered here
+//! as on front's own listener.
 
 use std::sync::Arc;
 
@@ -13,14 +14,16 @@ use writ_keyd_client::protocol::Network;
 use writ_service::http::Reply;
 use writ_service::listener::{self, TlsSettings};
 
+use super::access::{self, Access};
 use super::enrol::Enrolments;
-use super::listener::{collect, head_of, response};
+use super::listener::{collect, head_of, of_access, response};
 
 /// Serves until `stop` becomes true, then lets open requests end.
 pub async fn serve(
     listener: std::net::TcpListener,
     tls: TlsSettings,
     enrolments: Arc<Enrolments>,
+    access: Arc<Access>,
     names: Vec<String>,
     stop: watch::Receiver<bool>,
 ) -> Result<()> {
@@ -29,7 +32,8 @@ pub async fn serve(
     let named = |name: &String| name.parse::<std::net::IpAddr>().is_err();
     let names = names.into_iter().filter(named).map(|name| name.to_ascii_lowercase()).collect();
     let console = Console::new(enrolments, port, names);
-    let answer = move |request, network| answer(request, network, console.clone());
+    let answer =
+        move |request, network| answer(request, network, console.clone(), Arc::clone(&access));
     Ok(listener::serve(listener, tls, answer, stop).await?)
 }
 
@@ -37,9 +41,13 @@ async fn answer(
     request: hyper::Request<Incoming>,
     network: Network,
     console: Console,
+    access: Arc<Access>,
 ) -> hyper::Response<Full<Bytes>> {
     let (head, body) = request.into_parts();
     let mut request = head_of(&head, network);
+    if access::api::is_for(&request.path) {
+        return response(of_access(&access, request, body).await);
+    }
     response(match collect(body, BODY_MAX_BYTES).await {
         Ok(body) => {
             request.body = body;

@@ -15,33 +15,41 @@ use writ_service::limits::{BODY_MAX_BYTES, BODY_TIMEOUT};
 use writ_service::listener::{self, TlsSettings};
 use writ_service::pipeline::Pipeline;
 
+use super::access::{self, Access};
 use super::people::api::{self, Readers};
 use super::roster::Keeper;
 use super::statements;
+
+/// Who answers what.
+#[derive(Clone)]
+pub struct Desks {
+    /// AWS's APIs.
+    pub pipeline: Arc<Pipeline>,
+    /// The roster.
+    pub keeper: Arc<Keeper>,
+    /// Persons.
+    pub readers: Arc<Readers>,
+    /// Requests, decisions, grants and tickets.
+    pub access: Arc<Access>,
+}
 
 /// Serves until `stop` becomes true, then lets open requests end.
 pub async fn serve(
     listener: std::net::TcpListener,
     tls: TlsSettings,
-    pipeline: Arc<Pipeline>,
-    keeper: Arc<Keeper>,
-    readers: Arc<Readers>,
+    desks: Desks,
     stop: watch::Receiver<bool>,
 ) -> Result<()> {
-    let answer = move |request, network| {
-        let (keeper, readers) = (Arc::clone(&keeper), Arc::clone(&readers));
-        answer(request, network, Arc::clone(&pipeline), keeper, readers)
-    };
+    let answer = move |request, network| answer(request, network, desks.clone());
     Ok(listener::serve(listener, tls, answer, stop).await?)
 }
 
 async fn answer(
     request: hyper::Request<Incoming>,
     network: Network,
-    pipeline: Arc<Pipeline>,
-    keeper: Arc<Keeper>,
-    readers: Arc<Readers>,
+    desks: Desks,
 ) -> hyper::Response<Full<Bytes>> {
+    let Desks { pipeline, keeper, readers, access } = desks;
     if request.uri().path() == "/healthz" && request.method() == hyper::Method::GET {
         let body = b"{\"status\":\"ok\"}\n".to_vec();
         return response(Reply::new(200, "application/json", body));
@@ -66,6 +74,9 @@ async fn answer(
             Err(error) => statements::unread(&keeper, &request, error.status, &error.message).await,
         });
     }
+    if access::api::is_for(&request.path) {
+        return response(of_access(&access, request, body).await);
+    }
     let reply = match collect(body, BODY_MAX_BYTES).await {
         Ok(body) => {
             request.body = body;
@@ -75,6 +86,23 @@ async fn answer(
         Err(error) => pipeline.unread(request, error).await.with("connection", "close"),
     };
     response(reply)
+}
+
+/// What is asked of access; the console's listener has it too.
+pub(super) async fn of_access(
+    access: &Arc<Access>,
+    mut request: Request,
+    body: Incoming,
+) -> Reply {
+    match collect(body, access::api::BODY_MAX_BYTES).await {
+        Ok(body) => {
+            request.body = body;
+            access::api::answer(access, request).await
+        }
+        Err(error) => {
+            access::api::unread(access, &request, error.status, &error.message).await
+        }
+    }
 }
 
 /// The head of a request; its body comes later.

@@ -1,6 +1,7 @@
-//! What only front does: the listeners, the link to the gateway, accounts, persons, the roster,
+//! What only front does: the listeners, the link to the gateway, accounts, access, persons, the roster,
 //! enrolment and the console, LookupEvents.
 
+pub mod access;
 pub mod accounts;
 pub mod catalogue;
 pub mod cloudtrail;

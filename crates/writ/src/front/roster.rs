@@ -16,7 +16,7 @@ use writ_people::{Settings, is_present};
 use writ_proof::Hash;
 use writ_proof::cbor;
 use writ_proof::limits::ROSTER_STATEMENT_MAX_BYTES;
-use writ_proof::roster::{Change, Roster, RosterStatement};
+use writ_proof::roster::{Change, GroupName, Roster, RosterStatement};
 use writ_proof::sshsig::SshSig;
 use writ_proof::statement::{Namespace, Signed};
 use writ_service::http::Refused;
@@ -130,6 +130,22 @@ impl Keeper {
     pub fn may_act(&self, person: &PersonId, snapshot: &Snapshot) -> Result<(), String> {
         let Some(known) = snapshot.person(person.as_str()) else { return Ok(()) };
         is_present(&known.value, self, &self.settings, SystemEnv.now())
+            .map_err(|why| why.to_string())
+    }
+
+    /// The same for acting in a group: a membership must have been approved since the last move.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn may_act_in(
+        &self,
+        group: &GroupName,
+        person: &PersonId,
+        snapshot: &Snapshot,
+    ) -> Result<(), String> {
+        let Some(known) = snapshot.person(person.as_str()) else { return Ok(()) };
+        let (known, now) = (Some(known.value.as_ref()), SystemEnv.now());
+        writ_people::decide(group.as_str(), known, self, &self.settings, now)
             .map_err(|why| why.to_string())
     }
 
@@ -317,7 +333,7 @@ impl Keeper {
     }
 
     /// The people of the roster among those whose signatures hold.
-    fn known(&self, signed: &Signed) -> Vec<PersonId> {
+    pub(super) fn known(&self, signed: &Signed) -> Vec<PersonId> {
         let roster = self.current();
         let mut people: Vec<PersonId> = signed
             .signatures()

@@ -25,6 +25,7 @@ use super::{Inherited, Line, harden};
 use crate::front::people::api::Readers;
 use crate::front::people::{self, Office};
 use crate::front::platform::Platform;
+use crate::front::access::{self, Access, Ender};
 use crate::front::{accounts, catalogue, console, enrol, link, listener, roster};
 
 /// The state database, in front's folder.
@@ -122,10 +123,16 @@ async fn serve(
     let desk = enrol::Enrolments::new(ours, own, Arc::clone(&keeper));
     listen(line, &keyd, &trail, gateway, reload, stop)?;
     let roster = Arc::clone(&keeper) as Arc<dyn Roster>;
-    let office = Office::new(Arc::clone(&pipeline), platform.clone(), config.settings(), roster);
+    let (ours, own) = (Arc::clone(&pipeline), platform.clone());
+    let ender = Ender::new(ours, own, Arc::clone(&keeper));
+    let (ours, own, settings) = (Arc::clone(&pipeline), platform.clone(), config.settings());
+    let office = Office::new(ours, own, settings, roster, Arc::clone(&ender));
     if let Some(source) = config.hr.clone() {
         writ_service::task::spawn("hr feed", people::watch(Arc::clone(&office), source));
     }
+    let (ours, own) = (Arc::clone(&pipeline), platform.clone());
+    let access = Access::new(ours, own, Arc::clone(&keeper), ender);
+    writ_service::task::spawn("access", access::watch(Arc::clone(&access)));
     let (ours, known) = (Arc::clone(&pipeline), Arc::clone(&keeper));
     let readers = Arc::new(Readers::new(office, ours, known, platform.clone()));
     beat(keyd, store);
@@ -135,12 +142,14 @@ async fn serve(
     let mut facts = vec![("listen".to_owned(), address), ("console".to_owned(), console_address)];
     facts.extend(hardening);
     line.ready(facts)?;
+    let (ours, known) = (Arc::clone(&pipeline), Arc::clone(&access));
+    let desks = listener::Desks { pipeline: ours, keeper, readers, access: known };
     // The supervisor starts front again, which opens the database anew and keyd's catalogue with it.
     tokio::select! {
-        served = listener::serve(
-            listener, tls, Arc::clone(&pipeline), keeper, readers, stopped.clone(),
+        served = listener::serve(listener, tls, desks, stopped.clone()) => served,
+        served = console::serve(
+            console, console_tls, Arc::new(desk), access, config.names, stopped,
         ) => served,
-        served = console::serve(console, console_tls, Arc::new(desk), config.names, stopped) => served,
         () = pipeline.broken() => anyhow::bail!("the state database failed; it has to be opened anew"),
     }
 }

@@ -5,6 +5,7 @@ pub mod api;
 mod watch;
 
 use std::collections::BTreeMap;
+use std::iter::Peekable;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
+use writ_access::Ends;
 use writ_keyd_client::protocol::{Command, End};
 use writ_model::{AccountId, Env as _, SystemEnv, Timestamp, Uuid};
 use writ_people::delivery::pass;
@@ -19,12 +21,14 @@ use writ_people::machine::{Context, confirm};
 use writ_people::{
     Delivery, EndError, Ending, Endings, Event, Feed, PortFuture, Problem, Roster, Settings, Step,
 };
+use writ_proof::hash::Hash;
 use writ_proof::roster::EnrolmentId;
 use writ_service::call::KeydClient;
 use writ_service::pipeline::Pipeline;
-use writ_store::state::{HrFeed, Person, PersonState, ReceiptItem};
+use writ_store::state::{EndReason, HrFeed, Person, PersonState, ReceiptItem};
 use writ_store::{Object, OutboxRecord, Snapshot, Transaction, limits};
 
+use super::access::Ender;
 use super::catalogue::ask;
 use super::platform::{PRINCIPAL, Platform};
 
@@ -48,6 +52,7 @@ pub struct Office {
     settings: Settings,
     roster: Arc<dyn Roster>,
     endings: Arc<dyn Endings>,
+    ender: Arc<Ender>,
     /// Held by whoever changes persons; holds the ends of sessions that keyd has not taken. A front
     /// that starts anew tells keyd all of them.
     owed: Mutex<Vec<Ending>>,
@@ -70,9 +75,11 @@ impl Office {
         platform: Platform,
         settings: Settings,
         roster: Arc<dyn Roster>,
+        ender: Arc<Ender>,
     ) -> Arc<Office> {
         let endings = Arc::new(KeydEndings { keyd: pipeline.keyd.clone() });
-        Arc::new(Office { pipeline, platform, settings, roster, endings, owed: Mutex::default() })
+        let owed = Mutex::default();
+        Arc::new(Office { pipeline, platform, settings, roster, endings, ender, owed })
     }
 
     /// What the feed last delivered.
@@ -217,7 +224,7 @@ impl Office {
         let mut failed = None;
         while left.peek().is_some() || !commits.is_empty() {
             while commits.len() < COMMITS_MAX && left.peek().is_some() {
-                let some: Vec<Step> = left.by_ref().take(STEPS_MAX).collect();
+                let some = together(&mut left, &snapshot);
                 let (office, snapshot) = (Arc::clone(self), Arc::clone(&snapshot));
                 let (digest, answers) = (digest.to_owned(), Arc::clone(&answers));
                 commits
@@ -245,12 +252,22 @@ impl Office {
         digest: &str,
         answers: &AtomicBool,
     ) -> (Vec<Ending>, Result<()>) {
+        let ends = ends_of(&steps, snapshot);
+        let digests: Vec<Hash> =
+            ends.iter().flat_map(|ends| ends.digests(SystemEnv.now())).collect();
+        self.ender.tell_keyd(&digests).await;
         let owed = self.end(&mut steps, answers).await;
-        (owed, self.write(steps, snapshot, digest).await)
+        (owed, self.write(steps, ends, snapshot, digest).await)
     }
 
-    async fn write(&self, steps: Vec<Step>, snapshot: &Snapshot, digest: &str) -> Result<()> {
-        let ends = steps.iter().any(Step::ends);
+    async fn write(
+        &self,
+        steps: Vec<Step>,
+        ends: Vec<Ends>,
+        snapshot: &Snapshot,
+        digest: &str,
+    ) -> Result<()> {
+        let ending = steps.iter().any(Step::ends);
         let request_id = Uuid::random(&SystemEnv);
         let mut begun: Option<Transaction> = None;
         for step in steps {
@@ -271,9 +288,16 @@ impl Office {
             };
             begun = Some(transaction);
         }
-        let Some(transaction) = begun else { return Ok(()) };
-        let transaction = if ends { transaction.ending() } else { transaction };
+        let Some(mut transaction) = begun else { return Ok(()) };
+        let mut surplus = Vec::new();
+        for ends in ends {
+            let (joined, more) = self.ender.join(transaction, ends, snapshot)?;
+            transaction = joined;
+            surplus.extend(more);
+        }
+        let transaction = if ending { transaction.ending() } else { transaction };
         self.pipeline.commit_own(transaction).await.context("persons cannot be stored")?;
+        self.ender.tell_later(surplus);
         Ok(())
     }
 
@@ -345,6 +369,35 @@ impl Office {
         let event = (EVENT_SOURCE, name);
         self.platform.record(AccountId::PLATFORM, event, parameters, request_id, None)
     }
+}
+
+/// The next steps that fit into one transaction, with the records of the grants and requests that end with them.
+fn together(left: &mut Peekable<std::vec::IntoIter<Step>>, snapshot: &Snapshot) -> Vec<Step> {
+    let (mut some, mut records) = (Vec::new(), 0);
+    while let Some(step) = left.peek() {
+        records += 1 + ends_of(std::slice::from_ref(step), snapshot).iter().map(Ends::len).sum::<usize>();
+        if records > STEPS_MAX && !some.is_empty() {
+            break;
+        }
+        some.extend(left.next());
+    }
+    some
+}
+
+/// What ends with the grants and requests of persons whom steps end or move, each person's for itself.
+fn ends_of(steps: &[Step], snapshot: &Snapshot) -> Vec<Ends> {
+    let now = SystemEnv.now();
+    let of = |step: &Step| {
+        let reason = match (step.person.state, step.event()) {
+            (PersonState::Left, _) => EndReason::Leaver,
+            (PersonState::Suspended, _) => EndReason::Suspended,
+            _ if step.events.contains(&Event::Moved) => EndReason::JobChange,
+            _ => return None,
+        };
+        let ends = writ_access::ends::of_person(snapshot, &step.person.id, reason, now);
+        Some(ends).filter(|ends| !ends.is_empty())
+    };
+    steps.iter().filter_map(of).collect()
 }
 
 /// Everybody who is stored, by id.
