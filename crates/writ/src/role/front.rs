@@ -22,10 +22,10 @@ use writ_trail::client::TrailClient;
 
 use super::confine::Reach;
 use super::{Inherited, Line, harden};
+use crate::front::access::{self, Access, Ender};
 use crate::front::people::api::Readers;
 use crate::front::people::{self, Office};
 use crate::front::platform::Platform;
-use crate::front::access::{self, Access, Ender};
 use crate::front::{accounts, catalogue, console, enrol, link, listener, roster};
 
 /// The state database, in front's folder.
@@ -114,6 +114,8 @@ async fn serve(
     ));
     let (stop, stopped) = watch::channel(false);
     let gateway = link::Gateway::new(Arc::clone(&pipeline), inherited.channel(Role::S3)?)?;
+    let gatekeeper =
+        link::Gatekeeper::new(Arc::clone(&pipeline), inherited.channel(Role::Bastion)?)?;
     let (reload, reloads) = watch::channel(0u64);
     let genesis = hex::decode(&config.genesis)?;
     let (ours, own) = (Arc::clone(&pipeline), platform.clone());
@@ -121,7 +123,7 @@ async fn serve(
     let keeper = Arc::new(keeper);
     let (ours, own) = (Arc::clone(&pipeline), platform.clone());
     let desk = enrol::Enrolments::new(ours, own, Arc::clone(&keeper));
-    listen(line, &keyd, &trail, gateway, reload, stop)?;
+    listen(line, &keyd, &trail, (gateway, gatekeeper), reload, stop)?;
     let roster = Arc::clone(&keeper) as Arc<dyn Roster>;
     let (ours, own) = (Arc::clone(&pipeline), platform.clone());
     let ender = Ender::new(ours, own, Arc::clone(&keeper));
@@ -159,7 +161,7 @@ fn listen(
     line: &Line,
     keyd: &KeydClient,
     trail: &TrailClient,
-    gateway: link::Gateway,
+    (gateway, gatekeeper): (link::Gateway, link::Gatekeeper),
     reload: watch::Sender<u64>,
     stop: watch::Sender<bool>,
 ) -> Result<()> {
@@ -169,6 +171,7 @@ fn listen(
             Role::Keyd => keyd.replace(channel).map(|()| reload.send_modify(|n| *n += 1)),
             Role::Trail => trail.replace(channel),
             Role::S3 => gateway.replace(channel),
+            Role::Bastion => gatekeeper.replace(channel),
             _ => Ok(()),
         };
         if let Err(error) = replaced {
