@@ -17,7 +17,11 @@ use writ_proof::frame::{Batch, Entry, Frame, WalEnd, frame_hash};
 use writ_proof::hash::Hash;
 use writ_proof::leaf::{Commit, Kind, Leaf, Source};
 use writ_proof::origin::LogName;
+use writ_proof::ssh::put_string;
+use writ_proof::ssh_auth::UserAuth;
+use writ_proof::sshsig::SshPublicKey;
 use writ_proof::use_record::{UseBatchView, ViewedRecord};
+use writ_ssh::{Algorithms, Cipher, Kex, Transport};
 
 fn main() {
     write("leaf", "event", &leaf().to_bytes());
@@ -41,6 +45,49 @@ fn main() {
         .map(|(id, (kind, body))| Message { kind, id: id as u64, body })
         .collect();
     write("channel_packet", "hello", &pack(&messages));
+    ssh();
+}
+
+/// A good client's first bytes, and its messages after them, as far as they need no key.
+fn ssh() {
+    let env = std::sync::Arc::new(writ_model::TestEnv::new(Timestamp::from_secs(0), 1));
+    let names = vec!["ssh-ed25519".to_owned()];
+    let algorithms = Algorithms { kex: vec![Kex::Curve25519], ciphers: vec![Cipher::Aes256Gcm] };
+    let mut client = Transport::client(algorithms, names, env).expect("a client");
+    let offer = client.output().split();
+    write("ssh_handshake", "version-and-kexinit", &[&[0xfe], &offer[..]].concat());
+    // Any 32 bytes are half of an agreement.
+    let mut half = vec![0, 0, 0, 44, 6, 30, 0, 0, 0, 32];
+    half.extend([5; 32]);
+    half.extend([0; 6]);
+    let newkeys = [0, 0, 0, 12, 10, 21, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let all = [&[0xfe], &offer[..], &half, &newkeys].concat();
+    write("ssh_handshake", "to-newkeys", &all);
+    let key = SshPublicKey::Ed25519([2; 32]);
+    let request = UserAuth { session_id: [1; 32], user: "svc".to_owned(), key }.to_bytes();
+    write("ssh_auth", "signed-bytes", &request);
+    let strings = |number: u8, strings: &[&[u8]]| {
+        let mut message = vec![number];
+        strings.iter().for_each(|string| put_string(&mut message, string));
+        message
+    };
+    let service = strings(5, &[b"ssh-userauth"]);
+    let none = strings(50, &[b"svc", b"ssh-connection", b"none"]);
+    let signature = strings(0, &[b"ssh-ed25519", &[3; 64]])[1..].to_vec();
+    let signed = [request[36..].to_vec(), strings(0, &[&signature])[1..].to_vec()].concat();
+    write("ssh_auth", "login", &stream(&[service, none, signed]));
+    let open = [strings(90, &[b"session"]), vec![0, 0, 0, 7, 0, 1, 0, 0, 0, 0, 0x80, 0]].concat();
+    let global = [strings(80, &[b"keepalive@openssh.com"]), vec![1]].concat();
+    write("ssh_channels", "open", &stream(&[open, global]));
+    let pty =
+        [strings(0, &[b"xterm"])[1..].to_vec(), vec![0; 16], strings(0, &[&[0]])[1..].to_vec()];
+    write("ssh_channels", "pty", &pty.concat());
+}
+
+/// Messages, each after its length.
+fn stream(messages: &[Vec<u8>]) -> Vec<u8> {
+    let length = |message: &Vec<u8>| u16::try_from(message.len()).expect("short").to_be_bytes();
+    messages.iter().flat_map(|m| [length(m).to_vec(), m.clone()].concat()).collect()
 }
 
 fn write(target: &str, name: &str, bytes: &[u8]) {

@@ -61,3 +61,15 @@ pub fn strict<T: Decode + Encode>(input: &[u8]) -> Option<T> {
     assert!(cbor::to_vec(&value) == input, "a value has two encodings");
     Some(value)
 }
+
+/// Messages of a stream: each after its length in two bytes.
+pub fn messages(input: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = input;
+    std::iter::from_fn(move || {
+        let (length, after) = rest.split_first_chunk::<2>()?;
+        let length = usize::from(u16::from_be_bytes(*length)).min(after.len());
+        let (message, after) = after.split_at(length);
+        rest = after;
+        Some(message)
+    })
+}

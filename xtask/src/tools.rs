@@ -8,19 +8,24 @@ use anyhow::{Result, bail};
 use crate::run::{cargo, check, exists, output, target};
 
 /// The clients that judge us, pinned.
-const PYTHON_PACKAGES: [&str; 2] = ["awscli==1.46.3", "boto3==1.44.5"];
+const PYTHON_PACKAGES: [&str; 3] = ["asyncssh==2.24.1", "awscli==1.46.3", "boto3==1.44.5"];
 const UV: &str = "uv==0.13.9";
 const NEXTEST: &str = "0.9.143";
 const DENY: &str = "0.20.2";
 const MUTANTS: &str = "27.1.0";
 
+/// Succeeds if OpenSSH's stand-in for a hardware key is there.
+const SK_DUMMY: &str = "open('/usr/lib/openssh/regress/misc/sk-dummy/sk-dummy.so')";
+
 /// Debian packages, each with a command that succeeds when it is there.
-const DEBIAN: [(&str, &[&str]); 6] = [
+const DEBIAN: [(&str, &[&str]); 8] = [
     ("chromium", &["chromium", "--version"]), // a real browser, for passkeys
     ("g++", &["c++", "--version"]),           // libFuzzer
     ("git", &["git", "--version"]),           // tidy asks it for the list of files
     ("iproute2", &["ip", "-V"]),              // a namespace with an address of its own
     ("openssh-client", &["ssh-keygen", "-l", "-f", "/dev/null"]),
+    ("openssh-server", &["/usr/sbin/sshd", "-V"]), // a real host for our SSH client
+    ("openssh-tests", &["python3", "-c", SK_DUMMY]), // a token without hardware
     ("python3-venv", &["python3", "-c", "import ensurepip"]),
 ];
 
@@ -29,7 +34,7 @@ pub(crate) fn folder() -> PathBuf {
     target().join("tools")
 }
 
-/// The Python environment with the AWS CLI and boto3.
+/// The Python environment with the AWS CLI, boto3 and asyncssh.
 pub(crate) fn venv() -> PathBuf {
     folder().join("venv")
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::limits;
 use crate::negotiate::Algorithms;
 
-/// When new keys are agreed on.
+/// When new keys are agreed on; never later than the limits say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rekey {
     /// After so many bytes in one direction.

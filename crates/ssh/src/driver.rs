@@ -42,8 +42,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Driver<S> {
             transport: wire.transport,
             shared,
             host_key,
-            rekey: config.rekey,
-            keepalive_after: config.keepalive_after,
+            // The settings can only be stricter than the limits.
+            rekey: Rekey {
+                bytes: config.rekey.bytes.min(limits::REKEY_BYTES),
+                after: config.rekey.after.min(limits::REKEY_AFTER),
+            },
+            keepalive_after: config.keepalive_after.min(limits::REKEY_AFTER),
             heard: now,
             asked: 0,
             keyed: now,
@@ -60,8 +64,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Driver<S> {
     /// among that.
     pub async fn run(self) -> Result<(), Error> {
         let Driver { stream, mut state } = self;
-        // Also when this future is dropped: whoever waits must not wait for ever.
-        let guard = EndGuard(Arc::clone(&state.shared));
         let (mut reader, mut writer) = tokio::io::split(stream);
         let error = loop {
             match state.step(&mut reader, &mut writer).await {
@@ -78,7 +80,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Driver<S> {
                 }
             }
         };
-        guard.0.end(error.clone().map_or(Ended::ByUs, Ended::Because));
+        state.shared.end(error.clone().map_or(Ended::ByUs, Ended::Because));
         let goodbye = async {
             writer.write_all_buf(state.transport.output()).await?;
             writer.shutdown().await
@@ -86,15 +88,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Driver<S> {
         // The peer may be gone, or not read: it has been given its chance.
         tokio::time::timeout(limits::LINGER, goodbye).await.ok();
         error.map_or(Ok(()), Err)
-    }
-}
-
-/// Ends the shared state when the driver goes.
-struct EndGuard(Arc<Shared>);
-
-impl Drop for EndGuard {
-    fn drop(&mut self) {
-        self.0.end(Ended::Because(Error::Closed));
     }
 }
 
@@ -113,6 +106,13 @@ struct Carried {
     keyed: Instant,
     /// Since when a key exchange is under way.
     exchange: Option<Instant>,
+}
+
+impl Drop for Carried {
+    /// Also where the driver is dropped, before it ran even: whoever waits must not wait for ever.
+    fn drop(&mut self) {
+        self.shared.end(Ended::Because(Error::Closed));
+    }
 }
 
 impl Carried {

@@ -80,8 +80,8 @@ pub async fn accept<S: AsyncRead + AsyncWrite + Unpin + Send>(
     authenticator: &mut dyn Authenticator,
     env: Arc<dyn Env>,
 ) -> Result<Accepted<S>, Error> {
-    let public = SshPublicKey::Ed25519(host_key.public_key());
-    let transport = Transport::server(config.algorithms.clone(), public, env)?;
+    let algorithms = config.algorithms.clone();
+    let transport = Transport::server(algorithms, host_key.public_key(), env)?;
     let mut wire = Wire { stream, transport };
     let work = login(&mut wire, config, &*host_key, authenticator);
     let limit = config.login_grace;
@@ -120,11 +120,10 @@ async fn login<S: AsyncRead + AsyncWrite + Unpin>(
     loop {
         let message = match wire.next().await? {
             Arrived::Message(message) => message,
-            Arrived::Sign(hash) => {
-                sign(&mut wire.transport, host_key, &hash).await?;
-                continue;
+            // Each would cost us an agreement and a signature; nobody honest asks so early.
+            Arrived::Sign(_) | Arrived::Established | Arrived::HostKey(_) => {
+                return Err(Error::Protocol("new keys were asked for before authentication"));
             }
-            Arrived::Established | Arrived::HostKey(_) => continue,
         };
         match auth.receive(&message)? {
             ServerStep::Send(reply) => wire.send(&reply).await?,

@@ -32,7 +32,7 @@ const SERVER_SIG_ALGS: [&str; 4] = [
 ];
 
 /// What came of the bytes so far.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Arrived {
     /// The first keys are in use.
     Established,
@@ -42,6 +42,20 @@ pub enum Arrived {
     Message(Bytes),
     /// The host's key shall sign this: answer with [`Transport::signed`].
     Sign([u8; 32]),
+}
+
+impl std::fmt::Debug for Arrived {
+    /// A message's number and length alone: it may be what somebody typed.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Arrived::Established => f.write_str("Established"),
+            Arrived::HostKey(_) => f.write_str("HostKey"),
+            Arrived::Message(message) => {
+                write!(f, "Message({:?}, {} bytes)", message.first(), message.len())
+            }
+            Arrived::Sign(_) => f.write_str("Sign"),
+        }
+    }
 }
 
 /// One end of a connection.
@@ -103,12 +117,13 @@ enum State {
 }
 
 impl Transport {
-    /// A server with this host key.
+    /// A server with this host key, an Ed25519 one.
     pub fn server(
         algorithms: Algorithms,
-        host_key: SshPublicKey,
+        host_key: [u8; 32],
         env: Arc<dyn Env>,
     ) -> Result<Transport, Error> {
+        let host_key = SshPublicKey::Ed25519(host_key);
         let names = vec![host_key.algorithm().to_owned()];
         let blob = Bytes::from(host_key.to_blob());
         Transport::new(Role::Server, algorithms, names, Some((blob, host_key)), env)

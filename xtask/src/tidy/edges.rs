@@ -26,6 +26,7 @@ const TABLE: &[Row] = &[
     row("policy", &["model"]),
     row("aws", &["model"]),
     row("proof", &["model"]),
+    row("ssh", &["model", "proof"]),
     row("keyd-client", &["model", "proof"]),
     row("keyd", &["model", "policy", "aws", "proof", "keyd-client"]),
     row("store", &["model", "policy", "proof"]),

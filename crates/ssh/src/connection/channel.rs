@@ -21,7 +21,6 @@ pub enum Stream {
 }
 
 /// What the peer did in a channel, in its order.
-#[derive(Debug)]
 pub enum ChannelEvent {
     /// It sends no more data, nor anything else; the last event.
     Close,
@@ -36,6 +35,20 @@ pub enum ChannelEvent {
     Eof,
     /// It wants something.
     Request(ChannelRequest),
+}
+
+impl std::fmt::Debug for ChannelEvent {
+    /// Not the data: it may be what somebody typed.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            ChannelEvent::Close => f.write_str("Close"),
+            ChannelEvent::Data { stream, bytes } => {
+                write!(f, "Data({stream:?}, {} bytes)", bytes.len())
+            }
+            ChannelEvent::Eof => f.write_str("Eof"),
+            ChannelEvent::Request(request) => request.fmt(f),
+        }
+    }
 }
 
 /// A request of the peer in a channel. Dropped without an answer it is refused.

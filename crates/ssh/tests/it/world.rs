@@ -268,7 +268,7 @@ async fn serve(channel: Channel, session: Session, log: Log) {
             SessionRequest::Exec(command) => {
                 request.answer(true);
                 let command = String::from_utf8(command).unwrap();
-                return execute(&channel, &session, &command).await;
+                return execute(&channel, &session, &command, &log).await;
             }
             _ => drop(request),
         }
@@ -283,7 +283,7 @@ async fn finish(channel: &Channel, output: &str, status: u32) {
     while channel.next().await.is_some() {}
 }
 
-async fn execute(channel: &Channel, session: &Session, command: &str) {
+async fn execute(channel: &Channel, session: &Session, command: &str, log: &Log) {
     let (verb, argument) = command.split_once(' ').unwrap_or((command, "0"));
     let number: usize = argument.parse().unwrap_or(0);
     match verb {
@@ -302,7 +302,9 @@ async fn execute(channel: &Channel, session: &Session, command: &str) {
                         channel.accept(length);
                     }
                     ChannelEvent::Eof | ChannelEvent::Close => break,
-                    ChannelEvent::Request(_) => {}
+                    ChannelEvent::Request(request) => {
+                        log.lock().unwrap().push(format!("request {}", request.name()));
+                    }
                 }
             }
             finish(channel, "", 0).await;
@@ -344,10 +346,7 @@ pub(crate) async fn input(channel: &Channel, mut take: impl FnMut(&[u8])) {
 
 /// As the bastion does: each direction in a task of its own.
 async fn forward(near: Channel, host: Session) {
-    let far = match host.open_session().await {
-        Ok(Ok(far)) => far,
-        _ => return,
-    };
+    let Ok(Ok(far)) = host.open_session().await else { return };
     let (near, far) = (Arc::new(near), Arc::new(far));
     let other = tokio::spawn(pump(Arc::clone(&far), Arc::clone(&near)));
     pump(near, far).await;
