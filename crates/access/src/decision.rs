@@ -178,19 +178,13 @@ pub fn waits_for(
     let manager = world.hr.manager(&request.requester);
     let fits = |slot: &&Slot| {
         let known = slot.from != Approver::ManagerOfRequester || manager.is_some();
-        known
-            && may_fill(request, slot, person, world.roster, manager.as_ref(), world.now).is_ok()
+        known && may_fill(request, slot, person, world.roster, manager.as_ref(), world.now).is_ok()
     };
     let rule = rule_of(request.group.as_str(), world);
     rule.iter().filter(fits).map(|slot| slot.slot.clone()).collect()
 }
 
-fn fills(
-    asked: &Asked,
-    slot: &Slot,
-    person: &PersonId,
-    world: &World<'_>,
-) -> Result<(), String> {
+fn fills(asked: &Asked, slot: &Slot, person: &PersonId, world: &World<'_>) -> Result<(), String> {
     let manager = world.hr.manager(&asked.request().requester);
     if slot.from == Approver::ManagerOfRequester && manager.is_none() {
         let who = &asked.request().requester;

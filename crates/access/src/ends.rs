@@ -113,7 +113,13 @@ impl Ends {
         self.requests.push(AccessRequest { state, since: now, why, ..request });
     }
 
-    fn end(&mut self, grant: &AccessGrant, reason: EndReason, now: Timestamp, by: Option<&PersonId>) {
+    fn end(
+        &mut self,
+        grant: &AccessGrant,
+        reason: EndReason,
+        now: Timestamp,
+        by: Option<&PersonId>,
+    ) {
         let end = Some(GrantEnd { reason, at: now, by: by.cloned() });
         self.grants.push(AccessGrant { end, ..grant.clone() });
     }

@@ -25,9 +25,8 @@ pub const PENDING_BACK: Duration = Duration::from_secs(2 * 3600);
 
 /// How long before now the id of a grant without end can have been made: its request was pending for an hour, its
 /// window began within 14 days of when it was made, and lasts 8 hours at most.
-pub const LIVE_BACK: Duration = Duration::from_secs(
-    REQUEST_FUTURE_MAX.as_secs() + GRANT_MAX_HOURS as u64 * 3600 + 2 * 3600,
-);
+pub const LIVE_BACK: Duration =
+    Duration::from_secs(REQUEST_FUTURE_MAX.as_secs() + GRANT_MAX_HOURS as u64 * 3600 + 2 * 3600);
 
 /// Decisions on one request that are kept; a rule has at most 64 people, and the others have no slot.
 pub const DECISIONS_MAX: usize = 256;

@@ -64,9 +64,10 @@ pub fn file(signed: &Signed, world: &World<'_>) -> Result<Filed, Refusal> {
 /// Fails unless HR and the ticket let the requester ask, now. Looked at again at each decision.
 pub(crate) fn may_ask(request: &Request, world: &World<'_>) -> Result<(), Refusal> {
     let who = &request.requester;
-    world.hr.may_act(who, Some(&request.group)).or_else(|why| {
-        refused(format!("`{who}` may not act in `{}` now: {why}", request.group))
-    })?;
+    world
+        .hr
+        .may_act(who, Some(&request.group))
+        .or_else(|why| refused(format!("`{who}` may not act in `{}` now: {why}", request.group)))?;
     check_ticket(request, world.snapshot)
 }
 
@@ -138,11 +139,7 @@ pub fn pending(
 ///
 /// # Errors
 /// It is not this person's, or is over.
-pub fn withdraw(
-    world: &World<'_>,
-    id: Ulid,
-    person: &PersonId,
-) -> Result<AccessRequest, Refusal> {
+pub fn withdraw(world: &World<'_>, id: Ulid, person: &PersonId) -> Result<AccessRequest, Refusal> {
     let entry = world.request(id)?;
     if entry.requester != *person {
         return refused(format!("it is the request of `{}`: deny it instead", entry.requester));

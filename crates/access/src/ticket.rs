@@ -11,12 +11,7 @@ use crate::world::{Refusal, World};
 ///
 /// # Errors
 /// Its id or title is not taken, or there is one of this id.
-pub fn open(
-    world: &World<'_>,
-    id: &str,
-    title: &str,
-    by: &PersonId,
-) -> Result<Ticket, Refusal> {
+pub fn open(world: &World<'_>, id: &str, title: &str, by: &PersonId) -> Result<Ticket, Refusal> {
     let fits = |b: u8| b.is_ascii_alphanumeric() || b"-_.#".contains(&b);
     if id.is_empty() || id.len() > TICKET_ID_MAX_BYTES || !id.bytes().all(fits) {
         return Err(Refusal::Malformed(format!(
@@ -52,8 +47,7 @@ pub fn open(
 /// There is none that is open.
 pub fn close(world: &World<'_>, id: &str, by: &PersonId) -> Result<Ticket, Refusal> {
     let ticket = world.snapshot.get::<Ticket>(AccountId::PLATFORM, id);
-    let ticket =
-        ticket.ok_or_else(|| Refusal::NotFound(format!("there is no ticket `{id}`")))?;
+    let ticket = ticket.ok_or_else(|| Refusal::NotFound(format!("there is no ticket `{id}`")))?;
     if ticket.closed.is_some() {
         return Err(Refusal::Over(format!("the ticket `{id}` is closed already")));
     }

@@ -607,13 +607,7 @@ pub enum End {
     /// A grant, named by the digest of its signed request. Whatever rests on it is refused from now on.
     Grant(Hash),
 }
-cbor_enum!(End {
-    0: AccessKey(_),
-    1: Sessions(_),
-    2: Principal(_),
-    3: Person(_),
-    4: Grant(_),
-});
+cbor_enum!(End { 0: AccessKey(_), 1: Sessions(_), 2: Principal(_), 3: Person(_), 4: Grant(_) });
 
 /// Chunk signatures of one upload, in order.
 pub struct Chunks {

@@ -14,8 +14,8 @@ use writ_proof::cbor;
 use writ_proof::statement::Signed;
 
 use crate::state::{
-    AccessApproval, AccessGrant, AccessKey, AccessRequest, Account, Alias, Enrolment, Group, HrFeed,
-    Key, ManagedPolicy, Person, Revocation, Role, RosterEntry, Stored, Ticket, User,
+    AccessApproval, AccessGrant, AccessKey, AccessRequest, Account, Alias, Enrolment, Group,
+    HrFeed, Key, ManagedPolicy, Person, Revocation, Role, RosterEntry, Stored, Ticket, User,
 };
 
 /// A stored type and what a snapshot keeps beside it.

@@ -13,8 +13,9 @@ use writ_model::{AccessKeyId, AccountId, Arn, Revision, StoreEpoch, UniqueId};
 
 use crate::derived::Derive;
 use crate::state::{
-    AccessApproval, AccessGrant, AccessKey, AccessRequest, Account, Alias, Body, Enrolment, Group, HrFeed, Key, Kind, ManagedPolicy, Person,
-    Revocation, Role, RosterEntry, Stored, Ticket, User, folded,
+    AccessApproval, AccessGrant, AccessKey, AccessRequest, Account, Alias, Body, Enrolment, Group,
+    HrFeed, Key, Kind, ManagedPolicy, Person, Revocation, Role, RosterEntry, Stored, Ticket, User,
+    folded,
 };
 use crate::{Change, Object, ObjectId, StoreError};
 

@@ -92,6 +92,42 @@ pub enum Command {
     },
     /// Give a person keys: a passkey in the browser, an SSH key, or both.
     Enrol(crate::enrol::EnrolArgs),
+    /// Ask for access: make a request, sign it, file it.
+    #[command(after_help = REQUEST_HELP)]
+    Request(crate::access::ask::RequestArgs),
+    /// Agree to a request, with your own key.
+    #[command(after_help = APPROVE_HELP)]
+    Approve(crate::access::decide::ApproveArgs),
+    /// Say no to a request; that is final.
+    #[command(
+        after_help = "Example:\n  writ deny 01JD8Z3X5QJ6T4W0RZV9K2M7AB --key ~/.ssh/id_writ_sk"
+    )]
+    Deny(crate::access::decide::DenyArgs),
+    /// Take a pending request of your own back.
+    #[command(
+        after_help = "Example:\n  writ withdraw 01JD8Z3X5QJ6T4W0RZV9K2M7AB --key ~/.ssh/id_writ_sk"
+    )]
+    Withdraw(crate::access::IdArgs),
+    /// End a grant at once; any enrolled person may.
+    #[command(
+        after_help = "Example:\n  writ revoke 01JD8Z3X5QJ6T4W0RZV9K2M7AB --key ~/.ssh/id_writ_sk"
+    )]
+    Revoke(crate::access::IdArgs),
+    /// List the requests that wait for you, or others.
+    #[command(
+        after_help = "Examples:\n  writ requests --key ~/.ssh/id_writ_sk\n  writ requests --all --data ./writ-data"
+    )]
+    Requests(crate::access::list::RequestsArgs),
+    /// List grants, or write the evidence of one into a file.
+    #[command(after_help = "Examples:\n  writ grants --all --data ./writ-data\n  \
+        writ grants 01JD8Z3X5QJ6T4W0RZV9K2M7AB --bundle ./evidence.tar --key ~/.ssh/id_writ_sk")]
+    Grants(crate::access::list::GrantsArgs),
+    /// Open, close and list the tickets that requests name.
+    Ticket {
+        /// What to do.
+        #[command(subcommand)]
+        command: crate::access::ticket::TicketCommand,
+    },
     /// Say who may do what, and make, sign and send in the statements that change it.
     Roster {
         /// What to do.
@@ -133,6 +169,25 @@ pub enum ConfigCommand {
         path: PathBuf,
     },
 }
+
+const REQUEST_HELP: &str = "\
+Examples:
+  writ request --group support --host web-1 --login svc --ticket OPS-17 --reason 'the disk is full' \\
+      --for 45m --key ~/.ssh/id_writ_sk
+  writ request --group support --host web-1 --login svc --ticket OPS-17 --reason 'read the logs' \\
+      --file ro:/var/log/ --command 'systemctl status nginx' --key ~/.ssh/id_writ_sk
+
+It is printed before it is signed, with whose data it can lead to and who must agree. Approvers see the same code.
+It never changes: to ask for something else, or for longer, is a new request.";
+
+const APPROVE_HELP: &str = "\
+Examples:
+  writ requests --key ~/.ssh/id_writ_sk                  what waits for you
+  writ approve 01JD8Z3X5QJ6T4W0RZV9K2M7AB --check        what you would sign
+  writ approve 01JD8Z3X5QJ6T4W0RZV9K2M7AB --for 30m --key ~/.ssh/id_writ_sk
+
+Compare the code with the requester before you sign: by voice, or over another channel than the request came by.
+A key on a token is touched twice: to ask for the request, and to sign.";
 
 const EXPORT_HELP: &str = "\
 Example:

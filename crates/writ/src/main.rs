@@ -5,6 +5,7 @@
     reason = "a binary has no outside: here `pub` says what a module offers to the others"
 )]
 
+mod access;
 mod cli;
 mod enrol;
 mod export;
@@ -53,6 +54,14 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Tour(args) => return tour::run(&args),
         Command::Recover(args) => recover::run(&args)?,
         Command::Enrol(args) => enrol::run(&args)?,
+        Command::Request(args) => access::ask::run(&args)?,
+        Command::Approve(args) => access::decide::approve(&args)?,
+        Command::Deny(args) => access::decide::deny(&args)?,
+        Command::Withdraw(args) => access::withdraw(&args)?,
+        Command::Revoke(args) => access::revoke(&args)?,
+        Command::Requests(args) => access::list::requests(&args)?,
+        Command::Grants(args) => access::list::grants(&args)?,
+        Command::Ticket { command } => access::ticket::run(&command)?,
         Command::Roster { command } => roster::run(command)?,
         Command::Role { name, fd } => role::run(&name, &fd)?,
     }

@@ -97,7 +97,9 @@ impl Peer {
             Request::Append(request) => self.append(out, request),
             Request::Head => out.send(match self.peers.shared.operator() {
                 Some(head) => Reply::Head(head),
-                None => Reply::Refused("no checkpoint of the operator log is signed yet".to_owned()),
+                None => {
+                    Reply::Refused("no checkpoint of the operator log is signed yet".to_owned())
+                }
             }),
             Request::Status => out.send(Reply::Status(self.peers.shared.status())),
             Request::Lookup(_) if self.role != Role::Front => {

@@ -89,19 +89,13 @@ async fn answer(
 }
 
 /// What is asked of access; the console's listener has it too.
-pub(super) async fn of_access(
-    access: &Arc<Access>,
-    mut request: Request,
-    body: Incoming,
-) -> Reply {
+pub(super) async fn of_access(access: &Arc<Access>, mut request: Request, body: Incoming) -> Reply {
     match collect(body, access::api::BODY_MAX_BYTES).await {
         Ok(body) => {
             request.body = body;
             access::api::answer(access, request).await
         }
-        Err(error) => {
-            access::api::unread(access, &request, error.status, &error.message).await
-        }
+        Err(error) => access::api::unread(access, &request, error.status, &error.message).await,
     }
 }
 

@@ -323,8 +323,7 @@ impl Access {
             }
             What::OpenTicket => {
                 let new: NewTicket = body(request)?;
-                let ticket =
-                    self.open_ticket((&new.id, &new.title), person, request).await?;
+                let ticket = self.open_ticket((&new.id, &new.title), person, request).await?;
                 Ok(json!(ticket))
             }
             What::CloseTicket(id) => {
@@ -344,9 +343,8 @@ impl Access {
         let wanted: Wanted = body(request)?;
         let decision = [Decision::Approve, Decision::Deny];
         let decision = decision.into_iter().find(|known| known.as_str() == wanted.decision);
-        let decision = decision.ok_or_else(|| {
-            Refused::new(400, "Malformed", "the decision is `approve` or `deny`")
-        })?;
+        let decision = decision
+            .ok_or_else(|| Refused::new(400, "Malformed", "the decision is `approve` or `deny`"))?;
         let id = ulid(id)?;
         let (challenge, slots) = self.challenge(id, person, decision).await?;
         let shown = vec![

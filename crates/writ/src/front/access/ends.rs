@@ -109,12 +109,7 @@ impl Ender {
     }
 
     /// Commits ends, some at a time, with their records.
-    async fn commit(
-        &self,
-        ends: Ends,
-        from: Option<&Request>,
-        snapshot: &Snapshot,
-    ) -> Result<()> {
+    async fn commit(&self, ends: Ends, from: Option<&Request>, snapshot: &Snapshot) -> Result<()> {
         let all = endings(ends);
         for some in all.chunks(TOGETHER) {
             let request_id = Uuid::random(&SystemEnv);
@@ -122,14 +117,16 @@ impl Ender {
             let mut told = Vec::new();
             for ending in some {
                 let record = self.record(ending, from, request_id)?;
-                begun = Some(match begun.take() {
-                    None => Transaction::new(PRINCIPAL, request_id, record),
-                    Some(mut transaction) => {
-                        transaction.records.push(record);
-                        transaction
+                begun = Some(
+                    match begun.take() {
+                        None => Transaction::new(PRINCIPAL, request_id, record),
+                        Some(mut transaction) => {
+                            transaction.records.push(record);
+                            transaction
+                        }
                     }
-                }
-                .put(object(ending)));
+                    .put(object(ending)),
+                );
                 told.extend(self.customers(ending, snapshot)?);
             }
             let Some(mut transaction) = begun else { return Ok(()) };

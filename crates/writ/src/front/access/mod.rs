@@ -72,8 +72,7 @@ impl Access {
     async fn file(&self, signed: &Signed, from: &Request) -> Result<Filed, Refused> {
         let _turn = self.turn.lock().await;
         let (snapshot, roster) = (self.settled().await?, self.keeper.current());
-        let filed =
-            self.judge(&snapshot, &roster, |world| writ_access::file(signed, world))?;
+        let filed = self.judge(&snapshot, &roster, |world| writ_access::file(signed, world))?;
         if filed.repeated {
             return Ok(filed);
         }
@@ -160,8 +159,9 @@ impl Access {
     ) -> Result<(Challenge, Vec<SlotName>), Refused> {
         let snapshot = self.pipeline.store.snapshot();
         let roster = self.keeper.current();
-        let slots = self
-            .judge(&snapshot, &roster, |world| writ_access::decision::may_decide(world, id, person))?;
+        let slots = self.judge(&snapshot, &roster, |world| {
+            writ_access::decision::may_decide(world, id, person)
+        })?;
         let head = self.pipeline.trail.head().await.map_err(|error| {
             tracing::warn!(%error, "there is no head of the operator log");
             Refused::new(503, "Unavailable", "the ledger has no signed head now; try again")
@@ -169,8 +169,7 @@ impl Access {
         let ledger =
             LedgerHead { origin: head.origin.to_string(), size: head.size, root: head.root };
         let mut nonces = self.nonces.lock().unwrap_or_else(PoisonError::into_inner);
-        let given =
-            nonces.give((id, person, decision), SystemEnv.nonce(), ledger, SystemEnv.now());
+        let given = nonces.give((id, person, decision), SystemEnv.nonce(), ledger, SystemEnv.now());
         Ok((given.map_err(refused)?, slots))
     }
 
@@ -178,9 +177,8 @@ impl Access {
     async fn withdraw(&self, id: Ulid, by: &PersonId, from: &Request) -> Result<(), Refused> {
         let _turn = self.turn.lock().await;
         let (snapshot, roster) = (self.settled().await?, self.keeper.current());
-        let request = self.judge(&snapshot, &roster, |world| {
-            writ_access::request::withdraw(world, id, by)
-        })?;
+        let request =
+            self.judge(&snapshot, &roster, |world| writ_access::request::withdraw(world, id, by))?;
         let shown = [("requestId", id.to_string()), ("requester", by.to_string())];
         let transaction = self.begin("WithdrawRequest", &shown, from, None)?;
         let object = Object::new(AccountId::PLATFORM, request);
@@ -204,9 +202,8 @@ impl Access {
     ) -> Result<Ticket, Refused> {
         let _turn = self.turn.lock().await;
         let (snapshot, roster) = (self.settled().await?, self.keeper.current());
-        let ticket = self.judge(&snapshot, &roster, |world| {
-            writ_access::ticket::open(world, id, title, by)
-        })?;
+        let ticket = self
+            .judge(&snapshot, &roster, |world| writ_access::ticket::open(world, id, title, by))?;
         let shown =
             [("ticketId", id.to_owned()), ("title", ticket.title.clone()), ("by", by.to_string())];
         let transaction = self.begin("OpenTicket", &shown, from, None)?;
@@ -317,7 +314,10 @@ pub async fn watch(access: Arc<Access>) {
     loop {
         tick.tick().await;
         if let Err(error) = access.sweep().await {
-            tracing::error!(error = format!("{error:#}"), "what is over was not ended; tried again");
+            tracing::error!(
+                error = format!("{error:#}"),
+                "what is over was not ended; tried again"
+            );
         }
     }
 }

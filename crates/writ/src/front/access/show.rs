@@ -9,10 +9,10 @@ use writ_model::{AccountId, PersonId, Timestamp, Ulid};
 use writ_proof::access::{Approval, Scope};
 use writ_proof::cbor;
 use writ_proof::statement::Signed;
+use writ_store::Entry;
 use writ_store::state::{
     AccessApproval, AccessGrant, AccessRequest, GrantEnd, RequestState, Ticket,
 };
-use writ_store::Entry;
 
 use super::tell;
 

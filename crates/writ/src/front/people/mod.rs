@@ -375,7 +375,8 @@ impl Office {
 fn together(left: &mut Peekable<std::vec::IntoIter<Step>>, snapshot: &Snapshot) -> Vec<Step> {
     let (mut some, mut records) = (Vec::new(), 0);
     while let Some(step) = left.peek() {
-        records += 1 + ends_of(std::slice::from_ref(step), snapshot).iter().map(Ends::len).sum::<usize>();
+        records +=
+            1 + ends_of(std::slice::from_ref(step), snapshot).iter().map(Ends::len).sum::<usize>();
         if records > STEPS_MAX && !some.is_empty() {
             break;
         }

@@ -1,0 +1,237 @@
+//! Requests, decisions, grants and tickets of a running installation, with the keys of OpenSSH.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+use writ_tests::ledger::Event;
+use writ_tests::site::{self, ANN, BOB, Verdict};
+use writ_tests::{Site, database};
+
+use super::roster::Desk;
+
+/// A site with a host, people who may ask (`anna`, `dora`), people who approve (`boris`, `carla`), and an open ticket.
+pub(crate) struct Shift<'s> {
+    pub(crate) site: &'s Site,
+}
+
+pub(crate) const ASK: [&str; 9] = [
+    "request",
+    "--group=oncall",
+    "--host=web-1",
+    "--login=svc",
+    "--ticket=OPS-17",
+    "--reason=the disk is full",
+    "--basis=service",
+    "--for",
+    "1h",
+];
+
+impl<'s> Shift<'s> {
+    /// Staffs a site, which has the account of [`ANN`] or none.
+    pub(crate) fn at(site: &'s Site) -> Shift<'s> {
+        let desk = Desk::at(site);
+        for person in ["anna", "boris", "carla", "dora"] {
+            desk.enrol(person);
+        }
+        let owners = ["--owner=anna", "--owner=boris"];
+        let approvers = ["add-group", "approvers", "--title=Approvers", "--tier=privileged"];
+        desk.changes(&[&approvers[..], &owners].concat());
+        let key = site.home().join("anna.pub");
+        let host = ["add-host", "web-1", "--address=10.0.0.7:22", "--account", ANN, "--key"];
+        desk.changes(&[&host[..], &[key.to_str().unwrap()]].concat());
+        let group = [
+            "add-group",
+            "oncall",
+            "--title=On call",
+            "--tier=sensitive",
+            "--slot=peers:2:group:approvers",
+            "--host=web-*",
+            "--login=svc",
+            "--kind=ssh",
+            "--max-hours=4",
+        ];
+        desk.changes(&[&group[..], &owners].concat());
+        for person in ["boris", "carla"] {
+            desk.changes(&["add-member", "--group=approvers", "--person", person]);
+        }
+        for person in ["anna", "dora"] {
+            desk.changes(&["add-member", "--group=oncall", "--person", person, "--days=90"]);
+        }
+        let shift = Shift { site };
+        shift.ok("anna", &["ticket", "open", "OPS-17", "The disk of web-1 is full"]);
+        shift
+    }
+
+    pub(crate) fn key(&self, person: &str) -> PathBuf {
+        self.site.home().join(person)
+    }
+
+    /// Runs the binary as a person, with their key.
+    pub(crate) fn run(&self, person: &str, arguments: &[&str]) -> Verdict {
+        let (key, data) = (self.key(person), self.site.dir().to_str().unwrap());
+        site::run(&[arguments, &["--key", key.to_str().unwrap(), "--data", data]].concat())
+    }
+
+    #[track_caller]
+    pub(crate) fn ok(&self, person: &str, arguments: &[&str]) -> String {
+        let done = self.run(person, arguments);
+        assert_eq!(done.code, 0, "{arguments:?}: {}\n{}", done.text, self.site.log());
+        done.text
+    }
+
+    #[track_caller]
+    pub(crate) fn refused(&self, person: &str, arguments: &[&str], why: &str) {
+        let done = self.run(person, arguments);
+        assert!(done.code != 0 && done.text.contains(why), "{why}: {}", done.text);
+    }
+
+    /// Files a request as `anna`; answers its id.
+    #[track_caller]
+    pub(crate) fn ask(&self, more: &[&str]) -> String {
+        id_of(&self.ok("anna", &[&ASK[..], more].concat()))
+    }
+
+    /// A grant of `anna`'s, approved by two.
+    #[track_caller]
+    pub(crate) fn granted(&self) -> String {
+        let id = self.ask(&[]);
+        self.ok("boris", &["approve", &id]);
+        let text = self.ok("carla", &["approve", &id]);
+        assert!(text.contains("granted: "), "{text}");
+        id
+    }
+
+    /// A stored object of this kind.
+    pub(crate) fn stored(&self, kind: &str, id: &str) -> Option<Value> {
+        let all = database::read(self.site.dir());
+        all.into_iter().find(|one| one.kind == kind && one.id == id).map(|one| one.body)
+    }
+
+    pub(crate) fn event(&self, name: &str, request: &str, error: &str) -> Event {
+        self.site.ledger().wait(&format!("{name} of {request} {error}"), |event| {
+            event.text("/eventName") == name
+                && event.text("/requestParameters/requestId") == request
+                && event.error() == error
+        })
+    }
+}
+
+/// The id in what `writ request` printed.
+pub(crate) fn id_of(text: &str) -> String {
+    let id = text.split_once("writ approve ").map(|(_, rest)| rest.get(..26).unwrap().to_owned());
+    id.unwrap_or_else(|| panic!("no id: {text}"))
+}
+
+#[test]
+fn request_becomes_a_grant_with_two_approvals_and_is_revoked() {
+    let site = Site::start();
+    let shift = Shift::at(&site);
+    let filed = shift.ok("anna", &ASK);
+    let id = id_of(&filed);
+    for line in [
+        "anna, as a member of `oncall`",
+        "reason    the disk is full",
+        "ticket    writ/OPS-17",
+        "host      web-1 (holds data of 111111111111)",
+        "reaches   data of 111111111111",
+        "needs     2 of the group `approvers` (slot `peers`)",
+    ] {
+        assert!(filed.contains(line), "{line}: {filed}");
+    }
+    let code = filed.lines().find_map(|line| line.trim().strip_prefix("code      ")).unwrap();
+    // The approver sees the same code; looking signs nothing.
+    let checked = shift.ok("boris", &["approve", &id, "--check"]);
+    assert!(checked.contains(code), "{code}: {checked}");
+    assert!(checked.contains("`peers` needs 2 more of the group `approvers`"), "{checked}");
+    assert!(checked.contains("you may fill: peers"), "{checked}");
+    let inbox = shift.ok("boris", &["requests"]);
+    assert!(inbox.contains(&id) && inbox.contains("waits for you"), "{inbox}");
+    assert!(shift.ok("dora", &["requests"]).contains("nothing waits for you"));
+
+    let first = shift.ok("boris", &["approve", &id]);
+    assert!(first.contains("`peers` needs 1 more"), "{first}");
+    assert!(shift.ok("boris", &["requests"]).contains("nothing waits for you"));
+    let second = shift.ok("carla", &["approve", &id, "--for", "30m"]);
+    assert!(second.contains("granted: "), "{second}");
+    let grant = shift.stored("grant", &id).unwrap();
+    assert_eq!(grant["person"], "anna");
+    let request = shift.stored("request", &id).unwrap();
+    assert_eq!(request["state"], "approved");
+    let listed = shift.ok("anna", &["grants"]);
+    assert!(listed.contains(&id) && listed.contains("live"), "{listed}");
+    // The shortest of all windows counts.
+    let length = grant["not_after"].as_u64().unwrap() - grant["not_before"].as_u64().unwrap();
+    assert!((1_800_000..1_900_000).contains(&length), "{length}");
+
+    let asked = shift.event("RequestAccess", &id, "");
+    assert_eq!(asked.log, "operator");
+    assert_eq!(asked.text("/eventSource"), "access.writ.internal");
+    assert_eq!(asked.text("/requestParameters/touches"), ANN);
+    let told = shift.site.ledger().wait("the customer to be told", |event| {
+        event.text("/eventName") == "OperatorAccessGranted"
+    });
+    assert_eq!(told.log, ANN);
+    let operator = told.text("/requestParameters/operator").to_owned();
+    assert!(operator.starts_with("op-") && operator.len() == 13, "{operator}");
+    assert!(!told.record.to_string().contains("anna"), "{}", told.record);
+    assert_eq!(told.text("/requestParameters/approvers"), "2");
+    assert_eq!(told.text("/requestParameters/accessRequestId"), id);
+
+    shift.ok("dora", &["revoke", &id]);
+    let listed = shift.ok("anna", &["grants"]);
+    assert!(listed.contains("ended (revoked") && listed.contains("by dora"), "{listed}");
+    shift.refused("dora", &["revoke", &id], "has ended already");
+    assert_eq!(shift.event("EndGrant", &id, "").text("/requestParameters/reason"), "revoked");
+    let told = shift.site.ledger().wait("the customer to be told of the end", |event| {
+        event.text("/eventName") == "OperatorAccessEnded"
+    });
+    assert_eq!((told.log.as_str(), told.text("/requestParameters/operator")), (ANN, &*operator));
+    let verdict = shift.site.verify();
+    assert_eq!(verdict.code, 0, "{}", verdict.text);
+    // Another customer's log says nothing of it.
+    let others = shift.site.ledger().events();
+    let of_access = |event: &&Event| event.text("/eventName").starts_with("OperatorAccess");
+    assert!(!others.iter().filter(of_access).any(|event| event.log == BOB));
+}
+
+/// What was signed is what `ssh-keygen` says Good to, and nothing else.
+#[test]
+fn evidence_of_a_grant_verifies_with_stock_ssh_keygen() {
+    let site = Site::start();
+    let shift = Shift::at(&site);
+    let id = shift.granted();
+    let tar = shift.site.home().join("evidence.tar");
+    shift.ok("anna", &["grants", &id, "--bundle", tar.to_str().unwrap()]);
+    let folder = shift.site.home().join("evidence");
+    std::fs::create_dir(&folder).unwrap();
+    let unpacked = Command::new("tar").arg("xf").arg(&tar).arg("-C").arg(&folder).status();
+    assert!(unpacked.unwrap().success());
+    let readme = std::fs::read_to_string(folder.join("README")).unwrap();
+    let commands: Vec<&str> =
+        readme.lines().filter(|line| line.starts_with("ssh-keygen")).collect();
+    assert_eq!(commands.len(), 3, "{readme}");
+    let run = |command: &str| {
+        let mut shell = Command::new("sh");
+        let shell = shell.args(["-c", command]).current_dir(&folder).stderr(Stdio::null());
+        let output = shell.output().unwrap();
+        (output.status.success(), String::from_utf8(output.stdout).unwrap())
+    };
+    for command in &commands {
+        let (good, text) = run(command);
+        assert!(good && text.starts_with("Good "), "{command}: {text}");
+        // In the other's namespace, as somebody else, or with one byte changed it is not.
+        let other = match command.contains("request@writ") {
+            true => command.replace("request@writ", "approval@writ"),
+            false => command.replace("approval@writ", "request@writ"),
+        };
+        assert!(!run(&other).0, "{other}");
+        assert!(!run(&command.replace("-I ", "-I x")).0);
+    }
+    let path = folder.join("request");
+    let mut bytes = std::fs::read(&path).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    assert!(!run(commands[0]).0);
+    assert!(run(commands[1]).0);
+}
