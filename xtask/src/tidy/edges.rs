@@ -46,7 +46,6 @@ const TABLE: &[Row] = &[
     },
     row("s3", &["model", "policy", "aws", "proof", "keyd-client", "store", "trail", "service"]),
     row("watch", &["model", "proof", "keyd-client"]),
-    row("ssh", &["model", "proof"]),
     row("bastion", &["model", "proof", "keyd-client", "ssh", "trail"]),
     Row { name: "console", normal: &["model", "proof", "service"], dev: &["keyd-client"] },
     row(

@@ -160,9 +160,9 @@ fn what_to_do(need: &Need, place: &Place) -> String {
     let Place { login, host, .. } = place;
     let (what, flag) = match need {
         Need::Login => ("a login", String::new()),
-        Need::Shell => ("a shell or a terminal", " --interactive".to_owned()),
+        Need::Shell => ("a shell or a terminal", " --shell".to_owned()),
         Need::Command(command) => ("this command", format!(" --command '{command}'")),
-        Need::Files(_) => ("files", " --files RIGHTS:PATH".to_owned()),
+        Need::Files(_) => ("files", " --file RIGHTS:PATH".to_owned()),
     };
     format!(
         "no grant gives {what} as `{login}` on `{host}` now: ask with `writ request --host {host} \
