@@ -82,6 +82,7 @@ pub(crate) struct Notary {
     teller: Arc<Teller>,
     dir: PathBuf,
     running: Mutex<HashMap<String, Arc<Running>>>,
+    later: Mutex<JoinSet<()>>,
 }
 
 /// The recorder's end: hands marks over without waiting.
@@ -104,8 +105,8 @@ impl Notary {
         dir: PathBuf,
     ) -> (Notary, Inbox, mpsc::Receiver<Mark>) {
         let (sender, receiver) = mpsc::channel(MARKS_MAX);
-        let running = Mutex::default();
-        (Notary { keyd, teller, dir, running }, Inbox(sender), receiver)
+        let (running, later) = (Mutex::default(), Mutex::default());
+        (Notary { keyd, teller, dir, running, later }, Inbox(sender), receiver)
     }
 
     /// Notes durably what a session owes, and whom to kill if its marks cannot be kept.
@@ -132,6 +133,19 @@ impl Notary {
     /// A session that never began owes nothing.
     pub(crate) fn forget(&self, session: Ulid) {
         self.done(&session.to_string());
+    }
+
+    /// Tells an event that must be told, for as long as it takes.
+    pub(crate) fn tell_later(&self, source: String, event: Event) {
+        let teller = Arc::clone(&self.teller);
+        let mut later = self.later.lock().unwrap_or_else(PoisonError::into_inner);
+        while later.try_join_next().is_some() {}
+        later.spawn(async move {
+            while let Err(why) = teller.tell(&source, vec![event.clone()]).await {
+                tracing::error!(why, "what became of a session is not in the ledger yet");
+                tokio::time::sleep(TELL_AGAIN).await;
+            }
+        });
     }
 
     /// Keeps marks for as long as the recorder hands any over.

@@ -22,6 +22,7 @@ const PRINCIPAL: &str = "writ.internal";
 pub(crate) type Shown = Vec<(&'static str, String)>;
 
 /// An event on its way.
+#[derive(Debug, Clone)]
 pub(crate) struct Event {
     pub(crate) name: &'static str,
     pub(crate) shown: Shown,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::net::TcpStream;
 use writ_keyd_client::operator::{Purpose, SshCertificate, SshSign};
-use writ_keyd_client::protocol::{Command, Reply};
+use writ_keyd_client::protocol::{Command, Reply, UsePosition};
 use writ_model::Uuid;
 use writ_proof::ed25519::{Signer as _, SoftKey};
 use writ_proof::recording::{Header, RecordingKey, SessionKind};
@@ -53,10 +53,21 @@ impl Session {
         let local = stream.local_addr().map_err(|error| error.to_string())?;
         let key = self.fresh_key()?;
         let event = Uuid::random(&*self.shared.env);
-        let signed = self.certificate(held, &purpose, key.public_key().0, local, event).await?;
+        let asked = (key.public_key().0, local, event);
+        let signed = match self.certificate(held, &purpose, asked).await {
+            Ok(signed) => signed,
+            Err(why) => return Err(self.refuse_start(event, None, why)),
+        };
         let owed = self.owed(held);
-        let recording = self.record(held, &owed).await?;
+        let recording = match self.record(held, &owed).await {
+            Ok(recording) => recording,
+            Err(why) => return Err(self.refuse_start(event, Some(signed.position), why)),
+        };
         let told = self.tell_start(held, &signed, &purpose, &owed, event).await;
+        let told = told.map_err(|why| {
+            let why = format!("the ledger does not take the session's start: {why}");
+            self.refuse_start(event, Some(signed.position), why)
+        });
         let connected = match told {
             Ok(()) => {
                 let user = SoftUserKey::certified(key, signed.certificate);
@@ -68,7 +79,7 @@ impl Session {
                     .await
                     .map_err(|error| format!("the host `{}` lets nobody in: {error}", host.name))
             }
-            Err(why) => Err(format!("the ledger does not take the session's start: {why}")),
+            Err(why) => Err(why),
         };
         match connected {
             Ok(connected) => {
@@ -103,9 +114,7 @@ impl Session {
         &self,
         held: &Held,
         purpose: &Purpose,
-        key: [u8; 32],
-        local: SocketAddr,
-        event: Uuid,
+        (key, local, event): ([u8; 32], SocketAddr, Uuid),
     ) -> Result<SshCertificate, String> {
         let asked = SshSign {
             evidence: held.evidence.clone(),
@@ -123,6 +132,17 @@ impl Session {
             Ok(_) => Err("the key module answers something else".to_owned()),
             Err(error) => Err(format!("there is no certificate for this session: {error}")),
         }
+    }
+
+    /// keyd has recorded that it was asked, so the ledger must tell what came of it, under the name that keyd
+    /// knows: also later, if it cannot be told now.
+    fn refuse_start(&self, event: Uuid, position: Option<UsePosition>, why: String) -> String {
+        let refused = Some(("SessionRefused", why.clone()));
+        let shown = self.shown();
+        let event =
+            Event { id: Some(event), position, refused, ..Event::new("RefuseSession", shown) };
+        self.shared.notary.tell_later(self.source.clone(), event);
+        why
     }
 
     fn owed(&self, held: &Held) -> Owed {

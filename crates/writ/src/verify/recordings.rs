@@ -50,6 +50,10 @@ pub(crate) fn event(sessions: &mut Sessions, record: &[u8]) -> Result<(), String
     let (Some(id), Some(name)) = (text("sessionId"), record["eventName"].as_str()) else {
         return Ok(());
     };
+    // It becomes a part of a path.
+    if id.parse::<writ_model::Ulid>().is_err() {
+        return Err(format!("`{id}` names no session"));
+    }
     let mark = || {
         let mark = hex::decode(text("mark").unwrap_or_default()).ok();
         let mark = mark.and_then(|bytes| cbor::from_slice::<Mark>(&bytes).ok());
