@@ -88,11 +88,16 @@ impl Access {
         if self.away.contains_key(&place.person) {
             return Vec::new();
         }
-        let holds = |held: &&Arc<Held>| place.is_of(held) && held.grant.holds(now);
-        let mut live: Vec<Arc<Held>> = self.grants.iter().filter(holds).cloned().collect();
-        live.sort_by_key(|held| std::cmp::Reverse(held.grant.not_after));
-        live
+        live(&self.grants, place, now)
     }
+}
+
+/// Those of `grants` that are for this place and hold at `now`, the one that ends last first.
+fn live(grants: &[Arc<Held>], place: &Place, now: Timestamp) -> Vec<Arc<Held>> {
+    let holds = |held: &&Arc<Held>| place.is_of(held) && held.grant.holds(now);
+    let mut live: Vec<Arc<Held>> = grants.iter().filter(holds).cloned().collect();
+    live.sort_by_key(|held| std::cmp::Reverse(held.grant.not_after));
+    live
 }
 
 /// The grant that gives what is needed; with several that do so together, the first of them.

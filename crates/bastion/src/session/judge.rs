@@ -97,7 +97,7 @@ impl Judge {
         let mut needs = std::mem::take(&mut state.needs);
         for (channel, (need, before)) in &mut needs {
             let Some(held) = covering(&live, need) else {
-                return Err(self.why(before.as_ref(), &access));
+                return Err(self.why(before.as_ref(), &state.deadlines, &access));
             };
             // A grant that still gives it keeps the channel, whichever would come first.
             let kept = before.is_some_and(|digest| {
@@ -142,12 +142,21 @@ impl Judge {
         live
     }
 
-    fn why(&self, grant: Option<&Hash>, access: &Access) -> String {
+    fn why(
+        &self,
+        grant: Option<&Hash>,
+        deadlines: &BTreeMap<Hash, Duration>,
+        access: &Access,
+    ) -> String {
         if let Some(why) = access.away.get(&self.place.person) {
             return format!("`{}` may not act any more: {why}", self.place.person);
         }
         let ended = grant.and_then(|digest| access.ended.get(digest));
-        format!("its grant ended: {}", ended.map_or("expired", String::as_str))
+        let now = self.shared.env.monotonic();
+        let over = grant.and_then(|digest| deadlines.get(digest)).is_none_or(|end| now >= *end);
+        // The roster has changed, and front has not drawn the conclusion yet.
+        let why = if over { "expired" } else { "policy_changed" };
+        format!("its grant ended: {}", ended.map_or(why, String::as_str))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

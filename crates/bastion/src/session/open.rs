@@ -14,9 +14,12 @@ use writ_ssh::{
 use super::upstream::Upstream;
 use super::{Dead, Session, printable};
 use crate::access::{Need, files};
-use crate::limits::VARIABLES_MAX;
+use crate::limits::{PART_WAIT, VARIABLES_MAX};
 use crate::recorder::Record;
 use crate::teller::Event;
+
+/// What a program exits with that the bastion has refused.
+const REFUSED_STATUS: u32 = 254;
 
 /// A channel of the operator, whose program does not run yet.
 pub(super) struct Opening {
@@ -79,9 +82,9 @@ impl Opening {
                             return Some(Started { number, client, host, files });
                         }
                         Err(why) => {
+                            // A client that hears of a failure shows no reason: it gets a program that says it.
+                            request.answer(true);
                             self.say(&why).await;
-                            request.answer(false);
-                            self.client.close();
                             return None;
                         }
                     }
@@ -150,10 +153,15 @@ impl Opening {
         request.answer(false);
     }
 
-    /// Tells the operator why, where the client shows it.
+    /// Tells the operator why, as a program that prints it and fails.
     async fn say(&self, why: &str) {
         let text = format!("writ: {why}\r\n");
-        self.client.try_send(Stream::Stderr, text.as_bytes()).ok();
+        // A client that takes nothing, or is gone, hears nothing.
+        let sent = self.client.send(Stream::Stderr, text.into());
+        tokio::time::timeout(PART_WAIT, sent).await.ok();
+        self.client.notify(&SessionRequest::ExitStatus(REFUSED_STATUS)).ok();
+        self.client.eof().ok();
+        self.client.close();
     }
 
     /// Starts the program on the host. What it asks for is in recording and ledger before.

@@ -60,7 +60,8 @@ pub(crate) fn event(sessions: &mut Sessions, record: &[u8]) -> Result<(), String
         let mark = mark.filter(|mark| mark.at().session == id);
         let signature = text("signature").and_then(|text| hex::decode(text).ok());
         let signature = signature.and_then(|bytes| <[u8; 64]>::try_from(bytes).ok());
-        mark.map(|mark| (mark, signature)).ok_or_else(|| format!("the mark of session {id} is none"))
+        mark.map(|mark| (mark, signature))
+            .ok_or_else(|| format!("the mark of session {id} is none"))
     };
     match name {
         "StartSession" => sessions.entry(id.to_owned()).or_default().started = true,
@@ -119,7 +120,10 @@ pub(crate) fn check(
         }
     }
     if !sessions.is_empty() {
-        report.checked("recordings", format!("{whole} whole, {open} of sessions that have not ended"));
+        report.checked(
+            "recordings",
+            format!("{whole} whole, {open} of sessions that have not ended"),
+        );
     }
 }
 

@@ -12,12 +12,15 @@ mod c04_fork;
 mod c04_history;
 mod c05_access;
 mod c05_access_by_hr;
+mod c05_gate;
 mod c05_hr;
 mod c05_roster;
+mod c06_recording;
 mod c07_one_human;
 mod c08_access_ends;
 mod c08_grants_end;
 mod c08_leaver;
+mod c08_sessions_end;
 mod c12_accounts;
 mod c13_deny;
 

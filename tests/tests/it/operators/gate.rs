@@ -105,7 +105,8 @@ impl<'s> Gate<'s> {
         desk.changes(&[&add[..], &[key.to_str().unwrap()]].concat());
         let login = format!("--login={}", host.user);
         let group = ["add-group", "oncall", "--title=On call", "--tier=sensitive"];
-        let rules = ["--slot=peers:2:group:approvers", "--host=web-*", "--kind=ssh", "--max-hours=4"];
+        let rules =
+            ["--slot=peers:2:group:approvers", "--host=web-*", "--kind=ssh", "--max-hours=4"];
         let files = ["--file=rw:/"];
         desk.changes(&[&group[..], &owners, &rules, &files, &[&login]].concat());
         for person in ["boris", "carla"] {
@@ -303,8 +304,12 @@ impl Drop for Shell {
     }
 }
 
-fn parameter<'e>(event: &'e Event, name: &str) -> &'e str {
-    event.record.pointer(&format!("/requestParameters/{name}")).and_then(Value::as_str).unwrap_or("")
+pub(crate) fn parameter<'e>(event: &'e Event, name: &str) -> &'e str {
+    event
+        .record
+        .pointer(&format!("/requestParameters/{name}"))
+        .and_then(Value::as_str)
+        .unwrap_or("")
 }
 
 #[test]
@@ -314,12 +319,18 @@ fn stock_ssh_comes_in_with_a_grant_and_everything_is_told() {
     let refused = gate.fails(gate.ssh("anna", &[], &["true"]));
     assert!(refused.contains("no grant lets `anna` log in"), "{refused}");
     let id = gate.grant(&[], "1h");
-    assert_eq!(gate.runs(gate.ssh("anna", &[], &["echo", "$SSH_CONNECTION | wc -w; exit 0"])), "4\n");
+    assert_eq!(
+        gate.runs(gate.ssh("anna", &[], &["echo", "$SSH_CONNECTION | wc -w; exit 0"])),
+        "4\n"
+    );
     let status = gate.ssh("anna", &[], &["exit 7"]).status().unwrap();
     assert_eq!(status.code(), Some(7));
 
     let start = gate.event("StartSession", |_| true);
-    assert_eq!((start.log.as_str(), start.text("/eventSource")), ("operator", "bastion.writ.internal"));
+    assert_eq!(
+        (start.log.as_str(), start.text("/eventSource")),
+        ("operator", "bastion.writ.internal")
+    );
     assert_eq!(parameter(&start, "person"), "anna");
     assert_eq!(parameter(&start, "accessRequestId"), id);
     let session = parameter(&start, "sessionId").to_owned();
@@ -349,7 +360,8 @@ fn terminal_environment_and_signals_reach_the_host() {
     let site = site();
     let gate = Gate::at(&site);
     gate.grant(&[], "1h");
-    let mut ssh = gate.ssh("anna", &["-tt", "-o", "SetEnv=LC_TEST=yes"], &["tty; echo $TERM $LC_TEST"]);
+    let mut ssh =
+        gate.ssh("anna", &["-tt", "-o", "SetEnv=LC_TEST=yes"], &["tty; echo $TERM $LC_TEST"]);
     ssh.env("TERM", "xterm-256color");
     let said = gate.runs(ssh);
     assert!(said.starts_with("/dev/pts/") && said.contains("xterm-256color yes"), "{said}");
@@ -365,4 +377,86 @@ fn terminal_environment_and_signals_reach_the_host() {
     writer.join().unwrap();
     assert!(child.wait().unwrap().success());
     assert!(back == data, "{} bytes came back", back.len());
+}
+
+/// Stock `sftp` and `scp`, with rights for one folder: what it gives goes, the rest is denied, and all of it is told.
+#[test]
+fn files_go_where_the_grant_says_and_each_is_told() {
+    let site = site();
+    let gate = Gate::at(&site);
+    let folder = site.home().join("files");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("there"), vec![7u8; 300_000]).unwrap();
+    let read_only = site.home().join("read-only");
+    std::fs::create_dir(&read_only).unwrap();
+    std::fs::write(read_only.join("note"), "a note").unwrap();
+    let rules =
+        [format!("--file=rw:{}/", folder.display()), format!("--file=ro:{}/", read_only.display())];
+    let id = gate.grant(&[&rules[0], &rules[1]], "1h");
+    let path = |name: &str| folder.join(name).display().to_string();
+    let own = |name: &str| site.home().join(name).display().to_string();
+    // Down and up, byte for byte.
+    gate.runs(gate.copy("scp", "anna", &["-q", &gate.there(&path("there")), &own("back")]));
+    assert!(std::fs::read(own("back")).unwrap() == vec![7u8; 300_000]);
+    gate.runs(gate.copy("scp", "anna", &["-q", &own("back"), &gate.there(&path("new"))]));
+    assert!(std::fs::read(path("new")).unwrap() == vec![7u8; 300_000]);
+    let sum = writ_proof::hash::sha256(&vec![7u8; 300_000]).to_string();
+    let sent = gate.event("FileTransfer", |event| parameter(event, "sha256Written") == sum);
+    assert_eq!(
+        (parameter(&sent, "path"), parameter(&sent, "accessRequestId")),
+        (&*path("new"), &*id)
+    );
+    gate.event("FileTransfer", |event| parameter(event, "sha256Read") == sum);
+    // What the grant does not give.
+    for (from, to) in [
+        (gate.there("/etc/hostname"), own("stolen")),
+        (gate.there(&format!("{}/../back", folder.display())), own("stolen")),
+        (own("back"), gate.there(&read_only.join("note").display().to_string())),
+        (own("back"), gate.there("/tmp/writ-not-given")),
+    ] {
+        gate.fails(gate.copy("scp", "anna", &["-q", &from, &to]));
+    }
+    assert_eq!(std::fs::read_to_string(read_only.join("note")).unwrap(), "a note");
+    assert!(!std::path::Path::new(&own("stolen")).exists());
+    let denied =
+        gate.event("RefuseFileOperation", |event| parameter(event, "paths") == "/etc/hostname");
+    assert_eq!(denied.error(), "AccessDenied");
+    // No shell and no command with a grant for files.
+    gate.fails(gate.ssh("anna", &[], &["id"]));
+    // The interactive client, in one session.
+    let batch = site.home().join("batch");
+    std::fs::write(
+        &batch,
+        format!("cd {0}\nls\nrename new newer\nrm newer\nget there /dev/null\n", folder.display()),
+    )
+    .unwrap();
+    let batch = batch.display().to_string();
+    let said = gate.runs(gate.copy(
+        "sftp",
+        "anna",
+        &["-b", &batch, &gate.there("").trim_end_matches(':')],
+    ));
+    assert!(said.contains("there") && !folder.join("newer").exists(), "{said}");
+    let verdict = site.verify();
+    assert_eq!(verdict.code, 0, "{}", verdict.text);
+}
+
+/// `writ ssh` needs nothing but the data directory, and `writ sessions` tells what it led to.
+#[test]
+fn writ_ssh_logs_in_and_writ_sessions_lists_it() {
+    let site = site();
+    let gate = Gate::at(&site);
+    let id = gate.grant(&[], "1h");
+    let (to, key) = (format!("{}@web-1", gate.host.user), gate.shift.key("anna"));
+    let data = site.dir().to_str().unwrap();
+    let run = ["ssh", &to, "--data", data, "--key", key.to_str().unwrap(), "--", "echo", "hello"];
+    let done = writ_tests::site::run(&run);
+    assert!(done.code == 0 && done.text.contains("hello"), "{}", done.text);
+    gate.event("EndSession", |_| true);
+    let listed = writ_tests::site::run(&["sessions", "--data", data, "--request", &id]);
+    assert!(
+        listed.text.contains("anna") && listed.text.contains("the operator left"),
+        "{}",
+        listed.text
+    );
 }
