@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use writ_keyd_client::channel::{Message, MessageKind, pack};
 use writ_keyd_client::protocol::{Command, Hello, PROTOCOL};
-use writ_model::{AccountId, Arn, Nonce, Revision, Timestamp, Uuid};
+use writ_model::{AccountId, Arn, Nonce, Revision, Timestamp, Ulid, Uuid};
 use writ_proof::at_most::AtMost;
 use writ_proof::cbor::{self, Version};
+use writ_proof::ed25519::PublicKey;
 use writ_proof::export::{Begin, Leaves, Line, Node, Part, Sequence, preamble};
 use writ_proof::fas::{
     Caveat, ContextRule, Customer, Forward, Holder, Network, Pair, ResourceRule, Root,
@@ -15,10 +16,15 @@ use writ_proof::fas::{
 };
 use writ_proof::frame::{Batch, Entry, Frame, WalEnd, frame_hash};
 use writ_proof::hash::Hash;
+use writ_proof::krl::Krl;
 use writ_proof::leaf::{Commit, Kind, Leaf, Source};
 use writ_proof::origin::LogName;
+use writ_proof::recording::{
+    Chain, Direction, Frame as RecordingFrame, Header, Kind as FrameKind, RecordingKey, SessionKind,
+};
 use writ_proof::ssh::put_string;
 use writ_proof::ssh_auth::UserAuth;
+use writ_proof::ssh_cert::{CertFields, CertKind, CriticalOptions, Extension};
 use writ_proof::sshsig::SshPublicKey;
 use writ_proof::use_record::{UseBatchView, ViewedRecord};
 use writ_ssh::{Algorithms, Cipher, Kex, Transport};
@@ -45,7 +51,84 @@ fn main() {
         .map(|(id, (kind, body))| Message { kind, id: id as u64, body })
         .collect();
     write("channel_packet", "hello", &pack(&messages));
+    write("ssh_formats", "certificate", &certificate());
+    write("ssh_formats", "krl", &krl());
+    write("recording", "ended", &recording());
+    write("sftp_packets", "open-for-writing", &sftp_session());
     ssh();
+}
+
+fn certificate() -> Vec<u8> {
+    let fields = CertFields {
+        nonce: [1; 32],
+        key: PublicKey([2; 32]),
+        serial: 7,
+        kind: CertKind::User,
+        key_id: "req=1;user=a;ses=2".to_owned(),
+        principals: vec!["svc@web-1".to_owned()],
+        valid_after: 1,
+        valid_before: 2,
+        critical: CriticalOptions { verify_required: true, ..CriticalOptions::default() },
+        extensions: [Extension::PermitPty].into(),
+    };
+    fields.to_be_signed(&PublicKey([3; 32])).expect("fields")
+}
+
+fn krl() -> Vec<u8> {
+    let mut krl = Krl::new(1, 2, "seed").expect("a list");
+    for serial in [1, 3, 5, 7, 9, 100] {
+        krl.revoke_serials(None, serial..=serial).expect("a serial number");
+    }
+    krl.revoke_key_id(Some(&PublicKey([3; 32])), "req=1").expect("a key id");
+    krl.to_bytes().expect("a short list")
+}
+
+fn recording() -> Vec<u8> {
+    let header = Header {
+        v: Version,
+        session: Ulid::from_bytes([1; 16]),
+        request: Ulid::from_bytes([3; 16]),
+        grants: vec![Hash([1; 32])],
+        human: "alice".parse().expect("a person"),
+        host: "web-1".to_owned(),
+        kind: SessionKind::Ssh,
+        start: Timestamp::from_secs(1_800_000_000),
+        key: "k".to_owned(),
+        recorder: Uuid::from_bytes([2; 16]),
+    };
+    let mut bytes = header.to_bytes().expect("a header");
+    let mut chain = Chain::begin(&header).expect("a chain");
+    let key = RecordingKey::new(&[9; 32]).expect("a key");
+    let content = b"ls".to_vec();
+    let (direction, kind) = (Direction::ToHost, FrameKind::Data);
+    let frame = RecordingFrame { monotonic_ns: 1, channel: 2, direction, kind, content };
+    chain.push(&mut bytes, &frame, &key).expect("a frame");
+    chain.checkpoint(&mut bytes, 2, header.start);
+    chain.end(&mut bytes, 3, header.start, "closed");
+    bytes
+}
+
+/// Pieces as the target reads them: who speaks, the length in two bytes, and a packet.
+fn sftp_session() -> Vec<u8> {
+    let string = |text: &[u8]| [&(text.len() as u32).to_be_bytes(), text].concat();
+    let packet = |kind: u8, id: u32, body: &[u8]| [&[kind][..], &id.to_be_bytes(), body].concat();
+    let name =
+        |path: &[u8]| [&[0, 0, 0, 1][..], &string(path), &string(b""), &[0, 0, 0, 0]].concat();
+    let open = [&string(b"/w/x")[..], &[0, 0, 0, 26], &[0, 0, 0, 0]].concat();
+    let write = [&string(b"h")[..], &[0; 8], &string(b"data")].concat();
+    let pieces = [
+        (0, packet(3, 9, &open)),
+        (1, packet(104, 1, &name(b"/w/x"))),
+        (1, packet(101, 2, &[&[0, 0, 0, 2][..], &string(b""), &string(b"")].concat())),
+        (1, packet(102, 3, &string(b"h"))),
+        (0, packet(6, 10, &write)),
+        (1, packet(101, 4, &[&[0, 0, 0, 0][..], &string(b""), &string(b"")].concat())),
+        (0, packet(4, 11, &string(b"h"))),
+    ];
+    let piece = |(side, packet): &(u8, Vec<u8>)| {
+        [&[*side][..], &(packet.len() as u16).to_be_bytes(), packet].concat()
+    };
+    pieces.iter().flat_map(piece).collect()
 }
 
 /// A good client's first bytes, and its messages after them, as far as they need no key.

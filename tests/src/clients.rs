@@ -118,6 +118,8 @@ impl Clients {
         command.arg("-u").arg(script).env_clear();
         command.env("PATH", "/usr/bin:/bin").env("HOME", home).env("LC_ALL", "C.UTF-8");
         command.env("AWS_CONFIG_FILE", dir.join("config"));
+        // The CLI sets it for itself, so that it does not see the config file's `data_path`.
+        command.env("AWS_DATA_PATH", dir.join("models"));
         command.env("AWS_SHARED_CREDENTIALS_FILE", dir.join("credentials"));
         command.env("AWS_EC2_METADATA_DISABLED", "true").env("AWS_MAX_ATTEMPTS", "1");
         command.env("AWS_PAGER", "").env("AWS_DEFAULT_OUTPUT", "json");

@@ -19,8 +19,7 @@ const FUZZ_SHORT_SECONDS: u64 = 5;
 const CRASH_ROUNDS_LONG: &str = "200";
 
 /// Every crate that has crash tests of its own, and the binary.
-const FAILPOINTS: &str =
-    "writ/failpoints,writ-store/failpoints,writ-trail/failpoints,writ-watch/failpoints";
+const FAILPOINTS: &str = "writ/failpoints,writ-bastion/failpoints,writ-store/failpoints,writ-trail/failpoints,writ-watch/failpoints";
 
 struct Stage {
     name: &'static str,

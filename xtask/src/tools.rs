@@ -18,12 +18,13 @@ const MUTANTS: &str = "27.1.0";
 const SK_DUMMY: &str = "open('/usr/lib/openssh/regress/misc/sk-dummy/sk-dummy.so')";
 
 /// Debian packages, each with a command that succeeds when it is there.
-const DEBIAN: [(&str, &[&str]); 8] = [
+const DEBIAN: [(&str, &[&str]); 9] = [
     ("chromium", &["chromium", "--version"]), // a real browser, for passkeys
     ("g++", &["c++", "--version"]),           // libFuzzer
     ("git", &["git", "--version"]),           // tidy asks it for the list of files
     ("iproute2", &["ip", "-V"]),              // a namespace with an address of its own
     ("openssh-client", &["ssh-keygen", "-l", "-f", "/dev/null"]),
+    ("openssh-sftp-server", &["/usr/lib/openssh/sftp-server", "-Q", "requests"]),
     ("openssh-server", &["/usr/sbin/sshd", "-V"]), // a real host for our SSH client
     ("openssh-tests", &["python3", "-c", SK_DUMMY]), // a token without hardware
     ("python3-venv", &["python3", "-c", "import ensurepip"]),

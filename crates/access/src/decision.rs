@@ -87,7 +87,7 @@ pub fn decide(signed: &Signed, nonces: &Nonces, world: &World<'_>) -> Result<Dec
 }
 
 /// What becomes of the request.
-fn follow(
+pub(crate) fn follow(
     request: &AccessRequest,
     outcome: Outcome,
     touches: &Touches,
@@ -216,7 +216,7 @@ fn read(signed: &Signed) -> Result<Approval, Refusal> {
 }
 
 /// The stored request, judged as of now.
-fn asked(entry: &Entry<AccessRequest>, world: &World<'_>) -> Result<Asked, Refusal> {
+pub(crate) fn asked(entry: &Entry<AccessRequest>, world: &World<'_>) -> Result<Asked, Refusal> {
     let over = |why: String| Refusal::Refused(format!("the request does not hold any more: {why}"));
     let signed = Signed::from_bytes(entry.statement.as_slice());
     let asked = signed.and_then(|signed| Asked::verify(&signed, world.roster, world.now));
@@ -226,7 +226,11 @@ fn asked(entry: &Entry<AccessRequest>, world: &World<'_>) -> Result<Asked, Refus
 }
 
 /// A decision whose signer may make it, by the roster and by HR.
-fn judge(signed: &Signed, asked: &Asked, world: &World<'_>) -> Result<Approved, Refusal> {
+pub(crate) fn judge(
+    signed: &Signed,
+    asked: &Asked,
+    world: &World<'_>,
+) -> Result<Approved, Refusal> {
     let manager = world.hr.manager(&asked.request().requester);
     let approved = Approved::verify(signed, asked, world.roster, manager.as_ref(), world.now)
         .map_err(|error| Refusal::Refused(error.to_string()))?;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use writ_model::{AccountId, PersonId, Timestamp, Ulid};
-use writ_proof::access::{Grant, OWN_TICKETS, Request, Touches};
+use writ_proof::access::{Decision, Grant, OWN_TICKETS, Request, Touches};
 use writ_proof::hash::Hash;
 use writ_proof::roster::Roster;
 use writ_store::state::{
@@ -186,6 +186,34 @@ pub fn due(world: &World<'_>) -> Ends {
     ends
 }
 
+/// What has to end because customers do not want it, or not any more.
+pub fn of_customers(world: &World<'_>) -> Ends {
+    let mut ends = Ends::default();
+    for grant in unended(world.snapshot, world.now) {
+        if let Some(reason) = unwanted(grant, world) {
+            ends.end(grant, reason, world.now, None);
+        }
+    }
+    ends
+}
+
+/// Why customers do not want a grant, if they do not: one has disabled the support role, one has a lockbox and has
+/// not agreed, or one has said no.
+fn unwanted(grant: &AccessGrant, world: &World<'_>) -> Option<EndReason> {
+    let touches = match &grant.touches {
+        None => Touches::Everybody,
+        Some(accounts) => Touches::Only(accounts.iter().copied().collect()),
+    };
+    if !world.customers.disabled(&touches).is_empty() {
+        return Some(EndReason::RoleDisabled);
+    }
+    let consents = world.customers.consents(grant.request);
+    let mut lockboxes = world.customers.lockboxes(&touches).into_iter();
+    let denied = consents.values().any(|consent| consent.decision == Decision::Deny);
+    let unasked = lockboxes.any(|account| !consents.contains_key(&account));
+    (denied || unasked).then_some(EndReason::LockboxWithdrawn)
+}
+
 /// Why a grant has to end, if it has.
 fn over(grant: &AccessGrant, world: &World<'_>) -> Option<EndReason> {
     if world.now >= grant.not_after {
@@ -196,6 +224,9 @@ fn over(grant: &AccessGrant, world: &World<'_>) -> Option<EndReason> {
         return Some(EndReason::PolicyChanged);
     };
     if let Some(reason) = of_hr(&request, world) {
+        return Some(reason);
+    }
+    if let Some(reason) = unwanted(grant, world) {
         return Some(reason);
     }
     if !gives(&request, grant, world.roster, world.now) {

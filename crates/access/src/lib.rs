@@ -15,6 +15,7 @@ pub mod nonce;
 pub mod pages;
 pub mod pseudonym;
 pub mod request;
+pub mod settle;
 pub mod ticket;
 pub mod world;
 
@@ -23,4 +24,5 @@ pub use ends::{Ends, GrantState, live, state};
 pub use nonce::{Challenge, Nonces};
 pub use pseudonym::pseudonym;
 pub use request::{Filed, file};
+pub use settle::{Settled, settle};
 pub use world::{Customers, Hr, Refusal, World};

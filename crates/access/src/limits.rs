@@ -41,7 +41,7 @@ pub const NONCES_MAX: usize = 4096;
 pub const PAGE: usize = 100;
 
 /// Entries that one page looks at; one that is looked through without a full page says where to go on.
-pub const PAGE_LOOK_MAX: usize = 20_000;
+pub const PAGE_LOOK_MAX: usize = 10_000;
 
 /// A ticket's title in bytes.
 pub const TICKET_TITLE_MAX_BYTES: usize = 200;

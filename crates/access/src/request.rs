@@ -68,7 +68,13 @@ pub(crate) fn may_ask(request: &Request, world: &World<'_>) -> Result<(), Refusa
         .hr
         .may_act(who, Some(&request.group))
         .or_else(|why| refused(format!("`{who}` may not act in `{}` now: {why}", request.group)))?;
-    check_ticket(request, world.snapshot)
+    check_ticket(request, world.snapshot)?;
+    match world.customers.disabled(&request.touches(world.roster)).first() {
+        None => Ok(()),
+        Some(account) => refused(format!(
+            "the customer {account} has disabled the support role: ask them, or leave their hosts out"
+        )),
+    }
 }
 
 fn check_ticket(request: &Request, snapshot: &Snapshot) -> Result<(), Refusal> {

@@ -49,6 +49,9 @@ pub trait Customers: Send + Sync {
     /// Those who want to be asked, of those whom a request touches.
     fn lockboxes(&self, touches: &Touches) -> BTreeSet<AccountId>;
 
+    /// Those whose support role is disabled, of those whom a request touches.
+    fn disabled(&self, touches: &Touches) -> BTreeSet<AccountId>;
+
     /// What they have said of a request.
     fn consents(&self, request: Ulid) -> BTreeMap<AccountId, Consent>;
 }

@@ -170,7 +170,7 @@ impl ApiError {
     pub fn internal(service: Service) -> ApiError {
         let message = "We encountered an internal error. Please try again.";
         match service {
-            Service::CloudTrail => ApiError::new("InternalFailure", message, 500),
+            Service::CloudTrail | Service::Writ => ApiError::new("InternalFailure", message, 500),
             Service::Kms => ApiError::new("KMSInternalException", message, 500),
             Service::Iam => ApiError::new("ServiceFailure", message, 500),
             Service::Sts => ApiError::new("InternalFailure", message, 500),

@@ -19,6 +19,8 @@ pub enum Service {
     S3,
     /// AWS Security Token Service.
     Sts,
+    /// Writ's own API, for customers.
+    Writ,
 }
 
 /// The wire format of a service.
@@ -177,8 +179,8 @@ impl Known {
 
 impl Service {
     /// All services.
-    pub const ALL: [Service; 5] =
-        [Service::CloudTrail, Service::Iam, Service::Kms, Service::S3, Service::Sts];
+    pub const ALL: [Service; 6] =
+        [Service::CloudTrail, Service::Iam, Service::Kms, Service::S3, Service::Sts, Service::Writ];
 
     /// What the model says about the service.
     pub fn info(self) -> &'static ServiceInfo {
@@ -188,6 +190,7 @@ impl Service {
             Service::Kms => &generated::kms::SERVICE,
             Service::S3 => &generated::s3::SERVICE,
             Service::Sts => &generated::sts::SERVICE,
+            Service::Writ => &generated::writ::SERVICE,
         }
     }
 

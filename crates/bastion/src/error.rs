@@ -1,5 +1,7 @@
 //! Why a session cannot be recorded, and so cannot go on.
 
+use writ_model::Ulid;
+
 /// The crate's one error. Every value of it ends a session, or refuses one; none is a reason to go on
 /// without recording.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,7 +44,7 @@ pub enum Error {
     QueueFull,
     /// A recording with this session id is there already.
     #[error("a recording of session `{0}` exists: a session id serves once")]
-    Exists(String),
+    Exists(Ulid),
     /// The recording has ended.
     #[error("the recording has ended")]
     Ended,

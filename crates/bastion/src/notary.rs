@@ -124,7 +124,11 @@ impl Notary {
             file.sync_all()?;
             File::open(&self.dir)?.sync_all()
         };
-        write().map_err(Error::io("write", &name))?;
+        write().map_err(|error| {
+            // A part of it would be told of at the next start, as of a session that never began.
+            std::fs::remove_file(self.dir.join(&name)).ok();
+            Error::io("write", &name)(error)
+        })?;
         let running = Arc::new(Running { owed, dead });
         self.lock().insert(running.owed.session.to_string(), running);
         Ok(())
@@ -153,7 +157,7 @@ impl Notary {
         let mut tasks = JoinSet::new();
         while let Some(mark) = marks.recv().await {
             while tasks.try_join_next().is_some() {}
-            let running = self.lock().get(&mark.at().session).cloned();
+            let running = self.lock().get(&mark.at().session.to_string()).cloned();
             let Some(running) = running else { continue };
             let notary = Arc::clone(&self);
             tasks.spawn(async move { notary.keep(&running, &mark).await });

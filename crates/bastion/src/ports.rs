@@ -69,7 +69,8 @@ impl Keyd for Client<Command, Answer> {
                 Ok(Ok(Answer::Refused(Refusal::Unavailable(why)))) => {
                     Err(NotDone::Unavailable(why))
                 }
-                Ok(Ok(Answer::Refused(_))) => {
+                Ok(Ok(Answer::Refused(Refusal::Aws(aws)))) => Err(NotDone::Refused(aws.message)),
+                Ok(Ok(Answer::Refused(Refusal::Repeated(_)))) => {
                     Err(NotDone::Refused("it answers with another refusal".to_owned()))
                 }
                 Ok(Err(error)) => Err(NotDone::Unavailable(error.to_string())),

@@ -149,8 +149,8 @@ impl Recording {
         self.settled(answer)
     }
 
-    /// Ends the recording in order.
-    pub async fn end(self, reason: &str) -> Result<(), Error> {
+    /// Ends the recording in order; what was queued before is in it, and nothing can be added any more.
+    pub async fn end(&self, reason: &str) -> Result<(), Error> {
         let what = What::End(reason.to_owned());
         let answer = self.shared.put(&self.line, what, 0);
         self.settled(answer).await

@@ -85,7 +85,7 @@ impl Bastion {
         let (recorder, recovered) =
             Recorder::start(config, disk, Box::new(inbox), Arc::clone(&env))?;
         for one in recovered {
-            tracing::warn!(session = one.session, "a recording of an earlier run was closed");
+            tracing::warn!(session = %one.session, "a recording of an earlier run was closed");
         }
         let notary = Arc::new(notary);
         let owed = notary.recover()?;

@@ -179,6 +179,12 @@ impl Sftp {
         Ok(output)
     }
 
+    /// Bytes of the operator that wait for the host to be asked. Give the operator no more window while
+    /// there are any: above [`limits::SFTP_HELD_MAX_BYTES`] the channel is broken.
+    pub fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
     /// What is left to tell when the channel ends, in order or not: files that are still open are partial.
     pub fn finish(mut self) -> Vec<SftpEvent> {
         let files = std::mem::take(&mut self.files);

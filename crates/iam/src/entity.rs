@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use writ_aws::ApiError;
-use writ_model::{AccountId, Arn, UniqueId};
+use writ_model::{AccountId, Arn, SUPPORT_PATH, UniqueId};
 use writ_policy::{InlineOwner, Permit, limits as policy_limits};
 use writ_service::call::{Call, Changes};
 use writ_store::snapshot::Held;
 use writ_store::state::{Group, Role, User};
-use writ_store::{Body, Entry, Object};
+use writ_store::{Body, Entry, Kind, Object};
 
 use crate::access::Ask;
 use crate::error;
@@ -161,10 +161,14 @@ impl<'c, T: Entity> Target<'c, T> {
         }
     }
 
-    /// Decides, then looks.
+    /// Decides, then looks. What the installation keeps in an account is changed by no call of IAM.
     pub(crate) fn permit(&self, ask: Ask<'c>) -> Result<(Permit, &'c Arc<Entry<T>>), ApiError> {
         let permit = ask.permit(self.arn.as_str())?;
-        Ok((permit, self.found()?))
+        let found = self.found()?;
+        if T::KIND == Kind::Role && found.path() == SUPPORT_PATH && !self.call.operation.read_only {
+            return Err(error::unmodifiable(found.name()));
+        }
+        Ok((permit, found))
     }
 
     /// Decides for the plain question, then looks.

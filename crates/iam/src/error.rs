@@ -34,6 +34,15 @@ pub(crate) fn no_such_boundary(arn: &str) -> ApiError {
     iam("NoSuchEntity", format!("Scope ARN: {arn} does not exist or is not attachable."))
 }
 
+/// The role is the installation's. The text is that of AWS for roles that are linked to services.
+pub(crate) fn unmodifiable(role: &str) -> ApiError {
+    let message = format!(
+        "Cannot perform the operation on the protected role '{role}' - this role is only modifiable by Writ: \
+         use writ:DisableSupportRole and writ:EnableSupportRole"
+    );
+    iam("UnmodifiableEntity", message)
+}
+
 /// `title` is `User`, `Role` or `Group`.
 pub(crate) fn exists(title: &str, name: &str) -> ApiError {
     iam("EntityAlreadyExists", format!("{title} with name {name} already exists."))

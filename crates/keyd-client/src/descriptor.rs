@@ -5,7 +5,10 @@
 //! stores it, can read it, and hands all of them back when keyd starts. keyd keeps id -> newest
 //! revision in memory and refuses an older one.
 
-use writ_model::{AccessKeyId, AccountId, Arn, KeyId, Region, Timestamp, UniqueId};
+use writ_model::{
+    AccessKeyId, AccountId, Arn, KeyId, LockboxMode, Region, Said, Timestamp, UniqueId,
+};
+use writ_proof::Hash;
 use writ_proof::cbor::{self, CborError};
 use writ_proof::{cbor_enum, cbor_map};
 
@@ -35,8 +38,23 @@ pub enum Descriptor {
     Role(RoleDescriptor),
     /// A user.
     User(UserDescriptor),
+    /// What a customer has said of a request for access.
+    Consent(ConsentDescriptor),
+    /// An account's lockbox.
+    Lockbox(LockboxDescriptor),
+    /// Whether operators may use an account's support role.
+    Support(SupportDescriptor),
 }
-cbor_enum!(Descriptor { 0: AccessKey(_), 1: Alias(_), 2: Key(_), 3: Role(_), 4: User(_) });
+cbor_enum!(Descriptor {
+    0: AccessKey(_),
+    1: Alias(_),
+    2: Key(_),
+    3: Role(_),
+    4: User(_),
+    5: Consent(_),
+    6: Lockbox(_),
+    7: Support(_),
+});
 
 impl Descriptor {
     /// The catalogue's name of the thing: stable over revisions, different for different kinds.
@@ -47,6 +65,9 @@ impl Descriptor {
             Descriptor::Key(d) => format!("key/{}", d.arn),
             Descriptor::Role(d) => format!("role/{}", d.unique_id),
             Descriptor::User(d) => format!("user/{}", d.unique_id),
+            Descriptor::Consent(d) => ConsentDescriptor::id_of(d.account, &d.request),
+            Descriptor::Lockbox(d) => format!("lockbox/{}", d.account),
+            Descriptor::Support(d) => format!("support/{}", d.account),
         }
     }
 
@@ -58,6 +79,9 @@ impl Descriptor {
             Descriptor::Key(d) => d.revision,
             Descriptor::Role(d) => d.revision,
             Descriptor::User(d) => d.revision,
+            Descriptor::Consent(d) => d.revision,
+            Descriptor::Lockbox(d) => d.revision,
+            Descriptor::Support(d) => d.revision,
         }
     }
 }
@@ -226,3 +250,56 @@ pub struct AliasDescriptor {
     pub deleted: bool,
 }
 cbor_map!(AliasDescriptor { 1: arn, 2: account, 3: target, 4: revision, 5: deleted });
+
+/// An account's lockbox, as its customer last set it. An account without one has it off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockboxDescriptor {
+    /// Whose it is.
+    pub account: AccountId,
+    /// Whether operators must ask.
+    pub mode: LockboxMode,
+    /// Counts from 1.
+    pub revision: u64,
+}
+cbor_map!(LockboxDescriptor { 1: account, 2: mode, 3: revision });
+
+/// Whether operators may work for an account, as its customer last said. Without one they may.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SupportDescriptor {
+    /// Whose support role it is.
+    pub account: AccountId,
+    /// False: no operator's grant that touches the account holds.
+    pub enabled: bool,
+    /// Counts from 1.
+    pub revision: u64,
+}
+cbor_map!(SupportDescriptor { 1: account, 2: enabled, 3: revision });
+
+/// What a customer has said of one request for access, made from a request that the customer signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsentDescriptor {
+    /// Whose consent it is.
+    pub account: AccountId,
+    /// SHA-256 of the request as its requester signed it.
+    pub request: Hash,
+    /// What was said last.
+    pub said: Said,
+    /// Until when the customer agrees, at most.
+    pub not_after: Option<Timestamp>,
+    /// Who of the account said it.
+    pub principal: Arn,
+    /// When, by keyd's clock.
+    pub time: Timestamp,
+    /// Counts from 1.
+    pub revision: u64,
+}
+cbor_map!(ConsentDescriptor {
+    1: account, 2: request, 3: said, 4: opt not_after, 5: principal, 6: time, 7: revision,
+});
+
+impl ConsentDescriptor {
+    /// The catalogue's name of what `account` has said of a request.
+    pub fn id_of(account: AccountId, request: &Hash) -> String {
+        format!("consent/{account}/{request}")
+    }
+}

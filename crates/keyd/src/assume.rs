@@ -276,3 +276,80 @@ fn too_large(percent: usize) -> Refusal {
 fn invalid(message: &str) -> Refusal {
     refuse::aws("InvalidParameterValue", message, 400)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::{code, why};
+    use writ_aws::{Input as _, Value};
+
+    /// A request with a policy and policies of these lengths, and tags.
+    fn request(policy: usize, arns: &[usize]) -> AssumeRoleRequest {
+        let text = |length: usize| Value::Text("x".repeat(length));
+        let arn = |length: &usize| Value::Map([("arn".to_owned(), text(*length))].into());
+        let mut members = BTreeMap::from([
+            ("RoleArn".to_owned(), text(20)),
+            ("RoleSessionName".to_owned(), text(4)),
+        ]);
+        if policy > 0 {
+            members.insert("Policy".to_owned(), text(policy));
+        }
+        if !arns.is_empty() {
+            members.insert("PolicyArns".to_owned(), Value::List(arns.iter().map(arn).collect()));
+        }
+        AssumeRoleRequest::from_value(Value::Map(members)).unwrap()
+    }
+
+    fn tagged(tags: &[(usize, usize)]) -> Carried {
+        let pair = |(at, (key, value)): (usize, &(usize, usize))| {
+            let name = char::from(b'a' + u8::try_from(at).unwrap()).to_string();
+            (name.repeat(*key), "v".repeat(*value))
+        };
+        let tags = tags.iter().enumerate().map(pair).collect();
+        Carried { tags, transitive: vec![], source_identity: None }
+    }
+
+    #[test]
+    fn packed_size_is_what_policies_and_tags_take_of_their_room() {
+        let plain = writ_policy::limits::SESSION_POLICY_MAX_CHARS;
+        let room = limits::PACKED_POLICY_MAX_BYTES;
+        assert_eq!((plain, room), (2048, 4096));
+        type Row<'a> = (usize, &'a [usize], &'a [(usize, usize)], Result<Option<u64>, &'a str>);
+        let too_large = |percent: u64| {
+            format!(
+                "Packed size of session policies and tags consumes {percent}% of the allotted space."
+            )
+        };
+        let (slightly, twice, tags) = (too_large(100), too_large(200), too_large(101));
+        // 100 bytes are 2.4 per cent.
+        let table: [Row<'_>; 12] = [
+            (0, &[], &[], Ok(None)),
+            (1, &[], &[], Ok(Some(1))),
+            (41, &[], &[], Ok(Some(2))),
+            (100, &[], &[], Ok(Some(3))),
+            (0, &[100], &[], Ok(Some(3))),
+            (60, &[20, 20], &[], Ok(Some(3))),
+            (50, &[20], &[(10, 18)], Ok(Some(3))),
+            (0, &[], &[(8, 10), (20, 19)], Ok(Some(2))),
+            (plain, &[], &[], Ok(Some(50))),
+            (plain - 10, &[20], &[], Err(&slightly)),
+            (plain, &[plain], &[], Err(&twice)),
+            (plain, &[], &[(128, room - plain - 130)], Ok(Some(100))),
+        ];
+        for (policy, arns, pairs, expected) in table {
+            let found = packed_size(&request(policy, arns), &tagged(pairs));
+            match expected {
+                Ok(percent) => assert_eq!(found, Ok(percent), "{policy} {arns:?} {pairs:?}"),
+                Err(text) => assert_eq!(why(found), text, "{policy} {arns:?} {pairs:?}"),
+            }
+        }
+        let over = [(128, room - plain - 129)];
+        assert_eq!(why(packed_size(&request(plain, &[]), &tagged(&over))), tags);
+        let max = limits::SESSION_POLICY_ARNS_MAX;
+        assert_eq!(code(packed_size(&request(0, &vec![20; max]), &tagged(&[]))), "ok");
+        for count in [max + 1, max + 2] {
+            let many = packed_size(&request(0, &vec![20; count]), &tagged(&[]));
+            assert_eq!(code(many), "InvalidParameterValue", "{count}");
+        }
+    }
+}

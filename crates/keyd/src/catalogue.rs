@@ -5,12 +5,14 @@
 //! what front loads at start; a rollback **across** a restart of keyd is therefore open until the
 //! head of the catalogue is persisted and witnessed (a later step).
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use writ_keyd_client::caller::{Caller, CallerKind};
 use writ_keyd_client::descriptor::{AccessKeyDescriptor, Descriptor, KeyDescriptor, KeyState};
 use writ_keyd_client::protocol::End;
-use writ_model::{AccessKeyId, AccountId, Arn, KeyId, PersonId, Timestamp};
+use writ_model::{AccessKeyId, AccountId, Arn, KeyId, LockboxMode, PersonId, Said, Timestamp};
+use writ_proof::access::Consent;
+use writ_proof::customer::consent;
 use writ_proof::hash::Hash;
 
 use crate::limits;
@@ -65,6 +67,8 @@ pub(crate) struct Principal {
 enum Fact {
     AccessKey(AccessKeyDescriptor),
     Alias(Option<KeyId>),
+    /// What is decided from it is in the catalogue's indexes.
+    Customer(AccountId),
     Key(Box<KeyFact>),
     Principal(Principal),
 }
@@ -100,6 +104,12 @@ pub(crate) struct Catalogue {
     /// A key's ARN -> the names of its live aliases.
     by_target: HashMap<String, BTreeSet<String>>,
     pending_deletion: HashSet<Arn>,
+    /// Accounts whose lockbox is on.
+    lockboxes: BTreeSet<AccountId>,
+    /// Accounts whose support role is disabled.
+    unsupported: BTreeSet<AccountId>,
+    /// Digest of a request for access -> what customers have said of it.
+    consents: HashMap<Hash, BTreeMap<AccountId, (Said, Option<Timestamp>)>>,
     /// Digests of signed requests whose grants have ended.
     ended_grants: HashSet<Hash>,
     ended_keys: HashSet<AccessKeyId>,
@@ -241,6 +251,27 @@ impl Catalogue {
             .take(max)
             .cloned()
             .collect()
+    }
+
+    /// The accounts whose lockbox is on.
+    pub(crate) fn lockboxes(&self) -> &BTreeSet<AccountId> {
+        &self.lockboxes
+    }
+
+    /// The accounts whose support role is disabled.
+    pub(crate) fn unsupported(&self) -> &BTreeSet<AccountId> {
+        &self.unsupported
+    }
+
+    /// What a customer has said last of the request with this digest.
+    pub(crate) fn said(&self, account: AccountId, request: &Hash) -> Option<Said> {
+        Some(self.consents.get(request)?.get(&account)?.0)
+    }
+
+    /// What all customers have said last of the request with this digest, as evidence.
+    pub(crate) fn consents(&self, request: &Hash) -> BTreeMap<AccountId, Consent> {
+        let said = self.consents.get(request).into_iter().flatten();
+        said.map(|(account, (said, not_after))| (*account, consent(*said, *not_after))).collect()
     }
 
     /// The newest revision of an id; 0 if there is none.
@@ -405,6 +436,17 @@ impl Catalogue {
         if let Descriptor::Alias(alias) = descriptor {
             self.point(descriptor, !alias.deleted);
         }
+        match descriptor {
+            Descriptor::Consent(d) => {
+                let said = self.consents.entry(d.request).or_default();
+                said.insert(d.account, (d.said, d.not_after));
+            }
+            Descriptor::Lockbox(d) => {
+                switch(&mut self.lockboxes, d.account, d.mode != LockboxMode::Off)
+            }
+            Descriptor::Support(d) => switch(&mut self.unsupported, d.account, !d.enabled),
+            _ => {}
+        }
         let Fact::Principal(now) = fact(descriptor) else { return };
         if let Some(before) = self.principal(&descriptor.id()).cloned() {
             self.forget_names(&before);
@@ -474,6 +516,7 @@ impl Fact {
     fn owner(&self) -> Option<(AccountId, Option<&str>)> {
         match self {
             Fact::AccessKey(key) => Some((key.account, key.user.as_deref())),
+            Fact::Customer(account) => Some((*account, None)),
             Fact::Principal(principal) => Some((principal.account, None)),
             Fact::Alias(_) | Fact::Key(_) => None,
         }
@@ -504,6 +547,17 @@ fn fact(descriptor: &Descriptor) -> Fact {
             name: d.name.clone(),
             live: !d.deleted,
         }),
+        Descriptor::Consent(d) => Fact::Customer(d.account),
+        Descriptor::Lockbox(d) => Fact::Customer(d.account),
+        Descriptor::Support(d) => Fact::Customer(d.account),
+    }
+}
+
+fn switch(accounts: &mut BTreeSet<AccountId>, account: AccountId, on: bool) {
+    if on {
+        accounts.insert(account);
+    } else {
+        accounts.remove(&account);
     }
 }
 

@@ -241,6 +241,31 @@ pub(crate) mod tests {
         let mut bytes = sample();
         bytes[14] ^= 1;
         assert!(matches!(Head::parse(&bytes), Err(Error::HeadDamaged { at: 0 })));
+        // What can be read is not always what was written.
+        let (bytes, first) = (sample(), frame(&signed("a", 1)).len());
+        let second = first + frame(&signed("b", 2)).len();
+        for (at, place) in [(0, first - 1), (first, second - 1)] {
+            let mut changed = bytes.clone();
+            changed[place] ^= 1;
+            let found = Head::parse(&changed);
+            assert!(
+                matches!(found, Err(Error::HeadDamaged { at: found }) if found == at),
+                "{place}"
+            );
+        }
+    }
+
+    #[test]
+    fn head_record_is_as_long_as_its_limit_and_not_longer() {
+        let limit = limits::HEAD_RECORD_MAX_BYTES;
+        let body = |name: usize| cbor::to_vec(&signed(&"x".repeat(name), 1)).len();
+        let longest = 500 + limit - body(500);
+        assert_eq!(body(longest), limit);
+        for (name, fits) in [(longest, true), (longest + 1, false), (longest + 2, false)] {
+            let bytes = frame(&signed(&"x".repeat(name), 1));
+            assert_eq!(Head::parse(&bytes).is_ok_and(|head| head.length == bytes.len()), fits);
+            assert_eq!(Head::parse(&bytes).is_err(), !fits, "{name}");
+        }
     }
 
     #[test]

@@ -25,6 +25,7 @@ mod checkpoint;
 mod chunks;
 mod credential;
 mod crypto;
+mod customers;
 mod delegation;
 mod domain;
 mod engine;

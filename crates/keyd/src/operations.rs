@@ -43,6 +43,12 @@ const TABLE: &[(Service, &str, Part)] = &[
     (Service::Kms, "UpdateAlias", Part::Seal),
     (Service::Sts, "AssumeRole", Part::Issue),
     (Service::Sts, "GetSessionToken", Part::Issue),
+    (Service::Writ, "ApproveOperatorAccess", Part::Seal),
+    (Service::Writ, "DisableSupportRole", Part::Seal),
+    (Service::Writ, "EnableSupportRole", Part::Seal),
+    (Service::Writ, "PutLockbox", Part::Seal),
+    (Service::Writ, "RefuseOperatorAccess", Part::Seal),
+    (Service::Writ, "WithdrawOperatorAccess", Part::Seal),
 ];
 
 /// keyd's part in an operation.

@@ -125,3 +125,28 @@ fn body(request: &Authenticate) -> &[u8] {
         Payload::Declared(_) => &[],
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn weight_counts_places_names_and_bytes() {
+        let place = size_of::<Value>();
+        let member = 2 * size_of::<String>();
+        let text = || Value::Text("12345".to_owned());
+        let map = BTreeMap::from([("name".to_owned(), text()), ("n".to_owned(), Value::Int(1))]);
+        let table = [
+            (Value::Null, place),
+            (Value::Int(i64::MAX), place),
+            (text(), place + 5),
+            (Value::Blob(vec![0; 7]), place + 7),
+            (Value::List(vec![text(), Value::Bool(true)]), 3 * place + 5),
+            (Value::Map(map), 3 * place + 2 * member + 4 + 1 + 5),
+        ];
+        for (value, expected) in table {
+            assert_eq!(weight(&value), expected, "{value:?}");
+        }
+    }
+}

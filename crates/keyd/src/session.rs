@@ -28,6 +28,7 @@ use writ_proof::use_record::{Basis, Use, UseProof};
 use zeroize::Zeroizing;
 
 use crate::crypto::NONCE_BYTES;
+use crate::customers::Customers;
 use crate::engine::Engine;
 use crate::refuse::{forbidden, unavailable};
 use crate::{limits, narrate};
@@ -93,9 +94,7 @@ impl Engine {
 
     /// Signs how far a recording is. What a restart has cut off may be of a session of an earlier run.
     pub(crate) fn sign_recording(&self, mark: &Mark) -> Result<Reply, Refusal> {
-        let session = mark.at().session.parse::<Ulid>();
-        let session = session.map_err(|_| forbidden("it names no session"))?;
-        let known = self.sessions.lock().get_mut(&session).is_some();
+        let known = self.sessions.lock().get_mut(&mark.at().session).is_some();
         if !known && !matches!(mark, Mark::Truncated(_)) {
             return Err(forbidden("there is no such session"));
         }
@@ -131,7 +130,9 @@ impl Engine {
             return Err(forbidden("the grant has ended"));
         }
         drop(catalogue);
-        let evidence = access::Evidence { approved: &approved, ..access::Evidence::default() };
+        let customers = self.customers(&asked.digest(), &asked.touches(roster))?;
+        let Customers { lockboxes, consents } = customers;
+        let evidence = access::Evidence { approved: &approved, lockboxes, consents };
         match access::decide(&asked, roster, &evidence) {
             Outcome::Granted(grant) if grant.holds(now) => Ok(Held { asked, grant }),
             Outcome::Granted(_) => Err(forbidden("the grant does not hold now")),

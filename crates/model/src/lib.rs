@@ -6,6 +6,7 @@
 
 pub mod account;
 pub mod arn;
+pub mod customer;
 pub mod env;
 pub mod failpoint;
 pub mod id;
@@ -18,6 +19,7 @@ pub mod ulid;
 
 pub use account::AccountId;
 pub use arn::Arn;
+pub use customer::{LockboxMode, SUPPORT_PATH, SUPPORT_ROLE, Said};
 pub use env::{Env, SystemEnv};
 pub use id::{AccessKeyId, KeyId, Nonce, UniqueId, UniqueIdKind, Uuid};
 pub use person::PersonId;

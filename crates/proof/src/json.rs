@@ -113,8 +113,12 @@ mod tests {
 
     #[test]
     fn json_above_the_depth_limit_is_refused() {
-        let deep = |n| (0..n).fold(Value::Null, |inner, _| Value::Array(vec![inner]));
-        assert!(canonical(&deep(limits::JSON_MAX_DEPTH)).is_ok());
-        assert!(canonical(&deep(limits::JSON_MAX_DEPTH + 1)).is_err());
+        let list = |inner| Value::Array(vec![inner]);
+        let object = |inner| Value::Object([("k".to_owned(), inner)].into_iter().collect());
+        for around in [list, object] {
+            let deep = |n| (0..n).fold(Value::Null, |inner, _| around(inner));
+            assert!(canonical(&deep(limits::JSON_MAX_DEPTH)).is_ok());
+            assert!(canonical(&deep(limits::JSON_MAX_DEPTH + 1)).is_err());
+        }
     }
 }

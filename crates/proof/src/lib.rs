@@ -12,11 +12,11 @@
 //! | what a record commits to | [`committed`], [`json`] |
 //! | trees and their files (RFC 6962, C2SP tlog-tiles) | [`merkle`], [`tile`] |
 //! | signed notes (C2SP signed-note, tlog-checkpoint, -cosignature, -witness, -proof, -policy) | [`note`], [`checkpoint`], [`witness`], [`receipt`], [`policy`] |
-//! | statements, their signatures (OpenSSH SSHSIG), genesis and roster | [`statement`], [`sshsig`], [`roster`] |
 //! | requests for access and their approvals | [`access`] |
 //! | SSH's data types, and what a client signs to log in (RFC 4251, RFC 4252) | [`ssh`], [`ssh_auth`] |
 //! | SSH certificates and revocation lists (OpenSSH PROTOCOL.certkeys, .krl) | [`ssh`], [`ssh_cert`], [`krl`] |
 //! | recordings of sessions | [`recording`] |
+//! | statements, their signatures (OpenSSH SSHSIG, WebAuthn), genesis and roster | [`statement`], [`sshsig`], [`client_data`], [`roster`] |
 //! | forward access tickets | [`fas`] |
 
 pub mod access;
@@ -24,8 +24,10 @@ pub mod append;
 pub mod at_most;
 pub mod cbor;
 pub mod checkpoint;
+pub mod client_data;
 pub mod commits;
 pub mod committed;
+pub mod customer;
 pub mod ed25519;
 mod error;
 pub mod export;

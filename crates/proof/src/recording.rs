@@ -19,7 +19,7 @@ mod frame;
 mod mark;
 mod verify;
 
-use writ_model::{PersonId, Timestamp, Uuid};
+use writ_model::{PersonId, Timestamp, Ulid, Uuid};
 
 pub use frame::{Chain, Direction, Frame, Kind, RecordingKey, Stored};
 pub use mark::{Checkpoint, Cut, End, Mark, Totals};
@@ -41,10 +41,10 @@ const VERSION: u16 = 1;
 pub struct Header {
     /// The version of this header.
     pub v: Version<1>,
-    /// The session's id: a ULID.
-    pub session: String,
-    /// The id of the request behind it: a ULID.
-    pub request: String,
+    /// The session's id.
+    pub session: Ulid,
+    /// The id of the request behind it.
+    pub request: Ulid,
     /// Digests of the grants that cover it at its start.
     pub grants: Vec<Hash>,
     /// Who works.
@@ -101,9 +101,6 @@ impl Header {
     }
 
     fn encoded(&self) -> Result<Vec<u8>, Error> {
-        if !is_ulid(&self.session) || !is_ulid(&self.request) {
-            return Err(Error::malformed(WHAT, "session and request are named by ULIDs"));
-        }
         let header = cbor::to_vec(self);
         Error::limit("header bytes", header.len(), limits::RECORDING_HEADER_MAX_BYTES)?;
         Ok(header)
@@ -132,12 +129,6 @@ impl Header {
         header.encoded()?;
         Ok(Some((header, MAGIC.len() + 2 + 4 + length)))
     }
-}
-
-/// True for 26 characters of Crockford's base32 in upper case that hold 128 bits.
-fn is_ulid(text: &str) -> bool {
-    let crockford = |b: u8| matches!(b, b'0'..=b'9' | b'A'..=b'H' | b'J' | b'K' | b'M' | b'N' | b'P'..=b'T' | b'V'..=b'Z');
-    text.len() == 26 && text.starts_with(|c| c <= '7') && text.bytes().all(crockford)
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use writ_keyd_client::protocol::{
 };
 use writ_model::{AccountId, Arn, Env, Region, Revision, Timestamp, Uuid};
 use writ_policy::{Access, Authorizer, Basis, Context, Permit};
-use writ_store::{Expect, Object, ObjectId, Snapshot};
+use writ_store::{Expect, Object, ObjectId, OutboxRecord, Snapshot};
 use writ_trail::client::TrailClient;
 use writ_trail::record::Resource;
 
@@ -232,6 +232,7 @@ pub struct Changes {
     pub(crate) puts: Vec<Object>,
     pub(crate) deletes: Vec<ObjectId>,
     pub(crate) ends: Vec<End>,
+    pub(crate) told: Vec<OutboxRecord>,
     _permit: Permit,
 }
 
@@ -243,6 +244,7 @@ impl Changes {
             puts: Vec::new(),
             deletes: Vec::new(),
             ends: Vec::new(),
+            told: Vec::new(),
             _permit: permit,
         }
     }
@@ -281,6 +283,13 @@ impl Changes {
     /// What is written, what is removed and what ends: for tests of services.
     pub fn parts(&self) -> (&[Object], &[ObjectId], &[End]) {
         (&self.puts, &self.deletes, &self.ends)
+    }
+
+    /// Records of the platform that go with the change into the ledger: what others are told of it.
+    #[must_use]
+    pub fn telling(mut self, records: impl IntoIterator<Item = OutboxRecord>) -> Changes {
+        self.told.extend(records);
+        self
     }
 
     /// Ends something in keyd as well, at once and before the ledger has acknowledged.

@@ -350,7 +350,7 @@ impl Pipeline {
             endings: !changes.ends.is_empty(),
             actor: call.caller.arn.to_string(),
             request_id: call.request_id,
-            records: records.into_iter().map(outbox).collect(),
+            records: records.into_iter().map(outbox).chain(changes.told).collect(),
         };
         self.store.commit(transaction).await.map(|_| ()).map_err(|error| {
             if matches!(error, StoreError::Corrupt { .. } | StoreError::Sqlite(_)) {

@@ -14,8 +14,9 @@ use writ_proof::cbor;
 use writ_proof::statement::Signed;
 
 use crate::state::{
-    AccessApproval, AccessGrant, AccessKey, AccessRequest, Account, Alias, Enrolment, Group,
-    HrFeed, Key, ManagedPolicy, Person, Revocation, Role, RosterEntry, Stored, Ticket, User,
+    AccessApproval, AccessGrant, AccessKey, AccessRequest, Account, Alias, Consent, Enrolment,
+    Group, HrFeed, Key, Lockbox, ManagedPolicy, Person, Revocation, Role, RosterEntry, Stored,
+    Support, Ticket, User,
 };
 
 /// A stored type and what a snapshot keeps beside it.
@@ -100,11 +101,14 @@ plain!(
     AccessKey,
     Account,
     Alias,
+    Consent,
     Enrolment,
     HrFeed,
+    Lockbox,
     Person,
     Revocation,
     RosterEntry,
+    Support,
     Ticket
 );
 

@@ -13,9 +13,9 @@ use writ_model::{AccessKeyId, AccountId, Arn, Revision, StoreEpoch, UniqueId};
 
 use crate::derived::Derive;
 use crate::state::{
-    AccessApproval, AccessGrant, AccessKey, AccessRequest, Account, Alias, Body, Enrolment, Group,
-    HrFeed, Key, Kind, ManagedPolicy, Person, Revocation, Role, RosterEntry, Stored, Ticket, User,
-    folded,
+    AccessApproval, AccessGrant, AccessKey, AccessRequest, Account, Alias, Body, Consent,
+    Enrolment, Group, HrFeed, Key, Kind, Lockbox, ManagedPolicy, Person, Revocation, Role,
+    RosterEntry, Stored, Support, Ticket, User, folded,
 };
 use crate::{Change, Object, ObjectId, StoreError};
 
@@ -342,15 +342,18 @@ tables! {
     access_requests: AccessRequest,
     account: Account,
     aliases: Alias,
+    consents: Consent,
     enrolments: Enrolment,
     groups: Group,
     hr_feeds: HrFeed,
     keys: Key,
+    lockboxes: Lockbox,
     persons: Person,
     policies: ManagedPolicy,
     revocations: Revocation,
     roles: Role,
     roster: RosterEntry,
+    support: Support,
     tickets: Ticket,
     users: User,
 }

@@ -38,6 +38,7 @@ pub fn banner(ready: &Ready, data: &Path) -> String {
          genesis SHA-256            {}\n\n\
          Use it:\n  \
          export AWS_CONFIG_FILE={data}/config AWS_SHARED_CREDENTIALS_FILE={data}/credentials\n  \
+         export AWS_DATA_PATH={data}/models\n  \
          aws --profile ACCOUNT sts get-caller-identity{hint}\n\n\
          `writ status --data {data}` says what this mode cannot promise. Ctrl-C stops.",
         ready.mode, ready.endpoint, ready.s3, ready.console, ready.genesis

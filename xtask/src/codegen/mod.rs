@@ -1,4 +1,4 @@
-//! `cargo xtask codegen [--check]`: botocore's service models and the manifest in, Rust out.
+//! `cargo xtask codegen [--check]`: service models (botocore's and our own) and the manifest in, Rust out.
 //!
 //! Only facts are taken from the models (names, constraints, bindings, errors), never their
 //! documentation. The same input gives the same bytes; `--check` fails on any difference.
@@ -52,7 +52,12 @@ const SERVICES: &[service::Spec] = &[
         version: "2011-06-15",
         api_page: "https://docs.aws.amazon.com/STS/latest/APIReference/API_",
     },
+    service::Spec { name: "writ", variant: "Writ", version: "2026-11-01", api_page: "" },
 ];
+
+/// The services whose models are our own, under [`OWN_MODELS`], in the form of botocore's.
+const OWN: &[&str] = &["writ"];
+const OWN_MODELS: &str = "crates/aws/models";
 
 /// Runs the task.
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
@@ -70,7 +75,9 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     files.insert(PathBuf::from("NOTICE"), source::notice(&botocore)?);
     files.insert(PathBuf::from("mod.rs"), root_module());
     for spec in SERVICES {
-        let path = botocore.join(format!("botocore/data/{}/{}", spec.name, spec.version));
+        let own = OWN.contains(&spec.name);
+        let models = if own { root.join(OWN_MODELS) } else { botocore.join("botocore/data") };
+        let path = models.join(spec.name).join(spec.version);
         let model = model::Model::read(&path.join("service-2.json"))?;
         for (file, text) in service::generate(spec, &model, manifest.of(spec.name))? {
             files.insert(Path::new(spec.name).join(file), text);

@@ -48,7 +48,7 @@ pub(crate) struct Spec {
     pub(crate) variant: &'static str,
     /// The API version.
     pub(crate) version: &'static str,
-    /// What stands before an operation's name in the address of its page.
+    /// What stands before an operation's name in the address of its page; empty for our own model.
     pub(crate) api_page: &'static str,
 }
 
@@ -158,7 +158,7 @@ impl<'m> Service<'m> {
     /// The file of one operation.
     fn operation(&self, operation: &Operation, entry: &Entry) -> anyhow::Result<String> {
         let name = &operation.name;
-        let mut text = format!("{HEADER}\n//! <{}{name}.html>\n\n", self.spec.api_page);
+        let mut text = format!("{HEADER}\n//! {}\n\n", self.page(name));
         let has_members = |reference: &Option<super::model::Reference>| {
             let shape = reference.as_ref().and_then(|r| self.model.shapes.get(&r.shape));
             shape.is_some_and(|shape| !shape.members.0.is_empty())
@@ -217,6 +217,14 @@ impl<'m> Service<'m> {
         Ok(text)
     }
 
+    /// Where an operation or a structure is described.
+    fn page(&self, name: &str) -> String {
+        match self.spec.api_page {
+            "" => "`docs/customers.md`, and the model in `models/writ`".to_owned(),
+            page => format!("<{page}{name}.html>"),
+        }
+    }
+
     fn input_type(&self, operation: &Operation) -> String {
         match &operation.input {
             Some(input) => names::camel(&input.shape),
@@ -241,7 +249,7 @@ impl<'m> Service<'m> {
                 continue;
             }
             if shape.r#type == "structure" {
-                let doc = format!("`{name}`: <{}{name}.html>.", self.spec.api_page);
+                let doc = format!("`{name}`: {}.", self.page(name));
                 let mut text = emit::structure(self.model, name, &doc, used)?;
                 if outputs.contains(name) {
                     writeln!(text, "impl Output for {} {{}}\n", names::camel(name))?;

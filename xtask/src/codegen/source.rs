@@ -39,7 +39,8 @@ pub(crate) fn notice(botocore: &Path) -> anyhow::Result<String> {
         "The Rust code in this folder is generated from the service models of botocore {VERSION}\n\
          (https://github.com/boto/botocore), which are licensed under the Apache License,\n\
          Version 2.0 (https://www.apache.org/licenses/LICENSE-2.0). Names, constraints, bindings\n\
-         and errors are taken from them; their documentation is not.\n\
+         and errors are taken from them; their documentation is not. What is in `writ` is generated\n\
+         from our own model, `crates/aws/models/writ`.\n\
          \n\
          The notice of botocore reads:\n\
          \n\

@@ -6,3 +6,4 @@ pub mod iam;
 pub mod kms;
 pub mod s3;
 pub mod sts;
+pub mod writ;

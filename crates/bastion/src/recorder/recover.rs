@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
-use writ_model::Env;
+use writ_model::{Env, Ulid, failpoint};
+use writ_proof::Hash;
 use writ_proof::hash::Hasher;
 use writ_proof::recording::{Mark, State, Verifier};
 
@@ -16,7 +17,7 @@ use crate::limits::READ_CHUNK_BYTES;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recovered {
     /// The session.
-    pub session: String,
+    pub session: Ulid,
     /// Its end: the mark `truncated`, or the end that it already had.
     pub mark: Mark,
 }
@@ -32,13 +33,18 @@ pub(super) fn recover(dir: &Path, env: &dyn Env) -> Result<Vec<Recovered>, Error
         let Some(session) = file.to_str().and_then(|name| name.strip_suffix(".rec.open")) else {
             continue;
         };
+        let session: Ulid = session.parse().map_err(|error: writ_model::ParseError| Error::Io {
+            what: "close",
+            name: format!("{session}.rec.open"),
+            why: format!("{error}: move it away"),
+        })?;
         recovered.extend(close(dir, session, env)?);
     }
-    recovered.sort_by(|a, b| a.session.cmp(&b.session));
+    recovered.sort_by_key(|one| one.session);
     Ok(recovered)
 }
 
-fn close(dir: &Path, session: &str, env: &dyn Env) -> Result<Option<Recovered>, Error> {
+fn close(dir: &Path, session: Ulid, env: &dyn Env) -> Result<Option<Recovered>, Error> {
     let name = open_name(session);
     let path = dir.join(&name);
     let torn_path = dir.join(format!("{session}.torn"));
@@ -76,7 +82,7 @@ fn close(dir: &Path, session: &str, env: &dyn Env) -> Result<Option<Recovered>, 
     let closed = closed_name(session);
     std::fs::rename(&path, dir.join(&closed)).map_err(Error::io("rename", &name))?;
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(Error::io("fsync", &closed))?;
-    Ok(Some(Recovered { session: session.to_owned(), mark }))
+    Ok(Some(Recovered { session, mark }))
 }
 
 /// Reads up to the first byte that does not verify.
@@ -92,31 +98,44 @@ fn verify(file: &mut File, name: &str) -> Result<Verifier, Error> {
     }
 }
 
-/// Copies what lies after `good` beside the recording and cuts it off. Answers its length and digest.
+/// Moves what lies after `good` into a file beside the recording. Answers its length and digest; those of
+/// an earlier start that came no further than this count as well.
 fn put_aside(
     file: &mut File,
     good: u64,
     torn_path: &Path,
     name: &str,
-) -> Result<(u64, writ_proof::Hash), Error> {
-    let mut hasher = Hasher::new();
+) -> Result<(u64, Hash), Error> {
+    let aside = || Error::io("put aside the tail of", name);
     let length = file.metadata().map_err(Error::io("examine", name))?.len();
-    let torn = length.saturating_sub(good);
-    if torn == 0 {
-        return Ok((0, hasher.finish()));
+    if length > good {
+        file.seek(SeekFrom::Start(good)).map_err(Error::io("read", name))?;
+        let mut torn = File::create(torn_path).map_err(aside())?;
+        std::io::copy(file, &mut torn).map_err(aside())?;
+        torn.sync_all().map_err(aside())?;
+        let folder = torn_path.parent().unwrap_or(Path::new("."));
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(aside())?;
+        failpoint::hit("bastion.before_cut");
+        file.set_len(good).map_err(Error::io("cut", name))?;
+        failpoint::hit("bastion.after_cut");
     }
-    file.seek(SeekFrom::Start(good)).map_err(Error::io("read", name))?;
-    let mut aside = File::create(torn_path).map_err(Error::io("put aside the tail of", name))?;
+    let mut hasher = Hasher::new();
+    let mut torn = match File::open(torn_path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Ok((0, hasher.finish()));
+        }
+        torn => torn.map_err(aside())?,
+    };
     let mut chunk = vec![0; READ_CHUNK_BYTES];
+    let mut bytes = 0;
     loop {
-        let read = file.read(&mut chunk).map_err(Error::io("read", name))?;
-        let Some(piece) = chunk.get(..read).filter(|piece| !piece.is_empty()) else { break };
+        let read = torn.read(&mut chunk).map_err(aside())?;
+        let Some(piece) = chunk.get(..read).filter(|piece| !piece.is_empty()) else {
+            return Ok((bytes, hasher.finish()));
+        };
         hasher.update(piece);
-        aside.write_all(piece).map_err(Error::io("put aside the tail of", name))?;
+        bytes += read as u64;
     }
-    aside.sync_all().map_err(Error::io("put aside the tail of", name))?;
-    file.set_len(good).map_err(Error::io("cut", name))?;
-    Ok((torn, hasher.finish()))
 }
 
 /// The end of a recording that has one: only its renaming was lost.

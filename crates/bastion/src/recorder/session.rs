@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use writ_model::Timestamp;
+use writ_model::{Timestamp, Ulid};
 use writ_proof::recording::{Chain, Frame, Header, Mark, RecordingKey};
 
 use super::Record;
@@ -13,18 +13,18 @@ use crate::error::Error;
 use crate::limits::{CHECKPOINT_FRAMES, SEGMENT_BYTES};
 
 /// The name of a recording that has no end.
-pub(super) fn open_name(session: &str) -> String {
+pub(super) fn open_name(session: Ulid) -> String {
     format!("{session}.rec.open")
 }
 
 /// The name of one that has.
-pub(super) fn closed_name(session: &str) -> String {
+pub(super) fn closed_name(session: Ulid) -> String {
     format!("{session}.rec")
 }
 
 pub(super) struct Session {
     pub(super) line: Arc<Line>,
-    pub(super) name: String,
+    pub(super) id: Ulid,
     file: Box<dyn DiskFile>,
     chain: Chain,
     key: RecordingKey,
@@ -50,10 +50,10 @@ impl Session {
     ) -> Result<Session, Error> {
         let bytes = header.to_bytes()?;
         let chain = Chain::begin(header)?;
-        let (open, closed) = (open_name(&header.session), closed_name(&header.session));
+        let (open, closed) = (open_name(header.session), closed_name(header.session));
         for name in [&open, &closed] {
             if disk.exists(name).map_err(Error::io("look for", name))? {
-                return Err(Error::Exists(header.session.clone()));
+                return Err(Error::Exists(header.session));
             }
         }
         let mut file = disk.create(&open).map_err(Error::io("create", &open))?;
@@ -62,7 +62,7 @@ impl Session {
         disk.sync_names().map_err(Error::io("fsync the folder of", &open))?;
         Ok(Session {
             line,
-            name: header.session.clone(),
+            id: header.session,
             file,
             chain,
             key,
@@ -135,16 +135,16 @@ impl Session {
     /// Writes what there is; it is not durable yet.
     pub(super) fn write(&mut self) -> Result<(), Error> {
         let bytes = std::mem::take(&mut self.buffer);
-        self.file.append(&bytes).map_err(Error::io("append to", &open_name(&self.name)))
+        self.file.append(&bytes).map_err(Error::io("append to", &open_name(self.id)))
     }
 
     pub(super) fn sync(&mut self) -> Result<(), Error> {
-        self.file.sync().map_err(Error::io("fsync", &open_name(&self.name)))
+        self.file.sync().map_err(Error::io("fsync", &open_name(self.id)))
     }
 
     /// Gives an ended recording its final name.
     pub(super) fn close(&self, disk: &mut dyn Disk) -> Result<(), Error> {
-        let (open, closed) = (open_name(&self.name), closed_name(&self.name));
+        let (open, closed) = (open_name(self.id), closed_name(self.id));
         disk.rename(&open, &closed).map_err(Error::io("rename", &open))?;
         disk.sync_names().map_err(Error::io("fsync the folder of", &closed))
     }

@@ -192,7 +192,7 @@ impl Writer {
 
     fn fail(&mut self, id: u64, error: &Error) {
         if let Some(session) = self.sessions.remove(&id) {
-            tracing::error!(session = session.name, %error, "recording.failed");
+            tracing::error!(session = %session.id, %error, "recording.failed");
             session.line.fail(error);
         }
     }

@@ -170,8 +170,8 @@ impl Session {
         };
         let header = Header {
             v: Default::default(),
-            session: self.id.to_string(),
-            request: held.grant.request.to_string(),
+            session: self.id,
+            request: held.grant.request,
             grants: vec![held.grant.digest],
             human: self.place.person.clone(),
             host: self.place.host.to_string(),

@@ -76,10 +76,9 @@ impl Sftp {
         if let Err(reason) = text {
             return self.deny(op.id, op.told(), reason, output);
         }
-        if matches!(op.kind, kind::OPEN | kind::OPENDIR) {
-            if let Err(reason) = self.room_for(&op) {
-                return self.deny(op.id, op.told(), reason, output);
-            }
+        let opens = matches!(op.kind, kind::OPEN | kind::OPENDIR);
+        if let Err(reason) = if opens { self.room_for(&op) } else { Ok(()) } {
+            return self.deny(op.id, op.told(), reason, output);
         }
         self.check = Some(Check { op, done: 0, begun: false });
         self.look_up(output);

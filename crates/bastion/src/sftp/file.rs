@@ -11,6 +11,8 @@ pub(super) struct OpenFile {
     pub(super) folder: bool,
     pub(super) reads: bool,
     pub(super) writes: bool,
+    /// The host was asked to close it: it may give the same handle to another file at any time.
+    pub(super) closing: bool,
     pub(super) read: Stream,
     pub(super) written: Stream,
 }
@@ -18,7 +20,7 @@ pub(super) struct OpenFile {
 impl OpenFile {
     pub(super) fn new(path: Vec<u8>, folder: bool, reads: bool, writes: bool) -> OpenFile {
         let (read, written) = (Stream::default(), Stream::default());
-        OpenFile { path, folder, reads, writes, read, written }
+        OpenFile { path, folder, reads, writes, closing: false, read, written }
     }
 
     /// What is told of it at its end; nothing of a folder.

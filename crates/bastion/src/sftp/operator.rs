@@ -157,7 +157,8 @@ impl Sftp {
             // In OpenSSH's order: what the link says, then its name. The draft has it the other way
             // round, but no server that is in use.
             let end = normalise(split(&new).0, first);
-            let allowed = end.map_or(Ok(()), |end| self.allowed(Right::Link, &end));
+            let nowhere = || Err("no host has a path that is so long".to_owned());
+            let allowed = end.map_or_else(nowhere, |end| self.allowed(Right::Link, &end));
             if let Err(reason) = allowed {
                 return self.deny(asked.id, told(name, &[first, &new]), reason, output);
             }
@@ -210,6 +211,9 @@ impl Sftp {
             let told = told(name(asked), &[&path]);
             output.events.push(writ_proof::recording::event::SftpEvent::Asked(told));
         }
+        if let (Wants::Closed(_), Some(file)) = (&wants, self.files.get_mut(handle)) {
+            file.closing = true;
+        }
         self.forward(asked, wants, output);
     }
 
@@ -254,7 +258,7 @@ impl Sftp {
     }
 
     fn file(&self, asked: &Asked, handle: &[u8], output: &mut Output) -> Option<&OpenFile> {
-        let file = self.files.get(handle);
+        let file = self.files.get(handle).filter(|file| !file.closing);
         if file.is_none() {
             status(&mut output.to_operator, asked.id, FAILURE, "no such handle");
         }

@@ -51,8 +51,8 @@ impl Tape {
     fn new() -> Tape {
         let header = Header {
             v: Version,
-            session: "01JGZZZZZZZZZZZZZZZZZZZZZZ".to_owned(),
-            request: "01JGYYYYYYYYYYYYYYYYYYYYYY".to_owned(),
+            session: "01JGZZZZZZZZZZZZZZZZZZZZZZ".parse().unwrap(),
+            request: "01JGYYYYYYYYYYYYYYYYYYYYYY".parse().unwrap(),
             grants: Vec::new(),
             human: "alice".parse().unwrap(),
             host: "web-1".to_owned(),

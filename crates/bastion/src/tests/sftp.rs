@@ -62,7 +62,7 @@ fn status_packet(id: u32, code: u32) -> Vec<u8> {
     bytes
 }
 
-/// A channel whose greeting is done; home is `/home`.
+/// A channel whose greeting is done; home is `/h`.
 fn ready(rights: Rights) -> Sftp {
     let mut sftp = Sftp::new(rights, CAPS);
     sftp.from_operator(&packet(kind::INIT, &[&3u32.to_be_bytes()])).unwrap();
@@ -72,7 +72,7 @@ fn ready(rights: Rights) -> Sftp {
     let output = sftp.from_host(&version).unwrap();
     let told = packet(kind::VERSION, &[&3u32.to_be_bytes(), &known]);
     assert_eq!(output.to_operator, told, "an unknown extension is passed on");
-    sftp.from_host(&name(0, "/home")).unwrap();
+    sftp.from_host(&name(0, "/h")).unwrap();
     sftp
 }
 
@@ -90,14 +90,14 @@ fn refused(output: &Output) -> (u32, String) {
 fn paths_are_normalised_by_their_text() {
     for (path, expected) in [
         ("/a/b", "/a/b"),
-        ("a//./b/", "/home/x/a/b"),
-        ("", "/home/x"),
-        (".", "/home/x"),
+        ("a//./b/", "/h/x/a/b"),
+        ("", "/h/x"),
+        (".", "/h/x"),
         ("../../..", "/"),
         ("/a/../../b", "/b"),
         ("/..", "/"),
     ] {
-        let found = normalise(b"/home/x", path.as_bytes()).unwrap();
+        let found = normalise(b"/h/x", path.as_bytes()).unwrap();
         assert_eq!(String::from_utf8(found).unwrap(), expected, "{path}");
     }
     assert_eq!(normalise(b"/", b"/a\0b"), None);
@@ -299,6 +299,22 @@ fn handle_serves_what_it_was_opened_for() {
     let mut sftp = opened(2);
     let read = request(kind::READ, &[&string(b"h"), &[0; 8], &[0, 0, 0, 1]]);
     assert_eq!(refused(&sftp.from_operator(&read).unwrap()).0, 3);
+}
+
+/// The host may give the handle of a file that it has closed to the next one: nothing may be written
+/// there in the old one's name.
+#[test]
+fn handle_that_is_being_closed_serves_no_more() {
+    let mut sftp = opened(2);
+    sftp.from_operator(&write(0, 3)).unwrap();
+    let close = request(kind::CLOSE, &[&string(b"h")]);
+    assert!(!sftp.from_operator(&close).unwrap().to_host.is_empty());
+    assert_eq!(refused(&sftp.from_operator(&write(3, 1)).unwrap()).0, 4);
+    assert_eq!(refused(&sftp.from_operator(&close).unwrap()).0, 4);
+    sftp.from_host(&status_packet(4, 0)).unwrap();
+    let output = sftp.from_host(&status_packet(5, 0)).unwrap();
+    let [SftpEvent::Transferred(transfer)] = &output.events[..] else { panic!("{output:?}") };
+    assert_eq!((transfer.written_bytes, transfer.partial), (3, false));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 use writ_bastion::Error;
+use writ_bastion::limits::STALL_MAX;
 use writ_bastion::recorder::Config;
 use writ_proof::recording::{Mark, State};
 
@@ -38,7 +39,8 @@ async fn failed_write_or_sync_ends_the_session_it_touches() {
         assert_eq!(recovered.len(), 2);
         let path = dir.path().join(format!("{SESSION}.rec"));
         let marks = ledger.marks.lock().unwrap().clone();
-        let mine: Vec<Mark> = marks.into_iter().filter(|m| m.at().session == SESSION).collect();
+        let mine: Vec<Mark> =
+            marks.into_iter().filter(|m| m.at().session.to_string() == SESSION).collect();
         assert!(matches!(verified(&path, &mine).unwrap().state, State::Truncated(_)));
         assert!(recorded(&path).starts_with("good"));
     }
@@ -47,7 +49,7 @@ async fn failed_write_or_sync_ends_the_session_it_touches() {
 #[tokio::test]
 async fn hanging_storage_ends_every_session_and_acknowledges_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let (recorder, fault, _) = start_faulty(config(dir.path()));
+    let (recorder, fault, _) = start_faulty(Config { stall: STALL_MAX, ..config(dir.path()) });
     let recording = recorder.open(header(SESSION), key()).await.unwrap();
     let idle = recorder.open(header(&session(1)), key()).await.unwrap();
     say(&recording, "good").await.unwrap();
@@ -105,7 +107,8 @@ async fn floors_refuse_new_sessions_and_then_close_the_oldest() {
     say(&second, "spared").await.unwrap();
     let path = dir.path().join(format!("{}.rec", session(1)));
     let marks = ledger.marks.lock().unwrap().clone();
-    let mine: Vec<Mark> = marks.into_iter().filter(|m| m.at().session == session(1)).collect();
+    let mine: Vec<Mark> =
+        marks.into_iter().filter(|m| m.at().session.to_string() == session(1)).collect();
     let state = verified(&path, &mine).unwrap().state;
     assert_eq!(state, State::Ended(error.to_string()));
 }

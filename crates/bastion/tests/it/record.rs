@@ -36,7 +36,7 @@ async fn session_is_recorded_checkpointed_and_ended() {
     assert!(!dir.path().join(format!("{SESSION}.rec.open")).exists());
     // A session id serves once.
     let again = recorder.open(header(SESSION), key()).await.err();
-    assert_eq!(again, Some(Error::Exists(SESSION.to_owned())));
+    assert_eq!(again, Some(Error::Exists(SESSION.parse().unwrap())));
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ struct Site {
 impl Site {
     fn new() -> Option<Site> {
         if !Path::new(SERVER).exists() {
-            println!("skipped: {SERVER} is not installed (package openssh-sftp-server)");
+            eprintln!("skipped: {SERVER} is not installed (package openssh-sftp-server)");
             return None;
         }
         let dir = tempfile::tempdir().unwrap();

@@ -27,8 +27,8 @@ pub(crate) fn session(n: usize) -> String {
 pub(crate) fn header(session: &str) -> Header {
     Header {
         v: Version,
-        session: session.to_owned(),
-        request: "01JGYYYYYYYYYYYYYYYYYYYYYY".to_owned(),
+        session: session.parse().unwrap(),
+        request: "01JGYYYYYYYYYYYYYYYYYYYYYY".parse().unwrap(),
         grants: Vec::new(),
         human: "alice".parse().unwrap(),
         host: "web-1".to_owned(),
@@ -43,9 +43,14 @@ pub(crate) fn key() -> RecordingKey {
     RecordingKey::new(&[9; 32]).unwrap()
 }
 
-/// A folder's settings with floors that no test disk goes below by itself.
+/// A folder's settings with floors that no test disk goes below by itself, and patience with slow ones.
 pub(crate) fn config(dir: &Path) -> Config {
-    Config { refuse_below_bytes: 0, close_below_bytes: 0, ..Config::new(dir.to_owned()) }
+    Config {
+        refuse_below_bytes: 0,
+        close_below_bytes: 0,
+        stall: Duration::from_secs(20),
+        ..Config::new(dir.to_owned())
+    }
 }
 
 /// Keeps the marks, or refuses them.

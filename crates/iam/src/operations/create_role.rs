@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use writ_aws::generated::iam::{CreateRoleRequest, CreateRoleResponse};
 use writ_aws::{ApiError, Output};
-use writ_model::{UniqueId, UniqueIdKind};
+use writ_model::{SUPPORT_PATH, SUPPORT_ROLE, UniqueId, UniqueIdKind};
 use writ_service::call::{Call, Changes, Outcome};
 use writ_store::Object;
 use writ_store::state::Role;
@@ -33,6 +33,10 @@ pub(crate) async fn create_role(
         .permit(arn(Role::NOUN, account, path, name).as_str())?;
     if path.starts_with(SERVICE_LINKED_PATH) {
         let message = format!("The path {path} is reserved for roles that are linked to services.");
+        return Err(error::invalid_input(message));
+    }
+    if path.starts_with(SUPPORT_PATH) || name.eq_ignore_ascii_case(SUPPORT_ROLE) {
+        let message = format!("The path {SUPPORT_PATH} and the name {SUPPORT_ROLE} are reserved.");
         return Err(error::invalid_input(message));
     }
     if call.snapshot.role(account, name).is_some() {

@@ -5,6 +5,7 @@
 //! account and nothing that the request does not name.
 
 mod alias;
+mod customer;
 mod iam;
 mod key;
 mod tick;
@@ -40,10 +41,14 @@ impl Engine {
                 return Err(forbidden("the handle is for no operation that seals anything"));
             }
             let change = match (admitted.service, admitted.operation) {
+                (Service::Iam, "DeleteRole") if seal.current.is_none() => {
+                    self.delete_support_role(admitted)
+                }
                 (Service::Iam, _) => self.change_iam(admitted, seal),
                 (Service::Kms, "CreateAlias" | "DeleteAlias" | "UpdateAlias") => {
                     self.change_alias(admitted, seal)
                 }
+                (Service::Writ, _) => self.change_customer(admitted),
                 _ => self.change_key(admitted, seal),
             };
             self.carry_out(change?)
@@ -86,6 +91,9 @@ impl Engine {
             Descriptor::Key(d) => d.account,
             Descriptor::Role(d) => d.account,
             Descriptor::User(d) => d.account,
+            Descriptor::Consent(d) => d.account,
+            Descriptor::Lockbox(d) => d.account,
+            Descriptor::Support(d) => d.account,
         };
         if account != owner {
             return Err(forbidden("the current descriptor belongs to another account"));

@@ -150,10 +150,20 @@ fn role(site: &Site, root: &Signing, name: &str, principal: &str) -> Vec<u8> {
 }
 
 fn assume(site: &Site, who: &Signing, name: &str, role: &[u8], more: &str) -> Credential {
+    try_assume(site, who, name, role, more).unwrap()
+}
+
+fn try_assume(
+    site: &Site,
+    who: &Signing,
+    name: &str,
+    role: &[u8],
+    more: &str,
+) -> Result<Credential, Refusal> {
     let form = format!(
         "Action=AssumeRole&Version=2011-06-15&RoleArn=arn%3Aaws%3Aiam%3A%3A{OWNER}%3Arole%2Fp%2F{name}&RoleSessionName=s1{more}"
     );
-    site.issue(site.query(who, "sts", &form), Some(role), true).unwrap()
+    site.issue(site.query(who, "sts", &form), Some(role), true)
 }
 
 #[test]
@@ -226,4 +236,123 @@ pub(super) fn session_of_ann(site: &Site, root: &Signing) -> (Signing, Caller) {
     let made = assume(site, &ann, "one", &one, "&SourceIdentity=sid&DurationSeconds=900");
     let caller = made.caller.clone().unwrap();
     (signing(made), caller)
+}
+
+#[test]
+fn role_is_assumed_for_as_long_and_with_what_the_caller_may_ask() {
+    let site = Site::new();
+    let root = site.create_account(OWNER);
+    let (signer, _) = session_of_ann(&site, &root);
+    let (_, bob) = site.create_user_of(&root, "bob", unique_id("AIDA", "bob"));
+    let two = role(&site, &root, "two", "role/p/one");
+    let three = role(&site, &root, "three", "user/bob");
+    let form = "Action=UpdateRole&Version=2010-05-08&RoleName=two&MaxSessionDuration=7200";
+    let longer = site.seal(site.query(&root, "iam", form), |seal| seal.current = Some(two));
+    let two = longer.unwrap().descriptors.remove(0);
+    let chained = "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.";
+    let role_max =
+        "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.";
+    let identity = "The source identity of the calling session cannot be changed.";
+    let twice = "Duplicate tag keys found. Please note that Tag keys are case insensitive.";
+    let absent = "The specified transitive tag key must be included in the requested tags.";
+    let mfa = "MultiFactorAuthentication failed with invalid MFA one time pass code.";
+    let tag = |n: usize, key: &str| format!("&Tags.member.{n}.Key={key}&Tags.member.{n}.Value=v");
+    let tags = |count: usize| (1..=count).map(|n| tag(n, &format!("k{n}"))).collect::<String>();
+    let serial = "&SerialNumber=arn%3Aaws%3Aiam%3A%3A111122223333%3Amfa%2Fann".to_owned();
+    let seconds = |n: u64| format!("&DurationSeconds={n}");
+    let table: [(&Signing, String, &str); 17] = [
+        (&signer, seconds(3600), "ok"),
+        (&signer, seconds(3601), chained),
+        (&signer, seconds(7200), chained),
+        (&bob, seconds(3600), "ok"),
+        (&bob, seconds(3601), role_max),
+        (&bob, seconds(7200), role_max),
+        (&signer, "&SourceIdentity=sid".to_owned(), "ok"),
+        (&signer, "&SourceIdentity=other".to_owned(), identity),
+        (&bob, "&SourceIdentity=other".to_owned(), "ok"),
+        (&bob, tag(1, "a") + &tag(2, "A"), twice),
+        (&bob, tag(1, "a") + "&TransitiveTagKeys.member.1=a", "ok"),
+        (&bob, tag(1, "a") + "&TransitiveTagKeys.member.1=b", absent),
+        (&bob, tags(50), "ok"),
+        (&bob, tags(50) + "&TransitiveTagKeys.member.1=k50", "ok"),
+        (&bob, serial.clone(), mfa),
+        (&bob, "&TokenCode=123456".to_owned(), mfa),
+        (&bob, serial + "&TokenCode=123456", mfa),
+    ];
+    for (who, more, expected) in table {
+        let (name, role) =
+            if std::ptr::eq(who, &signer) { ("two", &two) } else { ("three", &three) };
+        assert_eq!(why(try_assume(&site, who, name, role, &more)), expected, "{name} {more}");
+    }
+}
+
+#[test]
+fn tag_that_goes_on_is_neither_given_anew_nor_more_than_there_is_room_for() {
+    let site = Site::new();
+    let root = site.create_account(OWNER);
+    let (_, ann) = site.create_user_of(&root, "ann", unique_id("AIDA", "ann"));
+    let (one, two) =
+        (role(&site, &root, "one", "user/ann"), role(&site, &root, "two", "role/p/one"));
+    let tag = |n: usize, key: &str| format!("&Tags.member.{n}.Key={key}&Tags.member.{n}.Value=v");
+    let kept = tag(1, "kept") + "&TransitiveTagKeys.member.1=kept";
+    let signer = signing(assume(&site, &ann, "one", &one, &kept));
+    let tags = |count: usize| (1..=count).map(|n| tag(n, &format!("k{n}"))).collect::<String>();
+    let full = "The number of session tags exceeds the maximum of 50.";
+    let conflict = "One of the specified transitive tag keys can't be set because it conflicts with a transitive tag key from the calling session.";
+    for (more, expected) in
+        [(tags(49), "ok"), (tags(50), full), (tag(1, "KEPT"), conflict), (tag(1, "kept2"), "ok")]
+    {
+        assert_eq!(why(try_assume(&site, &signer, "two", &two, &more)), expected, "{more}");
+    }
+}
+
+#[test]
+fn trust_policy_decides_on_what_the_request_says_of_the_session() {
+    let site = Site::new();
+    let root = site.create_account(OWNER);
+    let (_, ann) = site.create_user_of(&root, "ann", unique_id("AIDA", "ann"));
+    let team = "&Tags.member.1.Key=team&Tags.member.1.Value=blue";
+    let kept = &format!("{team}&TransitiveTagKeys.member.1=team");
+    let (external, name, seconds) =
+        ("sts:ExternalId", "sts:RoleSessionName", "sts:DurationSeconds");
+    let (source, keys, tag) = ("sts:SourceIdentity", "aws:TagKeys", "aws:RequestTag/team");
+    let (transitive, owner) = ("sts:TransitiveTagKeys", "aws:ResourceAccount");
+    let (equals, any, less) = ("StringEquals", "ForAnyValue:StringEquals", "NumericLessThanEquals");
+    let denied = "AccessDenied";
+    let table: [(&str, &str, &str, &str, &str); 20] = [
+        (equals, external, "id-1", "&ExternalId=id-1", "ok"),
+        (equals, external, "id-1", "&ExternalId=id-2", denied),
+        (equals, external, "id-1", "", denied),
+        (equals, name, "s1", "", "ok"),
+        (equals, name, "s2", "", denied),
+        (less, seconds, "900", "&DurationSeconds=900", "ok"),
+        (less, seconds, "900", "&DurationSeconds=901", denied),
+        (less, seconds, "3600", "", denied),
+        (equals, source, "sid", "&SourceIdentity=sid", "ok"),
+        (equals, source, "sid", "&SourceIdentity=other", denied),
+        (equals, source, "sid", "", denied),
+        (any, keys, "team", team, "ok"),
+        (any, keys, "other", team, denied),
+        (any, keys, "team", "", denied),
+        (equals, tag, "blue", team, "ok"),
+        (equals, tag, "red", team, denied),
+        (any, transitive, "team", kept, "ok"),
+        (any, transitive, "team", team, denied),
+        (equals, owner, "111122223333", "", "ok"),
+        (equals, owner, "444455556666", "", denied),
+    ];
+    for (n, (operator, key, value, more, expected)) in table.into_iter().enumerate() {
+        let trust = json!({ "Version": "2012-10-17", "Statement": [{
+            "Effect": "Allow",
+            "Principal": { "AWS": "arn:aws:iam::111122223333:user/ann" },
+            "Action": ["sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"],
+            "Condition": { operator: { key: value } } }] });
+        let role = format!("r{n}");
+        let sealed = site.create_role(&root, &role, &trust.to_string());
+        let form = format!(
+            "Action=AssumeRole&Version=2011-06-15&RoleArn=arn%3Aaws%3Aiam%3A%3A{OWNER}%3Arole%2F{role}&RoleSessionName=s1{more}"
+        );
+        let result = site.issue(site.query(&ann, "sts", &form), Some(&sealed), false);
+        assert_eq!(code(result), expected, "{key} {value} {more}");
+    }
 }

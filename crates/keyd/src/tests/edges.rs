@@ -394,3 +394,48 @@ fn alias_leaves_a_key_that_is_to_be_deleted_and_dies_with_it() {
     let other = site.change_key(&root, &other, "ScheduleKeyDeletion", &schedule).unwrap();
     assert_eq!(alias("DeleteAlias", json!({ "AliasName": "alias/n" }), &[&other]), "ok");
 }
+
+#[test]
+fn key_policy_decides_on_what_the_key_and_the_use_are() {
+    let site = Site::new();
+    let root = site.create_account(OWNER);
+    site.create_user_of(&root, "ann", unique_id("AIDA", "ann"));
+    let (_, bob) = site.create_user_of(&root, "bob", unique_id("AIDA", "bob"));
+    let any = "ForAnyValue:StringEquals";
+    let (equals, boolean, refused) = ("StringEquals", "Bool", "AccessDeniedException");
+    let table = [
+        (equals, "aws:ResourceAccount", "111122223333", "ok"),
+        (equals, "aws:ResourceAccount", "444455556666", refused),
+        (equals, "kms:CallerAccount", "111122223333", "ok"),
+        (equals, "kms:CallerAccount", "444455556666", refused),
+        (equals, "kms:KeyOrigin", "AWS_KMS", "ok"),
+        (equals, "kms:KeyOrigin", "EXTERNAL", refused),
+        (equals, "kms:KeySpec", "SYMMETRIC_DEFAULT", "ok"),
+        (equals, "kms:KeySpec", "RSA_2048", refused),
+        (equals, "kms:KeyUsage", "ENCRYPT_DECRYPT", "ok"),
+        (equals, "kms:KeyUsage", "SIGN_VERIFY", refused),
+        (boolean, "kms:MultiRegion", "false", "ok"),
+        (boolean, "kms:MultiRegion", "true", refused),
+        (equals, "kms:EncryptionAlgorithm", "SYMMETRIC_DEFAULT", "ok"),
+        (equals, "kms:EncryptionAlgorithm", "RSAES_OAEP_SHA_1", refused),
+        (equals, "kms:EncryptionContext:tenant", "a", "ok"),
+        (equals, "kms:EncryptionContext:tenant", "b", refused),
+        (any, "kms:EncryptionContextKeys", "tenant", "ok"),
+        (any, "kms:EncryptionContextKeys", "a", refused),
+        (equals, "aws:PrincipalArn", "arn:aws:iam::111122223333:user/bob", "ok"),
+        (equals, "aws:PrincipalArn", "arn:aws:iam::111122223333:user/ann", refused),
+    ];
+    for (operator, name, value, expected) in table {
+        let administer = json!({ "Effect": "Allow", "Principal": { "AWS": "111122223333" },
+            "Action": "kms:Put*", "Resource": "*" });
+        let only = json!({ "Effect": "Allow", "Action": "kms:Encrypt", "Resource": "*",
+            "Principal": { "AWS": "arn:aws:iam::111122223333:user/bob" },
+            "Condition": { operator: { name: value } } });
+        let policy = json!({ "Version": "2012-10-17", "Statement": [administer, only] });
+        let key = site.create_key(&root, Some(&policy.to_string()));
+        let context = json!({ "tenant": "a" });
+        let body = json!({ "KeyId": key.id, "Plaintext": "AAAA", "EncryptionContext": context });
+        let result = site.use_keys(site.kms(&bob, "Encrypt", &body), &[&key], false);
+        assert_eq!(code(result), expected, "{name} {value}");
+    }
+}

@@ -9,7 +9,7 @@ use writ_proof::hash::{sha256, sha256_of};
 use writ_proof::leaf::Source;
 
 use super::callers::session_of_ann;
-use super::fas::gateway;
+use super::fas::{data_key, gateway};
 use super::use_records::{OWNER, digests, unique_id};
 use super::*;
 
@@ -229,4 +229,27 @@ fn ticket_lives_five_minutes_and_not_after_its_signature() {
     site.advance(Duration::from_secs(800));
     let late = root_of(&site, &site.ticket(second).unwrap());
     assert_eq!(late.exp, signed.plus(Duration::from_secs(900)));
+}
+
+#[test]
+fn handle_weighs_what_it_keeps() {
+    let site = Site::new();
+    let root = site.create_account(OWNER);
+    let (key, s3) = (site.create_key(&root, None), gateway(&site));
+    let (place, member) = (size_of::<writ_aws::Value>(), 2 * size_of::<String>());
+    let weight = |handle: Handle| {
+        let admitted = site.engine.handles.lock().spend(&handle, site.env.now());
+        admitted.unwrap().weight
+    };
+    let body = json!({ "KeyId": key.id, "Plaintext": "AAAA" });
+    let direct = site.authenticate(site.kms(&root, "Encrypt", &body)).unwrap().handle;
+    let input = 3 * place + 2 * member + "KeyId".len() + "Plaintext".len() + key.id.len() + 3;
+    assert_eq!(weight(direct), input + 1024);
+    let body = data_key(&key, "b/k");
+    let inner = site.inner(&site.put(&root, "/b/k", &[]), "GenerateDataKey", &body);
+    let context = inner.context.len();
+    let through = site.present(site.presented(&s3, &inner)).unwrap().handle;
+    let names = "KeyId".len() + "KeySpec".len() + "EncryptionContext".len() + "aws:s3:arn".len();
+    let texts = key.id.len() + "AES_256".len() + "arn:aws:s3:::b/k".len();
+    assert_eq!(weight(through), 5 * place + 4 * member + names + texts + context + 8192);
 }

@@ -41,7 +41,7 @@ fn setup() -> (Site, Signing, StoredKey, Gateway) {
 /// A request of s3 to KMS, before front passes it on.
 pub(super) struct Inner {
     pub(super) ticket: writ_proof::fas::Ticket,
-    context: Vec<u8>,
+    pub(super) context: Vec<u8>,
     target: String,
     body: Vec<u8>,
     nonce: Nonce,
@@ -638,6 +638,13 @@ fn upload_without_trailer_keeps_no_slot_after_its_last_chunk() {
         assert_eq!(site.engine.uploads.lock().len(), before + 1, "{literal}");
         assert_eq!(send(b""), "ok", "{literal}");
         assert_eq!(site.engine.uploads.lock().len(), before + after, "{literal}");
+        if after == 1 {
+            let digest = sha256(b"x-amz-checksum-crc32:AAAAAA==\n").0;
+            let trailer = Some((chain.sign_trailer(&key, &digest), digest));
+            let chunks = Chunks { handle, chunks: vec![], trailer };
+            assert_eq!(code(site.engine.handle(Role::S3, Command::Chunks(chunks))), "ok");
+            assert_eq!(site.engine.uploads.lock().len(), before, "after its trailer");
+        }
     }
 }
 

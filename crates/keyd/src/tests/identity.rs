@@ -401,8 +401,25 @@ fn ending_that_cannot_be_remembered_is_refused_in_a_load_too() {
         };
         site.engine.handle(Role::Front, Command::Load(load))
     };
-    let ended = |n: usize| End::Principal(n.to_string());
-    assert_eq!(code(load((0..crate::limits::ENDED_MAX).map(ended).collect())), "ok");
-    assert_eq!(code(load(vec![ended(7)])), "ok", "it is remembered already");
-    assert_eq!(code(load(vec![End::Principal("another".to_owned())])), "ServiceUnavailable");
+    // Of every kind: they share the room.
+    let key = |n: usize| {
+        let env = TestEnv::new(NOON, n as u64);
+        End::AccessKey(writ_model::AccessKeyId::long_term(account(1), &env))
+    };
+    let person = |n: usize| {
+        let person = format!("p{n}").parse().unwrap();
+        End::Person(writ_proof::roster::EnrolmentId { person, number: 1 })
+    };
+    let principal = |n: usize| End::Principal(n.to_string());
+    let sessions = |n: usize| End::Sessions((n.to_string(), NOON));
+    let of_each = |n: usize| [key(n), person(n), principal(n), sessions(n)];
+    let mut all: Vec<End> = (0..1000).flat_map(of_each).collect();
+    all.extend((1000..crate::limits::ENDED_MAX - 3 * 1000).map(principal));
+    assert_eq!(code(load(all)), "ok");
+    assert_eq!(code(load(of_each(7).to_vec())), "ok", "they are remembered already");
+    for another in of_each(crate::limits::ENDED_MAX) {
+        let end = site.engine.handle(Role::Front, Command::End(another.clone()));
+        assert_eq!(code(end), "ServiceUnavailable");
+        assert_eq!(code(load(vec![another])), "ServiceUnavailable");
+    }
 }

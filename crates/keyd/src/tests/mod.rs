@@ -2,15 +2,18 @@
 //! harness plays all peers in one process over a clock that moves when told.
 
 mod callers;
+mod customer;
 mod descriptors;
 mod edges;
 mod engine;
 mod fas;
 mod identity;
 mod keys;
+mod liveness;
 mod roles;
 mod roster;
 mod session;
+mod signatures;
 mod use_records;
 mod use_records_fas;
 

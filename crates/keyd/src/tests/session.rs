@@ -422,7 +422,7 @@ fn recording_has_a_key_of_its_own_and_is_signed_for_known_sessions_alone() {
     assert_eq!((one.facts.session, &one.facts.person), (session, &person(11)));
     assert!(!one.sealed.windows(32).any(|part| part == one.key.expose()));
     let at = |session: Ulid| Progress {
-        session: session.to_string(),
+        session,
         seq: 3,
         head: Hash([4; 32]),
         wall: gate.now(),

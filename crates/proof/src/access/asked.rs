@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use writ_model::{AccountId, Timestamp};
 
+use super::scope::hides;
 use super::{REQUEST, Request, Ticket, refused};
 use crate::error::Error;
 use crate::hash::Hash;
@@ -128,8 +129,8 @@ fn check_text(request: &Request) -> Result<(), Error> {
         let most = limits::REASON_MAX_CHARS;
         return refused(REQUEST, format!("it needs a reason of 1 to {most} characters"));
     }
-    if request.reason.chars().any(|c| c.is_control() && c != '\n') {
-        return refused(REQUEST, "its reason has control characters");
+    if request.reason.lines().any(hides) {
+        return refused(REQUEST, "its reason has characters that do not show");
     }
     let Ticket { system, id } = &request.ticket;
     let plain = |text: &str| {

@@ -5,7 +5,7 @@ use std::fmt;
 
 use writ_model::{AccountId, PersonId, Timestamp, Ulid};
 
-use super::{Approved, Asked, Decision};
+use super::{Approved, Asked, Decision, Touches};
 use crate::hash::Hash;
 use crate::limits;
 use crate::roster::{Approver, Roster, SlotName};
@@ -86,7 +86,15 @@ pub fn decide(asked: &Asked, roster: &Roster, evidence: &Evidence<'_>) -> Outcom
     if let Some(denied) = evidence.approved.iter().find(|approved| approved.denies()) {
         return Outcome::Denied(denied.approval.approver.to_string());
     }
-    let refused = evidence.consents.iter().find(|(_, consent)| consent.decision == Decision::Deny);
+    let touches = asked.touches(roster);
+    // What somebody says whose data it is not, counts for nothing.
+    let consents: BTreeMap<AccountId, Consent> = evidence
+        .consents
+        .iter()
+        .filter(|(account, _)| touches.touches(**account))
+        .map(|(account, consent)| (*account, *consent))
+        .collect();
+    let refused = consents.iter().find(|(_, consent)| consent.decision == Decision::Deny);
     if let Some((account, _)) = refused {
         return Outcome::Denied(format!("the customer {account}"));
     }
@@ -95,7 +103,7 @@ pub fn decide(asked: &Asked, roster: &Roster, evidence: &Evidence<'_>) -> Outcom
         counted.entry(&approved.approval.approver).or_insert(approved);
     }
     let mut missing = missing_people(asked, roster, &counted);
-    missing.extend(missing_customers(asked, roster, evidence));
+    missing.extend(missing_customers(asked, roster, &evidence.lockboxes, &consents));
     if !missing.is_empty() {
         return Outcome::Waiting(missing);
     }
@@ -104,7 +112,7 @@ pub fn decide(asked: &Asked, roster: &Roster, evidence: &Evidence<'_>) -> Outcom
         from = from.max(approved.approval.not_before);
         to = to.min(approved.approval.not_after);
     }
-    for consent in evidence.consents.values() {
+    for consent in consents.values() {
         to = to.min(consent.not_after.unwrap_or(to));
     }
     if to <= from {
@@ -157,24 +165,31 @@ fn count_in(counted: &BTreeMap<&PersonId, &Approved>, slot: &SlotName) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
-fn missing_customers(asked: &Asked, roster: &Roster, evidence: &Evidence<'_>) -> Vec<Missing> {
+fn missing_customers(
+    asked: &Asked,
+    roster: &Roster,
+    lockboxes: &BTreeSet<AccountId>,
+    consents: &BTreeMap<AccountId, Consent>,
+) -> Vec<Missing> {
     let touches = asked.touches(roster);
     let mut wanted: BTreeSet<AccountId> =
-        evidence.lockboxes.iter().copied().filter(|account| touches.touches(*account)).collect();
+        lockboxes.iter().copied().filter(|account| touches.touches(*account)).collect();
+    let missing = |who: String| Missing { slot: "customer".to_owned(), count: 1, from: who };
     let asks = roster
         .group(&asked.request.group)
         .is_some_and(|group| group.rule.0.iter().any(|slot| slot.from == Approver::Customer));
+    let mut nobody = None;
     if asks {
         wanted.extend(asked.request.account);
-        if let super::Touches::Only(accounts) = &touches {
-            wanted.extend(accounts);
+        match &touches {
+            Touches::Only(accounts) => wanted.extend(accounts),
+            Touches::Everybody if asked.request.account.is_none() => {
+                nobody = Some(missing("the customer; ask anew and name the account".to_owned()));
+            }
+            Touches::Everybody => {}
         }
     }
-    wanted.retain(|account| !evidence.consents.contains_key(account));
-    let missing = |account: AccountId| Missing {
-        slot: "customer".to_owned(),
-        count: 1,
-        from: format!("the customer {account}"),
-    };
-    wanted.into_iter().map(missing).collect()
+    wanted.retain(|account| !consents.contains_key(account));
+    let customers = wanted.into_iter().map(|account| missing(format!("the customer {account}")));
+    customers.chain(nobody).collect()
 }

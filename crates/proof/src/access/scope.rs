@@ -152,7 +152,7 @@ impl FileRule {
         let plain = |part: &str| !part.is_empty() && part != "." && part != "..";
         let inner = self.path.strip_prefix('/').map(|rest| rest.strip_suffix('/').unwrap_or(rest));
         let fits = inner.is_some_and(|inner| inner.is_empty() || inner.split('/').all(plain));
-        if !fits || self.path.len() > limits::SCOPE_PATH_MAX_BYTES || has_control(&self.path) {
+        if !fits || self.path.len() > limits::SCOPE_PATH_MAX_BYTES || hides(&self.path) {
             return Err("a path is not absolute and plain, such as `/var/log/` or `/etc/hosts`");
         }
         Ok(())
@@ -258,10 +258,10 @@ impl SshScope {
         let fits = |command: &String| {
             !command.is_empty()
                 && command.len() <= limits::SCOPE_COMMAND_MAX_BYTES
-                && !has_control(command)
+                && !hides(command)
         };
         if !self.commands.0.iter().all(fits) {
-            return Err("a command is empty, too long, or has control characters");
+            return Err("a command is empty, too long, or has characters that do not show");
         }
         self.files.0.iter().try_for_each(FileRule::check)
     }
@@ -286,6 +286,11 @@ impl SshScope {
     }
 }
 
-pub(super) fn has_control(text: &str) -> bool {
-    text.chars().any(char::is_control)
+/// True if a text holds what a terminal or a page does not show as it is: control characters, and those
+/// that turn the direction of what follows or take no room (Unicode TR36, section 2.5).
+pub(super) fn hides(text: &str) -> bool {
+    text.chars().any(|c| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    })
 }

@@ -1,7 +1,7 @@
 //! Frames: their codec, their sealing, their chain.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use writ_model::Timestamp;
+use writ_model::{Timestamp, Ulid};
 
 use super::mark::{Checkpoint, Cut, End, Mark, Totals};
 use super::{Header, WHAT};
@@ -233,7 +233,7 @@ impl RecordingKey {
 /// The growing end of a recording.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chain {
-    pub(super) session: String,
+    pub(super) session: Ulid,
     /// The number of the next frame.
     pub(super) seq: u64,
     /// The hash of the newest frame, or of the header.
@@ -246,7 +246,7 @@ impl Chain {
     /// Before the first frame.
     pub fn begin(header: &Header) -> Result<Chain, Error> {
         Ok(Chain {
-            session: header.session.clone(),
+            session: header.session,
             seq: 0,
             head: header.hash()?,
             monotonic_ns: 0,
@@ -315,7 +315,7 @@ impl Chain {
 
     pub(super) fn here(&self, wall: Timestamp) -> Checkpoint {
         Checkpoint {
-            session: self.session.clone(),
+            session: self.session,
             seq: self.seq,
             head: self.head,
             wall,

@@ -1,6 +1,6 @@
 //! What recordings say of themselves in the clear, and the ledger says again.
 
-use writ_model::Timestamp;
+use writ_model::{Timestamp, Ulid};
 
 use crate::hash::Hash;
 use crate::{cbor_enum, cbor_map};
@@ -10,7 +10,7 @@ use crate::{cbor_enum, cbor_map};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoint {
     /// The session's id.
-    pub session: String,
+    pub session: Ulid,
     /// The number of the frame that holds this.
     pub seq: u64,
     /// The hash of the frame before that, or of the header.

@@ -118,15 +118,11 @@ impl Verifier {
             return Err(wrong("is too short to be sealed"));
         }
         let mark = frame.mark()?;
-        if let Some(mark) = &mark {
-            if *mark.at() != chain.here(mark.at().wall) {
-                return Err(wrong("says something else of what precedes it"));
-            }
+        if mark.as_ref().is_some_and(|mark| *mark.at() != chain.here(mark.at().wall)) {
+            return Err(wrong("says something else of what precedes it"));
         }
-        if let Some(expected) = self.expected.remove(&frame.seq) {
-            if mark.as_ref() != Some(&expected) {
-                return Err(wrong("is not what the ledger holds of this place"));
-            }
+        if self.expected.remove(&frame.seq).is_some_and(|held| mark.as_ref() != Some(&held)) {
+            return Err(wrong("is not what the ledger holds of this place"));
         }
         match mark {
             Some(Mark::End(end)) => {

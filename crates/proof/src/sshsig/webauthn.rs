@@ -6,10 +6,9 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 use super::SkFlags;
+use crate::client_data::{ClientData, GET};
 use crate::error::Error;
 use crate::limits;
 use crate::ssh::SshReader;
@@ -30,18 +29,6 @@ pub struct WebAuthn {
     pub extensions: Vec<u8>,
 }
 
-/// What is judged of the client data. A member that is there twice is an error.
-#[derive(Deserialize)]
-struct ClientData {
-    r#type: String,
-    challenge: String,
-    origin: String,
-    #[serde(rename = "crossOrigin")]
-    cross_origin: Option<bool>,
-    #[serde(rename = "topOrigin")]
-    top_origin: Option<IgnoredAny>,
-}
-
 impl WebAuthn {
     /// Reads what follows flags and counter.
     pub(super) fn read(reader: &mut SshReader<'_>) -> Result<WebAuthn, Error> {
@@ -57,7 +44,6 @@ impl WebAuthn {
         const EXTENSIONS: u8 = 0x80;
         let bad = |why| Err(Error::malformed(WHAT, why));
         Error::limit("origin bytes", self.origin.len(), limits::ORIGIN_MAX_BYTES)?;
-        Error::limit("client data bytes", self.client_data.len(), limits::CLIENT_DATA_MAX_BYTES)?;
         if flags.flags & ATTESTED != 0 {
             return bad("it carries data of a registration");
         }
@@ -69,22 +55,15 @@ impl WebAuthn {
         }
         let challenge = URL_SAFE_NO_PAD.encode(blob);
         let preamble = format!(
-            "{{\"type\":\"webauthn.get\",\"challenge\":\"{challenge}\",\"origin\":\"{}\"",
+            "{{\"type\":\"{GET}\",\"challenge\":\"{challenge}\",\"origin\":\"{}\"",
             self.origin
         );
         if !self.client_data.starts_with(preamble.as_bytes()) {
             return bad("its client data is not of this statement and origin");
         }
-        let Ok(data) = serde_json::from_slice::<ClientData>(&self.client_data) else {
-            return bad("its client data is no JSON, or says something twice");
-        };
-        if (data.r#type.as_str(), &data.challenge, &data.origin)
-            != ("webauthn.get", &challenge, &self.origin)
-        {
+        let data = ClientData::read(&self.client_data)?;
+        if !(data.kind == GET && data.answers(blob) && data.origin == self.origin) {
             return bad("its client data says two things");
-        }
-        if data.cross_origin == Some(true) || data.top_origin.is_some() {
-            return bad("a page within another page asked for it");
         }
         Ok(())
     }

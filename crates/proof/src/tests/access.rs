@@ -287,7 +287,7 @@ fn two_approvals_make_a_grant_of_their_common_window() {
 #[test]
 fn request_that_may_not_be_made_is_refused() {
     type Harm = fn(&mut Request);
-    let harms: [(&str, Harm); 22] = [
+    let harms: [(&str, Harm); 24] = [
         ("another installation", |r| r.site = "site-2".parse().unwrap()),
         ("is `p4`'s", |r| r.requester = id(5)),
         ("has ended; ask anew", |r| r.enrolment = 2),
@@ -298,7 +298,9 @@ fn request_that_may_not_be_made_is_refused() {
         }),
         ("needs a reason", |r| r.reason = " \n".to_owned()),
         ("needs a reason", |r| r.reason = "x".repeat(2001)),
-        ("control characters", |r| r.reason = "a\u{1b}[2J".to_owned()),
+        ("do not show", |r| r.reason = "a\u{1b}[2J".to_owned()),
+        ("do not show", |r| r.reason = "line\nno \u{202e}eno".to_owned()),
+        ("do not show", |r| ssh(r).commands = AtMost(vec!["a\u{200b}b".to_owned()])),
         ("needs a ticket", |r| r.ticket.id = String::new()),
         ("needs a ticket", |r| r.ticket.id = "a b".to_owned()),
         ("whole seconds", |r| r.not_after = Timestamp::from_millis((T0 + 100) * 1000 + 1)),
@@ -422,8 +424,41 @@ fn customer_with_a_lockbox_is_asked() {
     let yes = [(1, Decision::Approve, Some(600))];
     let Outcome::Granted(grant) = decided(&[1], &yes) else { panic!() };
     assert_eq!(grant.not_after, time(600));
+    // What somebody says whose data it is not, changes nothing.
+    let Outcome::Granted(grant) = decided(&[], &[(2, Decision::Approve, Some(70))]) else {
+        panic!()
+    };
+    assert_eq!(grant.not_after, asked.request().not_after);
+    assert!(matches!(decided(&[], &[(2, Decision::Deny, None)]), Outcome::Granted(_)));
     let no = [(1, Decision::Deny, None)];
     assert_eq!(decided(&[1], &no), Outcome::Denied("the customer 000000000001".to_owned()));
+}
+
+#[test]
+fn rule_that_asks_the_customer_asks_somebody() {
+    let mut world = World::new();
+    let mut group = oncall(2);
+    let customer = Slot { slot: "customer".parse().unwrap(), count: 1, from: Approver::Customer };
+    group.rule.0.push(customer);
+    world.change(Change::SetGroup(Box::new(group)));
+    let missing = |host: &str, account: Option<u64>| {
+        let mut request = world.request();
+        request.account = account.map(self::account);
+        ssh(&mut request).hosts = AtMost(vec![host.parse().unwrap()]);
+        let asked = world.ask(&request).unwrap();
+        let approved = [world.approve(&asked, 6).unwrap(), world.approve(&asked, 7).unwrap()];
+        let evidence = Evidence { approved: &approved, ..Evidence::default() };
+        match decide(&asked, &world.roster, &evidence) {
+            Outcome::Waiting(missing) => missing.iter().map(ToString::to_string).collect(),
+            _ => Vec::new(),
+        }
+    };
+    let one = |text: &str| vec![format!("`customer` needs 1 more of {text}")];
+    assert_eq!(missing("web-1", None), one("the customer 000000000001"));
+    assert_eq!(missing("db-1", Some(3)), one("the customer 000000000003"));
+    // Everybody's host and nobody's account: there is nobody to ask.
+    assert_eq!(missing("db-1", None), one("the customer; ask anew and name the account"));
+    assert_eq!(missing("log-1", None), Vec::<String>::new());
 }
 
 #[test]

@@ -179,6 +179,15 @@ fn refusal(roster: &Roster, change: Change, keys: &[u8]) -> String {
 }
 
 #[test]
+fn roster_takes_as_many_statements_as_its_limit() {
+    let (_, mut roster) = begin();
+    roster.seq = limits::ROSTER_MAX_STATEMENTS - 1;
+    apply(&mut roster, enrol(4, 1), &[1, 2]).unwrap();
+    let full = refusal(&roster, enrol(5, 1), &[1, 2]);
+    assert!(full.ends_with("the roster takes no more statements"), "{full}");
+}
+
+#[test]
 fn a_person_with_two_keys_counts_once() {
     let (_, mut roster) = begin();
     apply(&mut roster, Change::AddKey(key_of(1, 9)), &[2, 3]).unwrap();

@@ -29,3 +29,17 @@ fn request_before_its_service_is_out_of_order() {
     let service = Message::new(number::SERVICE_REQUEST).string("ssh-connection").done();
     assert!(auth.receive(&service).is_err());
 }
+
+/// What is answered to an offer is answered about the key that it holds.
+#[test]
+fn key_offered_under_another_algorithm_is_refused() {
+    let key = SshPublicKey::Ed25519([2; 32]);
+    for (algorithm, offered) in [("ssh-ed25519", true), ("ecdsa-sha2-nistp256", false)] {
+        let mut auth = ServerAuth::new([1; 32], 6);
+        auth.receive(&Message::new(number::SERVICE_REQUEST).string(USERAUTH).done()).unwrap();
+        let request = Message::new(number::USERAUTH_REQUEST).string("svc").string(CONNECTION);
+        let request = request.string(PUBLICKEY).boolean(false).string(algorithm);
+        let step = auth.receive(&request.string(key.to_blob()).done()).unwrap();
+        assert_eq!(matches!(step, ServerStep::Offered { .. }), offered, "{algorithm}");
+    }
+}

@@ -5,6 +5,7 @@
 //! is refused: it was written by a newer program, and guessing could drop a restriction.
 
 mod access;
+mod customer;
 mod enrolment;
 mod identity;
 mod keys;
@@ -25,6 +26,7 @@ pub use access::{
     AccessApproval, AccessGrant, AccessRequest, EndReason, GrantEnd, RequestState, Ticket,
     TicketClosed,
 };
+pub use customer::{Consent, Lockbox, Support};
 pub use enrolment::{Enrolment, Proposal};
 pub use identity::{
     AccessKey, Account, Group, ManagedPolicy, PolicyVersion, Revocation, Role, User,
@@ -131,15 +133,18 @@ kinds! {
     AccessRequest("request", |r| r.id.to_string()) "A request for access; its id is a ULID.";
     Account("account", |a| a.id.to_string()) "The account itself; its id is the 12 digits.";
     Alias("alias", |a| a.arn.to_string()) "An alias of a KMS key; its id is the ARN.";
+    Consent("consent", |c| c.request.to_string()) "What a customer has said of a request for access; its id is the request's.";
     Enrolment("enrolment", |e| e.id.clone()) "A link to enrol; its id is the SHA-256 of the token.";
     Group("group", |g| folded(&g.name)) "An IAM group; its id is the name in lower case.";
     HrFeed("hr-feed", |_feed| "feed".to_owned()) "What the HR feed last delivered; there is one.";
     Key("key", |k| k.arn.to_string()) "A KMS key; its id is the ARN.";
+    Lockbox("lockbox", |_lockbox| "lockbox".to_owned()) "An account's lockbox; there is at most one.";
     ManagedPolicy("policy", |p| folded(&p.name)) "A managed policy; its id is the name in lower case.";
     Person("person", |p| p.id.clone()) "A human being of the operating side; its id is the person id.";
     Revocation("revocation", |r| r.subject.clone()) "Ended sessions; its id is the subject.";
     Role("role", |r| folded(&r.name)) "An IAM role; its id is the name in lower case.";
     RosterEntry("roster", |r| RosterEntry::id_of(r.seq)) "A statement of the roster; its id is its number in 20 digits.";
+    Support("support", |_support| "support".to_owned()) "Whether the support role is enabled; there is at most one.";
     Ticket("ticket", |t| t.id.clone()) "A ticket; its id is its own.";
     User("user", |u| folded(&u.name)) "An IAM user; its id is the name in lower case.";
 }

@@ -113,8 +113,13 @@ pub fn descriptors(snapshot: &Snapshot) -> Vec<Vec<u8>> {
     let sealed = snapshot.objects().filter_map(|(object, _)| match &object.body {
         Body::AccessKey(key) => Some(key.descriptor.clone()),
         Body::Alias(alias) => Some(alias.descriptor.clone()),
+        Body::Consent(consent) => Some(consent.descriptor.clone()),
         Body::Key(key) => Some(key.descriptor.clone()),
+        Body::Lockbox(lockbox) => Some(lockbox.descriptor.clone()),
+        // Nobody can assume the support role, so nothing of it is sealed but its switch.
+        Body::Role(role) if role.descriptor.as_slice().is_empty() => None,
         Body::Role(role) => Some(role.descriptor.clone()),
+        Body::Support(support) => Some(support.descriptor.clone()),
         Body::User(user) => Some(user.descriptor.clone()),
         _ => None,
     });

@@ -9,8 +9,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use writ_keyd_client::client::CallError;
 use writ_keyd_client::descriptor::{
-    AccessKeyDescriptor, AliasDescriptor, Descriptor, KeyDescriptor, KeyState, RoleDescriptor,
-    UserDescriptor, peek,
+    AccessKeyDescriptor, AliasDescriptor, ConsentDescriptor, Descriptor, KeyDescriptor, KeyState,
+    LockboxDescriptor, RoleDescriptor, SupportDescriptor, UserDescriptor, peek,
 };
 use writ_keyd_client::protocol::{
     Answer, Command, Hello, KeydStatus, Load, PROTOCOL, Reply, RosterStatus, Sealed,
@@ -18,11 +18,12 @@ use writ_keyd_client::protocol::{
 use writ_model::{AccountId, Revision, SystemEnv, Uuid};
 use writ_service::call::KeydClient;
 use writ_service::pipeline::Pipeline;
-use writ_store::state::{AccessKey, User, folded};
+use writ_store::state::{AccessKey, Consent, Lockbox, Support, User, folded};
 use writ_store::{Blob, Object, ObjectId, Snapshot, Store, Transaction};
 
 use super::access;
 use super::accounts;
+use super::customer::{LOCKBOX, SUPPORT};
 use super::platform::{PRINCIPAL, Platform};
 use super::roster;
 
@@ -135,6 +136,9 @@ async fn adopt(newer: Sealed, store: &Store, platform: &Platform) -> Result<()> 
             }
             Descriptor::Role(new) => edit.role(new),
             Descriptor::User(new) => edit.user(new),
+            Descriptor::Consent(new) => edit.consent(new),
+            Descriptor::Lockbox(new) => edit.lockbox(new),
+            Descriptor::Support(new) => edit.support(new),
         };
         let transaction = transaction.with_context(|| format!("`{id}` cannot be adopted"))?;
         store.commit(transaction).await.with_context(|| format!("`{id}` cannot be stored"))?;
@@ -184,6 +188,47 @@ impl Edit<'_> {
         }
         (alias.target, alias.descriptor) = (new.target.clone(), self.sealed);
         Ok(begun.update(object(alias), old.revision))
+    }
+
+    fn consent(self, new: &ConsentDescriptor) -> Result<Transaction> {
+        let digest = new.request.to_string();
+        let old = self.snapshot.list::<Consent>(new.account, None);
+        let old = old.into_iter().find(|consent| consent.digest == digest);
+        let old = old.context("the store has none")?;
+        let consent = Consent {
+            said: new.said,
+            not_after: new.not_after,
+            updated: new.time,
+            by: new.principal.clone(),
+            descriptor: self.sealed.clone(),
+            ..Consent::clone(&old.value)
+        };
+        let begun = self.begin(new.account, new.revision)?;
+        Ok(begun.update(Object::new(new.account, consent), old.revision).ending())
+    }
+
+    fn lockbox(self, new: &LockboxDescriptor) -> Result<Transaction> {
+        let old =
+            self.snapshot.get::<Lockbox>(new.account, LOCKBOX).context("the store has none")?;
+        let lockbox = Lockbox {
+            mode: new.mode,
+            descriptor: self.sealed.clone(),
+            ..Lockbox::clone(&old.value)
+        };
+        let begun = self.begin(new.account, new.revision)?;
+        Ok(begun.update(Object::new(new.account, lockbox), old.revision).ending())
+    }
+
+    fn support(self, new: &SupportDescriptor) -> Result<Transaction> {
+        let old =
+            self.snapshot.get::<Support>(new.account, SUPPORT).context("the store has none")?;
+        let support = Support {
+            enabled: new.enabled,
+            descriptor: self.sealed.clone(),
+            ..Support::clone(&old.value)
+        };
+        let begun = self.begin(new.account, new.revision)?;
+        Ok(begun.update(Object::new(new.account, support), old.revision).ending())
     }
 
     fn key(

@@ -31,13 +31,16 @@ const KINDS: [Kind; 7] = [
 ];
 
 /// What the bastion needs of it: who may come in, and which customers there are.
-const BASTION_KINDS: [Kind; 6] = [
+const BASTION_KINDS: [Kind; 9] = [
     Kind::AccessApproval,
     Kind::AccessGrant,
     Kind::AccessRequest,
     Kind::Account,
+    Kind::Consent,
+    Kind::Lockbox,
     Kind::Person,
     Kind::RosterEntry,
+    Kind::Support,
 ];
 
 /// Serves the gateway over the newest channel to it.

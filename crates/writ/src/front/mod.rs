@@ -6,6 +6,7 @@ pub mod accounts;
 pub mod catalogue;
 pub mod cloudtrail;
 pub mod console;
+pub mod customer;
 pub mod enrol;
 pub mod hr;
 pub mod link;

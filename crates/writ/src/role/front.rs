@@ -13,6 +13,7 @@ use writ_keyd_client::protocol::{Beat, Command, Role};
 use writ_model::{AccountId, Env, Region, SystemEnv, limits};
 use writ_people::{Gate, Roster, Settings};
 use writ_proof::origin::SiteId;
+use writ_service::api::Api;
 use writ_service::call::KeydClient;
 use writ_service::pipeline::Pipeline;
 use writ_service::recorder::LedgerRecorder;
@@ -26,7 +27,7 @@ use crate::front::access::{self, Access, Ender};
 use crate::front::people::api::Readers;
 use crate::front::people::{self, Office};
 use crate::front::platform::Platform;
-use crate::front::{accounts, catalogue, console, enrol, link, listener, roster};
+use crate::front::{accounts, catalogue, console, customer, enrol, link, listener, roster};
 
 /// The state database, in front's folder.
 const DATABASE: &str = "state.sqlite";
@@ -96,13 +97,9 @@ async fn serve(
     let platform = Platform::new(site.clone(), region);
     catalogue::load(&keyd, &store, &platform).await?;
     accounts::create(&config.accounts, &store, &keyd, &platform, secrets).await?;
+    customer::role::ensure(&store, &platform).await?;
 
-    let services = vec![
-        Arc::new(writ_iam::Iam) as Arc<dyn writ_service::api::Api>,
-        Arc::new(writ_iam::Sts),
-        Arc::new(writ_kms::Kms::default()),
-        Arc::new(crate::front::cloudtrail::CloudTrail),
-    ];
+    let customers = Arc::new(customer::Desk::default());
     let pipeline = Arc::new(Pipeline::new(
         store.clone(),
         keyd.clone(),
@@ -110,7 +107,7 @@ async fn serve(
         site,
         config.regions.clone().into(),
         Arc::clone(&env),
-        services,
+        services(&customers),
     ));
     let (stop, stopped) = watch::channel(false);
     let gateway = link::Gateway::new(Arc::clone(&pipeline), inherited.channel(Role::S3)?)?;
@@ -135,6 +132,7 @@ async fn serve(
     let (ours, own) = (Arc::clone(&pipeline), platform.clone());
     let access = Access::new(ours, own, Arc::clone(&keeper), ender);
     writ_service::task::spawn("access", access::watch(Arc::clone(&access)));
+    customers.open(Arc::clone(&access));
     let (ours, known) = (Arc::clone(&pipeline), Arc::clone(&keeper));
     let readers = Arc::new(Readers::new(office, ours, known, platform.clone()));
     beat(keyd, store);
@@ -154,6 +152,17 @@ async fn serve(
         ) => served,
         () = pipeline.broken() => anyhow::bail!("the state database failed; it has to be opened anew"),
     }
+}
+
+/// What answers AWS requests, by service.
+fn services(customers: &Arc<customer::Desk>) -> Vec<Arc<dyn Api>> {
+    vec![
+        Arc::new(customer::iam::Iam(Arc::clone(customers))),
+        Arc::new(writ_iam::Sts),
+        Arc::new(writ_kms::Kms::default()),
+        Arc::new(crate::front::cloudtrail::CloudTrail),
+        Arc::new(customer::Writ(Arc::clone(customers))),
+    ]
 }
 
 /// New channels after a peer's restart, and the end.

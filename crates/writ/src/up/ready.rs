@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use writ_keyd_client::control::Fact;
 use writ_keyd_client::protocol::Role;
@@ -19,6 +19,13 @@ use crate::role::bastion::HOST_KEY_FACT;
 
 /// The name of the file.
 pub const FILE: &str = "ready.json";
+/// The folder of service models in the form of botocore's, in the data directory.
+const MODELS: &str = "models";
+/// The files of the Writ API's model.
+const MODEL: [(&str, &str); 2] = [
+    ("paginators-1.json", include_str!("../../../aws/models/writ/2026-11-01/paginators-1.json")),
+    ("service-2.json", include_str!("../../../aws/models/writ/2026-11-01/service-2.json")),
+];
 
 /// The bastion's key, as OpenSSH's `known_hosts` has it.
 pub const KNOWN_HOSTS_FILE: &str = "known_hosts";
@@ -86,6 +93,7 @@ pub fn write(plan: &Plan, running: &Running, accounts: &[AccountId]) -> Result<R
         hardening,
     };
     let dir = plan.dir();
+    write_models(&dir.join(MODELS))?;
     let config = AwsConfig { accounts, plan, front, s3 };
     let text = config.text(scheme);
     write_durably(&dir.join("config"), text.as_bytes(), 0o644)?;
@@ -107,6 +115,17 @@ fn write_ssh(plan: &Plan, bastion: SocketAddr, host_key: &str) -> Result<()> {
     write_durably(&plan.dir().join(SSH_CA_FILE), line.as_bytes(), 0o644)
 }
 
+/// The model of our own API, where the AWS CLI and SDKs find it by `data_path` of the config file.
+fn write_models(models: &Path) -> Result<()> {
+    let folder = models.join("writ/2026-11-01");
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
+    for (name, text) in MODEL {
+        write_durably(&folder.join(name), text.as_bytes(), 0o644)?;
+    }
+    Ok(())
+}
+
 fn measures(facts: &[Fact]) -> BTreeMap<String, String> {
     let told = ["listen", "console", HOST_KEY_FACT];
     let measures = facts.iter().filter(|fact| !told.contains(&fact.name.as_str()));
@@ -125,13 +144,16 @@ impl AwsConfig<'_> {
     fn text(&self, scheme: impl Fn(SocketAddr) -> &'static str) -> String {
         let region = self.plan.home_region();
         let authority = self.plan.dir().join(authority::FILE);
+        let models = self.plan.dir().join(MODELS);
         let mut text = String::from("# Written by `writ up`. Use it with AWS_CONFIG_FILE.\n");
         for account in self.accounts {
             text.push_str(&format!("[profile {account}]\nregion = {region}\nservices = writ\n"));
+            text.push_str(&format!("data_path = {}\n", models.display()));
             text.push_str(&format!("ca_bundle = {}\n\n", authority.display()));
         }
         text.push_str("[services writ]\n");
-        let services = ["iam", "sts", "kms", "cloudtrail"].map(|service| (service, self.front));
+        let services =
+            ["iam", "sts", "kms", "cloudtrail", "writ"].map(|service| (service, self.front));
         for (service, address) in services.into_iter().chain([("s3", self.s3)]) {
             let endpoint = self.plan.endpoint(scheme(address), address);
             text.push_str(&format!("{service} =\n  endpoint_url = {endpoint}\n"));

@@ -57,7 +57,7 @@ pub(crate) fn event(sessions: &mut Sessions, record: &[u8]) -> Result<(), String
     let mark = || {
         let mark = hex::decode(text("mark").unwrap_or_default()).ok();
         let mark = mark.and_then(|bytes| cbor::from_slice::<Mark>(&bytes).ok());
-        let mark = mark.filter(|mark| mark.at().session == id);
+        let mark = mark.filter(|mark| mark.at().session.to_string() == id);
         let signature = text("signature").and_then(|text| hex::decode(text).ok());
         let signature = signature.and_then(|bytes| <[u8; 64]>::try_from(bytes).ok());
         mark.map(|mark| (mark, signature))

@@ -140,6 +140,6 @@ fn c06_full_disk_ends_the_session() {
     assert!(seen <= held, "{seen} bytes were seen, {held} are on the disk");
     // No new session without room, and the reason is said.
     let said = gate.fails(gate.ssh("anna", &[], &["true"]));
-    assert!(said.contains("free for recordings"), "{said}");
+    assert!(said.contains("the session cannot be recorded"), "{said}");
     gate.event("RefuseSession", |event| event.error() == "SessionRefused");
 }

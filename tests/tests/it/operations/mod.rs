@@ -8,6 +8,7 @@ mod iam;
 mod kms;
 mod s3;
 mod sts;
+mod writ;
 
 use serde_json::Value;
 use writ_aws::Service;

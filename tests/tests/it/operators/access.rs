@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
+use writ_proof::access::Request;
 use writ_tests::ledger::Event;
 use writ_tests::site::{self, ANN, BOB, Verdict};
-use writ_tests::{Site, database};
+use writ_tests::{Site, database, until};
 
 use super::roster::Desk;
 
@@ -193,6 +194,38 @@ fn request_becomes_a_grant_with_two_approvals_and_is_revoked() {
     let others = shift.site.ledger().events();
     let of_access = |event: &&Event| event.text("/eventName").starts_with("OperatorAccess");
     assert!(!others.iter().filter(of_access).any(|event| event.log == BOB));
+}
+
+/// A customer's bundle holds the statements that concerned them; another's has none of them, and verifies all the same.
+#[test]
+fn bundle_of_a_customer_holds_the_requests_that_concerned_them() {
+    let site = Site::start();
+    let shift = Shift::at(&site);
+    let id = shift.granted();
+    let never = Request { reason: "never granted".to_owned(), ..shift.clone_of(&id) };
+    assert_eq!(shift.file(&shift.signed(&never, "anna")).0, 200);
+    shift.site.ledger().wait("the customer to be told", |event| {
+        event.text("/eventName") == "OperatorAccessGranted"
+    });
+    let (_, request) = shift.request(&id);
+    let find = |bundle: &[u8], text: &str| {
+        bundle.windows(text.len()).any(|window| window == text.as_bytes())
+    };
+    for (account, holds) in [(ANN, true), (BOB, false)] {
+        let path = site.home().join(account);
+        let bundle = until("a bundle that has what is told", || {
+            std::fs::remove_file(&path).ok();
+            let exported = site::export(site.dir(), account, &path);
+            assert_eq!(exported.code, 0, "{}", exported.text);
+            let bundle = std::fs::read(&path).unwrap();
+            (!holds || find(&bundle, "OperatorAccessGranted")).then_some(bundle)
+        });
+        assert_eq!(find(&bundle, &request.reason), holds, "{account}");
+        assert!(!find(&bundle, "never granted"), "{account}");
+        let seen = site.home().join(format!("seen-{account}"));
+        let verdict = site::verify_bundle(&path, account, site.genesis(), &seen);
+        assert_eq!(verdict.code, 0, "{}", verdict.text);
+    }
 }
 
 /// What was signed is what `ssh-keygen` says Good to, and nothing else.

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -223,9 +224,11 @@ impl<'s> Gate<'s> {
         let mut child = ssh.spawn().unwrap();
         let stdin = child.stdin.take();
         let (said, errors) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
-        follow(child.stdout.take().unwrap(), Arc::clone(&said));
-        follow(child.stderr.take().unwrap(), Arc::clone(&errors));
-        let shell = Shell { child, stdin, said, errors };
+        let readers = [
+            follow(child.stdout.take().unwrap(), Arc::clone(&said)),
+            follow(child.stderr.take().unwrap(), Arc::clone(&errors)),
+        ];
+        let shell = Shell { child, stdin, said, errors, readers: readers.into() };
         if command == ["cat"] {
             let mut shell = shell;
             shell.types("hello\n");
@@ -251,13 +254,16 @@ fn texts(output: &Output) -> (String, String) {
     (text(&output.stdout), text(&output.stderr))
 }
 
-fn follow(mut from: impl std::io::Read + Send + 'static, to: Arc<Mutex<Vec<u8>>>) {
+fn follow(
+    mut from: impl std::io::Read + Send + 'static,
+    to: Arc<Mutex<Vec<u8>>>,
+) -> JoinHandle<()> {
     std::thread::spawn(move || {
         let mut chunk = [0; 4096];
         while let Ok(read @ 1..) = from.read(&mut chunk) {
             to.lock().unwrap().extend_from_slice(&chunk[..read]);
         }
-    });
+    })
 }
 
 /// A session that runs.
@@ -266,6 +272,7 @@ pub(crate) struct Shell {
     stdin: Option<ChildStdin>,
     said: Arc<Mutex<Vec<u8>>>,
     errors: Arc<Mutex<Vec<u8>>>,
+    readers: Vec<JoinHandle<()>>,
 }
 
 impl Shell {
@@ -292,7 +299,7 @@ impl Shell {
     pub(crate) fn dies(&mut self, within_time: Duration) -> String {
         let died = within(within_time, || self.child.try_wait().unwrap());
         assert!(died.is_some(), "it lives after {within_time:?}: {}", self.errors());
-        std::thread::sleep(Duration::from_millis(50));
+        self.readers.drain(..).for_each(|reader| reader.join().unwrap());
         self.errors()
     }
 }

@@ -243,6 +243,16 @@ pub(super) fn fit(
     surplus
 }
 
+/// As many of these records as a commit holds beside its own few. The others are in the ledger before it.
+pub(super) async fn fit_beside(
+    pipeline: &Pipeline,
+    mut records: Vec<OutboxRecord>,
+) -> Result<Vec<OutboxRecord>> {
+    let surplus = records.split_off(records.len().min(TOGETHER));
+    append(pipeline, surplus).await?;
+    Ok(records)
+}
+
 /// Appends records beside a commit.
 pub(super) async fn append(pipeline: &Pipeline, records: Vec<OutboxRecord>) -> Result<()> {
     let item = |record: &OutboxRecord| AppendItem {

@@ -1,10 +1,7 @@
-//! HR's word and customers' as the rules for access ask for them.
+//! HR's word as the rules for access ask for it.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use writ_access::{Customers, Hr};
-use writ_model::{AccountId, PersonId, Ulid};
-use writ_proof::access::{Consent, Touches};
+use writ_access::Hr;
+use writ_model::PersonId;
 use writ_proof::roster::GroupName;
 use writ_store::Snapshot;
 
@@ -27,18 +24,5 @@ impl Hr for OfHr<'_> {
     fn manager(&self, person: &PersonId) -> Option<PersonId> {
         let known = self.snapshot.person(person.as_str())?;
         known.value.manager.as_ref()?.parse().ok()
-    }
-}
-
-/// No customer has said anything: none wants to be asked, and where a rule asks one, the request waits.
-pub(super) struct NobodyAsked;
-
-impl Customers for NobodyAsked {
-    fn lockboxes(&self, _: &Touches) -> BTreeSet<AccountId> {
-        BTreeSet::new()
-    }
-
-    fn consents(&self, _: Ulid) -> BTreeMap<AccountId, Consent> {
-        BTreeMap::new()
     }
 }

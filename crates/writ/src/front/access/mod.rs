@@ -2,6 +2,7 @@
 //! its leaf and its event, and lets the key module know what ended. The rules are in the crate `access`.
 
 pub mod api;
+mod customers;
 mod ends;
 mod hr;
 pub mod show;
@@ -26,8 +27,8 @@ use writ_trail::record::Call;
 
 use super::platform::{self, PRINCIPAL, Platform};
 use super::roster::Keeper;
-use hr::{NobodyAsked, OfHr};
 
+pub use customers::{Change, OfCustomers};
 pub use ends::{Ender, ended};
 
 /// The source of events about access.
@@ -41,7 +42,6 @@ pub struct Access {
     platform: Platform,
     keeper: Arc<Keeper>,
     ender: Arc<Ender>,
-    customers: Arc<dyn writ_access::Customers>,
     nonces: StdMutex<Nonces>,
     /// One thing at a time: a quorum fills once.
     turn: Mutex<()>,
@@ -61,7 +61,6 @@ impl Access {
             platform,
             keeper,
             ender,
-            customers: Arc::new(NobodyAsked),
             nonces: StdMutex::default(),
             turn: Mutex::default(),
             strangers: StrangerLimit::default(),
@@ -256,9 +255,7 @@ impl Access {
         roster: &Roster,
         ask: impl FnOnce(&World<'_>) -> T,
     ) -> T {
-        let hr = OfHr { keeper: &self.keeper, snapshot };
-        let (customers, now) = (&*self.customers, SystemEnv.now());
-        ask(&World { snapshot, roster, hr: &hr, customers, now })
+        self.world_with(None, snapshot, roster, ask)
     }
 
     fn judge<T>(

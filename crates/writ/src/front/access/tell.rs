@@ -99,7 +99,18 @@ pub(super) fn granted(
 ) -> Result<Vec<OutboxRecord>> {
     let Some(grant) = &decided.grant else { return Ok(Vec::new()) };
     let request = decided.asked.request();
-    let own = vec![("approvers", decided.approvers.to_string())];
+    granted_by(platform, (grant, decided.approvers), request, roster, snapshot)
+}
+
+/// The same of a grant that so many people have approved.
+pub(super) fn granted_by(
+    platform: &Platform,
+    (grant, approvers): (&AccessGrant, usize),
+    request: &Request,
+    roster: &Roster,
+    snapshot: &Snapshot,
+) -> Result<Vec<OutboxRecord>> {
+    let own = vec![("approvers", approvers.to_string())];
     customers(platform, ("OperatorAccessGranted", &own), grant, request, roster, snapshot)
 }
 
@@ -155,7 +166,7 @@ fn told(grant: &AccessGrant, snapshot: &Snapshot) -> Vec<AccountId> {
 }
 
 /// What a customer sees of the hosts: those that hold their data, and all if the work is for them.
-fn hosts_of(account: AccountId, request: &Request, roster: &Roster) -> Vec<HostName> {
+pub(super) fn hosts_of(account: AccountId, request: &Request, roster: &Roster) -> Vec<HostName> {
     let holds = |host: &&HostName| match roster.accounts(host) {
         Accounts::All => true,
         Accounts::Only(held) => request.account == Some(account) || held.0.contains(&account),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use tokio::sync::watch;
+use writ_access::Customers as _;
 use writ_bastion::access::{Access, Held};
 use writ_bastion::ports::{Stale, State};
 use writ_keyd_client::client::Client;
@@ -21,6 +22,7 @@ use writ_store::state::{AccessApproval, AccessGrant, AccessRequest, RosterEntry}
 use writ_store::{Node, Snapshot};
 
 use super::BastionConfig;
+use crate::front::access::OfCustomers;
 use crate::front::hr::Rules;
 
 /// front's end of the channel: it carries pushes alone.
@@ -242,7 +244,12 @@ fn judge(
         .iter()
         .map(|bytes| Ok(Approved::verify(&Signed::from_bytes(bytes)?, &asked, roster, None, now)?))
         .collect::<Result<Vec<_>>>()?;
-    let evidence = access::Evidence { approved: &approved, ..access::Evidence::default() };
+    let (touches, said) = (asked.touches(roster), OfCustomers { snapshot, change: None });
+    if let Some(account) = said.disabled(&touches).first() {
+        anyhow::bail!("account {account} has disabled its support role");
+    }
+    let (lockboxes, consents) = (said.lockboxes(&touches), said.consents(stored.request));
+    let evidence = access::Evidence { approved: &approved, lockboxes, consents };
     let Outcome::Granted(mut grant) = access::decide(&asked, roster, &evidence) else {
         anyhow::bail!("its approvals make no grant");
     };
