@@ -49,7 +49,10 @@ impl Keyd {
         };
         let ((front, a), (s3, b)) = (Channel::pair().unwrap(), Channel::pair().unwrap());
         let ((trail, c), (control, d)) = (Channel::pair().unwrap(), Channel::pair().unwrap());
+        // Nobody comes in here: the gate is not started.
+        let (_, gate) = Channel::pair().unwrap();
         let fds: Vec<(&str, OwnedFd)> = vec![
+            ("bastion", gate.into()),
             ("front", a.into()),
             ("s3", b.into()),
             ("trail", c.into()),

@@ -1,19 +1,32 @@
-//! The parts of a bastion that need no SSH: the recorder, the watch over file transfers, and the
-//! export of terminals.
+//! The recording bastion: the gate through which operators come to hosts, and the only one.
 //!
-//! Invariant: nothing is acknowledged that is not on the disk, and nothing goes on without a recorder.
-//! The crate knows channels as numbers and bytes; it decides nothing about grants.
+//! It logs people in with keys of the roster, lets in who holds a live grant, opens the host with a certificate
+//! that keyd signs for this session alone, and carries bytes between both. Whom it asks are ports
+//! ([`ports`]); SSH itself is the crate `ssh`.
+//!
+//! Invariant: nothing goes on that is not on the disk and that no live grant covers, and nothing is answered that
+//! is not in the ledger.
 //!
 //! | what | where | specification |
 //! |---|---|---|
+//! | the gate and its sessions | [`Bastion`] | RFC 4252, RFC 4254 |
+//! | the union of live grants | [`access`] | `writ_proof::access` |
 //! | recordings, durable before anything is forwarded | [`recorder`] | `writ_proof::recording` |
 //! | SFTP between operator and host | [`sftp`] | draft-ietf-secsh-filexfer-02, OpenSSH PROTOCOL |
 //! | asciicast of a recording | [`cast`] | asciicast v2 and v3 |
 
+pub mod access;
 pub mod cast;
 mod error;
 pub mod limits;
+mod notary;
+pub mod ports;
 pub mod recorder;
+mod server;
+mod session;
 pub mod sftp;
+mod teller;
 
 pub use error::Error;
+pub use server::{Bastion, Ports, Settings};
+pub use teller::SOURCE;

@@ -79,3 +79,48 @@ pub const CAST_COLS: u32 = 80;
 
 /// Its rows.
 pub const CAST_ROWS: u32 = 24;
+
+/// Connections of operators at one time, those included that have not logged in.
+pub const CONNECTIONS_MAX: usize = 512;
+
+/// Things that are refused in one session before it ends.
+pub const REFUSALS_MAX: u32 = 64;
+
+/// Variables of one channel's environment.
+pub const VARIABLES_MAX: usize = 32;
+
+/// Marks of recordings that wait for the ledger.
+pub const MARKS_MAX: usize = 4096;
+
+/// Events in one append.
+pub const APPEND_TOGETHER: usize = 256;
+
+/// The file of what a session owes the ledger, in bytes: it may name every customer.
+pub const OWED_FILE_MAX_BYTES: u64 = 16 * 1024 * 1024;
+
+/// How long keyd or the ledger may take to answer. No session goes on without.
+pub const PEER_WAIT: Duration = Duration::from_secs(2);
+
+/// After this long a session's end that the ledger did not take is told again.
+pub const TELL_AGAIN: Duration = Duration::from_secs(1);
+
+/// How long a host may take to answer a connection.
+pub const HOST_WAIT: Duration = Duration::from_secs(5);
+
+/// How often a session is judged when nothing changes.
+pub const JUDGE_EVERY: Duration = Duration::from_millis(100);
+
+/// What is left for both ends of a session that ended: its reason above all.
+pub const PART_WAIT: Duration = Duration::from_millis(300);
+
+/// How long the sessions, and then the ledger, may take when the bastion stops.
+pub const STOP_WAIT: Duration = Duration::from_secs(2);
+
+/// Bytes of one file, in each direction.
+pub const SFTP_FILE_MAX_BYTES: u64 = 64 * 1024 * 1024 * 1024;
+
+/// Bytes of all files of one channel, both directions together.
+pub const SFTP_SESSION_MAX_BYTES: u64 = 256 * 1024 * 1024 * 1024;
+
+/// Files that one channel opens.
+pub const SFTP_FILES_MAX: u64 = 1_000_000;

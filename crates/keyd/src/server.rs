@@ -28,7 +28,8 @@ use crate::root::Root;
 use crate::{Error, limits, sandbox};
 
 /// The peers, each with its workers. keyd's own line to the supervisor is apart.
-const PEERS: [(Role, usize); 3] = [(Role::Front, 3), (Role::S3, 2), (Role::Trail, 1)];
+const PEERS: [(Role, usize); 4] =
+    [(Role::Front, 3), (Role::S3, 2), (Role::Trail, 1), (Role::Bastion, 1)];
 
 /// Everything that keyd opens, all of it before its sandbox closes.
 pub struct KeydConfig {

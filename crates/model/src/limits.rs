@@ -43,3 +43,9 @@ pub const RECOSIGN_AFTER: Duration = Duration::from_secs(60);
 
 /// A reader who sends `x-writ-revision` waits at most this long for the node to reach it.
 pub const REVISION_WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// A bastion whose proof of currency is older than this forwards nothing in either direction.
+pub const BASTION_FREEZE_AFTER: Duration = Duration::from_secs(1);
+
+/// A bastion whose proof of currency is older than this closes its sessions.
+pub const BASTION_CLOSE_AFTER: Duration = Duration::from_secs(5);

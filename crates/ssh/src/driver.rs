@@ -83,7 +83,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Driver<S> {
         state.shared.end(error.clone().map_or(Ended::ByUs, Ended::Because));
         let goodbye = async {
             writer.write_all_buf(state.transport.output()).await?;
-            writer.shutdown().await
+            writer.shutdown().await?;
+            // A socket that is closed with something unread resets the connection, and the peer would not
+            // see why we left.
+            let mut rest = [0; READ_BYTES];
+            while reader.read(&mut rest).await? > 0 {}
+            Ok::<(), std::io::Error>(())
         };
         // The peer may be gone, or not read: it has been given its chance.
         tokio::time::timeout(limits::LINGER, goodbye).await.ok();

@@ -122,6 +122,15 @@ pub enum Command {
     #[command(after_help = "Examples:\n  writ grants --all --data ./writ-data\n  \
         writ grants 01JD8Z3X5QJ6T4W0RZV9K2M7AB --bundle ./evidence.tar --key ~/.ssh/id_writ_sk")]
     Grants(crate::access::list::GrantsArgs),
+    /// Log in to a host, through the bastion and with the stock `ssh`.
+    #[command(after_help = "Examples:\n  writ ssh svc@web-1 --key ~/.ssh/id_writ_sk\n  \
+        writ ssh svc@web-1 -- systemctl status nginx")]
+    Ssh(crate::gate::SshArgs),
+    /// List operators' sessions, from the ledger.
+    #[command(
+        after_help = "Example:\n  writ sessions --request 01JD8Z3X5QJ6T4W0RZV9K2M7AB --data ./writ-data"
+    )]
+    Sessions(crate::gate::SessionsArgs),
     /// Open, close and list the tickets that requests name.
     Ticket {
         /// What to do.

@@ -10,6 +10,7 @@ mod cli;
 mod enrol;
 mod export;
 mod front;
+mod gate;
 mod people;
 mod policy;
 mod recover;
@@ -54,6 +55,8 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Tour(args) => return tour::run(&args),
         Command::Recover(args) => recover::run(&args)?,
         Command::Enrol(args) => enrol::run(&args)?,
+        Command::Ssh(args) => gate::ssh(&args)?,
+        Command::Sessions(args) => gate::sessions(&args)?,
         Command::Request(args) => access::ask::run(&args)?,
         Command::Approve(args) => access::decide::approve(&args)?,
         Command::Deny(args) => access::decide::deny(&args)?,

@@ -46,7 +46,7 @@ const TABLE: &[Row] = &[
     },
     row("s3", &["model", "policy", "aws", "proof", "keyd-client", "store", "trail", "service"]),
     row("watch", &["model", "proof", "keyd-client"]),
-    row("bastion", &["model", "proof"]),
+    row("bastion", &["model", "proof", "keyd-client", "ssh", "trail"]),
     Row { name: "console", normal: &["model", "proof", "service"], dev: &["keyd-client"] },
     row(
         "writ",
@@ -66,6 +66,7 @@ const TABLE: &[Row] = &[
             "kms",
             "s3",
             "watch",
+            "bastion",
             "console",
         ],
     ),

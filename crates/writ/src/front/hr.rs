@@ -37,28 +37,47 @@ pub fn receiver(change: &Change) -> Option<&PersonId> {
 }
 
 /// The roster as the rules for persons ask for it.
-impl Roster for Keeper {
+pub struct Rules<'a>(pub &'a Signed);
+
+impl Roster for Rules<'_> {
     fn enrolled_since(&self, person: &str, at: Timestamp) -> Option<Timestamp> {
-        self.current().enrolled_since(&id(person)?, at)
+        self.0.enrolled_since(&id(person)?, at)
     }
 
     fn enrolment(&self, person: &str) -> Option<u64> {
-        self.current().enrolment(&id(person)?)
+        self.0.enrolment(&id(person)?)
     }
 
     fn membership(&self, group: &str, person: &str, at: Timestamp) -> Option<Membership> {
-        let roster = self.current();
         let name: GroupName = group.parse().ok()?;
-        let member = roster.member(&name, &id(person)?, at)?;
-        Some(membership(&roster, roster.group(&name)?, member))
+        let member = self.0.member(&name, &id(person)?, at)?;
+        Some(membership(self.0, self.0.group(&name)?, member))
     }
 
     fn memberships(&self, person: &str, at: Timestamp) -> Vec<(String, Membership)> {
-        let roster = self.current();
         let Some(person) = id(person) else { return Vec::new() };
-        let held = roster.groups_of(&person, at);
-        held.map(|(group, member)| (group.name.to_string(), membership(&roster, group, member)))
+        let held = self.0.groups_of(&person, at);
+        held.map(|(group, member)| (group.name.to_string(), membership(self.0, group, member)))
             .collect()
+    }
+}
+
+/// The same of front's own, as it is now.
+impl Roster for Keeper {
+    fn enrolled_since(&self, person: &str, at: Timestamp) -> Option<Timestamp> {
+        Rules(&self.current()).enrolled_since(person, at)
+    }
+
+    fn enrolment(&self, person: &str) -> Option<u64> {
+        Rules(&self.current()).enrolment(person)
+    }
+
+    fn membership(&self, group: &str, person: &str, at: Timestamp) -> Option<Membership> {
+        Rules(&self.current()).membership(group, person, at)
+    }
+
+    fn memberships(&self, person: &str, at: Timestamp) -> Vec<(String, Membership)> {
+        Rules(&self.current()).memberships(person, at)
     }
 }
 

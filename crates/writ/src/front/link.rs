@@ -12,7 +12,7 @@ use writ_keyd_client::channel::{Channel, Message, MessageKind, pack, unpack};
 use writ_proof::cbor;
 use writ_s3::kms_link::{KmsReply, KmsRequest, SealedKey};
 use writ_service::pipeline::Pipeline;
-use writ_store::{Kind, feed};
+use writ_store::{Kind, Subscription, feed};
 
 /// KMS calls of the gateway that are in work at once; further ones wait in the channel.
 const IN_FLIGHT_MAX: usize = 512;
@@ -28,6 +28,19 @@ const KINDS: [Kind; 7] = [
     Kind::Revocation,
     Kind::Role,
     Kind::User,
+];
+
+/// What the bastion needs of it: who may come in, and which customers there are.
+const BASTION_KINDS: [Kind; 9] = [
+    Kind::AccessApproval,
+    Kind::AccessGrant,
+    Kind::AccessRequest,
+    Kind::Account,
+    Kind::Consent,
+    Kind::Lockbox,
+    Kind::Person,
+    Kind::RosterEntry,
+    Kind::Support,
 ];
 
 /// Serves the gateway over the newest channel to it.
@@ -81,26 +94,73 @@ impl Gateway {
         Ok(())
     }
 
-    fn serve_feed(&self, mut incoming: mpsc::Receiver<Vec<u8>>, sender: Sender) {
+    fn serve_feed(&self, incoming: mpsc::Receiver<Vec<u8>>, sender: Sender) {
         let subscription = self.pipeline.store.subscribe(&KINDS);
-        let (outgoing, mut frames) = mpsc::channel::<Vec<u8>>(FRAMES_MAX);
-        let _runtime = self.runtime.enter();
-        writ_service::task::spawn("feed", async move {
-            if let Err(error) = feed::serve(subscription, &mut incoming, &outgoing).await {
-                tracing::warn!(%error, "the gateway's feed ended");
-            }
-        });
-        let send = move || {
-            while let Some(frame) = frames.blocking_recv() {
-                let push = Message { kind: MessageKind::Push, id: 0, body: frame.into() };
-                if !sender.send(push) {
-                    return;
+        serve_feed(&self.runtime, "s3-feed", subscription, incoming, sender);
+    }
+}
+
+/// Serves the bastion over the newest channel to it: a feed of who may come in, and nothing else.
+pub struct Gatekeeper {
+    pipeline: Arc<Pipeline>,
+    runtime: Handle,
+}
+
+impl Gatekeeper {
+    /// Begins to serve `channel`.
+    pub fn new(pipeline: Arc<Pipeline>, channel: Channel) -> Result<Gatekeeper> {
+        let gatekeeper = Gatekeeper { pipeline, runtime: Handle::current() };
+        gatekeeper.replace(channel)?;
+        Ok(gatekeeper)
+    }
+
+    /// Serves a new channel after the bastion's restart; the old one ends by itself.
+    pub fn replace(&self, channel: Channel) -> std::io::Result<()> {
+        let channel = Arc::new(channel);
+        let (polls, incoming) = mpsc::channel(FRAMES_MAX);
+        let sender = Sender { channel: Arc::clone(&channel), order: Arc::default() };
+        let subscription = self.pipeline.store.subscribe(&BASTION_KINDS);
+        serve_feed(&self.runtime, "bastion-feed", subscription, incoming, sender);
+        std::thread::Builder::new().name("bastion-link".to_owned()).spawn(move || {
+            while let Ok(Some(packet)) = channel.recv() {
+                let Ok(messages) = unpack(&packet.bytes) else { break };
+                for mut message in messages {
+                    if message.kind != MessageKind::Push {
+                        return;
+                    }
+                    // A full queue loses a poll; the node asks again in 250 ms.
+                    polls.try_send(std::mem::take(&mut *message.body)).ok();
                 }
             }
-        };
-        if let Err(error) = std::thread::Builder::new().name("s3-feed".to_owned()).spawn(send) {
-            tracing::error!(%error, "the gateway's feed has no thread");
+        })?;
+        Ok(())
+    }
+}
+
+fn serve_feed(
+    runtime: &Handle,
+    name: &'static str,
+    subscription: Subscription,
+    mut incoming: mpsc::Receiver<Vec<u8>>,
+    sender: Sender,
+) {
+    let (outgoing, mut frames) = mpsc::channel::<Vec<u8>>(FRAMES_MAX);
+    let _runtime = runtime.enter();
+    writ_service::task::spawn("feed", async move {
+        if let Err(error) = feed::serve(subscription, &mut incoming, &outgoing).await {
+            tracing::warn!(%error, name, "a feed ended");
         }
+    });
+    let send = move || {
+        while let Some(frame) = frames.blocking_recv() {
+            let push = Message { kind: MessageKind::Push, id: 0, body: frame.into() };
+            if !sender.send(push) {
+                return;
+            }
+        }
+    };
+    if let Err(error) = std::thread::Builder::new().name(name.to_owned()).spawn(send) {
+        tracing::error!(%error, name, "a feed has no thread");
     }
 }
 

@@ -111,6 +111,8 @@ async fn serve(
     ));
     let (stop, stopped) = watch::channel(false);
     let gateway = link::Gateway::new(Arc::clone(&pipeline), inherited.channel(Role::S3)?)?;
+    let gatekeeper =
+        link::Gatekeeper::new(Arc::clone(&pipeline), inherited.channel(Role::Bastion)?)?;
     let (reload, reloads) = watch::channel(0u64);
     let genesis = hex::decode(&config.genesis)?;
     let (ours, own) = (Arc::clone(&pipeline), platform.clone());
@@ -118,7 +120,7 @@ async fn serve(
     let keeper = Arc::new(keeper);
     let (ours, own) = (Arc::clone(&pipeline), platform.clone());
     let desk = enrol::Enrolments::new(ours, own, Arc::clone(&keeper));
-    listen(line, &keyd, &trail, gateway, reload, stop)?;
+    listen(line, &keyd, &trail, (gateway, gatekeeper), reload, stop)?;
     let (readers, access) = operators(&pipeline, &platform, &keeper, &config);
     customers.open(Arc::clone(&access));
     beat(keyd, store);
@@ -179,7 +181,7 @@ fn listen(
     line: &Line,
     keyd: &KeydClient,
     trail: &TrailClient,
-    gateway: link::Gateway,
+    (gateway, gatekeeper): (link::Gateway, link::Gatekeeper),
     reload: watch::Sender<u64>,
     stop: watch::Sender<bool>,
 ) -> Result<()> {
@@ -189,6 +191,7 @@ fn listen(
             Role::Keyd => keyd.replace(channel).map(|()| reload.send_modify(|n| *n += 1)),
             Role::Trail => trail.replace(channel),
             Role::S3 => gateway.replace(channel),
+            Role::Bastion => gatekeeper.replace(channel),
             _ => Ok(()),
         };
         if let Err(error) = replaced {

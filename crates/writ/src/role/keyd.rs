@@ -23,7 +23,7 @@ pub struct KeydConfig {
 pub fn run(inherited: &mut Inherited, line: &Line) -> Result<()> {
     let config: KeydConfig = inherited.config()?;
     let mut channels = Vec::new();
-    for role in [Role::Front, Role::S3, Role::Trail] {
+    for role in [Role::Bastion, Role::Front, Role::S3, Role::Trail] {
         channels.push((role, inherited.channel(role)?));
     }
     let config = writ_keyd::KeydConfig {

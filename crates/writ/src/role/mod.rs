@@ -1,5 +1,6 @@
 //! The processes: what each does between its start by the supervisor and its end.
 
+pub mod bastion;
 pub mod confine;
 pub mod front;
 mod init;
@@ -31,6 +32,7 @@ use confine::{Reach, confine};
 /// `writ role NAME --fd NAME=NUMBER …`: only the supervisor calls it.
 pub fn run(name: &str, fds: &[String]) -> Result<()> {
     let run = match name {
+        "bastion" => bastion::run,
         "front" => front::run,
         "keyd" => keyd::run,
         "keyd-init" => return init::keyd(Inherited::take(fds)?),

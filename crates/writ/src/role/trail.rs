@@ -54,7 +54,7 @@ pub fn run(inherited: &mut Inherited, line: &Line) -> Result<()> {
     writer.watch = Some(watch);
 
     let trail = Arc::new(Trail::start(writer, Arc::new(SystemEnv))?);
-    for role in [Role::Keyd, Role::Front, Role::S3] {
+    for role in [Role::Keyd, Role::Bastion, Role::Front, Role::S3] {
         trail.attach(role, inherited.channel(role)?)?;
     }
     let (peers, stopper) = (Arc::clone(&trail), Arc::clone(&trail));

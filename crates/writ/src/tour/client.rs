@@ -274,7 +274,7 @@ mod tests {
     #[test]
     fn signature_covers_what_it_should() {
         let ready = r#"{"endpoint":"http://127.0.0.1:1","s3":"http://127.0.0.1:2","ca":"","watch":"",
-            "console":"","mode":"dev","genesis":"","pids":{},"hardening":{}}"#;
+            "console":"","bastion":"","mode":"dev","genesis":"","pids":{},"hardening":{}}"#;
         let client = Client::new(&serde_json::from_str(ready).unwrap()).unwrap();
         let who = Credentials::new("AKIAIOSFODNN7EXAMPLE", "secret");
         let put = client.s3("PUT", "b", "a b").body(b"x");

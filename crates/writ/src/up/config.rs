@@ -23,6 +23,8 @@ pub struct Config {
     pub listen_s3: SocketAddr,
     /// Where browsers and `writ enrol` reach the console.
     pub listen_console: SocketAddr,
+    /// Where operators' SSH clients come in.
+    pub listen_bastion: SocketAddr,
     /// Where watch takes trail's stream.
     pub listen_watch: SocketAddr,
     /// DNS names and addresses under which clients reach this machine, for the certificates of the
@@ -37,6 +39,10 @@ pub struct Config {
     pub ledger_floor_mib: u64,
     /// The gateway refuses bodies when its disk has less than this many MiB free.
     pub objects_floor_mib: u64,
+    /// The bastion begins no session when the disk of its recordings has less than this many MiB free.
+    pub recordings_floor_mib: u64,
+    /// The bastion closes sessions, the oldest first, below this many MiB.
+    pub recordings_close_mib: u64,
     /// A segment of the write-ahead log is closed at this many MiB.
     pub wal_segment_mib: u64,
     /// Persons of the operating side.
@@ -83,12 +89,15 @@ impl Default for Config {
             listen: any(8440),
             listen_s3: any(0),
             listen_console: any(0),
+            listen_bastion: any(0),
             listen_watch: any(0),
             names: Vec::new(),
             regions: "us-east-1".parse().into_iter().collect(),
             uid_base: 64_800,
             ledger_floor_mib: 64,
             objects_floor_mib: 64,
+            recordings_floor_mib: 2048,
+            recordings_close_mib: 512,
             wal_segment_mib: 256,
             people: People::default(),
             witness: Vec::new(),
@@ -149,7 +158,7 @@ impl Config {
         if self.regions.is_empty() {
             bail!("`regions` is empty: name at least one, such as us-east-1");
         }
-        for address in [self.listen, self.listen_s3, self.listen_console] {
+        for address in [self.listen, self.listen_s3, self.listen_console, self.listen_bastion] {
             if address.ip().is_unspecified() && self.names.is_empty() {
                 bail!(
                     "`{address}` is every address of this machine: say in `names` by which clients \
@@ -170,6 +179,9 @@ impl Config {
         }
         if self.wal_segment_mib == 0 {
             bail!("`wal-segment-mib` is 0: give at least 1");
+        }
+        if self.recordings_close_mib > self.recordings_floor_mib {
+            bail!("`recordings-close-mib` is above `recordings-floor-mib`: give it less");
         }
         if self.people.silence_hours == 0 {
             bail!("`silence-hours` is 0: give at least 1");
@@ -199,6 +211,8 @@ mod tests {
             ("listen = \"0.0.0.0:8440\"", "say in `names`"),
             ("listen-watch = \"0.0.0.0:1\"", "a loopback address"),
             ("names = [\"büro.example\"]", "ASCII"),
+            ("listen-bastion = \"0.0.0.0:22\"", "say in `names`"),
+            ("recordings-floor-mib = 100", "give it less"),
             ("regions = []", "at least one"),
             ("colour = 1", "unknown field"),
             ("uid-base = 0", "choose another"),

@@ -128,6 +128,7 @@ fn listeners(config: &Config) -> Result<Listeners> {
         bind(Role::Front, LISTENER, "listen", config.listen),
         bind(Role::Front, "console", "listen-console", config.listen_console),
         bind(Role::S3, LISTENER, "listen-s3", config.listen_s3),
+        bind(Role::Bastion, LISTENER, "listen-bastion", config.listen_bastion),
         bind(Role::Watch, LISTENER, "listen-watch", config.listen_watch),
     ]
     .into_iter()

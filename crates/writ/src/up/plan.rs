@@ -14,10 +14,11 @@ use super::config::Config;
 use super::data::{DataDir, open_private};
 use super::genesis::{HEAD_FILE, LINK_FOLDER, Opened, ROOT_FILE};
 use crate::front::people;
-use crate::role::{front, keyd, s3, trail, watch};
+use crate::role::{bastion, front, keyd, s3, trail, watch};
 
 /// The processes in the order in which they start.
-const ROLES: [Role; 5] = [Role::Watch, Role::Trail, Role::Keyd, Role::Front, Role::S3];
+const ROLES: [Role; 6] =
+    [Role::Watch, Role::Trail, Role::Keyd, Role::Front, Role::S3, Role::Bastion];
 
 /// Where the HR feed is looked for unless `writ.toml` names a file.
 pub const HR_FOLDER: &str = "hr";
@@ -54,7 +55,7 @@ impl Plan {
     }
 
     /// The processes.
-    pub fn roles(&self) -> [Role; 5] {
+    pub fn roles(&self) -> [Role; 6] {
         ROLES
     }
 
@@ -148,7 +149,17 @@ impl Plan {
                 witnesses: self.config.witness.clone(),
             }),
             Role::Watch => serde_json::to_vec(&watch::WatchConfig { folder, genesis }),
-            Role::Bastion | Role::Supervisor => Ok(b"{}".to_vec()),
+            Role::Bastion => serde_json::to_vec(&bastion::BastionConfig {
+                folder,
+                site,
+                region: self.config.regions.first().cloned().context("no region is configured")?,
+                genesis,
+                gates: self.config.people.gates.clone(),
+                silence_hours: self.config.people.silence_hours,
+                floor_bytes: mib(self.config.recordings_floor_mib),
+                close_bytes: mib(self.config.recordings_close_mib),
+            }),
+            Role::Supervisor => Ok(b"{}".to_vec()),
         };
         Ok(json?)
     }
@@ -166,6 +177,12 @@ impl Plan {
             Some(name) => format!("{scheme}://{name}:{}", address.port()),
             None => format!("{scheme}://{address}"),
         }
+    }
+
+    /// By what name, or else address, clients reach a listener.
+    pub fn host(&self, address: SocketAddr) -> String {
+        let name = self.config.names.first().filter(|_| address.ip().is_unspecified());
+        name.cloned().unwrap_or_else(|| address.ip().to_string())
     }
 
     /// Where the console is: by name, since a browser makes no passkey for an address.

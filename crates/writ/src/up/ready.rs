@@ -9,11 +9,13 @@ use serde::{Deserialize, Serialize};
 use writ_keyd_client::control::Fact;
 use writ_keyd_client::protocol::Role;
 use writ_model::AccountId;
+use writ_proof::sshsig::SshPublicKey;
 
 use super::authority;
 use super::data::write_durably;
 use super::plan::Plan;
 use super::supervisor::Running;
+use crate::role::bastion::HOST_KEY_FACT;
 
 /// The name of the file.
 pub const FILE: &str = "ready.json";
@@ -24,6 +26,11 @@ const MODEL: [(&str, &str); 2] = [
     ("paginators-1.json", include_str!("../../../aws/models/writ/2026-11-01/paginators-1.json")),
     ("service-2.json", include_str!("../../../aws/models/writ/2026-11-01/service-2.json")),
 ];
+
+/// The bastion's key, as OpenSSH's `known_hosts` has it.
+pub const KNOWN_HOSTS_FILE: &str = "known_hosts";
+/// The authority of the bastion's certificates, for `TrustedUserCAKeys` of managed hosts.
+pub const SSH_CA_FILE: &str = "ssh_ca.pub";
 
 /// `ready.json`: written when everything serves, and again when a process was restarted; removed at
 /// the end.
@@ -37,6 +44,8 @@ pub struct Ready {
     pub console: String,
     /// The authority of the certificates under which both answer HTTPS, on the same ports.
     pub ca: PathBuf,
+    /// Where operators' SSH clients come in; `known_hosts` beside this file has its key.
+    pub bastion: String,
     /// Where watch takes trail's stream.
     pub watch: String,
     /// `dev`.
@@ -69,12 +78,14 @@ pub fn write(plan: &Plan, running: &Running, accounts: &[AccountId]) -> Result<R
     pids.insert(Role::Supervisor.name().to_owned(), std::process::id());
     let address = |role| -> Result<SocketAddr> { Ok(fact(role, "listen").parse()?) };
     let (front, s3) = (address(Role::Front)?, address(Role::S3)?);
+    let bastion = address(Role::Bastion)?;
     let scheme = |address: SocketAddr| if address.ip().is_loopback() { "http" } else { "https" };
     let ready = Ready {
         endpoint: plan.endpoint(scheme(front), front),
         s3: plan.endpoint(scheme(s3), s3),
         console: plan.console(fact(Role::Front, "console").parse()?),
         ca: plan.dir().join(authority::FILE),
+        bastion: plan.host(bastion).to_owned() + &format!(":{}", bastion.port()),
         watch: fact(Role::Watch, "listen"),
         mode: "dev".to_owned(),
         genesis: plan.genesis().digest.to_string(),
@@ -88,10 +99,20 @@ pub fn write(plan: &Plan, running: &Running, accounts: &[AccountId]) -> Result<R
     write_durably(&dir.join("config"), text.as_bytes(), 0o644)?;
     let text = config.text(|_| "https");
     write_durably(&dir.join("config-tls"), text.as_bytes(), 0o644)?;
+    write_ssh(plan, bastion, &fact(Role::Bastion, HOST_KEY_FACT))?;
     let mut json = serde_json::to_vec_pretty(&ready)?;
     json.push(b'\n');
     write_durably(&dir.join(FILE), &json, 0o644)?;
     Ok(ready)
+}
+
+/// What SSH needs: the bastion's key for operators' clients, and the authority for managed hosts.
+fn write_ssh(plan: &Plan, bastion: SocketAddr, host_key: &str) -> Result<()> {
+    let ca = SshPublicKey::Ed25519(plan.genesis().genesis.keyd.ssh_ca.0);
+    let line = format!("[{}]:{} {host_key}\n", plan.host(bastion), bastion.port());
+    write_durably(&plan.dir().join(KNOWN_HOSTS_FILE), line.as_bytes(), 0o644)?;
+    let line = format!("{ca} writ {}\n", plan.genesis().genesis.site);
+    write_durably(&plan.dir().join(SSH_CA_FILE), line.as_bytes(), 0o644)
 }
 
 /// The model of our own API, where the AWS CLI and SDKs find it by `data_path` of the config file.
@@ -106,7 +127,8 @@ fn write_models(models: &Path) -> Result<()> {
 }
 
 fn measures(facts: &[Fact]) -> BTreeMap<String, String> {
-    let measures = facts.iter().filter(|fact| fact.name != "listen" && fact.name != "console");
+    let told = ["listen", "console", HOST_KEY_FACT];
+    let measures = facts.iter().filter(|fact| !told.contains(&fact.name.as_str()));
     measures.map(|fact| (fact.name.clone(), fact.value.clone())).collect()
 }
 

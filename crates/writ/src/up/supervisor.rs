@@ -37,7 +37,10 @@ const FIRST_START_MAX: Duration = Duration::from_secs(15 * 60);
 const FIRST_START_FAILURES_MAX: u32 = 3;
 
 /// The channels between the processes: each pair talks, nobody else.
-const PAIRS: [(Role, Role); 6] = [
+const PAIRS: [(Role, Role); 9] = [
+    (Role::Bastion, Role::Keyd),
+    (Role::Bastion, Role::Trail),
+    (Role::Front, Role::Bastion),
     (Role::Front, Role::Keyd),
     (Role::S3, Role::Keyd),
     (Role::Trail, Role::Keyd),
@@ -53,7 +56,8 @@ pub const LISTENER: &str = "listener";
 pub type Listeners = HashMap<(Role, &'static str), TcpListener>;
 
 /// Stopping goes from the listeners inwards, so that what was acknowledged is in the ledger.
-const STOP_ORDER: [Role; 5] = [Role::S3, Role::Front, Role::Trail, Role::Keyd, Role::Watch];
+const STOP_ORDER: [Role; 6] =
+    [Role::Bastion, Role::S3, Role::Front, Role::Trail, Role::Keyd, Role::Watch];
 
 enum Event {
     Exited(Role, u32, std::io::Result<ExitStatus>),

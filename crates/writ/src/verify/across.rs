@@ -14,6 +14,10 @@ use super::facts::{Event, Excuse, Facts, Forward, Link};
 use super::finding::{Code, Finding};
 use super::trees::Heads;
 
+/// The bastion's events of a certificate that keyd was asked for.
+const SESSION_STARTED: &str = "bastion:StartSession";
+const SESSION_REFUSED: &str = "bastion:RefuseSession";
+
 /// What is missing or does not fit.
 #[derive(Default)]
 pub(crate) struct Across {
@@ -182,6 +186,9 @@ fn disagreement(
     if understood && !same_operation(&link.op, &event.op) {
         return Some(format!("tells of {}", event.op));
     }
+    if link.refused && &*event.op == SESSION_STARTED {
+        return Some("tells of a session, but keyd refused its certificate".to_owned());
+    }
     let (principal, account) = link.principal.as_ref()?;
     if event.log != LogName::Account(*account) {
         return Some(format!("is in {}, not in the caller's log", event.log));
@@ -209,6 +216,9 @@ fn disagreement(
 /// A re-encryption is one operation of two uses.
 fn same_operation(used: &str, told: &str) -> bool {
     let used = match used {
+        // keyd says what it was asked for, the bastion what became of it.
+        "ssh_sign" if told == SESSION_REFUSED => return true,
+        "ssh_sign" => SESSION_STARTED,
         "kms:ReEncryptFrom" | "kms:ReEncryptTo" => "kms:ReEncrypt",
         other => other,
     };

@@ -15,6 +15,7 @@ use writ_trail::logs::LogFiles;
 use writ_trail::reader::Reader;
 
 use super::finding::{Code, Finding};
+use super::recordings::Recording;
 use super::source::{Content, Copy, Node, Nodes, Source, Which, WholeLedger};
 
 /// How often a file is looked for that a running writer may just have replaced.
@@ -198,6 +199,19 @@ impl Source for Directory {
 }
 
 impl WholeLedger for Directory {
+    fn recording(&self, session: &str) -> Result<Option<Recording>, Finding> {
+        // One that ends in between has the other name by then.
+        for (ending, closed) in [("rec", true), ("rec.open", false), ("rec", true)] {
+            let path = self.dir.join("bastion").join(format!("{session}.{ending}"));
+            match File::open(&path) {
+                Ok(file) => return Ok(Some(Recording { bytes: Box::new(file), closed })),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(Finding::new(Code::Files, path.display(), error)),
+            }
+        }
+        Ok(None)
+    }
+
     fn frames(&self, copy: Copy, visit: &mut dyn FnMut(&Located) -> bool) -> Result<bool, Finding> {
         let folder = self.segments(copy);
         for number in 0.. {

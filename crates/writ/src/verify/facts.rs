@@ -16,6 +16,8 @@ use writ_proof::use_record::{
     Boot, TicketProof, Use, UsePosition, UseProof, UseRecord, UseResult, What,
 };
 
+use super::recordings::{self, Sessions};
+
 /// How long before a recorded restart something may have been left unanswered by it.
 const CRASH_WINDOW: Duration = Duration::from_secs(10);
 
@@ -38,6 +40,8 @@ pub(crate) struct Facts {
     pub(crate) sizes: Option<BTreeMap<LogName, u64>>,
     /// How many records there are.
     pub(crate) records: u64,
+    /// Operators' sessions, where all is seen.
+    pub(crate) sessions: Sessions,
     restarts: Vec<Restart>,
     /// Operations and ARNs, each once.
     names: HashSet<Rc<str>>,
@@ -234,6 +238,11 @@ impl Facts {
         }
         let service = told.event_source.split('.').next().unwrap_or_default();
         let op = self.name(&format!("{service}:{}", told.event_name));
+        if told.event_source == recordings::SOURCE
+            && (leaf.source, leaf.log) == (Source::Bastion, LogName::Operator)
+        {
+            recordings::event(&mut self.sessions, record)?;
+        }
         let principal = told.user_identity.and_then(|identity| identity.arn);
         let principal = principal.map(|arn| self.name(&arn));
         let arns = told.resources.iter().filter_map(|resource| resource.arn.as_deref());

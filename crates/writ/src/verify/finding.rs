@@ -27,6 +27,8 @@ pub(crate) enum Code {
     Freshness = 19,
     /// A file is missing or cannot be read.
     Files = 20,
+    /// Recordings of sessions against the ledger.
+    Recordings = 21,
 }
 
 impl Code {
@@ -49,6 +51,7 @@ impl Code {
             Code::Forward => "forward access",
             Code::Freshness => "freshness",
             Code::Files => "files",
+            Code::Recordings => "recordings",
         }
     }
 }

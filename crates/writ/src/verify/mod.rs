@@ -12,6 +12,7 @@ mod facts;
 pub(crate) mod finding;
 mod print;
 mod progress;
+mod recordings;
 mod records;
 pub(crate) mod roots;
 pub(crate) mod source;
@@ -193,7 +194,11 @@ pub(crate) fn verify(source: &dyn Source, options: &Options) -> Report {
     let held = held(source, &root, &heads, &mut report);
     let facts = match (source.content(), reading) {
         (Content::Ledger(ledger), _) => {
-            content((source, ledger), &root, &heads, &mut report, &mut progress)
+            let facts = content((source, ledger), &root, &heads, &mut report, &mut progress);
+            let find = |session: &str| ledger.recording(session);
+            let (key, running) = (&root.genesis.keyd.use_records, source.is_running());
+            recordings::check(&facts.sessions, key, running, &find, &mut report);
+            facts
         }
         (Content::Account(view), reading) => {
             let reading = reading.unwrap_or_else(|| Reading::new(&root, view.account()));

@@ -3,5 +3,6 @@
 pub(crate) mod access;
 pub(crate) mod crook;
 pub(crate) mod enrol;
+pub(crate) mod gate;
 pub(crate) mod people;
 pub(crate) mod roster;

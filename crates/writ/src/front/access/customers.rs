@@ -32,9 +32,11 @@ pub enum Change {
 }
 
 /// What customers say by one snapshot, and by a change of one of them.
-pub(super) struct OfCustomers<'a> {
-    pub(super) snapshot: &'a Snapshot,
-    pub(super) change: Option<Change>,
+pub struct OfCustomers<'a> {
+    /// The state.
+    pub snapshot: &'a Snapshot,
+    /// What one of them says now, which is not stored yet.
+    pub change: Option<Change>,
 }
 
 impl OfCustomers<'_> {

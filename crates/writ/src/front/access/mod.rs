@@ -28,7 +28,7 @@ use writ_trail::record::Call;
 use super::platform::{self, PRINCIPAL, Platform};
 use super::roster::Keeper;
 
-pub use customers::Change;
+pub use customers::{Change, OfCustomers};
 pub use ends::{Ender, ended};
 
 /// The source of events about access.
