@@ -17,6 +17,7 @@
 //! | SSH's data types, and what a client signs to log in (RFC 4251, RFC 4252) | [`ssh`], [`ssh_auth`] |
 //! | SSH certificates and revocation lists (OpenSSH PROTOCOL.certkeys, .krl) | [`ssh`], [`ssh_cert`], [`krl`] |
 //! | recordings of sessions | [`recording`] |
+//! | what managed hosts report, and watch's host log | [`hostlog`] |
 //! | forward access tickets | [`fas`] |
 
 pub mod access;
@@ -32,6 +33,7 @@ pub mod export;
 pub mod fas;
 pub mod frame;
 pub mod hash;
+pub mod hostlog;
 pub mod json;
 pub mod krl;
 pub mod leaf;
