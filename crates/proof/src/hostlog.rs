@@ -156,10 +156,10 @@ pub struct Line {
     pub end: u64,
     /// The line without its newline, or a journal entry's fields.
     pub text: Vec<u8>,
-    /// How many bytes of it were cut off.
-    pub cut: u64,
+    /// It goes on in the next frame of this source.
+    pub partial: bool,
 }
-cbor_map!(Line { 1: inode, 2: end, 3: text, 4: cut });
+cbor_map!(Line { 1: inode, 2: end, 3: text, 4: partial });
 
 /// A record of the kernel's audit, as the kernel wrote it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -205,14 +205,7 @@ pub enum GapReason {
     /// The disk had no room.
     NoRoom,
 }
-cbor_enum!(GapReason {
-    0: Full,
-    1: Damaged,
-    2: Rebased,
-    3: Kernel,
-    4: Rotated,
-    5: NoRoom,
-});
+cbor_enum!(GapReason { 0: Full, 1: Damaged, 2: Rebased, 3: Kernel, 4: Rotated, 5: NoRoom });
 
 /// What stands in the chain for frames that are lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,6 +5,7 @@
     reason = "a binary has no outside: here `pub` says what a module offers to the others"
 )]
 
+mod agent;
 mod cli;
 mod enrol;
 mod export;
@@ -18,6 +19,7 @@ mod status;
 mod tour;
 mod up;
 mod verify;
+mod watch;
 mod witness;
 
 use std::process::ExitCode;
@@ -54,6 +56,8 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Recover(args) => recover::run(&args)?,
         Command::Enrol(args) => enrol::run(&args)?,
         Command::Roster { command } => roster::run(command)?,
+        Command::Agent { command } => return agent::run(command),
+        Command::Watch { command } => return watch::run(command),
         Command::Role { name, fd } => role::run(&name, &fd)?,
     }
     Ok(ExitCode::SUCCESS)

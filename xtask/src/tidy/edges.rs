@@ -44,6 +44,7 @@ const TABLE: &[Row] = &[
     },
     row("s3", &["model", "policy", "aws", "proof", "keyd-client", "store", "trail", "service"]),
     row("watch", &["model", "proof", "keyd-client"]),
+    row("agent", &["model", "proof"]),
     Row { name: "console", normal: &["model", "proof", "service"], dev: &["keyd-client"] },
     row(
         "writ",
@@ -63,6 +64,7 @@ const TABLE: &[Row] = &[
             "s3",
             "watch",
             "console",
+            "agent",
         ],
     ),
     row("tests", &["model", "aws", "proof", "keyd-client", "keyd"]),

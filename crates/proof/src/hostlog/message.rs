@@ -91,16 +91,7 @@ pub struct Hello {
     /// What watch has acknowledged, as the agent remembers it.
     pub acked: Position,
 }
-cbor_map!(Hello {
-    1: v,
-    2: host,
-    3: boot,
-    4: epoch,
-    5: instance,
-    6: config,
-    7: end,
-    8: acked,
-});
+cbor_map!(Hello { 1: v, 2: host, 3: boot, 4: epoch, 5: instance, 6: config, 7: end, 8: acked });
 
 /// What watch holds of the host.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -22,7 +22,7 @@ fn frame(seq: u64, payload: Payload) -> Frame {
 }
 
 fn line(text: &[u8]) -> Payload {
-    Payload::Line(Line { inode: 7, end: 90, text: text.to_vec(), cut: 0 })
+    Payload::Line(Line { inode: 7, end: 90, text: text.to_vec(), partial: false })
 }
 
 #[test]
@@ -59,7 +59,8 @@ fn frame_beyond_a_limit_is_refused_in_both_directions() {
 
 #[test]
 fn chain_tells_a_changed_frame_from_the_one_that_was_announced() {
-    let [first, second] = [frame(0, line(b"a")), frame(1, line(b"b"))].map(|f| f.to_bytes().unwrap());
+    let [first, second] =
+        [frame(0, line(b"a")), frame(1, line(b"b"))].map(|f| f.to_bytes().unwrap());
     let start = Position::default();
     let end = start.after(&first).after(&second);
     assert_eq!(end.next_seq, 2);

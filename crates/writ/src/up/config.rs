@@ -25,6 +25,8 @@ pub struct Config {
     pub listen_console: SocketAddr,
     /// Where watch takes trail's stream.
     pub listen_watch: SocketAddr,
+    /// Where watch takes the agents of managed hosts.
+    pub listen_agents: SocketAddr,
     /// DNS names and addresses under which clients reach this machine, for the certificates of the
     /// listeners; their own addresses and those of loopback are always among them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -84,6 +86,7 @@ impl Default for Config {
             listen_s3: any(0),
             listen_console: any(0),
             listen_watch: any(0),
+            listen_agents: any(0),
             names: Vec::new(),
             regions: "us-east-1".parse().into_iter().collect(),
             uid_base: 64_800,

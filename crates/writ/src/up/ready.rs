@@ -32,6 +32,9 @@ pub struct Ready {
     pub ca: PathBuf,
     /// Where watch takes trail's stream.
     pub watch: String,
+    /// Where watch takes the agents of managed hosts.
+    #[serde(default)]
+    pub agents: String,
     /// `dev`.
     pub mode: String,
     /// SHA-256 of the genesis statement, in hexadecimal.
@@ -69,6 +72,7 @@ pub fn write(plan: &Plan, running: &Running, accounts: &[AccountId]) -> Result<R
         console: plan.console(fact(Role::Front, "console").parse()?),
         ca: plan.dir().join(authority::FILE),
         watch: fact(Role::Watch, "listen"),
+        agents: fact(Role::Watch, "agents"),
         mode: "dev".to_owned(),
         genesis: plan.genesis().digest.to_string(),
         pids,
@@ -87,7 +91,8 @@ pub fn write(plan: &Plan, running: &Running, accounts: &[AccountId]) -> Result<R
 }
 
 fn measures(facts: &[Fact]) -> BTreeMap<String, String> {
-    let measures = facts.iter().filter(|fact| fact.name != "listen" && fact.name != "console");
+    let is_address = |fact: &&Fact| ["listen", "console", "agents"].contains(&fact.name.as_str());
+    let measures = facts.iter().filter(|fact| !is_address(fact));
     measures.map(|fact| (fact.name.clone(), fact.value.clone())).collect()
 }
 

@@ -14,6 +14,7 @@ mod c05_hr;
 mod c05_roster;
 mod c08_access_ends;
 mod c08_leaver;
+mod c09_agents;
 mod c12_accounts;
 mod c13_deny;
 
