@@ -41,6 +41,7 @@ impl Agent {
             .unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let log = site.home().join(format!("{host}.log"));
+        File::create(&log).unwrap();
         let config = format!(
             "watch = \"{address}\"\nspool-mib = 64\nsegment-mib = 1\n\n[[file]]\nname = \"sshd\"\npath = \"{}\"\n",
             log.display()

@@ -23,6 +23,9 @@ pub const READ_BYTES: usize = 256 * 1024;
 /// How long a TLS handshake, a connection or an answer may take.
 pub const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
 
+/// An agent that hears nothing from watch for this long, which answers each beat, connects again.
+pub const WATCH_SILENT_MAX: Duration = Duration::from_secs(5);
+
 /// How long sending may take before the connection is given up.
 pub const SEND_MAX: Duration = Duration::from_secs(5);
 

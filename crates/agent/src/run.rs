@@ -46,6 +46,7 @@ pub(crate) struct Shared {
     boot_offset: Duration,
     spool: Mutex<Spool>,
     report: Mutex<Report>,
+    urgent: AtomicBool,
     stopping: AtomicBool,
     finished: AtomicBool,
     over: AtomicBool,
@@ -72,6 +73,11 @@ impl Shared {
 
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// True once after something that watch is to hear before the next beat is due.
+    pub(crate) fn take_urgent(&self) -> bool {
+        self.urgent.swap(false, Ordering::SeqCst)
     }
 
     /// The last frame of this run is on the disk.
@@ -123,12 +129,10 @@ impl Shared {
         let gap = Gap { from: 0, to: 0, count: 0, class: Class::Security, reason };
         let (source, class) = (AGENT.to_owned(), Class::Security);
         let gap = Event { source, class, payload: Payload::Gap(gap) };
-        let mut seq = welcome.held.next_seq;
-        let mut frames = vec![self.frame(&gap, seq)];
-        for frame in kept {
-            seq += 1;
-            frames.push(Frame { epoch, seq, ..frame });
-        }
+        let first = welcome.held.next_seq;
+        let mut frames = vec![self.frame(&gap, first)];
+        let kept = (first.saturating_add(1)..).zip(kept);
+        frames.extend(kept.map(|(seq, frame)| Frame { epoch, seq, ..frame }));
         let frames: Result<Vec<Vec<u8>>, _> = frames.iter().map(Frame::to_bytes).collect();
         spool.rebase(welcome.held, &frames?)
     }
@@ -206,6 +210,7 @@ pub fn run(dir: &Path, env: Arc<dyn Env>) -> Result<(), AgentError> {
         boot_offset: uptime()?.saturating_sub(env.monotonic()),
         spool: Mutex::new(spool),
         report: Mutex::new(Report { looked: env.monotonic(), ..Report::default() }),
+        urgent: AtomicBool::new(false),
         stopping: AtomicBool::new(false),
         finished: AtomicBool::new(false),
         over: AtomicBool::new(false),
@@ -213,7 +218,7 @@ pub fn run(dir: &Path, env: Arc<dyn Env>) -> Result<(), AgentError> {
         env,
     });
     signals(&shared)?;
-    let mut collector = Collector::new(Arc::clone(&shared), &config, state);
+    let mut collector = Collector::new(Arc::clone(&shared), &config, &state);
     collector.begin(found.cut_bytes)?;
     let shipper = ship(&shared, config.watch, tls)?;
     let collected = collector.run(&shipper);
@@ -224,6 +229,7 @@ pub fn run(dir: &Path, env: Arc<dyn Env>) -> Result<(), AgentError> {
     let shipped =
         shipper.join().unwrap_or(Err(AgentError::Refused("its thread panicked".to_owned())));
     collected.and(shipped)?;
+    collector.end();
     collector.save()
 }
 
@@ -310,7 +316,7 @@ struct Collector {
 }
 
 impl Collector {
-    fn new(shared: Arc<Shared>, config: &Config, state: State) -> Collector {
+    fn new(shared: Arc<Shared>, config: &Config, state: &State) -> Collector {
         let mut sources = Vec::new();
         for (files, shape) in [(&config.file, Shape::Lines), (&config.journal, Shape::Journal)] {
             for file in files {
@@ -353,8 +359,9 @@ impl Collector {
             self.say(Payload::Note(text));
         }
         self.commit()?;
-        self.report();
-        Ok(())
+        // Where each file begins is written down before anything can be missed.
+        self.turn()?;
+        self.save()
     }
 
     fn say(&mut self, payload: Payload) {
@@ -379,6 +386,17 @@ impl Collector {
         self.shared.finished.store(true, Ordering::SeqCst);
         self.shared.notify();
         Ok(())
+    }
+
+    /// After the last word to watch.
+    fn end(&mut self) {
+        let audit = self.sources.iter_mut().find_map(|source| match source {
+            Source::Audit(audit) => Some(audit),
+            Source::File(_) => None,
+        });
+        if let (Some(canary), Some(audit)) = (&self.canary, audit) {
+            canary.end(audit);
+        }
     }
 
     /// Looks at all sources once; true if there was something.
@@ -513,11 +531,17 @@ impl Collector {
         let mut report = lock(&self.shared.report);
         report.looked = self.shared.env.monotonic();
         report.dropped = self.dropped;
-        report.audit = self.sources.iter().find_map(Source::audit);
+        let audit = self.sources.iter().find_map(Source::audit);
+        let changed = std::mem::replace(&mut report.audit, audit) != audit;
         report.sources = sources;
         if self.blocked {
             let fault = Some("the spool has no room: sources of class security wait".to_owned());
             report.sources.push(SourceBeat { name: "spool".to_owned(), frames: 0, fault });
+        }
+        drop(report);
+        if changed {
+            self.shared.urgent.store(true, Ordering::SeqCst);
+            self.shared.notify();
         }
     }
 

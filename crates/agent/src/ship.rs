@@ -19,6 +19,7 @@ use crate::enrol::connect;
 use crate::error::AgentError;
 use crate::limits::{
     BACKOFF_MAX, BACKOFF_MIN, BYE_MAX, HANDSHAKE_MAX, SEND_MAX, UNACKNOWLEDGED_MAX_BYTES,
+    WATCH_SILENT_MAX,
 };
 use crate::run::Shared;
 use crate::wire::{self, Inbox};
@@ -142,9 +143,10 @@ impl Session<'_> {
         let env = &self.shared.env;
         let mut next_beat = env.monotonic();
         let mut sent = 0;
+        let mut heard = env.monotonic();
         loop {
             let now = env.monotonic();
-            if now >= next_beat {
+            if now >= next_beat || self.shared.take_urgent() {
                 let beat = FromAgent::Beat(self.shared.beat());
                 connection.send(&beat).map_err(AgentError::Network)?;
                 next_beat = now + self.shared.beat_every;
@@ -163,6 +165,7 @@ impl Session<'_> {
             while let Some(message) =
                 connection.recv(Duration::ZERO).map_err(AgentError::Network)?
             {
+                heard = env.monotonic();
                 match message {
                     ToAgent::Ack(acked) => {
                         self.shared.acked(acked);
@@ -172,6 +175,9 @@ impl Session<'_> {
                     }
                     other => return Err(self.refusal(other)?),
                 }
+            }
+            if env.monotonic().saturating_sub(heard) > WATCH_SILENT_MAX {
+                return Err(AgentError::Network(io::ErrorKind::TimedOut.into()));
             }
             if self.shared.overdue() {
                 return Ok(());

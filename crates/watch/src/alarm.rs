@@ -33,6 +33,8 @@ pub(crate) enum Alarm {
     ClockStep,
     /// A commit stays incomplete, or a record of it came twice.
     Commit,
+    /// A host's certificate ends soon, and is not renewed by itself.
+    CertificateEnds,
     /// An agent runs with another configuration.
     ConfigChanged,
     /// A second agent with the identity of a host.
@@ -72,6 +74,7 @@ impl Alarm {
             Alarm::AgentStopped => "agent-stopped",
             Alarm::AuditChanged => "audit-changed",
             Alarm::BadFrame => "bad-frame",
+            Alarm::CertificateEnds => "certificate-ends",
             Alarm::CheckpointLate => "checkpoint-late",
             Alarm::ClockStep => "clock-step",
             Alarm::Commit => "commit-incomplete",

@@ -117,7 +117,7 @@ fn answer(hosts: &mut Hosts, request: &Value) -> Result<Result<Value, String>, W
             Err(why) => Ok(Err(why)),
         },
         Some("remove") => match host().and_then(|host| Ok((host, by()?))) {
-            Ok((host, by)) => remove(hosts, host, by),
+            Ok((host, by)) => remove(hosts, &host, by),
             Err(why) => Ok(Err(why)),
         },
         Some("window") => match host().and_then(|host| Ok((host, by()?))) {
@@ -144,6 +144,7 @@ fn alarms(hosts: &Hosts, all: bool) -> Value {
                 "time": known.at.iso_millis(),
                 "again": known.again,
                 "last": known.last.iso_millis(),
+                "last_what": known.last_what,
                 "acknowledged_by": known.acknowledged.as_ref().map(|(by, _)| by),
                 "acknowledged": known.acknowledged.as_ref().map(|(_, at)| at.iso_millis()),
             })
@@ -192,17 +193,17 @@ fn list(hosts: &Hosts) -> Value {
 
 fn remove(
     hosts: &mut Hosts,
-    host: HostName,
+    host: &HostName,
     by: String,
 ) -> Result<Result<Value, String>, WatchError> {
     let mut book = hosts.book().lock();
-    if book.facts().hosts.get(&host).is_none_or(|facts| facts.key.is_none()) {
+    if book.facts().hosts.get(host).is_none_or(|facts| facts.key.is_none()) {
         return Ok(Err(format!("host `{host}` is not enrolled")));
     }
     book.append(Event::Removed(Removed { host: host.clone(), by }))?;
     book.sync()?;
     drop(book);
-    hosts.cut(&host);
+    hosts.cut(host);
     Ok(Ok(Value::Null))
 }
 

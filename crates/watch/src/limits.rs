@@ -52,8 +52,17 @@ pub const WINDOW_MAX: Duration = Duration::from_secs(24 * 3600);
 /// How long an agent's certificate is valid: 397 days. The host is enrolled again before.
 pub const CERTIFICATE_LIFETIME: Duration = Duration::from_secs(397 * 24 * 3600);
 
+/// How long before its end a certificate is an alarm: 30 days.
+pub const CERTIFICATE_ENDS: Duration = Duration::from_secs(30 * 24 * 3600);
+
 /// An open alarm's cause is written down again at most this often.
 pub const AGAIN_EVERY: Duration = Duration::from_secs(10);
+
+/// An open alarm's cause is written down again with another text at most this often.
+pub const OTHER_EVERY: Duration = Duration::from_millis(500);
+
+/// How often the host log's checkpoint is signed, if something came.
+pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
 
 /// Beats that an agent may miss before its host counts as unwatched.
 pub const BEATS_MISSED: u32 = 3;

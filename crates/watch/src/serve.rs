@@ -58,7 +58,7 @@ pub fn run(
     let keeper = Keeper::open(&config.folder, &config.genesis, Arc::clone(&env))?;
     let pin = keeper.genesis().channel.trail;
     let tls = tls::server_config(Identity::load(&config.folder)?, pin)?;
-    let site = keeper.genesis().site.as_str().to_owned();
+    let site = keeper.genesis().site.as_str();
     let (agents_stop, stopped) = oneshot::channel();
     let book = keeper.book().clone();
     let agents = listen::start(config.folder.clone(), site, agents, env, book, stopped)?;

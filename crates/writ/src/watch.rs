@@ -180,7 +180,8 @@ fn alarms(answer: &Value) -> String {
         let what = plain(text(alarm, "what"));
         out.push_str(&format!("{number_:>6}  {time}  {kind:18} {host:16} {what}"));
         if again > 0 {
-            out.push_str(&format!(" (again {again} times, last {})", text(alarm, "last")));
+            let (last, what) = (text(alarm, "last"), plain(text(alarm, "last_what")));
+            out.push_str(&format!("\n        again {again} times, last {last}: {what}"));
         }
         if let Some(by) = alarm.get("acknowledged_by").and_then(Value::as_str) {
             out.push_str(&format!(" [noted by {} at {}]", plain(by), text(alarm, "acknowledged")));

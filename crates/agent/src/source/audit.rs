@@ -29,6 +29,7 @@ const READLOG: u32 = 1;
 /// Types of messages (linux/audit.h, linux/netlink.h).
 const GET: u16 = 1000;
 const ADD_RULE: u16 = 1011;
+const DELETE_RULE: u16 = 1012;
 const LIST_RULES: u16 = 1013;
 const ERROR: u16 = 2;
 const DONE: u16 = 3;
@@ -101,6 +102,14 @@ impl AuditSource {
             Ok(Some(code)) => Err(Errno::from_raw_os_error(-code).to_string()),
             Ok(None) => Err("the kernel did not answer".to_owned()),
             Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Removes the rule of [`AuditSource::watch_program`].
+    pub(crate) fn forget_program(&mut self, program: &str) {
+        let Some(sockets) = &mut self.sockets else { return };
+        if let Err(error) = sockets.request(DELETE_RULE, &record::exec_rule(program)) {
+            tracing::warn!(%error, "the canary's rule stays with the kernel");
         }
     }
 

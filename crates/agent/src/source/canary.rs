@@ -43,6 +43,13 @@ impl Canary {
         Canary { program, fault, next, token, child: None, frames: 0 }
     }
 
+    /// Takes back what was asked of the kernel.
+    pub(crate) fn end(&self, audit: &mut AuditSource) {
+        if self.fault.is_none() {
+            audit.forget_program(&self.program.to_string_lossy());
+        }
+    }
+
     pub(crate) fn fault(&self, audit: &AuditSource) -> Option<String> {
         self.fault.clone().or_else(|| audit.fault())
     }

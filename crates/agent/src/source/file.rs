@@ -31,8 +31,6 @@ pub(crate) struct FileSource {
     /// What has been taken in and is on the disk.
     durable: Option<Cursor>,
     fault: Option<String>,
-    /// There was no cursor and no file at the start: a file that appears is new, and read from its beginning.
-    fresh: bool,
 }
 
 struct Open {
@@ -49,7 +47,8 @@ pub(crate) struct Piece {
 }
 
 impl FileSource {
-    /// `cursor` is where an earlier run stood.
+    /// `cursor` is where an earlier run stood. A file that is not there at the first run is new when it comes, and
+    /// read from its beginning: its cursor has inode 0.
     pub(crate) fn new(
         name: String,
         path: PathBuf,
@@ -57,9 +56,11 @@ impl FileSource {
         shape: Shape,
         cursor: Option<Cursor>,
     ) -> FileSource {
-        let fresh = cursor.is_none() && !path.exists();
-        let fault = (!path.exists()).then(|| "the file is not there".to_owned());
-        FileSource { name, path, class, shape, open: None, durable: cursor, fault, fresh }
+        let missing = !path.exists();
+        let to_come = || Cursor { source: name.clone(), inode: 0, offset: 0 };
+        let durable = cursor.or_else(|| missing.then(to_come));
+        let fault = missing.then(|| "the file is not there".to_owned());
+        FileSource { name, path, class, shape, open: None, durable, fault }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -132,13 +133,18 @@ impl FileSource {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
                 Err(error) => return Err(error),
             };
-            let offset = if self.fresh { 0 } else { length };
-            if offset > 0 {
-                self.note(events, format!("it is taken in from byte {offset} on"));
+            if length > 0 {
+                self.note(events, format!("it is taken in from byte {length} on"));
             }
-            self.open = Some(open_at(&self.path, offset)?);
+            self.open = Some(open_at(&self.path, length)?);
             return Ok(());
         };
+        if cursor.inode == 0 {
+            if self.path.exists() {
+                self.open = Some(open_at(&self.path, 0)?);
+            }
+            return Ok(());
+        }
         let same = |path: &Path| std::fs::metadata(path).is_ok_and(|m| m.ino() == cursor.inode);
         let found = if same(&self.path) { Some(self.path.clone()) } else { self.rotated(&cursor) };
         match found {

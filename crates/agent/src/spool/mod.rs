@@ -123,7 +123,8 @@ impl Spool {
             file,
             generation: 0,
         };
-        spool.ack(acked);
+        // A spool that ends before what was acknowledged is an old copy: watch has had all of it.
+        spool.ack(if acked.next_seq > spool.end.next_seq { spool.end } else { acked });
         spool.keep_reserve();
         Ok((spool, found))
     }

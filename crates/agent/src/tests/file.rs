@@ -29,7 +29,7 @@ impl Bench {
     /// Lines that came, and in brackets what else did.
     fn poll(&mut self) -> Vec<String> {
         let mut shown = Vec::new();
-        for _ in 0..3 {
+        for _ in 0..6 {
             let mut events = Vec::new();
             self.source.poll(100, &mut events);
             self.source.committed();
@@ -76,6 +76,16 @@ fn file_that_was_there_before_the_agent_is_taken_in_from_its_end() {
 }
 
 #[test]
+fn file_that_came_while_the_agent_was_away_is_taken_in_from_its_beginning() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.poll(), [""; 0]);
+    bench.restart();
+    bench.write("one\n");
+    bench.restart();
+    assert_eq!(bench.poll(), ["one"]);
+}
+
+#[test]
 fn rotated_file_is_read_to_its_end() {
     let mut bench = Bench::new();
     bench.write("one\n");
@@ -100,7 +110,7 @@ fn file_that_was_rotated_while_the_agent_was_away_is_found_again() {
     bench.write("four\n");
     bench.restart();
     fs::rename(bench.path(), bench.temp.path().join("log.2")).unwrap();
-    fs::write(bench.temp.path().join("next"), "five\n").unwrap();
+    crate::disk::replace(&bench.temp.path().join("next"), b"five\n", 0o600).unwrap();
     fs::remove_file(bench.temp.path().join("log.2")).unwrap();
     fs::rename(bench.temp.path().join("next"), bench.path()).unwrap();
     assert_eq!(bench.poll(), ["[Rotated]", "five"]);
@@ -111,7 +121,9 @@ fn cut_and_removed_files_show() {
     let mut bench = Bench::new();
     bench.write("one\ntwo\n");
     assert_eq!(bench.poll(), ["one", "two"]);
-    fs::write(bench.path(), "x\n").unwrap();
+    let file = fs::OpenOptions::new().write(true).open(bench.path()).unwrap();
+    file.set_len(0).unwrap();
+    bench.write("x\n");
     assert_eq!(bench.poll(), ["[note]", "[Rotated]", "x"]);
     fs::remove_file(bench.path()).unwrap();
     bench.poll();

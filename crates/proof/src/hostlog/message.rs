@@ -33,7 +33,7 @@ pub enum ToAgent {
     Enrolled(Enrolled),
     /// The answer to [`FromAgent::Hello`].
     Welcome(Welcome),
-    /// Everything before this position is durable at watch.
+    /// Everything before this position is durable at watch. The answer to frames and to each beat.
     Ack(Position),
     /// watch takes nothing more on this connection.
     Refuse(Refusal),

@@ -16,7 +16,9 @@ use writ_proof::roster::HostName;
 use super::log::HostLog;
 use crate::alarm::AlarmLines;
 use crate::error::WatchError;
-use crate::limits::{AGAIN_EVERY, ALARM_MAX_CHARS, SEGMENT_BYTES, TOKENS_MAX, WINDOWS_MAX};
+use crate::limits::{
+    AGAIN_EVERY, ALARM_MAX_CHARS, OTHER_EVERY, SEGMENT_BYTES, TOKENS_MAX, WINDOWS_MAX,
+};
 use crate::{ALARMS_FILE, HOST_LOG_FOLDER};
 
 /// The book, shared by the threads of watch.
@@ -81,7 +83,16 @@ pub(crate) struct AlarmFacts {
     pub(crate) at: Timestamp,
     pub(crate) again: u64,
     pub(crate) last: Timestamp,
+    pub(crate) last_what: String,
     pub(crate) acknowledged: Option<(String, Timestamp)>,
+}
+
+impl AlarmFacts {
+    /// True if `what` was said a moment ago, or so much else that it need not be said as well.
+    fn repeats(&self, what: &str, now: Timestamp) -> bool {
+        let age = now.since(self.last);
+        age < AGAIN_EVERY && self.last_what == what || age < OTHER_EVERY && self.again > 0
+    }
 }
 
 impl Book {
@@ -129,7 +140,7 @@ impl Book {
     }
 
     /// Raises an alarm; it is durable when the call returns. While one of the same kind and host is open, no
-    /// second one is made: it is said again, at most once in [`AGAIN_EVERY`].
+    /// second one is made: it is said again, but the very same at most once in [`AGAIN_EVERY`].
     pub(crate) fn raise(
         &mut self,
         kind: &str,
@@ -145,7 +156,7 @@ impl Book {
                 && known.alarm.host.as_ref() == host
         });
         match open {
-            Some((_, known)) if now.since(known.last) < AGAIN_EVERY => {
+            Some((_, known)) if known.repeats(&what, now) => {
                 if host.is_some() {
                     return Ok(());
                 }
@@ -249,13 +260,16 @@ impl Facts {
             }
             Event::Alarm(alarm) => {
                 let alarm = alarm.clone();
-                let facts = AlarmFacts { alarm, at, again: 0, last: at, acknowledged: None };
+                let last_what = alarm.what.clone();
+                let facts =
+                    AlarmFacts { alarm, at, again: 0, last: at, last_what, acknowledged: None };
                 self.alarms.insert(index, facts);
             }
             Event::Again(again) => {
                 if let Some(known) = self.alarms.get_mut(&again.alarm) {
                     known.again += 1;
                     known.last = at;
+                    known.last_what.clone_from(&again.what);
                 }
             }
             Event::Acknowledged(done) => {

@@ -1,7 +1,7 @@
 //! Frames and beats of a connected agent.
 
 use writ_proof::hostlog::log::{Event, HostLost};
-use writ_proof::hostlog::{Beat, Frame, Frames, Gap, Item, Payload, Position};
+use writ_proof::hostlog::{Beat, Frame, Frames, Gap, Item, Payload, Position, ToAgent};
 use writ_proof::roster::HostName;
 
 use super::{Hosts, Turn};
@@ -163,6 +163,8 @@ impl Hosts {
         for (alarm, what) in live.take_beat(beat, now) {
             self.raise(alarm, Some(host), &what)?;
         }
+        // The agent hears that it is heard.
+        turn.replies.push(ToAgent::Ack(held));
         Ok(())
     }
 

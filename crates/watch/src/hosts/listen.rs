@@ -4,7 +4,6 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixListener};
@@ -21,9 +20,7 @@ use super::authority::{Authority, agent_key};
 use super::book::Shared;
 use super::{Connection, Hosts};
 use crate::error::WatchError;
-use crate::limits::{
-    AGENTS_MAX, CONTROLS_MAX, HANDSHAKE_MAX, HELLO_MAX, REFUSED_EVERY, SEND_MAX, TICK,
-};
+use crate::limits::{AGENTS_MAX, CONTROLS_MAX, HANDSHAKE_MAX, HELLO_MAX, SEND_MAX, TICK};
 use crate::wire::{self, Inbox};
 use crate::{CONTROL_FILE, control};
 
@@ -34,13 +31,13 @@ const READ_BYTES: usize = 16 * 1024;
 /// itself when `stop` is dropped.
 pub(crate) fn start(
     folder: PathBuf,
-    site: String,
+    site: &str,
     listener: TcpListener,
     env: Arc<dyn Env>,
     book: Shared,
     stop: oneshot::Receiver<()>,
 ) -> Result<std::thread::JoinHandle<Result<(), WatchError>>, WatchError> {
-    let authority = Authority::open(&folder, &site, env.now())?;
+    let authority = Authority::open(&folder, site, env.now())?;
     let tls = authority.server_config(env.now())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -52,12 +49,8 @@ pub(crate) fn start(
         runtime.block_on(async move {
             let listener =
                 tokio::net::TcpListener::from_std(listener).map_err(WatchError::Network)?;
-            let server = Server {
-                hosts: Arc::new(Mutex::new(hosts)),
-                env,
-                acceptor: TlsAcceptor::from(tls),
-                refusals: Arc::new(Mutex::new(Refusals::default())),
-            };
+            let server =
+                Server { hosts: Arc::new(Mutex::new(hosts)), acceptor: TlsAcceptor::from(tls) };
             let control = bind_control(&folder);
             tokio::select! {
                 result = server.serve(listener, control) => result,
@@ -87,16 +80,7 @@ fn bind_control(folder: &std::path::Path) -> Option<UnixListener> {
 #[derive(Clone)]
 struct Server {
     hosts: Arc<Mutex<Hosts>>,
-    env: Arc<dyn Env>,
     acceptor: TlsAcceptor,
-    refusals: Arc<Mutex<Refusals>>,
-}
-
-/// Peers that could not prove to be agents: anybody can make these, so they are counted, not all written.
-#[derive(Default)]
-struct Refusals {
-    told: Option<Duration>,
-    since: u64,
 }
 
 type Done = Result<(), WatchError>;
@@ -209,16 +193,7 @@ impl Server {
             tracing::info!(%error, %peer, "a peer did not complete its handshake");
             return Ok(());
         };
-        let now = self.env.monotonic();
-        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-        refusals.since += 1;
-        if refusals.told.is_some_and(|told| now.saturating_sub(told) < REFUSED_EVERY) {
-            return Ok(());
-        }
-        refusals.told = Some(now);
-        let count = std::mem::take(&mut refusals.since);
-        let why = format!("its certificate is not good here: {cause:?} ({count} such peers)");
-        lock(&self.hosts).refused(peer, &why)
+        lock(&self.hosts).refused(peer, &format!("its certificate is not good here: {cause:?}"))
     }
 }
 

@@ -12,7 +12,8 @@ use super::book::HostFacts;
 use super::{Health, unheard};
 use crate::alarm::Alarm;
 use crate::limits::{
-    AGENT_GRACE, AGENT_SILENT, ANNOUNCED_MAX, CANARY_LATE, CLOCK_STEP_MAX, LOOKED_MAX, SOURCE_GRACE,
+    AGENT_GRACE, AGENT_SILENT, ANNOUNCED_MAX, CANARY_LATE, CERTIFICATE_ENDS, CLOCK_STEP_MAX,
+    LOOKED_MAX, SOURCE_GRACE,
 };
 
 /// The source whose frames are the agent's own execs.
@@ -27,6 +28,7 @@ pub(crate) struct Live {
     lost: Option<Duration>,
     told: bool,
     told_overdue: bool,
+    told_end: bool,
     /// Places in its chain that it has named and not delivered yet.
     announced: VecDeque<Position>,
     beat: Option<Beat>,
@@ -58,6 +60,7 @@ impl Live {
             lost: None,
             told: false,
             told_overdue: false,
+            told_end: false,
             announced: VecDeque::new(),
             beat: None,
             audit: None,
@@ -135,6 +138,13 @@ impl Live {
             // The oldest and the newest say most: what lies between leads from one to the other.
             self.announced.remove(1);
         }
+    }
+
+    /// Forgets what was announced beyond `end`; answers the farthest such number.
+    pub(crate) fn forget_beyond(&mut self, end: Position) -> Option<u64> {
+        let last = self.announced.back().map(|last| last.next_seq);
+        self.announced.retain(|place| place.next_seq <= end.next_seq);
+        last.filter(|last| *last > end.next_seq)
     }
 
     /// The chain has reached `place`; false if the agent has named another head for it.
@@ -238,6 +248,11 @@ impl Live {
         }
         if self.is_heard(now) {
             self.due_of_sources(now, &mut due);
+            let ends = wall.plus(CERTIFICATE_ENDS) >= facts.until;
+            if ends && !std::mem::replace(&mut self.told_end, true) {
+                let why = format!("its certificate ends {}: enrol it again", facts.until.iso());
+                due.push((Alarm::CertificateEnds, why));
+            }
         }
         due
     }

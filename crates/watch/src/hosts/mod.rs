@@ -28,7 +28,9 @@ use writ_proof::roster::HostName;
 
 use crate::alarm::Alarm;
 use crate::error::WatchError;
-use crate::limits::{BEATS_MISSED, CERTIFICATE_LIFETIME, TOKEN_LIFETIME};
+use crate::limits::{
+    BEATS_MISSED, CERTIFICATE_LIFETIME, CHECKPOINT_EVERY, REFUSED_EVERY, TOKEN_LIFETIME,
+};
 use authority::Authority;
 use book::{HostFacts, Shared};
 use live::Live;
@@ -40,6 +42,15 @@ pub(crate) struct Hosts {
     authority: Authority,
     live: BTreeMap<HostName, Live>,
     connections: u64,
+    checkpointed: Duration,
+    refusals: Refusals,
+}
+
+/// Peers that could not prove to be agents. Anybody can make these, so they are counted, and not all written.
+#[derive(Default)]
+struct Refusals {
+    told: Option<Duration>,
+    since: u64,
 }
 
 /// One connection, as the listener keeps it.
@@ -81,7 +92,15 @@ impl Hosts {
         // What was connected before watch's own start has a while to come back.
         let known: Vec<HostName> = book.lock().facts().hosts.keys().cloned().collect();
         let live = known.into_iter().map(|host| (host, Live::new(now))).collect();
-        Hosts { env, book, authority, live, connections: 0 }
+        Hosts {
+            env,
+            book,
+            authority,
+            live,
+            connections: 0,
+            checkpointed: now,
+            refusals: Refusals::default(),
+        }
     }
 
     pub(crate) fn book(&self) -> &Shared {
@@ -110,7 +129,17 @@ impl Hosts {
 
     /// Somebody could not prove to be an agent.
     pub(crate) fn refused(&mut self, peer: SocketAddr, why: &str) -> Result<(), WatchError> {
-        self.raise(Alarm::AgentRefused, None, &format!("from {}: {why}", peer.ip()))
+        let now = self.env.monotonic();
+        self.refusals.since += 1;
+        if self.refusals.told.is_some_and(|told| now.saturating_sub(told) < REFUSED_EVERY) {
+            return Ok(());
+        }
+        self.refusals.told = Some(now);
+        let why = match std::mem::take(&mut self.refusals.since) {
+            1 => format!("from {}: {why}", peer.ip()),
+            count => format!("from {}: {why}; {count} such peers since the last alarm", peer.ip()),
+        };
+        self.raise(Alarm::AgentRefused, None, &why)
     }
 
     /// A peer whose bytes are no messages.
@@ -184,6 +213,10 @@ impl Hosts {
                 self.raise(alarm, Some(host), &what)?;
             }
         }
+        if now.saturating_sub(self.checkpointed) < CHECKPOINT_EVERY {
+            return Ok(());
+        }
+        self.checkpointed = now;
         self.book.lock().checkpoint()
     }
 
@@ -268,6 +301,12 @@ impl Hosts {
         }
         if let Some((alarm, why)) = contradiction(&facts, hello) {
             return self.rebase(alarm, host, &why, turn);
+        }
+        let announced = live.forget_beyond(hello.end);
+        if let Some(announced) = announced {
+            let end = hello.end.next_seq;
+            let why = format!("its chain ends at {end}, and it had announced {announced}");
+            self.raise(Alarm::HistoryRewritten, Some(host), &why)?;
         }
         for (alarm, why) in self.oddities(&facts, hello) {
             self.raise(alarm, Some(host), &why)?;
@@ -373,6 +412,10 @@ impl Hosts {
         turn: &mut Turn,
     ) -> Result<(), WatchError> {
         self.raise(alarm, Some(host), why)?;
+        if let Some(live) = self.live.get_mut(host) {
+            // What it goes on with is another chain.
+            live.forget_beyond(Position::default());
+        }
         turn.replies.push(ToAgent::Refuse(Refusal::Rebase(self.welcome(host))));
         turn.close = true;
         Ok(())

@@ -224,6 +224,57 @@ fn frames_are_held_once_over_restarts_of_watch() {
 }
 
 #[test]
+fn frames_are_held_once_and_in_order_whatever_is_sent_twice_or_cut_off() {
+    for seed in 1..=20 {
+        let mut bench = Bench::new();
+        let mut agent = bench.connected(1);
+        let mut sent: Vec<(Position, Item)> = Vec::new();
+        let dice = TestEnv::new(Timestamp::from_secs(1), seed);
+        let roll = |below: usize| usize::from(dice.nonce().0[0]) % below;
+        let mut made = Position::default();
+        for round in 0..60 {
+            for n in 0..roll(4) {
+                agent.end = made;
+                let from = agent.end;
+                sent.push((from, agent.next(note(&format!("{round}.{n}")))));
+                made = agent.end;
+            }
+            let held = usize::try_from(bench.hosts.held(&host()).next_seq).unwrap();
+            let first = held.saturating_sub(roll(5));
+            let last = (first + roll(8)).min(sent.len());
+            if let Some(batch) = sent.get(first..last).filter(|batch| !batch.is_empty()) {
+                let items = batch.iter().map(|(_, item)| item.clone()).collect();
+                let frames = Frames { from: batch[0].0, items };
+                bench.take(&mut agent, FromAgent::Frames(frames));
+            }
+            match roll(6) {
+                0 => bench.reconnect(&mut agent),
+                1 => {
+                    bench.hosts.ended(&agent.connection);
+                    bench.restart();
+                    agent.connection = bench.connection(agent.connection.key);
+                }
+                _ => continue,
+            }
+            agent.end = made;
+            assert!(matches!(bench.hello(&mut agent)[..], [ToAgent::Welcome(_)]), "seed {seed}");
+        }
+        let held = bench.hosts.held(&host());
+        let expected = sent.iter().take(usize::try_from(held.next_seq).unwrap());
+        let reached = expected.fold(Position::default(), |place, (_, item)| match item {
+            Item::Frame(bytes) => place.after(bytes),
+            Item::Lost(_) => place,
+        });
+        assert_eq!(held, reached, "seed {seed}");
+        assert!(
+            held.next_seq > 20 && bench.alarms().is_empty(),
+            "seed {seed}: {:?}",
+            bench.alarms()
+        );
+    }
+}
+
+#[test]
 fn killed_agent_is_an_alarm_in_time_and_one_that_comes_back_at_once_is_none() {
     let mut bench = Bench::new();
     let agent = bench.connected(1);
@@ -295,7 +346,7 @@ fn end_without_a_window_is_an_alarm_and_one_within_is_none() {
 #[test]
 fn history_that_is_not_the_announced_one_is_an_alarm() {
     type Attack = fn(&mut Bench, &mut Agent);
-    let attacks: [(&str, Attack); 6] = [
+    let attacks: [(&str, Attack); 7] = [
         ("history-rewritten", |bench, agent| {
             // The spool was rolled back.
             bench.reconnect(agent);
@@ -314,6 +365,15 @@ fn history_that_is_not_the_announced_one_is_an_alarm() {
         ("history-rewritten", |bench, agent| {
             agent.end.head = Hash([3; 32]);
             assert!(matches!(bench.beat(agent)[..], [ToAgent::Refuse(Refusal::Rebase(_))]));
+        }),
+        ("history-rewritten", |bench, agent| {
+            // A frame that was announced and not sent was taken out.
+            let held = agent.end;
+            agent.next(note("c"));
+            bench.beat(agent);
+            agent.end = held;
+            bench.reconnect(agent);
+            assert!(matches!(bench.hello(agent)[..], [ToAgent::Welcome(_)]));
         }),
         ("epoch-rollback", |bench, agent| {
             bench.reconnect(agent);
@@ -394,6 +454,31 @@ fn silent_and_changed_sources_are_alarms_in_time() {
     agent.sources = vec![gone];
     bench.pass(SOURCE_SILENT_ALARM, Some(&mut agent));
     assert_eq!(bench.alarms(), ["source-silent"]);
+}
+
+#[test]
+fn certificate_that_ends_soon_is_an_alarm() {
+    let mut bench = Bench::new();
+    bench.env.advance(CERTIFICATE_LIFETIME - crate::limits::CERTIFICATE_ENDS);
+    let mut agent = bench.connected(1);
+    bench.pass(Duration::from_secs(2), Some(&mut agent));
+    assert_eq!(bench.alarms(), ["certificate-ends"]);
+}
+
+#[test]
+fn refused_peers_are_counted_and_not_all_written() {
+    let mut bench = Bench::new();
+    let peer = "192.0.2.9:1".parse().unwrap();
+    let before = bench.hosts.book.lock().size();
+    for _ in 0..100 {
+        bench.hosts.refused(peer, "no").unwrap();
+    }
+    assert_eq!(bench.hosts.book.lock().size(), before + 1);
+    bench.env.advance(REFUSED_EVERY);
+    bench.hosts.refused(peer, "no").unwrap();
+    let book = bench.hosts.book.lock();
+    let alarm = book.facts().alarms.values().next().unwrap();
+    assert!(alarm.last_what.contains("100 such peers"), "{}", alarm.last_what);
 }
 
 #[test]

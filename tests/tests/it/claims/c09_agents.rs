@@ -127,6 +127,69 @@ fn c09_frozen_agent_is_an_alarm_within_ten_seconds() {
     assert_eq!(wait_for_lines(&site, &agent, 10), numbered(0..10));
 }
 
+/// Puts the kernel's audit on or off; false if this machine does not let us.
+fn set_audit(enabled: u32) -> bool {
+    use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink};
+    // struct audit_status: which of its words count, the switch, and nine others (linux/audit.h).
+    let status = [&[1, enabled][..], &[0; 9]].concat();
+    let header: Vec<u8> = [
+        &60u32.to_ne_bytes()[..],
+        &1001u16.to_ne_bytes(),
+        &5u16.to_ne_bytes(),
+        &1u32.to_ne_bytes(),
+        &[0; 4],
+    ]
+    .concat();
+    let body = status.into_iter().flat_map(u32::to_ne_bytes);
+    let message: Vec<u8> = header.into_iter().chain(body).collect();
+    let (family, kind) = (AddressFamily::NETLINK, SocketType::RAW);
+    let made = rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC, Some(netlink::AUDIT));
+    let Ok(socket) = made else { return false };
+    let mut answer = [0; 1024];
+    let asked = rustix::net::send(&socket, &message, SendFlags::empty()).is_ok();
+    let heard = asked && rustix::net::recv(&socket, &mut answer[..], RecvFlags::empty()).is_ok();
+    heard && answer[16..20] == [0; 4]
+}
+
+struct AuditOff;
+
+impl Drop for AuditOff {
+    fn drop(&mut self) {
+        set_audit(0);
+    }
+}
+
+#[test]
+fn c09_audit_that_is_switched_off_is_an_alarm_within_two_seconds() {
+    if !set_audit(1) {
+        println!("SKIPPED: this machine does not let us switch the kernel's audit");
+        return;
+    }
+    let restored = AuditOff;
+    let site = site();
+    let mut agent = Agent::enrol(&site, "web-1");
+    let path = agent.dir.join("agent.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    let text = text.replace("\n\n[[file]]", "\n\n[audit]\nread = true\ncanary = true\n\n[[file]]");
+    fs::write(path, text).unwrap();
+    agent.run();
+    agent.wait_until_watched(&site);
+    until("the canary", || {
+        let frames = held(site.dir(), "web-1");
+        let canary = frames.into_iter().find(|f| matches!(f.payload, Payload::Canary(_)));
+        canary.map(|frame| assert_eq!(frame.source, "canary"))
+    });
+    assert!(alarms(&site).is_empty(), "{:?}", alarms(&site));
+    let switched = Instant::now();
+    assert!(set_audit(0));
+    assert!(alarm_within(&site, "audit-changed", Duration::from_secs(20)).is_some());
+    let time = switched.elapsed();
+    println!("audit off to alarm: {time:?}");
+    assert!(time <= Duration::from_secs(2), "{time:?}");
+    agent.signal(Signal::TERM);
+    drop(restored);
+}
+
 /// Passes bytes on between an agent and watch, until it is told to hold them.
 struct Wire {
     address: String,
