@@ -16,6 +16,7 @@ use writ_proof::fas::{
 };
 use writ_proof::frame::{Batch, Entry, Frame, WalEnd, frame_hash};
 use writ_proof::hash::Hash;
+use writ_proof::hostlog::{self, Class, Enrol, FromAgent, Line, Payload};
 use writ_proof::krl::Krl;
 use writ_proof::leaf::{Commit, Kind, Leaf, Source};
 use writ_proof::origin::LogName;
@@ -37,6 +38,12 @@ fn main() {
         br#"{"eventVersion":"1.11","eventName":"Encrypt","requestParameters":null}"#,
     );
     write("wal_frame", "two-frames", &segment());
+    let enrol = Enrol { v: Version, token: [1; 32], key: [2; 32], proof: [3; 64] };
+    write("host_frames", "enrol", &cbor::to_vec(&FromAgent::Enrol(enrol)));
+    write("host_frames", "line", &host_frame());
+    write("host_sources", "journal", b"_PID=1\nMESSAGE\n\x03\0\0\0\0\0\0\0a\nb\n\n");
+    let packet = b"\x1c\0\0\0\x14\x05\0\0\0\0\0\0\0\0\0\0audit(1.2:3)";
+    write("host_sources", "audit", packet);
     write("account_bundle", "small", &bundle());
     let ticket = Ticket::mint(&[1; 32], &root()).expect("a ticket");
     write("fas_ticket", "root", &ticket.to_bytes());
@@ -177,6 +184,23 @@ fn write(target: &str, name: &str, bytes: &[u8]) {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
     std::fs::create_dir_all(&folder).expect("a folder");
     std::fs::write(folder.join(name), bytes).expect("a seed");
+}
+
+fn host_frame() -> Vec<u8> {
+    let line = Line { inode: 7, end: 9, text: b"Accepted publickey".to_vec(), partial: false };
+    let frame = hostlog::Frame {
+        v: Version,
+        host: "web-1".parse().expect("a host"),
+        boot: Uuid::from_bytes([1; 16]),
+        epoch: 1,
+        seq: 0,
+        mono_ms: 5,
+        wall: Timestamp::from_secs(1_800_000_000),
+        source: "sshd".to_owned(),
+        class: Class::Security,
+        payload: Payload::Line(line),
+    };
+    frame.to_bytes().expect("a frame")
 }
 
 fn account() -> AccountId {

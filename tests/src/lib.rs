@@ -14,6 +14,7 @@
     reason = "tests may stop, print, write files and start programs"
 )]
 
+pub mod agent;
 pub mod browser;
 pub mod clients;
 pub mod database;

@@ -38,6 +38,21 @@ pub const PRESIGNED_LIFETIME_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 /// trail's stream to watch may be silent for this long before watch alarms.
 pub const TRAIL_SILENCE_MAX: Duration = Duration::from_secs(2);
 
+/// How often an agent tells watch that it is alive.
+pub const AGENT_BEAT: Duration = Duration::from_secs(1);
+
+/// Within this long of an agent's death watch has raised its alarm.
+pub const AGENT_KILLED_ALARM: Duration = Duration::from_secs(2);
+
+/// Within this long of an agent being frozen or cut off watch has raised its alarm.
+pub const AGENT_FROZEN_ALARM: Duration = Duration::from_secs(10);
+
+/// Within this long of a source falling silent, while the agent's beats flow, watch has raised its alarm.
+pub const SOURCE_SILENT_ALARM: Duration = Duration::from_secs(35);
+
+/// How often an agent makes an exec that must come back through its audit source.
+pub const CANARY_EVERY: Duration = Duration::from_secs(30);
+
 /// A checkpoint of unchanged size is cosigned again after this long.
 pub const RECOSIGN_AFTER: Duration = Duration::from_secs(60);
 

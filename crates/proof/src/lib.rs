@@ -17,6 +17,7 @@
 //! | SSH certificates and revocation lists (OpenSSH PROTOCOL.certkeys, .krl) | [`ssh`], [`ssh_cert`], [`krl`] |
 //! | recordings of sessions | [`recording`] |
 //! | statements, their signatures (OpenSSH SSHSIG, WebAuthn), genesis and roster | [`statement`], [`sshsig`], [`client_data`], [`roster`] |
+//! | what managed hosts report, and watch's host log | [`hostlog`] |
 //! | forward access tickets | [`fas`] |
 
 pub mod access;
@@ -34,6 +35,7 @@ pub mod export;
 pub mod fas;
 pub mod frame;
 pub mod hash;
+pub mod hostlog;
 pub mod json;
 pub mod krl;
 pub mod leaf;

@@ -206,3 +206,25 @@ pub const RECORDING_CONTENT_MAX_BYTES: usize = 1024 * 1024;
 
 /// Why a recording ended, in bytes.
 pub const RECORDING_REASON_MAX_BYTES: usize = 1024;
+
+/// One frame of a managed host in bytes: the longest record of the kernel's audit (8,970 bytes) and some
+/// room. A longer line is cut.
+pub const HOST_FRAME_MAX_BYTES: usize = 16 * 1024;
+
+/// One line or record in such a frame, in bytes.
+pub const HOST_PAYLOAD_MAX_BYTES: usize = 12 * 1024;
+
+/// Frames in one message of an agent, in bytes: the sum at which no further frame is added.
+pub const HOST_BATCH_BYTES: usize = 64 * 1024;
+
+/// One message between an agent and watch, in bytes.
+pub const HOST_MESSAGE_MAX_BYTES: usize = HOST_BATCH_BYTES + 4 * HOST_FRAME_MAX_BYTES;
+
+/// Sources of one agent.
+pub const HOST_MAX_SOURCES: usize = 32;
+
+/// A text in a frame or a message that people read, in bytes.
+pub const HOST_TEXT_MAX_BYTES: usize = 1024;
+
+/// One entry of the host log in bytes: a frame and what watch says of it.
+pub const HOST_ENTRY_MAX_BYTES: usize = HOST_FRAME_MAX_BYTES + 1024;

@@ -1,4 +1,5 @@
-//! Alarms: one JSON object a line, on the disk when the call returns.
+//! Kinds of alarm, and their lines: one JSON object a line, on the disk when the call returns. The alarms
+//! themselves, open or acknowledged, are entries of the host log ([`crate::hosts`]).
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
@@ -7,21 +8,45 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use writ_model::Timestamp;
+use writ_proof::roster::HostName;
 
 use crate::error::WatchError;
-use crate::limits::ALARM_MAX_CHARS;
 
 /// What an alarm is about; the text is the `alarm` member of its line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Alarm {
+    /// An agent is gone without a word: its connection ended and it did not come back.
+    AgentKilled,
+    /// Somebody who is no enrolled agent tried to be one.
+    AgentRefused,
+    /// An agent's connection is open, or was before watch's start, and nothing comes.
+    AgentSilent,
+    /// An agent ended in order, and nobody had said that it would.
+    AgentStopped,
+    /// The state of the kernel's audit on a host has changed.
+    AuditChanged,
     /// A frame does not verify, or does not continue what watch holds.
     BadFrame,
     /// trail has not asked for a cosignature for too long.
     CheckpointLate,
+    /// A host's wall clock was moved.
+    ClockStep,
     /// A commit stays incomplete, or a record of it came twice.
     Commit,
+    /// A host's certificate ends soon, and is not renewed by itself.
+    CertificateEnds,
+    /// An agent runs with another configuration.
+    ConfigChanged,
+    /// A second agent with the identity of a host.
+    DoubleConnection,
+    /// An agent began an epoch that is not new.
+    EpochRollback,
     /// Two trees of one log.
     Fork,
+    /// Frames of a host are lost.
+    Gap,
+    /// A host's chain is not the one that was announced or acknowledged.
+    HistoryRewritten,
     /// The peer does not keep to the protocol, or is of another installation.
     Protocol,
     /// trail shows less than watch holds.
@@ -30,31 +55,55 @@ pub(crate) enum Alarm {
     Silent,
     /// Something came from trail again.
     SilenceOver,
+    /// A source delivers nothing while its agent lives.
+    SourceSilent,
+    /// An agent has little room left.
+    SpoolFull,
+    /// An agent begins anew though its last run did not end.
+    UncleanStop,
+    /// watch holds less of a host than it has acknowledged.
+    WatchRolledBack,
 }
 
 impl Alarm {
-    const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
+            Alarm::AgentKilled => "agent-killed",
+            Alarm::AgentRefused => "agent-refused",
+            Alarm::AgentSilent => "agent-silent",
+            Alarm::AgentStopped => "agent-stopped",
+            Alarm::AuditChanged => "audit-changed",
             Alarm::BadFrame => "bad-frame",
+            Alarm::CertificateEnds => "certificate-ends",
             Alarm::CheckpointLate => "checkpoint-late",
+            Alarm::ClockStep => "clock-step",
             Alarm::Commit => "commit-incomplete",
+            Alarm::ConfigChanged => "config-changed",
+            Alarm::DoubleConnection => "double-connection",
+            Alarm::EpochRollback => "epoch-rollback",
             Alarm::Fork => "fork",
+            Alarm::Gap => "gap",
+            Alarm::HistoryRewritten => "history-rewritten",
             Alarm::Protocol => "protocol",
             Alarm::Rollback => "rollback",
             Alarm::Silent => "stream-silent",
             Alarm::SilenceOver => "stream-back",
+            Alarm::SourceSilent => "source-silent",
+            Alarm::SpoolFull => "spool-full",
+            Alarm::UncleanStop => "unclean-stop",
+            Alarm::WatchRolledBack => "watch-rolled-back",
         }
     }
 }
 
-/// The open file.
-pub(crate) struct Alarms {
+/// The open file of lines.
+pub(crate) struct AlarmLines {
     file: File,
     path: PathBuf,
 }
 
-impl Alarms {
-    pub(crate) fn open(path: &Path) -> Result<Alarms, WatchError> {
+impl AlarmLines {
+    pub(crate) fn open(path: &Path) -> Result<AlarmLines, WatchError> {
         let file = OpenOptions::new()
             .append(true)
             .create(true)
@@ -62,19 +111,21 @@ impl Alarms {
             .open(path)
             .map_err(WatchError::io("open", path))?;
         path.parent().map_or(Ok(()), crate::disk::sync_dir)?;
-        Ok(Alarms { file, path: path.to_owned() })
+        Ok(AlarmLines { file, path: path.to_owned() })
     }
 
-    /// Writes an alarm down.
-    pub(crate) fn raise(
+    /// Writes a line down.
+    pub(crate) fn write(
         &mut self,
         now: Timestamp,
-        alarm: Alarm,
+        kind: &str,
+        host: Option<&HostName>,
         what: &str,
     ) -> Result<(), WatchError> {
-        let what: String = what.chars().take(ALARM_MAX_CHARS).collect();
-        tracing::error!(alarm = alarm.as_str(), what, "alarm");
-        let line = json!({ "time": now.iso_millis(), "alarm": alarm.as_str(), "what": what });
+        let mut line = json!({ "time": now.iso_millis(), "alarm": kind, "what": what });
+        if let (Some(host), Some(line)) = (host, line.as_object_mut()) {
+            line.insert("host".to_owned(), host.as_str().into());
+        }
         let write = |file: &mut File| {
             file.write_all(format!("{line}\n").as_bytes())?;
             file.sync_data()

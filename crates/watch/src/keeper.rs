@@ -19,13 +19,14 @@ use writ_proof::statement::Signed;
 use writ_proof::stream::{FromWatch, Hello, ToWatch, WitnessReply};
 use writ_proof::witness::{AddCheckpoint, WitnessAnswer};
 
-use crate::alarm::{Alarm, Alarms};
+use crate::alarm::Alarm;
 use crate::disk;
 use crate::error::WatchError;
+use crate::hosts::book::{Book, Shared};
 use crate::limits::{CHECKPOINT_LATE, COMMIT_OPEN_MAX, SEGMENT_BYTES};
 use crate::mirror::{Mirror, RootAt};
 use crate::witness::{Breach, Witness};
-use crate::{ALARMS_FILE, MIRROR_FOLDER, SEED_FILE, WITNESS_FOLDER};
+use crate::{MIRROR_FOLDER, SEED_FILE, WITNESS_FOLDER};
 
 /// Everything that watch holds.
 pub(crate) struct Keeper {
@@ -34,7 +35,7 @@ pub(crate) struct Keeper {
     digest: Hash,
     mirror: Mirror,
     witness: Witness,
-    alarms: Alarms,
+    book: Shared,
     /// A checkpoint that is ahead of the mirror; its frames are under way.
     waiting: Option<Vec<u8>>,
     greeted: bool,
@@ -73,10 +74,13 @@ impl Keeper {
         let key = signing_key(folder, &statement)?;
         let name = own_name(&statement)?;
         let now = env.monotonic();
+        let host_log = Origin::new(statement.site.clone(), LogName::Host).to_string();
+        let host_key = signing_key(folder, &statement)?;
+        let book = Shared::new(Book::open(folder, host_log, host_key, Arc::clone(&env))?);
         Ok(Keeper {
             mirror: Mirror::open(&folder.join(MIRROR_FOLDER), &signed, SEGMENT_BYTES)?,
             witness: Witness::open(&folder.join(WITNESS_FOLDER), &name, key, [log])?,
-            alarms: Alarms::open(&folder.join(ALARMS_FILE))?,
+            book,
             digest: signed.digest(),
             genesis: statement,
             env,
@@ -93,6 +97,11 @@ impl Keeper {
 
     pub(crate) fn genesis(&self) -> &Genesis {
         &self.genesis
+    }
+
+    /// The alarms, and everything of the hosts.
+    pub(crate) fn book(&self) -> &Shared {
+        &self.book
     }
 
     /// A new connection has taken the place of the old one.
@@ -264,7 +273,7 @@ impl Keeper {
     fn alive(&mut self) -> Result<(), WatchError> {
         self.heard = self.env.monotonic();
         if std::mem::take(&mut self.silent) {
-            self.raise(Alarm::SilenceOver, "trail is heard again")?;
+            self.book.lock().remark(Alarm::SilenceOver.as_str(), "trail is heard again")?;
         }
         Ok(())
     }
@@ -277,7 +286,7 @@ impl Keeper {
     }
 
     fn raise(&mut self, alarm: Alarm, what: &str) -> Result<(), WatchError> {
-        self.alarms.raise(self.env.now(), alarm, what)
+        self.book.lock().raise(alarm.as_str(), None, what)
     }
 }
 

@@ -5,15 +5,21 @@
 //! It cosigns the checkpoint log (C2SP tlog-witness), and never two trees of one size. What looks like
 //! a fork, a rollback or silence becomes a line in `alarms.jsonl`.
 //!
-//! Not here: host events and detectors. watch opens nothing of the control side but what trail pushes,
+//! Agents on managed hosts connect to a listener of their own, with certificates of watch's own authority
+//! (`hosts`). Their frames go into the host log before they are acknowledged; alarms of all kinds are entries of
+//! it, open until a named human takes note ([`control`]).
+//!
+//! Not here: detectors over what the hosts report. watch opens nothing of the control side but what trail pushes,
 //! and depends on no service. It can refuse and raise alarms; it can grant nothing.
 //!
 //! `writ witness` and both ends of the connection share [`witness`], [`tls`] and [`wire`].
 
 mod alarm;
 pub mod client;
+pub mod control;
 mod disk;
 mod error;
+mod hosts;
 mod keeper;
 pub mod limits;
 mod mirror;
@@ -23,8 +29,9 @@ pub mod wire;
 pub mod witness;
 
 pub use error::WatchError;
+pub use hosts::Health;
 pub use mirror::{Mirror, segment_path};
-pub use serve::{WatchConfig, run};
+pub use serve::{Listeners, WatchConfig, run};
 
 /// The file of watch's Ed25519 seed, 32 bytes, in its folder.
 pub const SEED_FILE: &str = "signing.seed";
@@ -37,6 +44,12 @@ pub const WITNESS_FOLDER: &str = "witness";
 
 /// The file of alarms in watch's folder, one JSON object a line.
 pub const ALARMS_FILE: &str = "alarms.jsonl";
+
+/// The folder of the host log in watch's folder.
+pub const HOST_LOG_FOLDER: &str = "hostlog";
+
+/// The socket of watch's administrators, in watch's folder.
+pub const CONTROL_FILE: &str = "control.sock";
 
 #[cfg(test)]
 #[path = "tests/world.rs"]

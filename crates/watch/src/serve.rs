@@ -1,6 +1,6 @@
 //! watch's listener: handshakes beside each other, one connection that counts.
 //!
-//! One thread does everything. An fsync holds up only the next message of the same stream, which has to
+//! One thread does everything of this; agents have another (`crate::hosts`). An fsync holds up only the next message of the same stream, which has to
 //! wait for it anyway.
 
 use std::net::TcpListener;
@@ -19,6 +19,7 @@ use writ_model::Env;
 use writ_proof::stream::ToWatch;
 
 use crate::error::WatchError;
+use crate::hosts::listen;
 use crate::keeper::Keeper;
 use crate::limits::{HANDSHAKE_MAX, HANDSHAKES_MAX, READ_BYTES, SEND_MAX, TICK};
 use crate::tls::{self, Identity};
@@ -33,25 +34,39 @@ pub struct WatchConfig {
     pub genesis: Vec<u8>,
 }
 
+/// What watch listens on; both are bound already.
+#[derive(Debug)]
+pub struct Listeners {
+    /// For trail's stream.
+    pub trail: TcpListener,
+    /// For agents on managed hosts.
+    pub agents: TcpListener,
+}
+
 /// Runs watch until `stop` is told, or dropped. `ready` is called when it serves.
 ///
 /// # Errors
 /// When its folder is damaged or foreign, or its disk fails: nothing is acknowledged that is not on it.
 pub fn run(
     config: &WatchConfig,
-    listener: TcpListener,
+    listeners: Listeners,
     env: Arc<dyn Env>,
     stop: oneshot::Receiver<()>,
     ready: impl FnOnce(),
 ) -> Result<(), WatchError> {
-    let keeper = Keeper::open(&config.folder, &config.genesis, env)?;
+    let Listeners { trail: listener, agents } = listeners;
+    let keeper = Keeper::open(&config.folder, &config.genesis, Arc::clone(&env))?;
     let pin = keeper.genesis().channel.trail;
     let tls = tls::server_config(Identity::load(&config.folder)?, pin)?;
+    let site = keeper.genesis().site.as_str();
+    let (agents_stop, stopped) = oneshot::channel();
+    let book = keeper.book().clone();
+    let agents = listen::start(config.folder.clone(), site, agents, env, book, stopped)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(WatchError::Network)?;
-    runtime.block_on(async {
+    let served = runtime.block_on(async {
         listener.set_nonblocking(true).map_err(WatchError::Network)?;
         let listener = tokio::net::TcpListener::from_std(listener).map_err(WatchError::Network)?;
         ready();
@@ -60,8 +75,22 @@ pub fn run(
             result = server.serve(listener) => result,
             // A dropped sender says the same.
             _ = stop => Ok(()),
+            // Half a watch is none: what ended the agents' side ends this one.
+            () = ended(&agents) => Ok(()),
         }
-    })
+    });
+    drop(agents_stop);
+    let agents = agents.join().unwrap_or_else(|_| {
+        Err(WatchError::Network(std::io::Error::other("the thread of the agents' side panicked")))
+    });
+    served.and(agents)
+}
+
+/// Waits until the thread has ended.
+async fn ended<T>(thread: &std::thread::JoinHandle<T>) {
+    while !thread.is_finished() {
+        tokio::time::sleep(TICK).await;
+    }
 }
 
 struct Server {

@@ -17,13 +17,25 @@ pub fn encode<T: Encode>(message: &T) -> Vec<u8> {
 }
 
 /// What was received and not taken yet.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Inbox {
     bytes: Vec<u8>,
     taken: usize,
+    message_max_bytes: usize,
+}
+
+impl Default for Inbox {
+    fn default() -> Inbox {
+        Inbox::limited(MESSAGE_MAX_BYTES)
+    }
 }
 
 impl Inbox {
+    /// One that takes messages of at most so many bytes.
+    pub fn limited(message_max_bytes: usize) -> Inbox {
+        Inbox { bytes: Vec::new(), taken: 0, message_max_bytes }
+    }
+
     /// Adds what was received.
     pub fn extend(&mut self, bytes: &[u8]) {
         self.bytes.drain(..self.taken);
@@ -41,7 +53,7 @@ impl Inbox {
             return Ok(None);
         };
         let length = usize::try_from(u32::from_be_bytes(*prefix)).unwrap_or(usize::MAX);
-        if length > MESSAGE_MAX_BYTES {
+        if length > self.message_max_bytes {
             return Err(WatchError::Message(format!("{length} bytes are too many")));
         }
         let Some(body) = rest.get(..length) else { return Ok(None) };

@@ -143,6 +143,20 @@ pub enum Command {
         #[command(subcommand)]
         command: crate::roster::RosterCommand,
     },
+    /// Run the agent of a managed host: it reports to watch what happens there.
+    #[command(after_help = AGENT_HELP)]
+    Agent {
+        /// What to do.
+        #[command(subcommand)]
+        command: crate::agent::AgentCommand,
+    },
+    /// Ask watch: alarms, hosts, tokens for agents. For the security organisation, on watch's own machine.
+    #[command(after_help = WATCH_HELP)]
+    Watch {
+        /// What to do.
+        #[command(subcommand)]
+        command: crate::watch::WatchCommand,
+    },
     /// Show the main job end to end, with attacks, on a temporary directory.
     Tour(crate::tour::TourArgs),
     /// One process of `writ up`; only the supervisor calls this.
@@ -197,6 +211,25 @@ Examples:
 
 Compare the code with the requester before you sign: by voice, or over another channel than the request came by.
 A key on a token is touched twice: to ask for the request, and to sign.";
+
+const AGENT_HELP: &str = "\
+Examples:
+  writ watch token web-1 --data ./writ-data           on watch's machine: prints a token, good for an hour
+  writ agent enroll --watch 192.0.2.7:8460 --token TOKEN --dir /var/lib/writ-agent
+  writ agent run --dir /var/lib/writ-agent            in the foreground; SIGTERM ends it in order
+  writ agent status --dir /var/lib/writ-agent
+
+DIR/agent.toml says what is reported. A stop without a window (`writ watch window`) raises an alarm.";
+
+const WATCH_HELP: &str = "\
+Examples:
+  writ watch alarms --data ./writ-data                what is open, newest first
+  writ watch ack 17 --by ann --data ./writ-data       alarm 17 is taken note of, by ann
+  writ watch hosts --data ./writ-data
+  writ watch window web-1 --minutes 30 --by ann       its agent may stop for half an hour
+  writ watch health web-1                             exit code 0 only if its agent is heard
+
+Exit codes: 0 done (health: healthy); 1 refused or not reachable; 3 health: not watched.";
 
 const EXPORT_HELP: &str = "\
 Example:

@@ -6,6 +6,7 @@
 )]
 
 mod access;
+mod agent;
 mod cli;
 mod enrol;
 mod export;
@@ -20,6 +21,7 @@ mod status;
 mod tour;
 mod up;
 mod verify;
+mod watch;
 mod witness;
 
 use std::process::ExitCode;
@@ -66,6 +68,8 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Grants(args) => access::list::grants(&args)?,
         Command::Ticket { command } => access::ticket::run(&command)?,
         Command::Roster { command } => roster::run(command)?,
+        Command::Agent { command } => return agent::run(command),
+        Command::Watch { command } => return watch::run(command),
         Command::Role { name, fd } => role::run(&name, &fd)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -13,11 +13,12 @@ use crate::up::data::is_held;
 use crate::up::ready::{FILE, Ready};
 
 /// What mode `dev` on one machine does not give, in plain words.
-const NOT_PROMISED: [&str; 5] = [
+const NOT_PROMISED: [&str; 6] = [
     "C-01: mode dev keeps the root key in a file: whoever reads the disk has the keys",
     "C-01, C-02: root on this machine can read the processes' memory",
     "C-04: all witnesses are the provider's own unless writ.toml names others",
     "C-09: one supervisor starts all, so the machine's root can switch the watching off",
+    "C-09: what a host reports after root is taken on it is worth nothing; what watch held before is",
     "rollback: descriptors are fresh only against those seen since keyd's start",
 ];
 
@@ -67,13 +68,13 @@ pub fn show(data: &Path) -> Result<ExitCode> {
         Err(error) => return Err(error).with_context(|| format!("cannot read `{FILE}`")),
     };
     let ready: Ready = serde_json::from_slice(&text)?;
-    let (text, all) = describe(&ready, &roster(&ready));
+    let (text, all) = describe(&ready, &roster(&ready), &alarms(data));
     print!("{text}");
     Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// What runs, and whether all of it does.
-fn describe(ready: &Ready, roster: &str) -> (String, bool) {
+fn describe(ready: &Ready, roster: &str, alarms: &str) -> (String, bool) {
     let mut text = format!(
         "mode       {}\nendpoint   {}\ns3         {}\nconsole    {}\ngenesis    {}\n\nprocesses\n",
         ready.mode, ready.endpoint, ready.s3, ready.console, ready.genesis
@@ -91,6 +92,7 @@ fn describe(ready: &Ready, roster: &str) -> (String, bool) {
         writeln!(text, "  {role:10} {pid:>7}  {state}").ok();
     }
     writeln!(text, "\nroster\n  {roster}").ok();
+    writeln!(text, "\nalarms\n  {alarms}").ok();
     text.push_str("\nguards (what this machine refuses is said so)\n");
     for (role, measures) in &ready.hardening {
         for (name, value) in measures {
@@ -105,6 +107,17 @@ fn describe(ready: &Ready, roster: &str) -> (String, bool) {
         text.push_str("\nTHIS IS A TEST BUILD: it has failpoints and must not hold real data\n");
     }
     (text, all)
+}
+
+/// One line on watch's alarms; only watch's own administrators may ask for it.
+fn alarms(data: &Path) -> String {
+    match crate::watch::open_alarms(data) {
+        None => "not known: watch does not answer this user".to_owned(),
+        Some(0) => "none is open".to_owned(),
+        Some(open) => {
+            format!("{open} OPEN: `writ watch alarms --data {}` lists them", data.display())
+        }
+    }
 }
 
 /// One line on the roster.

@@ -47,6 +47,7 @@ const TABLE: &[Row] = &[
     row("s3", &["model", "policy", "aws", "proof", "keyd-client", "store", "trail", "service"]),
     row("watch", &["model", "proof", "keyd-client"]),
     row("bastion", &["model", "proof", "keyd-client", "ssh", "trail"]),
+    row("agent", &["model", "proof"]),
     Row { name: "console", normal: &["model", "proof", "service"], dev: &["keyd-client"] },
     row(
         "writ",
@@ -68,6 +69,7 @@ const TABLE: &[Row] = &[
             "watch",
             "bastion",
             "console",
+            "agent",
         ],
     ),
     row("tests", &["model", "aws", "proof", "keyd-client", "keyd"]),

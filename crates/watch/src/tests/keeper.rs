@@ -5,6 +5,7 @@ use writ_model::env::TestEnv;
 use writ_proof::stream::StreamPosition;
 
 use super::*;
+use crate::ALARMS_FILE;
 use crate::world::{Log, WATCH_SEED};
 
 struct Bench {

@@ -53,8 +53,11 @@ impl Site {
         let (stop, stopped) = oneshot::channel();
         let folder = self.temp.path().to_owned();
         let config = WatchConfig { folder, genesis: self.log.genesis.to_bytes() };
-        let thread =
-            std::thread::spawn(move || run(&config, listener, Arc::new(SystemEnv), stopped, || {}));
+        let agents = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listeners = Listeners { trail: listener, agents };
+        let thread = std::thread::spawn(move || {
+            run(&config, listeners, Arc::new(SystemEnv), stopped, || {})
+        });
         Running { address, stop, thread }
     }
 

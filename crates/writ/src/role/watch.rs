@@ -1,5 +1,6 @@
-//! `watch`: the second copy of the ledger and the first witness.
+//! `watch`: the second copy of the ledger, the first witness, and where agents report to.
 
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use writ_model::SystemEnv;
+use writ_watch::Listeners;
 
 use super::confine::Reach;
 use super::{Inherited, Line, harden};
@@ -26,8 +28,12 @@ pub(crate) fn run(inherited: &mut Inherited, line: &Line) -> Result<()> {
     let config: WatchConfig = inherited.config()?;
     let genesis = hex::decode(&config.genesis).context("the genesis is damaged")?;
     let config = writ_watch::WatchConfig { folder: config.folder, genesis };
-    let listener = inherited.listener()?;
-    let mut facts = vec![("listen".to_owned(), listener.local_addr()?.to_string())];
+    let trail = inherited.listener()?;
+    let agents = TcpListener::from(inherited.fd("agents")?);
+    let mut facts = vec![
+        ("listen".to_owned(), trail.local_addr()?.to_string()),
+        ("agents".to_owned(), agents.local_addr()?.to_string()),
+    ];
     facts.extend(hardening);
     let (stop, stopped) = oneshot::channel();
     let on_stop = move || {
@@ -40,6 +46,7 @@ pub(crate) fn run(inherited: &mut Inherited, line: &Line) -> Result<()> {
             tracing::error!(%error, "the supervisor does not hear");
         }
     };
-    writ_watch::run(&config, listener, Arc::new(SystemEnv), stopped, ready)?;
+    let listeners = Listeners { trail, agents };
+    writ_watch::run(&config, listeners, Arc::new(SystemEnv), stopped, ready)?;
     Ok(())
 }

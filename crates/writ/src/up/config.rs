@@ -27,6 +27,8 @@ pub struct Config {
     pub listen_bastion: SocketAddr,
     /// Where watch takes trail's stream.
     pub listen_watch: SocketAddr,
+    /// Where watch takes the agents of managed hosts.
+    pub listen_agents: SocketAddr,
     /// DNS names and addresses under which clients reach this machine, for the certificates of the
     /// listeners; their own addresses and those of loopback are always among them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -91,6 +93,7 @@ impl Default for Config {
             listen_console: any(0),
             listen_bastion: any(0),
             listen_watch: any(0),
+            listen_agents: any(0),
             names: Vec::new(),
             regions: "us-east-1".parse().into_iter().collect(),
             uid_base: 64_800,

@@ -130,6 +130,7 @@ fn listeners(config: &Config) -> Result<Listeners> {
         bind(Role::S3, LISTENER, "listen-s3", config.listen_s3),
         bind(Role::Bastion, LISTENER, "listen-bastion", config.listen_bastion),
         bind(Role::Watch, LISTENER, "listen-watch", config.listen_watch),
+        bind(Role::Watch, "agents", "listen-agents", config.listen_agents),
     ]
     .into_iter()
     .collect()

@@ -48,6 +48,9 @@ pub struct Ready {
     pub bastion: String,
     /// Where watch takes trail's stream.
     pub watch: String,
+    /// Where watch takes the agents of managed hosts.
+    #[serde(default)]
+    pub agents: String,
     /// `dev`.
     pub mode: String,
     /// SHA-256 of the genesis statement, in hexadecimal.
@@ -87,6 +90,7 @@ pub fn write(plan: &Plan, running: &Running, accounts: &[AccountId]) -> Result<R
         ca: plan.dir().join(authority::FILE),
         bastion: plan.host(bastion).to_owned() + &format!(":{}", bastion.port()),
         watch: fact(Role::Watch, "listen"),
+        agents: fact(Role::Watch, "agents"),
         mode: "dev".to_owned(),
         genesis: plan.genesis().digest.to_string(),
         pids,
@@ -127,7 +131,7 @@ fn write_models(models: &Path) -> Result<()> {
 }
 
 fn measures(facts: &[Fact]) -> BTreeMap<String, String> {
-    let told = ["listen", "console", HOST_KEY_FACT];
+    let told = ["listen", "console", "agents", HOST_KEY_FACT];
     let measures = facts.iter().filter(|fact| !told.contains(&fact.name.as_str()));
     measures.map(|fact| (fact.name.clone(), fact.value.clone())).collect()
 }

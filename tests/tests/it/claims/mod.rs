@@ -21,6 +21,7 @@ mod c08_access_ends;
 mod c08_grants_end;
 mod c08_leaver;
 mod c08_sessions_end;
+mod c09_agents;
 mod c10_lockbox;
 mod c12_accounts;
 mod c13_deny;

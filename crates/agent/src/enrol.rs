@@ -1,0 +1,93 @@
+//! A host gets its certificate: once, with a one-time token of watch's administrators.
+
+use std::net::{TcpStream, ToSocketAddrs as _};
+use std::path::{Path, PathBuf};
+
+use writ_model::Env;
+use writ_proof::Hash;
+use writ_proof::cbor::Version;
+use writ_proof::ed25519::{Signer as _, SoftKey};
+use writ_proof::hostlog::{Enrol, FromAgent, Refusal, ToAgent, enrolment_message};
+use writ_proof::roster::HostName;
+
+use crate::config::{AuditConfig, Config, FileConfig};
+use crate::error::AgentError;
+use crate::identity::{AUTHORITY_FILE, CERTIFICATE_FILE, HOST_FILE, SEED_FILE};
+use crate::limits::HANDSHAKE_MAX;
+use crate::ship::Connection;
+use crate::{CONFIG_FILE, disk, tls};
+
+/// What an enrolment needs.
+#[derive(Debug, Clone)]
+pub struct EnrolArgs {
+    /// Where watch listens for agents: `HOST:PORT`.
+    pub watch: String,
+    /// What `writ watch token HOST` printed.
+    pub token: String,
+    /// The agent's folder; it is made.
+    pub dir: PathBuf,
+}
+
+/// Makes the key, gets the certificate and writes the folder of an agent, with an `agent.toml` unless there is
+/// one. Answers the name under which watch knows this host.
+///
+/// # Errors
+/// watch cannot be reached, is another one than the token names, or refuses the token.
+pub fn enrol(args: &EnrolArgs, env: &dyn Env) -> Result<HostName, AgentError> {
+    let (secret, pin) = args.token.trim().split_once('.').ok_or(AgentError::Token)?;
+    let secret: Hash = secret.parse().map_err(|_| AgentError::Token)?;
+    let pin: Hash = pin.parse().map_err(|_| AgentError::Token)?;
+    let mut seed = [0; 32];
+    env.fill(&mut seed);
+    let key = SoftKey::from_seed(&seed)?;
+    let public = key.public_key().0;
+    let proof = key.sign(enrolment_message(secret.as_bytes(), &public).as_bytes())?;
+    let request = Enrol { v: Version, token: secret.0, key: public, proof };
+    disk::create_dir(&args.dir)?;
+    let mut connection = Connection::open(connect(&args.watch)?, tls::enrolling_config(pin)?)?;
+    connection.send(&FromAgent::Enrol(request)).map_err(AgentError::Network)?;
+    let enrolled = match connection.recv(HANDSHAKE_MAX).map_err(AgentError::Network)? {
+        Some(ToAgent::Enrolled(enrolled)) => enrolled,
+        Some(ToAgent::Refuse(Refusal::Other(why))) => return Err(AgentError::Refused(why)),
+        _ => return Err(AgentError::Refused("it gave no certificate".to_owned())),
+    };
+    let write = |name: &str, bytes: &[u8], mode| disk::replace(&args.dir.join(name), bytes, mode);
+    write(SEED_FILE, &seed, 0o600)?;
+    write(CERTIFICATE_FILE, enrolled.certificate.as_bytes(), 0o644)?;
+    write(AUTHORITY_FILE, enrolled.authority.as_bytes(), 0o644)?;
+    write_config(&args.dir, &args.watch)?;
+    write(HOST_FILE, format!("{}\n", enrolled.host).as_bytes(), 0o644)?;
+    Ok(enrolled.host)
+}
+
+/// Connects to `HOST:PORT`.
+pub(crate) fn connect(watch: &str) -> Result<TcpStream, AgentError> {
+    let mut last = std::io::Error::other("the name has no address");
+    for address in watch.to_socket_addrs().map_err(AgentError::Network)? {
+        match TcpStream::connect_timeout(&address, HANDSHAKE_MAX) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(AgentError::Network(last))
+}
+
+fn write_config(dir: &Path, watch: &str) -> Result<(), AgentError> {
+    let path = dir.join(CONFIG_FILE);
+    if disk::read_if_there(&path)?.is_some() {
+        return Ok(());
+    }
+    let class = "security".to_owned();
+    let log = FileConfig { name: "sshd".to_owned(), path: "/var/log/auth.log".into(), class };
+    let config = Config {
+        watch: watch.to_owned(),
+        audit: AuditConfig { read: true, canary: false },
+        file: vec![log],
+        ..Config::default()
+    };
+    let text = format!(
+        "# What this host reports to watch. A change shows at watch; restart the agent for it.\n{}",
+        config.to_toml()?
+    );
+    disk::replace(&path, text.as_bytes(), 0o644)
+}

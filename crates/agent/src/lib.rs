@@ -1,0 +1,33 @@
+//! The agent on a managed host: it takes in what the host's sources say, keeps it in a spool, and ships it to
+//! watch.
+//!
+//! A frame is on the disk before it is sent, a source's place moves only behind what is on the disk, and a frame
+//! leaves the disk only after watch has acknowledged it. What cannot be kept becomes a gap that watch sees; there
+//! are no silent losses. Each second the agent says that it lives, and where its chain ends.
+//!
+//! Not here: any means to change or hide what was shipped, any command that watch could send, and anything of the
+//! control side. Whoever has root on the host can lie to it and stop it; what was shipped before stays, and that it
+//! stopped shows at watch.
+
+mod config;
+mod disk;
+mod enrol;
+mod error;
+mod identity;
+pub mod limits;
+mod run;
+mod ship;
+pub mod source;
+mod spool;
+mod state;
+mod tls;
+mod wire;
+
+pub use config::{AuditConfig, Config, FileConfig};
+pub use enrol::{EnrolArgs, enrol};
+pub use error::AgentError;
+pub use run::run;
+pub use state::{Status, status};
+
+/// The configuration in the agent's folder.
+pub const CONFIG_FILE: &str = "agent.toml";

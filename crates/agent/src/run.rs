@@ -1,0 +1,566 @@
+//! The agent's process: one thread takes in events and writes them to the spool, one ships them.
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use writ_model::limits::AGENT_BEAT;
+use writ_model::{Env, Nonce, Uuid};
+use writ_proof::Hash;
+use writ_proof::cbor::Version;
+use writ_proof::hostlog::{
+    AuditState, Beat, Began, Class, Frame, Gap, GapReason, Payload, Position, SourceBeat,
+    SourceReport, Welcome,
+};
+
+use crate::config::Config;
+use crate::error::AgentError;
+use crate::identity::Home;
+use crate::limits::{BATCH_MAX_EVENTS, BYE_MAX, POLL, STATE_EVERY};
+use crate::source::{AuditSource, Canary, Event, FileSource, Shape, Source};
+use crate::spool::Spool;
+use crate::state::{Cursor, SPOOL_FOLDER, State};
+use crate::{CONFIG_FILE, ship, source, tls};
+
+const MIB: u64 = 1024 * 1024;
+
+/// The name under which the agent speaks of itself.
+const AGENT: &str = "agent";
+
+/// What both threads use.
+pub(crate) struct Shared {
+    pub(crate) env: Arc<dyn Env>,
+    pub(crate) home: Home,
+    pub(crate) config: Hash,
+    pub(crate) boot: Uuid,
+    pub(crate) instance: Nonce,
+    pub(crate) wake: OwnedFd,
+    pub(crate) beat_every: Duration,
+    epoch: AtomicU64,
+    /// The host's uptime when the process's own clock began.
+    boot_offset: Duration,
+    spool: Mutex<Spool>,
+    report: Mutex<Report>,
+    urgent: AtomicBool,
+    stopping: AtomicBool,
+    finished: AtomicBool,
+    over: AtomicBool,
+    deadline: Mutex<Option<Duration>>,
+}
+
+/// What beats tell.
+#[derive(Default)]
+struct Report {
+    looked: Duration,
+    dropped: u64,
+    sources: Vec<SourceBeat>,
+    audit: Option<AuditState>,
+}
+
+impl Shared {
+    pub(crate) fn spool(&self) -> MutexGuard<'_, Spool> {
+        lock(&self.spool)
+    }
+
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// True once after something that watch is to hear before the next beat is due.
+    pub(crate) fn take_urgent(&self) -> bool {
+        self.urgent.swap(false, Ordering::SeqCst)
+    }
+
+    /// The last frame of this run is on the disk.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.finished.load(Ordering::SeqCst)
+    }
+
+    /// The other thread has ended.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Ordering::SeqCst)
+    }
+
+    /// The time for an end in order has passed.
+    pub(crate) fn overdue(&self) -> bool {
+        self.is_over() || lock(&self.deadline).is_some_and(|until| self.env.monotonic() >= until)
+    }
+
+    pub(crate) fn acked(&self, acked: Position) {
+        self.spool().ack(acked);
+    }
+
+    pub(crate) fn beat(&self) -> Beat {
+        let (end, (spool_bytes, spool_max_bytes)) = {
+            let spool = self.spool();
+            (spool.end(), spool.fill())
+        };
+        let now = self.env.monotonic();
+        let report = lock(&self.report);
+        Beat {
+            end,
+            mono_ms: millis(self.boot_offset + now),
+            wall: self.env.now(),
+            looked_ms: millis(now.saturating_sub(report.looked)),
+            spool_bytes,
+            spool_max_bytes,
+            dropped: report.dropped,
+            sources: report.sources.clone(),
+            audit: report.audit,
+        }
+    }
+
+    /// Goes on behind what watch holds, in a new epoch, with what watch has not acknowledged.
+    pub(crate) fn rebase(&self, welcome: &Welcome) -> Result<(), AgentError> {
+        let mut spool = self.spool();
+        let epoch = self.home.next_epoch(welcome.epoch.max(self.epoch()))?;
+        self.epoch.store(epoch, Ordering::SeqCst);
+        let kept = spool.unacknowledged()?;
+        let reason = GapReason::Rebased;
+        let gap = Gap { from: 0, to: 0, count: 0, class: Class::Security, reason };
+        let (source, class) = (AGENT.to_owned(), Class::Security);
+        let gap = Event { source, class, payload: Payload::Gap(gap) };
+        let first = welcome.held.next_seq;
+        let mut frames = vec![self.frame(&gap, first)];
+        let kept = (first.saturating_add(1)..).zip(kept);
+        frames.extend(kept.map(|(seq, frame)| Frame { epoch, seq, ..frame }));
+        let frames: Result<Vec<Vec<u8>>, _> = frames.iter().map(Frame::to_bytes).collect();
+        spool.rebase(welcome.held, &frames?)
+    }
+
+    pub(crate) fn wait(&self, patience: Duration) {
+        let timeout = Timespec::try_from(patience).unwrap_or_default();
+        // An interrupted wait is a short one.
+        poll(&mut [PollFd::new(&self.wake, PollFlags::empty())], Some(&timeout)).ok();
+    }
+
+    /// Takes notice of having been woken.
+    pub(crate) fn awake(&self) {
+        rustix::io::read(&self.wake, &mut [0; 8]).ok();
+    }
+
+    fn notify(&self) {
+        rustix::io::write(&self.wake, &1u64.to_ne_bytes()).ok();
+    }
+
+    fn frame(&self, event: &Event, seq: u64) -> Frame {
+        Frame {
+            v: Version,
+            host: self.home.host.clone(),
+            boot: self.boot,
+            epoch: self.epoch(),
+            seq,
+            mono_ms: millis(self.boot_offset + self.env.monotonic()),
+            wall: self.env.now(),
+            source: event.source.clone(),
+            class: event.class,
+            payload: event.payload.clone(),
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Runs the agent of the folder until SIGTERM or SIGINT.
+///
+/// # Errors
+/// The folder is not of an enrolled agent, or its disk fails: then a restart finds what is durable.
+pub fn run(dir: &Path, env: Arc<dyn Env>) -> Result<(), AgentError> {
+    let home = Home::open(dir)?;
+    let (config, digest) = Config::load(&dir.join(CONFIG_FILE))?;
+    let (certificate, key) = home.certificate()?;
+    let tls = tls::client_config(home.authority()?, certificate, key)?;
+    let mut state = State::load(dir)?;
+    let epoch = home.next_epoch(0)?;
+    let mut cursors: BTreeMap<String, Cursor> =
+        state.cursors.drain(..).map(|cursor| (cursor.source.clone(), cursor)).collect();
+    let (spool, found) = Spool::open(
+        &dir.join(SPOOL_FOLDER),
+        config.spool_mib.saturating_mul(MIB),
+        config.segment_mib.saturating_mul(MIB),
+        state.acked,
+        |frame| advance(&mut cursors, frame),
+    )?;
+    state.cursors = cursors.into_values().collect();
+    let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+        .map_err(|error| AgentError::io("make", Path::new("eventfd"))(error.into()))?;
+    let shared = Arc::new(Shared {
+        home,
+        config: digest,
+        boot: boot_id()?,
+        instance: env.nonce(),
+        wake,
+        beat_every: AGENT_BEAT,
+        epoch: AtomicU64::new(epoch),
+        boot_offset: uptime()?.saturating_sub(env.monotonic()),
+        spool: Mutex::new(spool),
+        report: Mutex::new(Report { looked: env.monotonic(), ..Report::default() }),
+        urgent: AtomicBool::new(false),
+        stopping: AtomicBool::new(false),
+        finished: AtomicBool::new(false),
+        over: AtomicBool::new(false),
+        deadline: Mutex::new(None),
+        env,
+    });
+    signals(&shared)?;
+    let mut collector = Collector::new(Arc::clone(&shared), &config, &state);
+    collector.begin(found.cut_bytes)?;
+    let shipper = ship(&shared, config.watch, tls)?;
+    let collected = collector.run(&shipper);
+    if collected.is_err() {
+        shared.over.store(true, Ordering::SeqCst);
+        shared.notify();
+    }
+    let shipped =
+        shipper.join().unwrap_or(Err(AgentError::Refused("its thread panicked".to_owned())));
+    collected.and(shipped)?;
+    collector.end();
+    collector.save()
+}
+
+fn ship(
+    shared: &Arc<Shared>,
+    watch: String,
+    tls: Arc<rustls::ClientConfig>,
+) -> Result<JoinHandle<Result<(), AgentError>>, AgentError> {
+    let shared = Arc::clone(shared);
+    std::thread::Builder::new()
+        .name("ship".to_owned())
+        .spawn(move || ship::run(&shared, &watch, &tls))
+        .map_err(AgentError::io("start", Path::new("ship")))
+}
+
+/// A place may be on the disk in a frame before it is in the state.
+fn advance(cursors: &mut BTreeMap<String, Cursor>, frame: &Frame) {
+    let Payload::Line(line) = &frame.payload else { return };
+    let source = frame.source.clone();
+    let cursor = Cursor { source: source.clone(), inode: line.inode, offset: line.end };
+    let known = cursors.entry(source).or_insert_with(|| cursor.clone());
+    if known.inode != cursor.inode || known.offset < cursor.offset {
+        *known = cursor;
+    }
+}
+
+/// Tells `shared` when the process is to end.
+fn signals(shared: &Arc<Shared>) -> Result<(), AgentError> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let error = AgentError::io("listen for", Path::new("signals"));
+    let shared = Arc::clone(shared);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(source) => return Err(error(source)),
+    };
+    let listen = move || {
+        runtime.block_on(async {
+            let both = signal(SignalKind::terminate())
+                .and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
+            let Ok((mut term, mut int)) = both else { return };
+            tokio::select! {
+                _ = term.recv() => {}
+                _ = int.recv() => {}
+            }
+            shared.stopping.store(true, Ordering::SeqCst);
+            shared.notify();
+        });
+    };
+    match std::thread::Builder::new().name("signals".to_owned()).spawn(listen) {
+        Ok(_) => Ok(()),
+        Err(source) => Err(error(source)),
+    }
+}
+
+fn boot_id() -> Result<Uuid, AgentError> {
+    let path = Path::new("/proc/sys/kernel/random/boot_id");
+    let text = std::fs::read_to_string(path).map_err(AgentError::io("read", path))?;
+    text.trim().parse().map_err(|_| AgentError::Foreign {
+        path: path.to_owned(),
+        why: "it holds no id of a boot".to_owned(),
+    })
+}
+
+fn uptime() -> Result<Duration, AgentError> {
+    let path = Path::new("/proc/uptime");
+    let text = std::fs::read_to_string(path).map_err(AgentError::io("read", path))?;
+    let seconds = text.split_whitespace().next().and_then(|seconds| seconds.parse::<f64>().ok());
+    Ok(seconds.and_then(|s| Duration::try_from_secs_f64(s).ok()).unwrap_or_default())
+}
+
+/// The thread that takes in events.
+struct Collector {
+    shared: Arc<Shared>,
+    sources: Vec<Source>,
+    canary: Option<Canary>,
+    queue: Vec<Event>,
+    /// Events that were given up before they had a number, by source and class.
+    owed: BTreeMap<(String, Class), u64>,
+    counts: BTreeMap<String, u64>,
+    dropped: u64,
+    blocked: bool,
+    saved: Duration,
+}
+
+impl Collector {
+    fn new(shared: Arc<Shared>, config: &Config, state: &State) -> Collector {
+        let mut sources = Vec::new();
+        for (files, shape) in [(&config.file, Shape::Lines), (&config.journal, Shape::Journal)] {
+            for file in files {
+                let cursor = state.cursor(&file.name).cloned();
+                let class = file.class().unwrap_or(Class::Security);
+                let (name, path) = (file.name.clone(), file.path.clone());
+                sources.push(Source::File(FileSource::new(name, path, class, shape, cursor)));
+            }
+        }
+        let mut canary = None;
+        if config.audit.read {
+            let mut audit = AuditSource::open();
+            canary = config.audit.canary.then(|| Canary::new(&mut audit));
+            sources.push(Source::Audit(Box::new(audit)));
+        }
+        let saved = shared.env.monotonic();
+        Collector {
+            shared,
+            sources,
+            canary,
+            queue: Vec::new(),
+            owed: BTreeMap::new(),
+            counts: BTreeMap::new(),
+            dropped: 0,
+            blocked: false,
+            saved,
+        }
+    }
+
+    /// The first frame of the epoch: what this agent is, and what it can read.
+    fn begin(&mut self, cut_bytes: u64) -> Result<(), AgentError> {
+        let sources = self.source_beats();
+        let sources =
+            sources.into_iter().map(|s| SourceReport { name: s.name, fault: s.fault }).collect();
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        let config = self.shared.config;
+        self.say(Payload::Began(Began { version, config, sources }));
+        if cut_bytes > 0 {
+            let text = format!("{cut_bytes} bytes of the spool were no whole frames and are gone");
+            self.say(Payload::Note(text));
+        }
+        self.commit()?;
+        // Where each file begins is written down before anything can be missed.
+        self.turn()?;
+        self.save()
+    }
+
+    fn say(&mut self, payload: Payload) {
+        let (source, class) = (AGENT.to_owned(), Class::Security);
+        self.queue.push(Event { source, class, payload });
+    }
+
+    fn run(&mut self, shipper: &JoinHandle<Result<(), AgentError>>) -> Result<(), AgentError> {
+        while !self.shared.is_stopping() {
+            if shipper.is_finished() {
+                return Ok(());
+            }
+            let busy = self.turn()?;
+            if !busy {
+                self.wait();
+            }
+        }
+        self.turn()?;
+        self.say(Payload::Ended("stop".to_owned()));
+        self.commit()?;
+        *lock(&self.shared.deadline) = Some(self.shared.env.monotonic() + BYE_MAX);
+        self.shared.finished.store(true, Ordering::SeqCst);
+        self.shared.notify();
+        Ok(())
+    }
+
+    /// After the last word to watch.
+    fn end(&mut self) {
+        let audit = self.sources.iter_mut().find_map(|source| match source {
+            Source::Audit(audit) => Some(audit),
+            Source::File(_) => None,
+        });
+        if let (Some(canary), Some(audit)) = (&self.canary, audit) {
+            canary.end(audit);
+        }
+    }
+
+    /// Looks at all sources once; true if there was something.
+    fn turn(&mut self) -> Result<bool, AgentError> {
+        let now = self.shared.env.monotonic();
+        let waiting = !self.queue.is_empty();
+        for source in &mut self.sources {
+            // What was not written yet must not pile up; the kernel's buffer is emptied all the same.
+            if !waiting || matches!(source, Source::Audit(_)) {
+                source.poll(now, BATCH_MAX_EVENTS, &mut self.queue);
+            }
+        }
+        if let Some(canary) = &mut self.canary {
+            canary.poll(self.shared.env.as_ref(), now, &mut self.queue);
+        }
+        let busy = !self.queue.is_empty() && !self.blocked;
+        if !self.queue.is_empty() {
+            self.commit()?;
+        }
+        self.report();
+        if now.saturating_sub(self.saved) >= STATE_EVERY {
+            self.saved = now;
+            self.save()?;
+        }
+        Ok(busy && !self.blocked)
+    }
+
+    fn wait(&self) {
+        let timeout = Timespec::try_from(POLL).unwrap_or_default();
+        let audit = self.sources.iter().find_map(|source| match source {
+            Source::Audit(audit) => audit.fd(),
+            Source::File(_) => None,
+        });
+        let mut fds: Vec<PollFd<'_>> =
+            audit.iter().map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
+        if self.blocked {
+            fds.clear();
+        }
+        // An interrupted wait is a short one.
+        poll(&mut fds, Some(&timeout)).ok();
+    }
+
+    /// Writes the queue to the spool. Without room, events of class security stay and their sources wait; others
+    /// are given up and counted.
+    fn commit(&mut self) -> Result<(), AgentError> {
+        let mut events = self.gaps();
+        events.append(&mut self.queue);
+        let written = {
+            let mut spool = self.shared.spool();
+            let first = spool.end().next_seq;
+            let frames: Result<Vec<Vec<u8>>, _> = (first..)
+                .zip(&events)
+                .map(|(seq, event)| self.shared.frame(event, seq).to_bytes())
+                .collect();
+            spool.append(&frames?)
+        };
+        match written {
+            Ok(()) => {
+                self.blocked = false;
+                self.owed.clear();
+                self.sources.iter_mut().for_each(Source::committed);
+                for event in &events {
+                    *self.counts.entry(event.source.clone()).or_default() += 1;
+                }
+                self.shared.notify();
+                Ok(())
+            }
+            Err(error) if error.is_no_room() => {
+                if !std::mem::replace(&mut self.blocked, true) {
+                    tracing::error!(%error, "no room: sources of class security wait");
+                }
+                self.give_up(events);
+                self.reclaim()
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What was given up, as frames. It stays owed until they are written.
+    fn gaps(&self) -> Vec<Event> {
+        let gap = |((source, class), count): (&(String, Class), &u64)| {
+            let (reason, class) = (GapReason::NoRoom, *class);
+            let payload = Payload::Gap(Gap { from: 0, to: 0, count: *count, class, reason });
+            Event { source: source.clone(), class: Class::Security, payload }
+        };
+        self.owed.iter().map(gap).collect()
+    }
+
+    fn give_up(&mut self, events: Vec<Event>) {
+        let own_gaps = self.owed.len();
+        for event in events.into_iter().skip(own_gaps) {
+            if event.class == Class::Security {
+                self.queue.push(event);
+            } else {
+                self.dropped += 1;
+                *self.owed.entry((event.source, event.class)).or_default() += 1;
+            }
+        }
+    }
+
+    /// Frees what watch holds, also from the segment that is written to.
+    fn reclaim(&mut self) -> Result<(), AgentError> {
+        {
+            let mut spool = self.shared.spool();
+            if !spool.is_all_acked() {
+                return Ok(());
+            }
+            match spool.begin_anew() {
+                Err(error) if error.is_no_room() => return Ok(()),
+                other => other?,
+            }
+        }
+        self.save()?;
+        self.shared.spool().keep_reserve();
+        Ok(())
+    }
+
+    /// Writes the places down, and lets go of what watch holds.
+    fn save(&mut self) -> Result<(), AgentError> {
+        let acked = self.shared.spool().acked();
+        let cursors = self.sources.iter().filter_map(Source::cursor).collect();
+        let state = State { v: Version, acked, cursors };
+        match state.save(&self.shared.home.dir) {
+            Ok(()) => self.shared.spool().release(),
+            Err(error) if error.is_no_room() => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn report(&mut self) {
+        let sources = self.source_beats();
+        let mut report = lock(&self.shared.report);
+        report.looked = self.shared.env.monotonic();
+        report.dropped = self.dropped;
+        let audit = self.sources.iter().find_map(Source::audit);
+        let changed = std::mem::replace(&mut report.audit, audit) != audit;
+        report.sources = sources;
+        if self.blocked {
+            let fault = Some("the spool has no room: sources of class security wait".to_owned());
+            report.sources.push(SourceBeat { name: "spool".to_owned(), frames: 0, fault });
+        }
+        drop(report);
+        if changed {
+            self.shared.urgent.store(true, Ordering::SeqCst);
+            self.shared.notify();
+        }
+    }
+
+    fn source_beats(&self) -> Vec<SourceBeat> {
+        let count = |name: &str| self.counts.get(name).copied().unwrap_or_default();
+        let beat = |source: &Source| SourceBeat {
+            name: source.name().to_owned(),
+            frames: count(source.name()),
+            fault: source.fault(),
+        };
+        let mut beats: Vec<SourceBeat> = self.sources.iter().map(beat).collect();
+        let audit = self.sources.iter().find_map(|source| match source {
+            Source::Audit(audit) => Some(audit.as_ref()),
+            Source::File(_) => None,
+        });
+        if let (Some(canary), Some(audit)) = (&self.canary, audit) {
+            let name = source::CANARY.to_owned();
+            beats.push(SourceBeat { name, frames: canary.frames, fault: canary.fault(audit) });
+        }
+        beats
+    }
+}

@@ -1,0 +1,273 @@
+//! The connection to watch: frames as fast as watch acknowledges them, and a beat each second.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use writ_model::Env;
+use writ_model::limits::AGENT_FROZEN_ALARM;
+use writ_proof::cbor::{self, Version};
+use writ_proof::hostlog::{
+    Bye, Frames, FromAgent, Hello, Item, Position, Refusal, ToAgent, Welcome,
+};
+use writ_proof::limits::HOST_BATCH_BYTES;
+
+use crate::enrol::connect;
+use crate::error::AgentError;
+use crate::limits::{
+    BACKOFF_MAX, BACKOFF_MIN, BYE_MAX, HANDSHAKE_MAX, SEND_MAX, UNACKNOWLEDGED_MAX_BYTES,
+    WATCH_SILENT_MAX,
+};
+use crate::run::Shared;
+use crate::wire::{self, Inbox};
+use crate::{spool, tls};
+
+/// A connection whose other end is watch.
+pub(crate) struct Connection {
+    stream: StreamOwned<ClientConnection, TcpStream>,
+    inbox: Inbox,
+}
+
+impl Connection {
+    /// Shakes hands. Whether watch accepts our certificate shows at its first answer.
+    pub(crate) fn open(
+        mut socket: TcpStream,
+        config: Arc<ClientConfig>,
+    ) -> Result<Connection, AgentError> {
+        let prepare = || -> io::Result<()> {
+            socket.set_nodelay(true)?;
+            socket.set_read_timeout(Some(HANDSHAKE_MAX))?;
+            socket.set_write_timeout(Some(SEND_MAX))?;
+            // A peer that vanished must not be waited for until TCP gives up by itself.
+            let patience = u32::try_from(AGENT_FROZEN_ALARM.as_millis()).unwrap_or(u32::MAX);
+            rustix::net::sockopt::set_tcp_user_timeout(&socket, patience)?;
+            Ok(())
+        };
+        prepare().map_err(AgentError::Network)?;
+        let mut session = ClientConnection::new(config, tls::server_name()?)
+            .map_err(|error| AgentError::Tls(error.to_string()))?;
+        while session.is_handshaking() {
+            session.complete_io(&mut socket).map_err(AgentError::Network)?;
+        }
+        Ok(Connection { stream: StreamOwned::new(session, socket), inbox: Inbox::default() })
+    }
+
+    pub(crate) fn send(&mut self, message: &FromAgent) -> io::Result<()> {
+        self.stream.write_all(&wire::encode(message))?;
+        self.stream.flush()
+    }
+
+    /// The next message; `None` if none came within `patience`.
+    pub(crate) fn recv(&mut self, patience: Duration) -> io::Result<Option<ToAgent>> {
+        // Zero would mean no limit at all.
+        self.stream.sock.set_read_timeout(Some(patience.max(Duration::from_millis(1))))?;
+        let mut buffer = [0; 4096];
+        loop {
+            if let Some(message) = self.inbox.take()? {
+                return Ok(Some(message));
+            }
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(count) => self.inbox.extend(buffer.get(..count).unwrap_or_default()),
+                Err(error) if is_patience(&error) => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+fn is_patience(error: &io::Error) -> bool {
+    use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
+    matches!(error.kind(), WouldBlock | TimedOut | Interrupted)
+}
+
+/// Ships until the agent ends. Whatever happens to the connection, it is tried again.
+pub(crate) fn run(
+    shared: &Shared,
+    watch: &str,
+    config: &Arc<ClientConfig>,
+) -> Result<(), AgentError> {
+    let mut pause = BACKOFF_MIN;
+    while !shared.is_over() {
+        let mut session = Session { shared, welcomed: false };
+        match session.run(watch, config) {
+            Ok(()) => return Ok(()),
+            Err(fatal @ AgentError::Io { .. }) => return Err(fatal),
+            Err(error) => {
+                tracing::warn!(error = %chain(&error), "no connection to watch; it is tried again");
+            }
+        }
+        pause = if session.welcomed { BACKOFF_MIN } else { (pause * 2).min(BACKOFF_MAX) };
+        shared.wait(pause);
+        if shared.is_stopping() && shared.overdue() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+fn chain(error: &AgentError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}
+
+struct Session<'a> {
+    shared: &'a Shared,
+    welcomed: bool,
+}
+
+impl Session<'_> {
+    /// Returns when everything is said and the agent ends.
+    fn run(&mut self, watch: &str, config: &Arc<ClientConfig>) -> Result<(), AgentError> {
+        let mut connection = Connection::open(connect(watch)?, Arc::clone(config))?;
+        let held = self.greet(&mut connection)?.held;
+        self.welcomed = true;
+        let (mut reader, lost) = {
+            let mut spool = self.shared.spool();
+            spool.ack(held);
+            spool.reader(held)?
+        };
+        if let Some(lost) = lost {
+            let frames = Frames { from: held, items: vec![Item::Lost(lost)] };
+            connection.send(&FromAgent::Frames(frames)).map_err(AgentError::Network)?;
+        }
+        let env = &self.shared.env;
+        let mut next_beat = env.monotonic();
+        let mut sent = 0;
+        let mut heard = env.monotonic();
+        loop {
+            let now = env.monotonic();
+            if now >= next_beat || self.shared.take_urgent() {
+                let beat = FromAgent::Beat(self.shared.beat());
+                connection.send(&beat).map_err(AgentError::Network)?;
+                next_beat = now + self.shared.beat_every;
+            }
+            while sent < UNACKNOWLEDGED_MAX_BYTES {
+                let count = self.send(&mut connection, &mut reader)?;
+                if count == 0 {
+                    break;
+                }
+                sent += count;
+            }
+            if self.shared.is_finished() && self.say_bye(&mut connection)? {
+                return Ok(());
+            }
+            self.wait(&connection, next_beat.saturating_sub(env.monotonic()))?;
+            while let Some(message) =
+                connection.recv(Duration::ZERO).map_err(AgentError::Network)?
+            {
+                heard = env.monotonic();
+                match message {
+                    ToAgent::Ack(acked) => {
+                        self.shared.acked(acked);
+                        if acked == reader.place() {
+                            sent = 0;
+                        }
+                    }
+                    other => return Err(self.refusal(other)?),
+                }
+            }
+            if env.monotonic().saturating_sub(heard) > WATCH_SILENT_MAX {
+                return Err(AgentError::Network(io::ErrorKind::TimedOut.into()));
+            }
+            if self.shared.overdue() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn greet(&self, connection: &mut Connection) -> Result<Welcome, AgentError> {
+        let hello = {
+            let spool = self.shared.spool();
+            Hello {
+                v: Version,
+                host: self.shared.home.host.clone(),
+                boot: self.shared.boot,
+                epoch: self.shared.epoch(),
+                instance: self.shared.instance,
+                config: self.shared.config,
+                end: spool.end(),
+                acked: spool.acked(),
+            }
+        };
+        connection.send(&FromAgent::Hello(hello)).map_err(AgentError::Network)?;
+        match connection.recv(HANDSHAKE_MAX).map_err(AgentError::Network)? {
+            Some(ToAgent::Welcome(welcome)) => Ok(welcome),
+            Some(other) => Err(self.refusal(other)?),
+            None => Err(AgentError::Network(io::ErrorKind::TimedOut.into())),
+        }
+    }
+
+    /// Sends what follows; answers how many bytes.
+    fn send(
+        &self,
+        connection: &mut Connection,
+        reader: &mut spool::Reader,
+    ) -> Result<usize, AgentError> {
+        let from: Position = reader.place();
+        let items = self.shared.spool().read(reader, HOST_BATCH_BYTES)?;
+        if items.is_empty() {
+            return Ok(0);
+        }
+        let size = items.iter().map(|item| cbor::to_vec(item).len()).sum();
+        let frames = FromAgent::Frames(Frames { from, items });
+        connection.send(&frames).map_err(AgentError::Network)?;
+        Ok(size)
+    }
+
+    /// Says good-bye if watch holds everything.
+    fn say_bye(&self, connection: &mut Connection) -> Result<bool, AgentError> {
+        let (end, acked) = {
+            let spool = self.shared.spool();
+            (spool.end(), spool.acked())
+        };
+        if end != acked {
+            return Ok(false);
+        }
+        let bye = Bye { end, reason: "stop".to_owned() };
+        connection.send(&FromAgent::Bye(bye)).map_err(AgentError::Network)?;
+        // watch closes the connection once it has written that down.
+        while connection.recv(BYE_MAX).is_ok_and(|message| message.is_some()) {}
+        Ok(true)
+    }
+
+    /// Waits for watch, for new frames, or for the time to pass.
+    fn wait(&self, connection: &Connection, patience: Duration) -> Result<(), AgentError> {
+        let timeout = Timespec::try_from(patience).unwrap_or_default();
+        let mut fds = [
+            PollFd::new(&connection.stream.sock, PollFlags::IN),
+            PollFd::new(&self.shared.wake, PollFlags::IN),
+        ];
+        match poll(&mut fds, Some(&timeout)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(AgentError::Network(error.into())),
+        }
+        self.shared.awake();
+        Ok(())
+    }
+
+    /// What watch says instead of going on, as an error. Rebases if it asks for that.
+    fn refusal(&self, message: ToAgent) -> Result<AgentError, AgentError> {
+        Ok(match message {
+            ToAgent::Refuse(Refusal::Rebase(welcome)) => {
+                tracing::error!(
+                    held = welcome.held.next_seq,
+                    "watch holds another history: a new epoch"
+                );
+                self.shared.rebase(&welcome)?;
+                AgentError::Refused("it holds another history".to_owned())
+            }
+            ToAgent::Refuse(Refusal::Other(why)) => AgentError::Refused(why),
+            _ => AgentError::Refused("it does not keep to the protocol".to_owned()),
+        })
+    }
+}

@@ -1,0 +1,86 @@
+//! What the agent remembers beside the spool: watch's last word and each source's place.
+
+use std::path::Path;
+
+use writ_proof::cbor::{self, Version};
+use writ_proof::cbor_map;
+use writ_proof::hostlog::Position;
+use writ_proof::roster::HostName;
+
+use crate::config::Config;
+use crate::error::AgentError;
+use crate::identity::HOST_FILE;
+use crate::{CONFIG_FILE, disk};
+
+/// The file in the agent's folder.
+const STATE_FILE: &str = "state";
+
+/// The folder of the spool in the agent's folder.
+pub(crate) const SPOOL_FOLDER: &str = "spool";
+
+/// The whole file. It may be behind the spool, never ahead of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct State {
+    pub(crate) v: Version<1>,
+    pub(crate) acked: Position,
+    pub(crate) cursors: Vec<Cursor>,
+}
+cbor_map!(State { 1: v, 2: acked, 3: cursors });
+
+/// How far a file has been taken in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cursor {
+    pub(crate) source: String,
+    pub(crate) inode: u64,
+    pub(crate) offset: u64,
+}
+cbor_map!(Cursor { 1: source, 2: inode, 3: offset });
+
+impl State {
+    /// Reads it; what is missing or damaged is as at the first start, and watch notices.
+    pub(crate) fn load(dir: &Path) -> Result<State, AgentError> {
+        let bytes = disk::read_if_there(&dir.join(STATE_FILE))?;
+        Ok(bytes.and_then(|bytes| cbor::from_slice(&bytes).ok()).unwrap_or_default())
+    }
+
+    /// Writes it durably.
+    pub(crate) fn save(&self, dir: &Path) -> Result<(), AgentError> {
+        disk::replace(&dir.join(STATE_FILE), &cbor::to_vec(self), 0o600)
+    }
+
+    pub(crate) fn cursor(&self, source: &str) -> Option<&Cursor> {
+        self.cursors.iter().find(|cursor| cursor.source == source)
+    }
+}
+
+/// What can be said of an agent's folder without its process.
+#[derive(Debug, Clone)]
+pub struct Status {
+    /// The host's name.
+    pub host: HostName,
+    /// Where watch is.
+    pub watch: String,
+    /// Whether an agent holds the folder now.
+    pub runs: bool,
+    /// How many frames watch has acknowledged, as the agent wrote down last.
+    pub acknowledged: u64,
+    /// Bytes of the spool.
+    pub spool_bytes: u64,
+}
+
+/// Looks at an agent's folder.
+///
+/// # Errors
+/// It is not the folder of an enrolled agent.
+pub fn status(dir: &Path) -> Result<Status, AgentError> {
+    let path = dir.join(HOST_FILE);
+    let foreign = || AgentError::Foreign { path: path.clone(), why: "it is missing".to_owned() };
+    let name = disk::read_if_there(&path)?.ok_or_else(foreign)?;
+    let host = String::from_utf8_lossy(&name).trim_end().parse().map_err(|_| foreign())?;
+    let (config, _) = Config::load(&dir.join(CONFIG_FILE))?;
+    let runs = disk::DirLock::take(dir).is_err();
+    let spool = std::fs::read_dir(dir.join(SPOOL_FOLDER)).into_iter().flatten().flatten();
+    let spool_bytes = spool.filter_map(|entry| Some(entry.metadata().ok()?.len())).sum();
+    let acknowledged = State::load(dir)?.acked.next_seq;
+    Ok(Status { host, watch: config.watch, runs, acknowledged, spool_bytes })
+}

@@ -1,0 +1,144 @@
+//! Tests of followed files.
+
+use std::fs;
+use std::io::Write as _;
+
+use super::*;
+
+struct Bench {
+    temp: tempfile::TempDir,
+    source: FileSource,
+}
+
+impl Bench {
+    fn new() -> Bench {
+        let temp = tempfile::tempdir().unwrap();
+        let source = source(temp.path(), None);
+        Bench { temp, source }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.temp.path().join("log")
+    }
+
+    fn write(&self, text: &str) {
+        let mut file = fs::OpenOptions::new().create(true).append(true).open(self.path()).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// Lines that came, and in brackets what else did.
+    fn poll(&mut self) -> Vec<String> {
+        let mut shown = Vec::new();
+        for _ in 0..6 {
+            let mut events = Vec::new();
+            self.source.poll(100, &mut events);
+            self.source.committed();
+            shown.extend(events.into_iter().map(|event| match event.payload {
+                Payload::Line(line) => String::from_utf8(line.text).unwrap(),
+                Payload::Gap(gap) => format!("[{:?}]", gap.reason),
+                Payload::Note(_) => "[note]".to_owned(),
+                other => panic!("{other:?}"),
+            }));
+        }
+        shown
+    }
+
+    fn restart(&mut self) {
+        self.source = source(self.temp.path(), self.source.cursor());
+    }
+}
+
+fn source(dir: &Path, cursor: Option<Cursor>) -> FileSource {
+    let (name, class) = ("sshd".to_owned(), Class::Security);
+    FileSource::new(name, dir.join("log"), class, Shape::Lines, cursor)
+}
+
+#[test]
+fn lines_come_once_over_restarts() {
+    let mut bench = Bench::new();
+    assert!(bench.source.fault().is_some());
+    bench.write("one\ntwo\nhal");
+    assert_eq!(bench.poll(), ["one", "two"]);
+    assert!(bench.source.fault().is_none());
+    bench.restart();
+    bench.write("f\nthree\n");
+    assert_eq!(bench.poll(), ["half", "three"]);
+}
+
+#[test]
+fn file_that_was_there_before_the_agent_is_taken_in_from_its_end() {
+    let mut bench = Bench::new();
+    bench.write("old\n");
+    bench.source = source(bench.temp.path(), None);
+    assert_eq!(bench.poll(), ["[note]"]);
+    bench.write("new\n");
+    assert_eq!(bench.poll(), ["new"]);
+}
+
+#[test]
+fn file_that_came_while_the_agent_was_away_is_taken_in_from_its_beginning() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.poll(), [""; 0]);
+    bench.restart();
+    bench.write("one\n");
+    bench.restart();
+    assert_eq!(bench.poll(), ["one"]);
+}
+
+#[test]
+fn rotated_file_is_read_to_its_end() {
+    let mut bench = Bench::new();
+    bench.write("one\n");
+    assert_eq!(bench.poll(), ["one"]);
+    bench.write("two\nlast");
+    fs::rename(bench.path(), bench.temp.path().join("log.1")).unwrap();
+    bench.write("three\n");
+    assert_eq!(bench.poll(), ["two", "last", "three"]);
+}
+
+#[test]
+fn file_that_was_rotated_while_the_agent_was_away_is_found_again() {
+    let mut bench = Bench::new();
+    bench.write("one\n");
+    assert_eq!(bench.poll(), ["one"]);
+    bench.write("two\n");
+    fs::rename(bench.path(), bench.temp.path().join("log.1")).unwrap();
+    bench.write("three\n");
+    bench.restart();
+    assert_eq!(bench.poll(), ["two", "three"]);
+    // One that is gone is a gap, not silence.
+    bench.write("four\n");
+    bench.restart();
+    fs::rename(bench.path(), bench.temp.path().join("log.2")).unwrap();
+    crate::disk::replace(&bench.temp.path().join("next"), b"five\n", 0o600).unwrap();
+    fs::remove_file(bench.temp.path().join("log.2")).unwrap();
+    fs::rename(bench.temp.path().join("next"), bench.path()).unwrap();
+    assert_eq!(bench.poll(), ["[Rotated]", "five"]);
+}
+
+#[test]
+fn cut_and_removed_files_show() {
+    let mut bench = Bench::new();
+    bench.write("one\ntwo\n");
+    assert_eq!(bench.poll(), ["one", "two"]);
+    let file = fs::OpenOptions::new().write(true).open(bench.path()).unwrap();
+    file.set_len(0).unwrap();
+    bench.write("x\n");
+    assert_eq!(bench.poll(), ["[note]", "[Rotated]", "x"]);
+    fs::remove_file(bench.path()).unwrap();
+    bench.poll();
+    assert_eq!(bench.source.fault().as_deref(), Some("the file is gone"));
+    fs::create_dir(bench.path()).unwrap();
+    bench.poll();
+    assert!(bench.source.fault().unwrap().contains("no regular file"));
+}
+
+#[test]
+fn line_that_is_too_long_comes_in_pieces() {
+    let mut bench = Bench::new();
+    let long = "x".repeat(HOST_PAYLOAD_MAX_BYTES + 5);
+    bench.write(&format!("{long}\nshort\n"));
+    let lines = bench.poll();
+    assert_eq!(lines.len(), 3);
+    assert_eq!(format!("{}{}", lines[0], lines[1]), long);
+}

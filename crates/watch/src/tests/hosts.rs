@@ -1,0 +1,506 @@
+//! Tests of agents at watch, without the network.
+
+use writ_model::env::TestEnv;
+use writ_model::limits::{
+    AGENT_FROZEN_ALARM, AGENT_KILLED_ALARM, CANARY_EVERY, SOURCE_SILENT_ALARM,
+};
+use writ_model::{Nonce, Timestamp, Uuid};
+use writ_proof::cbor::Version;
+use writ_proof::ed25519::{Signer as _, SoftKey};
+use writ_proof::hostlog::{
+    AuditState, Beat, Class, Frame, Frames, GapReason, Item, Lost, Payload, SourceBeat,
+};
+
+use super::book::Book;
+use super::*;
+use crate::limits::TICK;
+
+const SEED: [u8; 32] = [5; 32];
+
+struct Bench {
+    temp: tempfile::TempDir,
+    env: Arc<TestEnv>,
+    hosts: Hosts,
+}
+
+/// An agent as it should be.
+struct Agent {
+    connection: Connection,
+    epoch: u64,
+    instance: Nonce,
+    end: Position,
+    acked: Position,
+    mono_ms: u64,
+    audit: Option<AuditState>,
+    sources: Vec<SourceBeat>,
+}
+
+fn hosts(folder: &std::path::Path, env: &Arc<TestEnv>) -> Hosts {
+    let key = SoftKey::from_seed(&[9; 32]).unwrap();
+    let book = Book::open(folder, "writ/s/host".to_owned(), key, env.clone()).unwrap();
+    let authority = Authority::open(folder, "s", env.now()).unwrap();
+    Hosts::new(env.clone(), Shared::new(book), authority)
+}
+
+impl Bench {
+    /// A watch with host web-1 enrolled.
+    fn new() -> Bench {
+        let temp = tempfile::tempdir().unwrap();
+        let env = Arc::new(TestEnv::new(Timestamp::from_secs(1_800_000_000), 1));
+        let mut bench = Bench { hosts: hosts(temp.path(), &env), temp, env };
+        let token = bench.hosts.token(&host()).unwrap();
+        assert!(matches!(bench.enrol(&token)[..], [ToAgent::Enrolled(_)]));
+        bench
+    }
+
+    fn enrol(&mut self, token: &str) -> Vec<ToAgent> {
+        let secret: Hash = token.split_once('.').unwrap().0.parse().unwrap();
+        let key = SoftKey::from_seed(&SEED).unwrap();
+        let public = key.public_key().0;
+        let proof = key.sign(enrolment_message(&secret.0, &public).as_bytes()).unwrap();
+        let enrol = Enrol { v: Version, token: secret.0, key: public, proof };
+        let mut connection = self.connection(None);
+        self.hosts.take(&mut connection, vec![FromAgent::Enrol(enrol)]).unwrap().replies
+    }
+
+    fn connection(&mut self, key: Option<[u8; 32]>) -> Connection {
+        let (kick, _) = oneshot::channel();
+        self.hosts.connected("127.0.0.1:1".parse().unwrap(), key, kick)
+    }
+
+    fn agent(&mut self, epoch: u64) -> Agent {
+        let key = SoftKey::from_seed(&SEED).unwrap().public_key().0;
+        Agent {
+            connection: self.connection(Some(key)),
+            epoch,
+            instance: Nonce([u8::try_from(epoch).unwrap(); 16]),
+            end: Position::default(),
+            acked: Position::default(),
+            mono_ms: 0,
+            audit: None,
+            sources: Vec::new(),
+        }
+    }
+
+    /// An agent that is connected and has beaten once.
+    fn connected(&mut self, epoch: u64) -> Agent {
+        let mut agent = self.agent(epoch);
+        assert!(matches!(self.hello(&mut agent)[..], [ToAgent::Welcome(_)]));
+        self.beat(&mut agent);
+        agent
+    }
+
+    fn take(&mut self, agent: &mut Agent, message: FromAgent) -> Vec<ToAgent> {
+        self.hosts.take(&mut agent.connection, vec![message]).unwrap().replies
+    }
+
+    fn hello(&mut self, agent: &mut Agent) -> Vec<ToAgent> {
+        let hello = Hello {
+            v: Version,
+            host: host(),
+            boot: Uuid::from_bytes([1; 16]),
+            epoch: agent.epoch,
+            instance: agent.instance,
+            config: Hash([1; 32]),
+            end: agent.end,
+            acked: agent.acked,
+        };
+        self.take(agent, FromAgent::Hello(hello))
+    }
+
+    fn beat(&mut self, agent: &mut Agent) -> Vec<ToAgent> {
+        let beat = Beat {
+            end: agent.end,
+            mono_ms: agent.mono_ms,
+            wall: self.env.now(),
+            looked_ms: 0,
+            spool_bytes: 1,
+            spool_max_bytes: 1000,
+            dropped: 0,
+            sources: agent.sources.clone(),
+            audit: agent.audit,
+        };
+        self.take(agent, FromAgent::Beat(beat))
+    }
+
+    fn send(&mut self, agent: &mut Agent, payloads: &[Payload]) -> Vec<ToAgent> {
+        let from = agent.end;
+        let items = payloads.iter().map(|payload| agent.next(payload.clone())).collect();
+        self.take(agent, FromAgent::Frames(Frames { from, items }))
+    }
+
+    /// Lets time pass in ticks; `alive` beats each second.
+    fn pass(&mut self, time: Duration, mut alive: Option<&mut Agent>) {
+        let ticks = time.as_millis() / TICK.as_millis();
+        for tick in 1..=ticks {
+            self.env.advance(TICK);
+            if let Some(agent) = alive.as_deref_mut().filter(|_| tick % 10 == 0) {
+                agent.mono_ms += 1000;
+                self.beat(agent);
+            }
+            self.hosts.tick().unwrap();
+        }
+    }
+
+    /// The connection ends and another begins.
+    fn reconnect(&mut self, agent: &mut Agent) {
+        self.hosts.ended(&agent.connection);
+        agent.connection = self.connection(agent.connection.key);
+    }
+
+    /// Kinds of the alarms that are open.
+    fn alarms(&self) -> Vec<String> {
+        let book = self.hosts.book.lock();
+        let open = book.facts().alarms.values().filter(|a| a.acknowledged.is_none());
+        open.map(|alarm| alarm.alarm.kind.clone()).collect()
+    }
+
+    fn restart(&mut self) {
+        let temp = tempfile::tempdir().unwrap();
+        self.hosts = hosts(temp.path(), &self.env);
+        self.hosts = hosts(self.temp.path(), &self.env);
+    }
+}
+
+impl Agent {
+    fn next(&mut self, payload: Payload) -> Item {
+        let frame = Frame {
+            v: Version,
+            host: host(),
+            boot: Uuid::from_bytes([1; 16]),
+            epoch: self.epoch,
+            seq: self.end.next_seq,
+            mono_ms: self.mono_ms,
+            wall: Timestamp::from_secs(1),
+            source: "sshd".to_owned(),
+            class: Class::Security,
+            payload,
+        };
+        let bytes = frame.to_bytes().unwrap();
+        self.end = self.end.after(&bytes);
+        Item::Frame(bytes)
+    }
+}
+
+fn host() -> HostName {
+    "web-1".parse().unwrap()
+}
+
+fn note(text: &str) -> Payload {
+    Payload::Note(text.to_owned())
+}
+
+#[test]
+fn token_enrols_once_and_within_an_hour() {
+    let mut bench = Bench::new();
+    let token = bench.hosts.token(&host()).unwrap();
+    assert!(matches!(bench.enrol(&token)[..], [ToAgent::Enrolled(_)]));
+    assert!(matches!(bench.enrol(&token)[..], [ToAgent::Refuse(_)]));
+    let late = bench.hosts.token(&host()).unwrap();
+    bench.env.advance(TOKEN_LIFETIME);
+    assert!(matches!(bench.enrol(&late)[..], [ToAgent::Refuse(_)]));
+    assert_eq!(bench.alarms(), ["agent-refused"]);
+}
+
+#[test]
+fn frames_are_held_once_over_restarts_of_watch() {
+    let mut bench = Bench::new();
+    let mut agent = bench.connected(1);
+    let sent = bench.send(&mut agent, &[note("a"), note("b")]);
+    assert_eq!(sent, [ToAgent::Ack(agent.end)]);
+    bench.restart();
+    let mut again = bench.agent(1);
+    (again.instance, again.end) = (agent.instance, agent.end);
+    assert!(matches!(&bench.hello(&mut again)[..], [ToAgent::Welcome(w)] if w.held == agent.end));
+    // The same once more, and one that is new: only the new one is taken.
+    let entries = bench.hosts.book.lock().size();
+    again.end = Position::default();
+    assert_eq!(
+        bench.send(&mut again, &[note("a"), note("b"), note("c")]),
+        [ToAgent::Ack(again.end)]
+    );
+    assert_eq!((again.end.next_seq, bench.hosts.book.lock().size()), (3, entries + 1));
+    assert!(bench.alarms().is_empty());
+}
+
+#[test]
+fn frames_are_held_once_and_in_order_whatever_is_sent_twice_or_cut_off() {
+    for seed in 1..=20 {
+        let mut bench = Bench::new();
+        let mut agent = bench.connected(1);
+        let mut sent: Vec<(Position, Item)> = Vec::new();
+        let dice = TestEnv::new(Timestamp::from_secs(1), seed);
+        let roll = |below: usize| usize::from(dice.nonce().0[0]) % below;
+        let mut made = Position::default();
+        for round in 0..60 {
+            for n in 0..roll(4) {
+                agent.end = made;
+                let from = agent.end;
+                sent.push((from, agent.next(note(&format!("{round}.{n}")))));
+                made = agent.end;
+            }
+            let held = usize::try_from(bench.hosts.held(&host()).next_seq).unwrap();
+            let first = held.saturating_sub(roll(5));
+            let last = (first + roll(8)).min(sent.len());
+            if let Some(batch) = sent.get(first..last).filter(|batch| !batch.is_empty()) {
+                let items = batch.iter().map(|(_, item)| item.clone()).collect();
+                let frames = Frames { from: batch[0].0, items };
+                bench.take(&mut agent, FromAgent::Frames(frames));
+            }
+            match roll(6) {
+                0 => bench.reconnect(&mut agent),
+                1 => {
+                    bench.hosts.ended(&agent.connection);
+                    bench.restart();
+                    agent.connection = bench.connection(agent.connection.key);
+                }
+                _ => continue,
+            }
+            agent.end = made;
+            assert!(matches!(bench.hello(&mut agent)[..], [ToAgent::Welcome(_)]), "seed {seed}");
+        }
+        let held = bench.hosts.held(&host());
+        let expected = sent.iter().take(usize::try_from(held.next_seq).unwrap());
+        let reached = expected.fold(Position::default(), |place, (_, item)| match item {
+            Item::Frame(bytes) => place.after(bytes),
+            Item::Lost(_) => place,
+        });
+        assert_eq!(held, reached, "seed {seed}");
+        assert!(
+            held.next_seq > 20 && bench.alarms().is_empty(),
+            "seed {seed}: {:?}",
+            bench.alarms()
+        );
+    }
+}
+
+#[test]
+fn killed_agent_is_an_alarm_in_time_and_one_that_comes_back_at_once_is_none() {
+    let mut bench = Bench::new();
+    let agent = bench.connected(1);
+    bench.hosts.ended(&agent.connection);
+    bench.pass(Duration::from_millis(500), None);
+    let mut back = bench.agent(1);
+    back.instance = agent.instance;
+    bench.hello(&mut back);
+    bench.pass(Duration::from_millis(2500), Some(&mut back));
+    assert!(bench.alarms().is_empty());
+    bench.hosts.ended(&back.connection);
+    bench.pass(AGENT_KILLED_ALARM, None);
+    assert_eq!(bench.alarms(), ["agent-killed"]);
+    // It stays until somebody takes note, also over a restart of watch.
+    bench.restart();
+    assert_eq!(bench.alarms(), ["agent-killed"]);
+    let number = *bench.hosts.book.lock().facts().alarms.keys().next().unwrap();
+    assert!(bench.hosts.book.lock().acknowledge(number, "ann").unwrap());
+    assert!(!bench.hosts.book.lock().acknowledge(number, "ann").unwrap());
+    bench.restart();
+    assert!(bench.alarms().is_empty());
+    // Nobody heard it since watch's own start: that is an alarm again.
+    bench.pass(AGENT_FROZEN_ALARM, None);
+    assert_eq!(bench.alarms(), ["agent-silent"]);
+}
+
+#[test]
+fn frozen_agent_is_unwatched_after_three_beats_and_an_alarm_in_time() {
+    let mut bench = Bench::new();
+    let mut agent = bench.connected(1);
+    bench.pass(Duration::from_secs(20), Some(&mut agent));
+    assert_eq!(bench.hosts.health(&host()), Health::Healthy);
+    bench.pass(Duration::from_secs(4), None);
+    assert!(matches!(bench.hosts.health(&host()), Health::Unwatched(_)));
+    assert!(bench.alarms().is_empty());
+    bench.pass(AGENT_FROZEN_ALARM - Duration::from_secs(4), None);
+    assert_eq!(bench.alarms(), ["agent-silent"]);
+}
+
+#[test]
+fn end_without_a_window_is_an_alarm_and_one_within_is_none() {
+    let mut bench = Bench::new();
+    for (epoch, windowed, expected) in [(1, true, 0), (2, false, 1)] {
+        let mut agent = bench.agent(epoch);
+        agent.end = Position::default();
+        bench.hello(&mut agent);
+        if windowed {
+            let (from, until) = (bench.env.now(), bench.env.now().plus(Duration::from_secs(60)));
+            let by = "ann".to_owned();
+            let window = writ_proof::hostlog::log::Window { host: host(), from, until, by };
+            bench.hosts.book.lock().append(Event::Window(window)).unwrap();
+        }
+        let bye = Bye { end: agent.end, reason: "stop".to_owned() };
+        bench.take(&mut agent, FromAgent::Bye(bye));
+        bench.hosts.ended(&agent.connection);
+        bench.pass(Duration::from_secs(15), None);
+        assert_eq!(bench.alarms().len(), expected, "{:?}", bench.alarms());
+        if windowed {
+            // Who does not come back after the window is missed.
+            bench.pass(Duration::from_secs(50), None);
+            assert_eq!(bench.alarms(), ["agent-stopped"]);
+            let number = *bench.hosts.book.lock().facts().alarms.keys().next().unwrap();
+            bench.hosts.book.lock().acknowledge(number, "ann").unwrap();
+        }
+    }
+    assert_eq!(bench.alarms(), ["agent-stopped"]);
+}
+
+#[test]
+fn history_that_is_not_the_announced_one_is_an_alarm() {
+    type Attack = fn(&mut Bench, &mut Agent);
+    let attacks: [(&str, Attack); 7] = [
+        ("history-rewritten", |bench, agent| {
+            // The spool was rolled back.
+            bench.reconnect(agent);
+            agent.end = Position::default();
+            (agent.epoch, agent.instance) = (2, Nonce([2; 16]));
+            assert!(matches!(bench.hello(agent)[..], [ToAgent::Refuse(Refusal::Rebase(_))]));
+        }),
+        ("history-rewritten", |bench, agent| {
+            // A frame that was announced and not sent was changed.
+            let held = agent.end;
+            agent.next(note("c"));
+            bench.beat(agent);
+            agent.end = held;
+            bench.send(agent, &[note("C")]);
+        }),
+        ("history-rewritten", |bench, agent| {
+            agent.end.head = Hash([3; 32]);
+            assert!(matches!(bench.beat(agent)[..], [ToAgent::Refuse(Refusal::Rebase(_))]));
+        }),
+        ("history-rewritten", |bench, agent| {
+            // A frame that was announced and not sent was taken out.
+            let held = agent.end;
+            agent.next(note("c"));
+            bench.beat(agent);
+            agent.end = held;
+            bench.reconnect(agent);
+            assert!(matches!(bench.hello(agent)[..], [ToAgent::Welcome(_)]));
+        }),
+        ("epoch-rollback", |bench, agent| {
+            bench.reconnect(agent);
+            agent.instance = Nonce([8; 16]);
+            assert!(matches!(bench.hello(agent)[..], [ToAgent::Refuse(Refusal::Rebase(_))]));
+        }),
+        ("watch-rolled-back", |bench, agent| {
+            bench.reconnect(agent);
+            agent.acked = Position { next_seq: 9, head: Hash([3; 32]) };
+            agent.end = agent.acked;
+            assert!(matches!(bench.hello(agent)[..], [ToAgent::Welcome(_)]));
+        }),
+        ("gap", |bench, agent| {
+            let head = Hash([4; 32]);
+            let (first, class, reason) = (agent.end.next_seq, Class::Audit, GapReason::Full);
+            let lost = Item::Lost(Lost { first, count: 7, class, reason, head });
+            let from = agent.end;
+            agent.end = Position { next_seq: first + 7, head };
+            let frames = Frames { from, items: vec![lost, agent.next(note("after"))] };
+            assert_eq!(bench.take(agent, FromAgent::Frames(frames)), [ToAgent::Ack(agent.end)]);
+        }),
+    ];
+    for (alarm, attack) in attacks {
+        let mut bench = Bench::new();
+        let mut agent = bench.connected(1);
+        bench.send(&mut agent, &[note("a"), note("b")]);
+        assert!(bench.alarms().is_empty(), "{alarm}: {:?}", bench.alarms());
+        attack(&mut bench, &mut agent);
+        assert_eq!(bench.alarms(), [alarm]);
+    }
+}
+
+#[test]
+fn start_after_no_end_is_unclean_and_a_second_agent_is_refused() {
+    let mut bench = Bench::new();
+    let mut agent = bench.connected(1);
+    let mut thief = bench.agent(2);
+    assert!(matches!(bench.hello(&mut thief)[..], [ToAgent::Refuse(Refusal::Other(_))]));
+    assert_eq!(bench.alarms(), ["double-connection"]);
+    bench.pass(Duration::from_secs(3), Some(&mut agent));
+    bench.hosts.ended(&agent.connection);
+    bench.connected(2);
+    assert_eq!(bench.alarms(), ["double-connection", "unclean-stop"]);
+}
+
+#[test]
+fn silent_and_changed_sources_are_alarms_in_time() {
+    let mut bench = Bench::new();
+    let mut agent = bench.connected(1);
+    let audit = AuditState { enabled: 1, pid: 77, lost: 0, rules: Hash([6; 32]) };
+    let canary = SourceBeat { name: "canary".to_owned(), frames: 0, fault: None };
+    (agent.audit, agent.sources) = (Some(audit), vec![canary]);
+    bench.pass(Duration::from_secs(2), Some(&mut agent));
+    for _ in 0..3 {
+        bench.pass(CANARY_EVERY, Some(&mut agent));
+        bench.send(&mut agent, &[Payload::Canary("t".to_owned())]);
+    }
+    assert!(bench.alarms().is_empty());
+    for changed in [
+        AuditState { pid: 0, ..audit },
+        AuditState { lost: 4, ..audit },
+        AuditState { rules: Hash([7; 32]), ..audit },
+        AuditState { enabled: 0, ..audit },
+    ] {
+        let mut bench = Bench::new();
+        let mut agent = bench.connected(1);
+        agent.audit = Some(audit);
+        bench.pass(Duration::from_secs(2), Some(&mut agent));
+        agent.audit = Some(changed);
+        bench.pass(Duration::from_secs(2), Some(&mut agent));
+        assert_eq!(bench.alarms(), ["audit-changed"], "{changed:?}");
+    }
+    bench.pass(SOURCE_SILENT_ALARM, Some(&mut agent));
+    assert_eq!(bench.alarms(), ["source-silent"]);
+    let gone = SourceBeat { name: "sshd".to_owned(), frames: 1, fault: Some("gone".to_owned()) };
+    let mut bench = Bench::new();
+    let mut agent = bench.connected(1);
+    agent.sources = vec![gone];
+    bench.pass(SOURCE_SILENT_ALARM, Some(&mut agent));
+    assert_eq!(bench.alarms(), ["source-silent"]);
+}
+
+#[test]
+fn certificate_that_ends_soon_is_an_alarm() {
+    let mut bench = Bench::new();
+    bench.env.advance(CERTIFICATE_LIFETIME - crate::limits::CERTIFICATE_ENDS);
+    let mut agent = bench.connected(1);
+    bench.pass(Duration::from_secs(2), Some(&mut agent));
+    assert_eq!(bench.alarms(), ["certificate-ends"]);
+}
+
+#[test]
+fn refused_peers_are_counted_and_not_all_written() {
+    let mut bench = Bench::new();
+    let peer = "192.0.2.9:1".parse().unwrap();
+    let before = bench.hosts.book.lock().size();
+    for _ in 0..100 {
+        bench.hosts.refused(peer, "no").unwrap();
+    }
+    assert_eq!(bench.hosts.book.lock().size(), before + 1);
+    bench.env.advance(REFUSED_EVERY);
+    bench.hosts.refused(peer, "no").unwrap();
+    let book = bench.hosts.book.lock();
+    let alarm = book.facts().alarms.values().next().unwrap();
+    assert!(alarm.last_what.contains("100 such peers"), "{}", alarm.last_what);
+}
+
+#[test]
+fn clock_that_is_moved_is_an_alarm() {
+    let mut bench = Bench::new();
+    let mut agent = bench.connected(1);
+    bench.pass(Duration::from_secs(5), Some(&mut agent));
+    assert!(bench.alarms().is_empty());
+    agent.mono_ms -= 3000;
+    bench.pass(Duration::from_secs(1), Some(&mut agent));
+    assert_eq!(bench.alarms(), ["clock-step"]);
+}
+
+#[test]
+fn host_that_was_removed_or_never_enrolled_is_refused() {
+    let mut bench = Bench::new();
+    let mut stranger = bench.agent(1);
+    stranger.connection.key = Some([8; 32]);
+    assert!(matches!(bench.hello(&mut stranger)[..], [ToAgent::Refuse(Refusal::Other(_))]));
+    let removed = writ_proof::hostlog::log::Removed { host: host(), by: "ann".to_owned() };
+    bench.hosts.book.lock().append(Event::Removed(removed)).unwrap();
+    let mut agent = bench.agent(1);
+    assert!(matches!(bench.hello(&mut agent)[..], [ToAgent::Refuse(Refusal::Other(_))]));
+    assert_eq!(bench.alarms(), ["agent-refused"]);
+}

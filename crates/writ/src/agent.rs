@@ -1,0 +1,76 @@
+//! `writ agent …`: the process on a managed host. It has no supervisor and nothing of the control side.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Result;
+use clap::Subcommand;
+use writ_agent::EnrolArgs;
+use writ_model::SystemEnv;
+
+/// The subcommands.
+#[derive(Subcommand)]
+pub enum AgentCommand {
+    /// Make this host's key and get its certificate from watch, once.
+    Enroll {
+        /// Where watch takes agents: `agents` in its DIR/ready.json.
+        #[arg(long, value_name = "HOST:PORT")]
+        watch: String,
+        /// What `writ watch token HOST` printed.
+        #[arg(long)]
+        token: String,
+        /// The agent's folder; it is made.
+        #[arg(long, value_name = "DIR", default_value = "/var/lib/writ-agent")]
+        dir: PathBuf,
+    },
+    /// Report to watch, in the foreground.
+    Run {
+        /// The folder that `writ agent enroll` made.
+        #[arg(long, value_name = "DIR", default_value = "/var/lib/writ-agent")]
+        dir: PathBuf,
+    },
+    /// Say whether an agent runs here, and how much waits for watch.
+    #[command(after_help = "Exit codes: 0 it runs; 1 it does not, or this is no agent's folder.")]
+    Status {
+        /// The folder that `writ agent enroll` made.
+        #[arg(long, value_name = "DIR", default_value = "/var/lib/writ-agent")]
+        dir: PathBuf,
+    },
+    /// Does nothing: the kernel's audit records that it was started.
+    #[command(hide = true)]
+    Canary {
+        /// What the agent looks for.
+        token: String,
+    },
+}
+
+/// Does it.
+#[expect(clippy::print_stdout, reason = "this is what the commands are for")]
+pub fn run(command: AgentCommand) -> Result<ExitCode> {
+    match command {
+        AgentCommand::Enroll { watch, token, dir } => {
+            let host =
+                writ_agent::enrol(&EnrolArgs { watch, token, dir: dir.clone() }, &SystemEnv)?;
+            println!(
+                "This host is `{host}`.\nSay what it reports in {0}/agent.toml, then: writ agent run --dir {0}",
+                dir.display()
+            );
+        }
+        AgentCommand::Run { dir } => {
+            crate::role::start_log();
+            writ_agent::run(&dir, Arc::new(SystemEnv))?;
+        }
+        AgentCommand::Status { dir } => {
+            let status = writ_agent::status(&dir)?;
+            println!("host         {}", status.host);
+            println!("watch        {}", status.watch);
+            println!("agent        {}", if status.runs { "runs" } else { "DOES NOT RUN" });
+            println!("acknowledged {} frames", status.acknowledged);
+            println!("spool        {} bytes", status.spool_bytes);
+            return Ok(if status.runs { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        AgentCommand::Canary { token: _ } => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}
