@@ -34,22 +34,23 @@ fn naming(customer: &Actor<'_>, id: &str) -> Value {
 }
 
 /// A request that both operators have approved.
-fn approved(shift: &Shift, more: &[&str]) -> String {
+fn approved(shift: &Shift<'_>, more: &[&str]) -> String {
     let id = shift.ask(more);
     shift.ok("boris", &["approve", &id]);
     shift.ok("carla", &["approve", &id]);
     id
 }
 
-fn ended_for(shift: &Shift, id: &str) -> String {
+fn ended_for(shift: &Shift<'_>, id: &str) -> String {
     let grant = shift.stored("grant", id).unwrap_or_default();
     grant["end"]["reason"].as_str().unwrap_or_default().to_owned()
 }
 
 #[test]
 fn c10_request_waits_for_the_customer_whose_consent_completes_it() {
-    let shift = Shift::start();
-    let (ann, bob) = (customer(&shift.site, ANN), customer(&shift.site, BOB));
+    let site = Site::start();
+    let shift = Shift::at(&site);
+    let (ann, bob) = (customer(&site, ANN), customer(&site, BOB));
     lockbox(&ann, "STREAMLINED");
     let id = approved(&shift, &[]);
     assert!(shift.stored("grant", &id).is_none(), "two operators are not enough");
@@ -64,26 +65,20 @@ fn c10_request_waits_for_the_customer_whose_consent_completes_it() {
     let foreign = naming(&ann, &id);
     let code = "ResourceNotFoundException";
     refused_and_recorded(
-        &shift.site,
+        &site,
         &bob,
         ("writ", "GetOperatorAccess"),
         json!({"RequestId": id}),
         code,
     );
-    refused_and_recorded(
-        &shift.site,
-        &bob,
-        ("writ", "ApproveOperatorAccess"),
-        foreign.clone(),
-        code,
-    );
+    refused_and_recorded(&site, &bob, ("writ", "ApproveOperatorAccess"), foreign.clone(), code);
     assert!(shift.stored("grant", &id).is_none());
 
     let done = ann.ok("writ", "ApproveOperatorAccess", foreign);
     assert_eq!(done["OperatorAccess"]["State"], "GRANTED");
     assert_eq!(done["OperatorAccess"]["Decision"]["By"], format!("arn:aws:iam::{ANN}:root"));
     assert!(shift.stored("grant", &id).unwrap()["end"].is_null());
-    let granted = shift.site.ledger().wait("the customer's event", |event| {
+    let granted = site.ledger().wait("the customer's event", |event| {
         event.text("/eventName") == "OperatorAccessGranted" && event.log == ANN
     });
     assert_eq!(granted.text("/requestParameters/operator"), operator);
@@ -92,26 +87,27 @@ fn c10_request_waits_for_the_customer_whose_consent_completes_it() {
     assert_eq!(listed["OperatorAccess"][0]["RequestId"], id.as_str());
     let of_bob = bob.ok("writ", "ListOperatorAccess", json!({}));
     assert_eq!(of_bob["OperatorAccess"], json!([]));
-    let verified = shift.site.verify();
+    let verified = site.verify();
     assert_eq!(verified.code, 0, "{}", verified.text);
 }
 
 #[test]
 fn c10_consent_counts_with_its_own_digest_and_right_alone() {
-    let shift = Shift::start();
-    let ann = customer(&shift.site, ANN);
+    let site = Site::start();
+    let shift = Shift::at(&site);
+    let ann = customer(&site, ANN);
     lockbox(&ann, "STREAMLINED");
     let (id, other) = (approved(&shift, &[]), shift.ask(&[]));
     let mut wrong = naming(&ann, &other);
     wrong["RequestId"] = json!(id);
     let operation = ("writ", "ApproveOperatorAccess");
-    refused_and_recorded(&shift.site, &ann, operation, wrong, "ValidationException");
+    refused_and_recorded(&site, &ann, operation, wrong, "ValidationException");
     // Who may look may not decide.
     let reader = allow("writ:*OperatorAccess", "*").replace("writ:*", "writ:Get");
-    let tom = user(&shift.site, "tom", Some(&reader));
+    let tom = user(&site, "tom", Some(&reader));
     let right = naming(&tom, &id);
-    refused_and_recorded(&shift.site, &tom, operation, right.clone(), "AccessDeniedException");
-    let nobody = user(&shift.site, "nobody", None);
+    refused_and_recorded(&site, &tom, operation, right.clone(), "AccessDeniedException");
+    let nobody = user(&site, "nobody", None);
     for operation in ["PutLockbox", "DisableSupportRole", "RefuseOperatorAccess"] {
         let params = match operation {
             "PutLockbox" => json!({"Mode": "OFF"}),
@@ -119,29 +115,30 @@ fn c10_consent_counts_with_its_own_digest_and_right_alone() {
             _ => right.clone(),
         };
         let code = "AccessDeniedException";
-        refused_and_recorded(&shift.site, &nobody, ("writ", operation), params, code);
+        refused_and_recorded(&site, &nobody, ("writ", operation), params, code);
     }
     assert_eq!(seen(&ann, &id)["State"], "PENDING");
     assert!(shift.stored("grant", &id).is_none());
 
     // A policy that names the request gives just that.
     let one = format!("arn:aws:writ::{ANN}:operator-access/{id}");
-    let jane = user(&shift.site, "jane", Some(&allow("writ:ApproveOperatorAccess", &one)));
+    let jane = user(&site, "jane", Some(&allow("writ:ApproveOperatorAccess", &one)));
     let elsewhere = naming(&ann, &other);
-    refused_and_recorded(&shift.site, &jane, operation, elsewhere, "AccessDeniedException");
+    refused_and_recorded(&site, &jane, operation, elsewhere, "AccessDeniedException");
     let done = jane.ok("writ", "ApproveOperatorAccess", right);
     assert_eq!(done["OperatorAccess"]["State"], "GRANTED");
 }
 
 #[test]
 fn c10_withdrawn_consent_ends_the_grant_within_a_second_for_good() {
-    let shift = Shift::start();
-    let ann = customer(&shift.site, ANN);
+    let site = Site::start();
+    let shift = Shift::at(&site);
+    let ann = customer(&site, ANN);
     lockbox(&ann, "STREAMLINED");
     let id = approved(&shift, &[]);
     let named = naming(&ann, &id);
     refused_and_recorded(
-        &shift.site,
+        &site,
         &ann,
         ("writ", "WithdrawOperatorAccess"),
         named.clone(),
@@ -154,24 +151,25 @@ fn c10_withdrawn_consent_ends_the_grant_within_a_second_for_good() {
     assert_eq!(done["OperatorAccess"]["State"], "ENDED");
     assert_eq!(done["OperatorAccess"]["EndReason"], "lockbox_withdrawn");
     assert_eq!(ended_for(&shift, &id), "lockbox_withdrawn");
-    let ended = shift.site.ledger().wait("the customer's event", |event| {
+    let ended = site.ledger().wait("the customer's event", |event| {
         event.text("/eventName") == "OperatorAccessEnded" && event.log == ANN
     });
     assert_eq!(ended.text("/requestParameters/reason"), "lockbox_withdrawn");
     refused_and_recorded(
-        &shift.site,
+        &site,
         &ann,
         ("writ", "ApproveOperatorAccess"),
         named,
         "ConflictException",
     );
-    assert_eq!(shift.site.verify().code, 0);
+    assert_eq!(site.verify().code, 0);
 }
 
 #[test]
 fn c10_refusal_is_final_and_nobody_overrules_it() {
-    let shift = Shift::start();
-    let ann = customer(&shift.site, ANN);
+    let site = Site::start();
+    let shift = Shift::at(&site);
+    let ann = customer(&site, ANN);
     // Without a lockbox a customer is not asked, and may still say no.
     let id = shift.ask(&[]);
     let named = naming(&ann, &id);
@@ -179,7 +177,7 @@ fn c10_refusal_is_final_and_nobody_overrules_it() {
     assert_eq!(done["OperatorAccess"]["State"], "DENIED");
     shift.refused("boris", &["approve", &id], "the request is denied");
     refused_and_recorded(
-        &shift.site,
+        &site,
         &ann,
         ("writ", "ApproveOperatorAccess"),
         named,
@@ -195,8 +193,9 @@ fn c10_refusal_is_final_and_nobody_overrules_it() {
 
 #[test]
 fn c10_lockbox_that_goes_on_ends_what_the_customer_has_not_approved() {
-    let shift = Shift::start();
-    let (ann, bob) = (customer(&shift.site, ANN), customer(&shift.site, BOB));
+    let site = Site::start();
+    let shift = Shift::at(&site);
+    let (ann, bob) = (customer(&site, ANN), customer(&site, BOB));
     let (unasked, agreed) = (approved(&shift, &[]), approved(&shift, &[]));
     ann.ok("writ", "ApproveOperatorAccess", naming(&ann, &agreed));
     lockbox(&bob, "STREAMLINED");
@@ -211,12 +210,13 @@ fn c10_lockbox_that_goes_on_ends_what_the_customer_has_not_approved() {
 
 #[test]
 fn c10_host_that_is_mapped_to_nobody_is_everybodys() {
-    let shift = Shift::start();
-    let desk = Desk::at(&shift.site);
-    let key = shift.site.home().join("boris.pub");
+    let site = Site::start();
+    let shift = Shift::at(&site);
+    let desk = Desk::at(&site);
+    let key = site.home().join("boris.pub");
     let host = ["add-host", "web-2", "--address=10.0.0.8:22", "--key"];
     desk.changes(&[&host[..], &[key.to_str().unwrap()]].concat());
-    let (ann, bob) = (customer(&shift.site, ANN), customer(&shift.site, BOB));
+    let (ann, bob) = (customer(&site, ANN), customer(&site, BOB));
     lockbox(&ann, "STREAMLINED");
     lockbox(&bob, "STREAMLINED");
     let id = approved(&shift, &["--host=web-2"]);
@@ -229,9 +229,10 @@ fn c10_host_that_is_mapped_to_nobody_is_everybodys() {
 
 #[test]
 fn c10_disabled_support_role_ends_grants_at_once_and_lets_none_begin() {
-    let mut shift = Shift::start();
+    let site = Site::start();
+    let shift = Shift::at(&site);
     let id = approved(&shift, &[]);
-    let ann = customer(&shift.site, ANN);
+    let ann = customer(&site, ANN);
     assert_eq!(seen(&ann, &id)["State"], "GRANTED", "and boto3 has read its models");
     let begun = Instant::now();
     let done = ann.ok("writ", "DisableSupportRole", json!({}));
@@ -241,10 +242,10 @@ fn c10_disabled_support_role_ends_grants_at_once_and_lets_none_begin() {
     let why = "has disabled the support role";
     shift.refused("anna", &crate::operators::access::ASK, why);
     // keyd's restart forgets nothing of it, since front shows what it holds.
-    shift.site.kill("keyd");
-    shift.site.wait_until_served();
+    site.kill("keyd");
+    site.wait_until_served();
     shift.refused("anna", &crate::operators::access::ASK, why);
-    let ann = customer(&shift.site, ANN);
+    let ann = customer(&site, ANN);
     ann.ok("writ", "EnableSupportRole", json!({}));
     assert_eq!(seen(&ann, &id)["State"], "ENDED");
     let id = approved(&shift, &[]);
@@ -256,13 +257,14 @@ fn c10_disabled_support_role_ends_grants_at_once_and_lets_none_begin() {
     assert_eq!(ended_for(&shift, &id), "role_disabled");
     shift.refused("carla", &["approve", &pending], why);
     assert!(shift.stored("grant", &pending).is_none());
-    assert_eq!(shift.site.verify().code, 0);
+    assert_eq!(site.verify().code, 0);
 }
 
 #[test]
 fn c10_shorter_consent_shortens_the_grant() {
-    let shift = Shift::start();
-    let ann = customer(&shift.site, ANN);
+    let site = Site::start();
+    let shift = Shift::at(&site);
+    let ann = customer(&site, ANN);
     lockbox(&ann, "STREAMLINED");
     let id = approved(&shift, &[]);
     let mut named = naming(&ann, &id);
@@ -285,15 +287,16 @@ fn signable(http: &Http, target: &str, body: &Value) -> Request {
 
 #[test]
 fn c10_signed_consent_sent_again_changes_nothing_again() {
-    let shift = Shift::start();
-    let ann = customer(&shift.site, ANN);
+    let site = Site::start();
+    let shift = Shift::at(&site);
+    let ann = customer(&site, ANN);
     lockbox(&ann, "STREAMLINED");
     let id = approved(&shift, &[]);
     let named = naming(&ann, &id);
-    let http = shift.site.http("writ");
+    let http = site.http("writ");
     let call = |operation: &str, body: &Value| {
         let target = format!("Writ_20261101.{operation}");
-        http.sign(&shift.site.root(ANN), &signable(&http, &target, body))
+        http.sign(&site.root(ANN), &signable(&http, &target, body))
     };
     let yes = call("ApproveOperatorAccess", &named);
     assert_eq!(http.exchange(&yes).unwrap().status, 200);

@@ -20,22 +20,23 @@ fn lockbox_and_support_role_by_cli_and_boto3() {
 
 #[test]
 fn writ_by_cli_and_boto3() {
-    let shift = Shift::start();
+    let site = Site::start();
+    let shift = Shift::at(&site);
     for client in Client::BOTH {
         decisions(&shift, client);
     }
-    let ann = Actor::root(&shift.site, Client::Boto, ANN);
+    let ann = Actor::root(&site, Client::Boto, ANN);
     let operation = ("writ", "ListOperatorAccess");
     let pages = ann.clients.pages(&ann.who, operation, &json!({"MaxResults": 1})).unwrap();
     let ids: Vec<String> =
         pages.iter().flat_map(|page| texts(page, "OperatorAccess", "RequestId")).collect();
     assert_eq!(ids.len(), 4, "one a page: {ids:?}");
     assert!(ids.windows(2).all(|pair| pair[0] > pair[1]), "the newest first: {ids:?}");
-    covers(&shift.site, Service::Writ);
+    covers(&site, Service::Writ);
 }
 
-fn decisions(shift: &Shift, client: Client) {
-    let ann = Actor::root(&shift.site, client, ANN);
+fn decisions(shift: &Shift<'_>, client: Client) {
+    let ann = Actor::root(shift.site, client, ANN);
     for operation in ["DisableSupportRole", "EnableSupportRole", "GetSupportRole", "GetLockbox"] {
         ann.ok("writ", operation, json!({}));
     }
