@@ -249,7 +249,7 @@ fn ended_grant_is_remembered_once_and_over_loads() {
     let site = Site::new();
     show(&site, &chain(&[11]));
     let end = |n: u8| {
-        let grant = End::Grant(writ_proof::Hash([n; 32]));
+        let grant = End::Grant(Hash([n; 32]));
         site.engine.handle(Role::Front, Command::End(grant)).unwrap();
     };
     let ended = || match site.engine.handle(Role::Front, Command::Status).unwrap() {
@@ -263,6 +263,6 @@ fn ended_grant_is_remembered_once_and_over_loads() {
     assert_eq!(ended(), 2);
     show(&site, &chain(&[11]));
     assert_eq!(ended(), 2, "what front forgets to say stays ended");
-    let refused = site.engine.handle(Role::S3, Command::End(End::Grant(writ_proof::Hash([3; 32]))));
+    let refused = site.engine.handle(Role::S3, Command::End(End::Grant(Hash([3; 32]))));
     assert!(refused.is_err(), "front alone ends grants");
 }
