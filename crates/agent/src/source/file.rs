@@ -136,7 +136,11 @@ impl FileSource {
             if length > 0 {
                 self.note(events, format!("it is taken in from byte {length} on"));
             }
-            self.open = Some(open_at(&self.path, length)?);
+            let open = open_at(&self.path, length)?;
+            // Nothing of it is taken in yet: this place holds at once, also when nothing comes before the next run.
+            let (source, inode) = (self.name.clone(), open.inode);
+            self.durable = Some(Cursor { source, inode, offset: length });
+            self.open = Some(open);
             return Ok(());
         };
         if cursor.inode == 0 {

@@ -86,6 +86,18 @@ fn file_that_came_while_the_agent_was_away_is_taken_in_from_its_beginning() {
 }
 
 #[test]
+fn place_of_a_file_that_said_nothing_yet_is_kept() {
+    let mut bench = Bench::new();
+    bench.write("");
+    bench.source = source(bench.temp.path(), None);
+    bench.source.poll(100, &mut Vec::new());
+    bench.restart();
+    bench.write("one\n");
+    bench.restart();
+    assert_eq!(bench.poll(), ["one"]);
+}
+
+#[test]
 fn rotated_file_is_read_to_its_end() {
     let mut bench = Bench::new();
     bench.write("one\n");

@@ -52,10 +52,6 @@ impl Hosts {
         item: &Item,
     ) -> Result<Result<(), Fault>, WatchError> {
         let fault = |alarm, why: String| Ok(Err(Fault { alarm, why }));
-        if place.next_seq == held.next_seq && place.head != held.head {
-            let why = format!("what comes after {} does not continue what is held", held.next_seq);
-            return fault(Alarm::HistoryRewritten, why);
-        }
         let next = match item {
             Item::Frame(bytes) => place.after(bytes),
             Item::Lost(lost) => match place.behind(lost) {
@@ -64,8 +60,12 @@ impl Hosts {
             },
         };
         let here = std::mem::replace(place, next);
+        if [here, next].iter().any(|at| at.next_seq == held.next_seq && at.head != held.head) {
+            let why = format!("what leads to {} is not what is held", held.next_seq);
+            return fault(Alarm::HistoryRewritten, why);
+        }
         if next.next_seq <= held.next_seq {
-            // It came before; the head is compared where the new ones begin.
+            // It came before; heads are compared where what is held ends.
             return Ok(Ok(()));
         }
         if here.next_seq < held.next_seq {

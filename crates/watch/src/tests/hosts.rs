@@ -346,7 +346,7 @@ fn end_without_a_window_is_an_alarm_and_one_within_is_none() {
 #[test]
 fn history_that_is_not_the_announced_one_is_an_alarm() {
     type Attack = fn(&mut Bench, &mut Agent);
-    let attacks: [(&str, Attack); 7] = [
+    let attacks: [(&str, Attack); 9] = [
         ("history-rewritten", |bench, agent| {
             // The spool was rolled back.
             bench.reconnect(agent);
@@ -374,6 +374,16 @@ fn history_that_is_not_the_announced_one_is_an_alarm() {
             agent.end = held;
             bench.reconnect(agent);
             assert!(matches!(bench.hello(agent)[..], [ToAgent::Welcome(_)]));
+        }),
+        ("history-rewritten", |bench, agent| {
+            // What was acknowledged comes again, changed.
+            agent.end = Position::default();
+            bench.send(agent, &[note("A"), note("b")]);
+        }),
+        ("history-rewritten", |bench, agent| {
+            // Something new comes after a past that never was.
+            agent.end.head = Hash([3; 32]);
+            bench.send(agent, &[note("c")]);
         }),
         ("epoch-rollback", |bench, agent| {
             bench.reconnect(agent);
