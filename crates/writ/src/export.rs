@@ -12,11 +12,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
-use writ_model::{AccountId, Env as _, SystemEnv, Uuid};
+use serde_json::Value;
+use writ_model::{AccountId, Env as _, SystemEnv, Ulid, Uuid};
+use writ_proof::access::{Approval, Request};
 use writ_proof::at_most::AtMost;
+use writ_proof::cbor;
 use writ_proof::export::{Begin, Leaves, Line, Node as Shown, Part, Sequence, preamble};
 use writ_proof::leaf::{Head, Kind, Leaf, leaf_hash};
 use writ_proof::origin::LogName;
+use writ_proof::statement::{Namespace, Signed};
 use writ_proof::tile::TILE_WIDTH;
 use writ_proof::use_record::{UseBatch, UsePosition, UseRecord, ViewedRecord, What};
 
@@ -174,6 +178,8 @@ pub(crate) struct Plan {
     sizes: Vec<(LogName, u64)>,
     /// Leaves of the checkpoint log that are shown.
     shown: BTreeSet<u64>,
+    /// Requests for access to this account's data that were granted.
+    granted: BTreeSet<Ulid>,
     /// The last of keyd's records.
     uses: Option<UsePosition>,
     genesis: Vec<u8>,
@@ -214,19 +220,58 @@ impl Plan {
         let genesis = source.genesis()?;
         let operator = operator.note.to_bytes();
         let (shown, uses) = (heads.shown, heads.uses);
-        Ok(Plan { account, root, trusted, sizes, shown, uses, genesis, operator })
+        let granted = granted(source, own, heads.own)?;
+        Ok(Plan { account, root, trusted, sizes, shown, granted, uses, genesis, operator })
     }
 
     /// True for a leaf that the account's owner may read, or that tells of nobody's account.
-    fn shows(&self, leaf: &Leaf) -> bool {
+    fn shows(&self, leaf: &Leaf, record: &[u8]) -> bool {
         match leaf.log {
             LogName::Account(account) => account == self.account,
             LogName::Checkpoint => self.shown.contains(&leaf.seq),
             // Restarts explain what a crash left unanswered.
-            LogName::Operator => matches!(leaf.kind, Kind::Boot | Kind::Statement),
+            LogName::Operator => match leaf.kind {
+                Kind::Boot => true,
+                Kind::Statement => self.shows_statement(record),
+                _ => false,
+            },
             LogName::Host => false,
         }
     }
+
+    /// The roster is everybody's. Who asked for access to whose data, and who agreed, is for the customers whom it
+    /// concerned; of other kinds nothing is known.
+    fn shows_statement(&self, record: &[u8]) -> bool {
+        let Ok(signed) = Signed::from_bytes(record) else { return false };
+        let request = match signed.namespace() {
+            Namespace::Genesis | Namespace::Roster => return true,
+            Namespace::Request => cbor::from_slice::<Request>(signed.body()).map(|said| said.id),
+            Namespace::Approval => {
+                cbor::from_slice::<Approval>(signed.body()).map(|said| said.request)
+            }
+            _ => return false,
+        };
+        request.is_ok_and(|id| self.granted.contains(&id))
+    }
+}
+
+/// The requests of whose grants the account's own log tells.
+fn granted(source: &Directory, own: LogName, size: u64) -> Result<BTreeSet<Ulid>, Finding> {
+    const EVENT: &str = "OperatorAccessGranted";
+    let mut granted = BTreeSet::new();
+    each_line(source, own, size, &mut |leaf, record| {
+        let text = String::from_utf8_lossy(record);
+        if leaf.kind != Kind::Event || !text.contains(EVENT) {
+            return;
+        }
+        let Ok(event) = serde_json::from_str::<Value>(&text) else { return };
+        if event.get("eventName").and_then(Value::as_str) == Some(EVENT)
+            && let Some(Value::String(id)) = event.pointer("/requestParameters/accessRequestId")
+        {
+            granted.extend(id.parse::<Ulid>().ok());
+        }
+    })?;
+    Ok(granted)
 }
 
 /// The leaves of the checkpoint log that a bundle shows: every head of the account's log, the newest
@@ -370,7 +415,7 @@ impl Writer<'_> {
         };
         let leaf = Leaf::from_bytes(&bytes)?;
         let is_own = leaf.log == LogName::Account(self.plan.account);
-        let shows = self.plan.shows(&leaf);
+        let shows = self.plan.shows(&leaf, &record);
         let counted = if is_own { &mut self.summary.records } else { &mut self.summary.others };
         *counted += 1;
         self.summary.shown += u64::from(shows && !is_own);

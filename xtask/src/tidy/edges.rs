@@ -32,6 +32,7 @@ const TABLE: &[Row] = &[
     row("trail", &["model", "proof", "keyd-client"]),
     row("service", &["model", "policy", "aws", "proof", "keyd-client", "store", "trail"]),
     row("people", &["model", "store"]),
+    row("access", &["model", "proof", "store"]),
     Row {
         name: "iam",
         normal: &["model", "policy", "aws", "keyd-client", "store", "trail", "service"],
@@ -59,6 +60,7 @@ const TABLE: &[Row] = &[
             "trail",
             "service",
             "people",
+            "access",
             "iam",
             "kms",
             "s3",

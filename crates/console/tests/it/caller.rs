@@ -66,7 +66,7 @@ fn proof_holds_for_its_own_request_and_for_minutes() {
         ("does not hold", |r| r.path = "/b".to_owned()),
         ("does not hold", |r| r.method = "GET".to_owned()),
         ("does not hold", |r| r.body = b"[]".to_vec()),
-        ("a query", |r| r.query = "x=1".to_owned()),
+        ("does not hold", |r| r.query = "x=1".to_owned()),
         ("no date", |r| r.headers.retain(|(name, _)| name != DATE)),
         ("no signature", |r| r.headers.retain(|(name, _)| name != "authorization")),
     ];
@@ -76,6 +76,12 @@ fn proof_holds_for_its_own_request_and_for_minutes() {
         let refused = caller(&request, READ, now).unwrap_err();
         assert!(refused.contains(why), "{why}: {refused}");
     }
+    // A query is signed with the path that it follows.
+    let mut asked = request("GET", "/a?of=mine", b"", now, READ);
+    (asked.path, asked.query) = ("/a".to_owned(), "of=mine".to_owned());
+    assert!(caller(&asked, READ, now).is_ok());
+    asked.query = "of=all".to_owned();
+    assert!(caller(&asked, READ, now).unwrap_err().contains("does not hold"));
     let other = request("POST", "/a", b"{}", now, "roster@writ");
     assert!(caller(&other, READ, now).unwrap_err().contains("does not hold"));
 }

@@ -11,8 +11,8 @@ use writ_tests::{Site, database};
 use super::roster::Desk;
 
 /// A site with a host, people who may ask (`anna`, `dora`), people who approve (`boris`, `carla`), and an open ticket.
-pub(crate) struct Shift {
-    pub(crate) site: Site,
+pub(crate) struct Shift<'s> {
+    pub(crate) site: &'s Site,
 }
 
 pub(crate) const ASK: [&str; 9] = [
@@ -27,14 +27,10 @@ pub(crate) const ASK: [&str; 9] = [
     "1h",
 ];
 
-impl Shift {
-    pub(crate) fn start() -> Shift {
-        Shift::of(Site::start())
-    }
-
-    /// Staffs a site.
-    pub(crate) fn of(site: Site) -> Shift {
-        let desk = Desk::at(&site);
+impl<'s> Shift<'s> {
+    /// Staffs a site, which has the account of [`ANN`] or none.
+    pub(crate) fn at(site: &'s Site) -> Shift<'s> {
+        let desk = Desk::at(site);
         for person in ["anna", "boris", "carla", "dora"] {
             desk.enrol(person);
         }
@@ -129,7 +125,8 @@ pub(crate) fn id_of(text: &str) -> String {
 
 #[test]
 fn request_becomes_a_grant_with_two_approvals_and_is_revoked() {
-    let shift = Shift::start();
+    let site = Site::start();
+    let shift = Shift::at(&site);
     let filed = shift.ok("anna", &ASK);
     let id = id_of(&filed);
     for line in [
@@ -201,7 +198,8 @@ fn request_becomes_a_grant_with_two_approvals_and_is_revoked() {
 /// What was signed is what `ssh-keygen` says Good to, and nothing else.
 #[test]
 fn evidence_of_a_grant_verifies_with_stock_ssh_keygen() {
-    let shift = Shift::start();
+    let site = Site::start();
+    let shift = Shift::at(&site);
     let id = shift.granted();
     let tar = shift.site.home().join("evidence.tar");
     shift.ok("anna", &["grants", &id, "--bundle", tar.to_str().unwrap()]);
