@@ -23,6 +23,7 @@ use writ_trail::client::TrailClient;
 use super::confine::Reach;
 use super::{Inherited, Line, harden};
 use crate::front::access::{self, Access, Ender};
+use crate::front::clerk::Clerk;
 use crate::front::people::api::Readers;
 use crate::front::people::{self, Office};
 use crate::front::platform::Platform;
@@ -135,6 +136,8 @@ async fn serve(
     writ_service::task::spawn("access", access::watch(Arc::clone(&access)));
     let (ours, known) = (Arc::clone(&pipeline), Arc::clone(&keeper));
     let readers = Arc::new(Readers::new(office, ours, known, platform.clone()));
+    let (ours, own, known) = (Arc::clone(&pipeline), platform.clone(), Arc::clone(&access));
+    let clerk = Arc::new(Clerk::new(ours, own, Arc::clone(&keeper), known));
     beat(keyd, store);
     keep_current(Arc::clone(&pipeline), platform, reloads);
     let address = listener.local_addr()?.to_string();
@@ -148,7 +151,7 @@ async fn serve(
     tokio::select! {
         served = listener::serve(listener, tls, desks, stopped.clone()) => served,
         served = console::serve(
-            console, console_tls, Arc::new(desk), access, config.names, stopped,
+            console, console_tls, Arc::new(desk), access, clerk, config.names, stopped,
         ) => served,
         () = pipeline.broken() => anyhow::bail!("the state database failed; it has to be opened anew"),
     }
