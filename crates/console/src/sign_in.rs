@@ -133,8 +133,8 @@ pub(crate) fn show(face: &Face, status: u16, again: &str) -> Reply {
          <p class=\"hint\">You came by a link and are signed in already? \
          <a href=\"{again}\">Go on to the page</a>.</p>\n\
          <h2>No passkey yet?</h2>\n<p>Ask somebody who is enrolled for a link: \
-         <code>writ enrol PERSON</code> prints one. A passkey that the key does not list by itself cannot sign in \
-         here; its holder uses the command line.</p>\n</div>",
+         <code>writ enrol PERSON</code> prints one. A security key that has no room to remember passkeys cannot sign in here: use the \
+         command line.</p>\n</div>",
         again = text(again),
     );
     page(status, html::page(face, "Sign in", Some("/static/sign.js"), &main))

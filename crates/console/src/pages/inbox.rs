@@ -1,8 +1,8 @@
 //! What waits for me, what I asked for, what I may do now.
 
-use crate::html::text;
 use crate::view::{Inbox, Reader};
 
+use super::words::time;
 use super::{Made, lists, nothing};
 
 pub(super) fn make(inbox: &Inbox, reader: &Reader) -> Made {
@@ -39,8 +39,9 @@ pub(super) fn make(inbox: &Inbox, reader: &Reader) -> Made {
     }
     main.push_str("</section>\n");
     main.push_str(&format!(
-        "<p class=\"hint\">You are signed in until {} UTC at the latest, or until you have been away for an hour.</p>\n",
-        text(reader.ends.iso().get(11..16).unwrap_or_default())
+        "<p class=\"hint\">Your session ends at {} if you ask for nothing more, and after 8 hours in any \
+         case.</p>\n",
+        time(reader.ends)
     ));
     Made { here: "/", title: "Inbox".to_owned(), script: None, main }
 }

@@ -7,10 +7,10 @@ use writ_proof::access::Scope;
 use crate::html::text;
 use crate::view::{GrantView, Page, Reader, RequestView, TicketView};
 
-use super::words::{badge, length, reaches, time, wanted};
+use super::words::{badge, length, marked, reaches, time, wanted};
 use super::{Made, more, nothing};
 
-pub(super) fn requests(page: &Page<RequestView>, reader: &Reader) -> Made {
+pub(super) fn requests(page: &Page<RequestView>) -> Made {
     let mut main = String::from("<h1>Requests</h1>\n");
     if page.items.is_empty() {
         main.push_str(&nothing("Nobody has asked for anything."));
@@ -18,7 +18,6 @@ pub(super) fn requests(page: &Page<RequestView>, reader: &Reader) -> Made {
         main.push_str(&request_table("Requests, the newest first", &page.items, true));
     }
     main.push_str(&more("/requests", page.next.as_ref()));
-    let _ = reader;
     Made { here: "/requests", title: "Requests".to_owned(), script: None, main }
 }
 
@@ -104,7 +103,7 @@ pub(super) fn cards(views: &[RequestView], reader: &Reader) -> String {
 }
 
 pub(super) fn request_table(caption: &str, views: &[RequestView], whose: bool) -> String {
-    let mut html = table(caption, &["Request", "State", "Missing", "Filed"]);
+    let mut html = table(caption, &["Request", "State", "Missing, or why", "Filed"]);
     for view in views {
         let request = &view.request;
         let who =
@@ -123,7 +122,7 @@ pub(super) fn request_table(caption: &str, views: &[RequestView], whose: bool) -
                     format!("<a href=\"/requests/{}\">{who}{}</a>", request.id, wanted(request)),
                 ),
                 ("State", badge(view.state)),
-                ("Missing", text(&missing).to_string()),
+                ("Missing, or why", marked(&missing)),
                 ("Filed", time(view.filed)),
             ],
         );
@@ -169,21 +168,25 @@ pub(super) fn grant_table(caption: &str, grants: &[GrantView], whose: bool) -> S
     html
 }
 
-/// The beginning of a table, up to its rows.
+/// The beginning of a table, up to its rows. The roles are its own: narrow screens lay it out as a list, and some
+/// browsers then forget that it is a table.
 pub(super) fn table(caption: &str, columns: &[&str]) -> String {
-    let mut html = format!("<table>\n<caption>{}</caption>\n<thead><tr>", text(caption));
+    let mut html = format!(
+        "<table role=\"table\">\n<caption>{}</caption>\n<thead role=\"rowgroup\"><tr role=\"row\">",
+        text(caption)
+    );
     for column in columns {
-        write!(html, "<th scope=\"col\">{column}</th>").ok();
+        write!(html, "<th scope=\"col\" role=\"columnheader\">{column}</th>").ok();
     }
-    html.push_str("</tr></thead>\n<tbody>\n");
+    html.push_str("</tr></thead>\n<tbody role=\"rowgroup\">\n");
     html
 }
 
 /// A row: each column's name, which narrow screens show, and its HTML.
 pub(super) fn row(html: &mut String, cells: &[(&str, String)]) {
-    html.push_str("<tr>");
+    html.push_str("<tr role=\"row\">");
     for (name, value) in cells {
-        write!(html, "<td data-name=\"{name}\"><div>{value}</div></td>").ok();
+        write!(html, "<td role=\"cell\" data-name=\"{name}\"><div>{value}</div></td>").ok();
     }
     html.push_str("</tr>\n");
 }

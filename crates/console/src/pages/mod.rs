@@ -110,7 +110,7 @@ async fn make(
             };
             request::make(&books.request(id, reader, request).await?, reader)
         }
-        What::Requests => lists::requests(&books.requests(place, reader, request).await?, reader),
+        What::Requests => lists::requests(&books.requests(place, reader, request).await?),
         What::Grants => lists::grants(&books.grants(place, reader, request).await?, reader),
         What::Tickets => lists::tickets(&books.tickets(place, reader, request).await?),
         What::People => people::people(&books.people(place, reader, request).await?, reader),

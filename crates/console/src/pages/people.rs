@@ -8,7 +8,7 @@ use crate::html::text;
 use crate::view::{Page, PersonView, Reader};
 
 use super::lists::{row, table};
-use super::words::{badge, fact, list, rule, time};
+use super::words::{badge, fact, list, marked, rule, time};
 use super::{Made, more, nothing};
 
 pub(super) fn groups(reader: &Reader) -> Made {
@@ -37,11 +37,11 @@ fn group_card(group: &Group, reader: &Reader) -> String {
     fact(&mut facts, "Owners", &text(&owners).to_string());
     let rules = rule(group);
     let rules = if rules.is_empty() {
-        "It gives nothing that is asked for".to_owned()
+        "Nobody asks by it: it approves and signs".to_owned()
     } else {
         rules.join("; ")
     };
-    fact(&mut facts, "Must agree", &text(&rules).to_string());
+    fact(&mut facts, "Must agree", &marked(&rules));
     if let Some(rights) = &group.rights {
         let hosts: Vec<String> = rights.hosts.0.iter().map(ToString::to_string).collect();
         let reaches =
@@ -115,9 +115,9 @@ fn person_row(person: &PersonView, reader: &Reader) -> String {
     let groups: Vec<&str> = groups.map(|(group, _)| group.name.as_str()).collect();
     let groups = if groups.is_empty() { "–".to_owned() } else { groups.join(", ") };
     let hr = match (person.hr, &person.denied) {
-        (None, _) => "HR does not know them".to_owned(),
+        (None, _) => "not in the feed".to_owned(),
         (Some(state), None) => badge(state),
-        (Some(state), Some(why)) => format!("{} {}", badge(state), text(why)),
+        (Some(state), Some(why)) => format!("{} {}", badge(state), marked(why)),
     };
     let mut html = String::new();
     row(

@@ -9,7 +9,7 @@ use crate::html::{spelled, text};
 use crate::view::{DecisionView, GrantView, Reader, RequestPage, RequestView};
 
 use super::Made;
-use super::words::{badge, fact, holds, length, list, reaches, rule, time, wanted};
+use super::words::{badge, fact, holds, list, marked, reaches, rule, time, wanted, window};
 
 /// Windows that an approver may choose instead of the whole one, in minutes.
 const SHORTER: [u32; 5] = [15, 30, 60, 120, 240];
@@ -23,10 +23,12 @@ pub(super) fn make(page: &RequestPage, reader: &Reader) -> Made {
     main.push_str(&lets(request, reader));
     main.push_str(&why(page, reader));
     main.push_str("</div>\n<div>\n");
-    main.push_str(&code(&page.view));
     main.push_str(&decided(page, reader));
+    main.push_str(&code(&page.view));
+    if page.view.state == "pending" {
+        main.push_str(&decide(page, reader));
+    }
     main.push_str("</div>\n</div>\n");
-    main.push_str(&decide(page, reader));
     let script = (!page.view.slots.is_empty()).then_some("/static/sign.js");
     let title = format!("Request of {}", request.requester);
     Made { here: "/requests", title, script, main }
@@ -45,7 +47,7 @@ fn standing(page: &RequestPage) -> String {
             };
             let text = format!(
                 "<strong>Locked.</strong> Nobody gets in by it yet: {}. It waits until {}.",
-                text(&missing),
+                marked(&missing),
                 time(view.pending_until)
             );
             ("locked", text)
@@ -131,19 +133,9 @@ fn lets(request: &Request, reader: &Reader) -> String {
     }
     let files: Vec<String> = ssh.files.0.iter().map(ToString::to_string).collect();
     fact(&mut html, "Files", &if files.is_empty() { "none".to_owned() } else { codes(&files) });
-    fact(
-        &mut html,
-        "Window",
-        &format!(
-            "{} to {} <span class=\"soft\">({})</span>",
-            time(request.not_before),
-            time(request.not_after),
-            length(request.not_before, request.not_after)
-        ),
-    );
+    fact(&mut html, "Window", &window(request.not_before, request.not_after));
     html.push_str(
-        "</dl>\n<p class=\"hint\">Forwarding of ports, of agents and of X11 is never given. \
-                   Every session is recorded.</p>\n</section>\n",
+        "</dl>\n<p class=\"hint\">Forwarding of ports, of agents and of X11 is never given.</p>\n</section>\n",
     );
     html
 }
@@ -195,7 +187,6 @@ fn why(page: &RequestPage, reader: &Reader) -> String {
     if let Some(account) = request.account {
         fact(&mut html, "For the customer", &account.to_string());
     }
-    fact(&mut html, "Made", &time(request.created));
     fact(&mut html, "Filed", &time(page.view.filed));
     html.push_str("</dl>\n</section>\n");
     html
@@ -272,7 +263,7 @@ fn decide(page: &RequestPage, reader: &Reader) -> String {
         let bar = page.bar.as_deref().unwrap_or("there is nothing to decide for you");
         return format!(
             "{head}<p class=\"note\" id=\"bar\">You cannot decide: {}.</p>\n</section>\n",
-            text(bar)
+            marked(bar)
         );
     }
     let slot = match view.slots.as_slice() {
@@ -292,8 +283,7 @@ fn decide(page: &RequestPage, reader: &Reader) -> String {
         }
     };
     format!(
-        "{head}<p>You are <strong>{me}</strong>. Your passkey signs a statement that names this request by its digest, \
-         says what you decide, and holds for nothing else.</p>\n\
+        "{head}<p>You are <strong>{me}</strong>. Your passkey signs a statement over exactly this request.</p>\n\
          <noscript><p class=\"alert\">Signing needs JavaScript. Without it: <code>writ approve {id}</code>.</p></noscript>\n\
          <form id=\"decide\" data-request=\"{id}\">\n<div class=\"fields\">\n{slot}\n{window}</div>\n\
          <div class=\"buttons\"><button type=\"button\" id=\"approve\" data-decision=\"approve\">Approve with passkey\
@@ -302,12 +292,12 @@ fn decide(page: &RequestPage, reader: &Reader) -> String {
          <p id=\"said\" class=\"status\" role=\"alert\"></p>\n</form>\n</section>\n",
         me = text(reader.person.as_str()),
         id = view.request.id,
-        window = window(&view.request, reader.now),
+        window = shorter(&view.request, reader.now),
     )
 }
 
 /// The choice of a shorter window.
-fn window(request: &Request, now: Timestamp) -> String {
+fn shorter(request: &Request, now: Timestamp) -> String {
     let from = request.not_before.max(now);
     let left = request.not_after.since(from).as_secs() / 60;
     let mut html = String::from(

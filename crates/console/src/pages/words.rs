@@ -13,6 +13,36 @@ pub(super) fn time(at: Timestamp) -> String {
     format!("<time datetime=\"{}\">{}</time>", at.iso(), clock(at))
 }
 
+/// A window as HTML: the day stands once where it is one.
+pub(super) fn window(from: Timestamp, to: Timestamp) -> String {
+    let same = from.iso().get(..10) == to.iso().get(..10);
+    let (begin, end) = (clock(from), clock(to));
+    let begin = if same { begin.trim_end_matches(" UTC") } else { &begin };
+    let end = if same { end.get(11..).unwrap_or(&end) } else { &end };
+    format!(
+        "<time datetime=\"{}\">{begin}</time> to <time datetime=\"{}\">{end}</time> \
+         <span class=\"soft\">({})</span>",
+        from.iso(),
+        to.iso(),
+        length(from, to)
+    )
+}
+
+/// Text as HTML; what stands in backticks is code.
+pub(super) fn marked(plain: &str) -> String {
+    let parts = plain.split('`');
+    if plain.matches('`').count() % 2 == 1 {
+        return text(plain).to_string();
+    }
+    let mut html = String::new();
+    for (n, part) in parts.enumerate() {
+        let part = text(part);
+        // Writing into a string cannot fail.
+        if n % 2 == 1 { write!(html, "<code>{part}</code>") } else { write!(html, "{part}") }.ok();
+    }
+    html
+}
+
 /// `1 h 30 min`.
 pub(super) fn length(from: Timestamp, to: Timestamp) -> String {
     let seconds = to.since(from).as_secs();
@@ -76,11 +106,11 @@ pub(super) fn rule(group: &Group) -> Vec<String> {
     let one = |slot: &writ_proof::roster::Slot| {
         let from = match &slot.from {
             Approver::Customer => "the customer".to_owned(),
-            Approver::Group(name) => format!("the group {name}"),
+            Approver::Group(name) => format!("the group `{name}`"),
             Approver::ManagerOfRequester => "the requester's manager".to_owned(),
-            Approver::Owner => format!("the owners of {}", group.name),
+            Approver::Owner => format!("the owners of `{}`", group.name),
         };
-        format!("{} of {from} (slot {})", slot.count, slot.slot)
+        format!("{} of {from} (slot `{}`)", slot.count, slot.slot)
     };
     group.rule.0.iter().map(one).collect()
 }
@@ -90,12 +120,12 @@ pub(super) fn badge(state: &str) -> String {
     format!("<span class=\"badge {0}\">{0}</span>", text(state))
 }
 
-/// A list of texts as HTML.
+/// A list of texts as HTML, each [`marked`].
 pub(super) fn list<T: AsRef<str>>(items: &[T]) -> String {
     let mut html = String::from("<ul>\n");
     for item in items {
         // Writing into a string cannot fail.
-        writeln!(html, "<li>{}</li>", text(item.as_ref())).ok();
+        writeln!(html, "<li>{}</li>", marked(item.as_ref())).ok();
     }
     html.push_str("</ul>\n");
     html
@@ -105,4 +135,27 @@ pub(super) fn list<T: AsRef<str>>(items: &[T]) -> String {
 pub(super) fn fact(html: &mut String, name: &str, value: &str) {
     // Writing into a string cannot fail.
     writeln!(html, "<div><dt>{name}</dt><dd>{value}</dd></div>").ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn markup_in_backticks_is_text() {
+        assert_eq!(marked("`<b>` & `x`"), "<code>&lt;b&gt;</code> &amp; <code>x</code>");
+        assert_eq!(marked("one ` only <i>"), "one ` only &lt;i&gt;");
+    }
+
+    #[test]
+    fn window_of_one_day_names_it_once() {
+        let from = Timestamp::parse_iso("2026-11-22T10:00:00Z").unwrap();
+        let to = Timestamp::parse_iso("2026-11-22T11:30:00Z").unwrap();
+        let shown = window(from, to);
+        assert!(shown.contains(">2026-11-22 10:00</time>"), "{shown}");
+        assert!(shown.contains(">11:30 UTC</time>"), "{shown}");
+        assert!(shown.contains("(1 h 30 min)"), "{shown}");
+        let next = Timestamp::parse_iso("2026-11-23T00:00:00Z").unwrap();
+        assert!(window(from, next).contains(">2026-11-23 00:00 UTC</time>"));
+    }
 }
