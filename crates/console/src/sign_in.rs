@@ -139,3 +139,64 @@ pub(crate) fn show(face: &Face, status: u16, again: &str) -> Reply {
     );
     page(status, html::page(face, "Sign in", Some("/static/sign.js"), &main))
 }
+
+#[cfg(test)]
+mod tests {
+    use writ_keyd_client::protocol::Network;
+
+    use super::*;
+
+    fn request(tls: bool, cookies: &[&str]) -> Request {
+        let fields = cookies.iter().map(|text| ("cookie".to_owned(), text.as_bytes().to_vec()));
+        Request {
+            method: "GET".to_owned(),
+            path: "/".to_owned(),
+            query: String::new(),
+            headers: fields.collect(),
+            body: Vec::new(),
+            network: Network {
+                source_ip: "127.0.0.1".to_owned(),
+                tls: tls.then(|| "TLSv1.3".to_owned()),
+                vpce: None,
+            },
+        }
+    }
+
+    fn face(origin: &str) -> Face {
+        let (host, origin) = ("localhost".to_owned(), origin.to_owned());
+        Face { host, origin, site: "site".parse().unwrap(), dev: true }
+    }
+
+    #[test]
+    fn cookie_counts_once_and_of_this_console_alone() {
+        let value = URL_SAFE_NO_PAD.encode([7; COOKIE_BYTES]);
+        let good = format!("writ8441={value}");
+        let face = face("http://localhost:8441");
+        let read = |tls, cookies: &[&str]| token(&request(tls, cookies), &face);
+        assert_eq!(read(false, &[&good]), Some([7; COOKIE_BYTES]));
+        assert_eq!(read(false, &[&format!("a=b; {good}")]), Some([7; COOKIE_BYTES]));
+        assert_eq!(read(true, &[&format!("__Host-{good}")]), Some([7; COOKIE_BYTES]));
+        let twice = format!("{good}; {good}");
+        let longer = format!("{good}AA");
+        let other = format!("writ8442={value}");
+        let cases: [(bool, &[&str]); 7] = [
+            (false, &[]),
+            (false, &["writ8441"]),
+            (false, &[&twice]),
+            (false, &[&good, &good]),
+            (false, &[&longer]),
+            (false, &[&other]),
+            (true, &[&good]),
+        ];
+        for (tls, cookies) in cases {
+            assert_eq!(read(tls, cookies), None, "{cookies:?}");
+        }
+    }
+
+    #[test]
+    fn cookie_is_kept_from_scripts_and_from_other_sites() {
+        let face = face("https://writ.example");
+        let set = cookie(&request(true, &[]), &face, "x", 60);
+        assert_eq!(set, "__Host-writ=x; Path=/; Max-Age=60; HttpOnly; SameSite=Strict; Secure");
+    }
+}
