@@ -23,7 +23,7 @@ pub(super) fn make(page: &RequestPage, reader: &Reader) -> Made {
     main.push_str(&lets(request, reader));
     main.push_str(&why(page, reader));
     main.push_str("</div>\n<div>\n");
-    main.push_str(&decided(page, reader));
+    main.push_str(&decided(page));
     main.push_str(&code(&page.view));
     if page.view.state == "pending" {
         main.push_str(&decide(page, reader));
@@ -54,9 +54,15 @@ fn standing(page: &RequestPage) -> String {
         }
         ("approved", Some(grant)) => granted(grant),
         (state, _) => {
-            let why = view.why.as_ref().map_or(String::new(), |why| format!(", {}", text(why)));
+            let why = view.why.as_ref().map_or(String::new(), |why| format!(" {}", marked(why)));
+            let became = match state {
+                "expired" => "has expired",
+                "withdrawn" => "was withdrawn",
+                "denied" => "was denied",
+                other => other,
+            };
             let text = format!(
-                "<strong>Locked.</strong> The request is {state}{why} since {}. What is asked for again is a new \
+                "<strong>Locked.</strong> The request {became}{why}, {}. What is asked for again is a new \
                  request.",
                 time(view.since)
             );
@@ -168,6 +174,8 @@ fn why(page: &RequestPage, reader: &Reader) -> String {
             text(title)
         ),
     );
+    let agree = group.map(rule).unwrap_or_default();
+    fact(&mut html, "Must agree", &marked(&agree.join("; ")));
     fact(&mut html, "Kind of reason", request.basis.as_str());
     let name =
         format!("<code>{}/{}</code>", text(&request.ticket.system), text(&request.ticket.id));
@@ -197,9 +205,9 @@ fn code(view: &RequestView) -> String {
     format!(
         "<section class=\"step\" aria-labelledby=\"compare\">\n<h2 id=\"compare\">Compare this code</h2>\n\
          <p class=\"code small\" aria-label=\"{spelled}\">{code}</p>\n\
-         <p class=\"hint\">A security key shows nothing of what it signs, and a page can lie. Ask {who} on another \
-         way for the code that <code>writ request</code> printed, or run <code>writ approve {id} --check</code>: \
-         it must be this one.</p>\n\
+         <p class=\"hint\">A security key shows nothing of what it signs, and a page can lie. Ask {who} in \
+         another way for the code that <code>writ request</code> printed: it must be this one. \
+         <code>writ approve {id} --check</code> shows it too.</p>\n\
          <details><summary>Digest of the signed request</summary><p><code>{digest}</code></p></details>\n</section>\n",
         spelled = spelled(&view.code),
         code = text(&view.code),
@@ -208,7 +216,7 @@ fn code(view: &RequestView) -> String {
     )
 }
 
-fn decided(page: &RequestPage, reader: &Reader) -> String {
+fn decided(page: &RequestPage) -> String {
     let mut html = String::from(
         "<section aria-labelledby=\"decided\">\n<h2 id=\"decided\">Who has decided</h2>\n",
     );
@@ -224,9 +232,6 @@ fn decided(page: &RequestPage, reader: &Reader) -> String {
     if page.view.state == "pending" && !page.view.missing.is_empty() {
         let missing: Vec<String> = page.view.missing.iter().map(ToString::to_string).collect();
         write!(html, "<h3>Still missing</h3>\n{}", list(&missing)).ok();
-    }
-    if let Some(group) = reader.roster.group(&page.view.request.group) {
-        write!(html, "<h3>The rule</h3>\n{}", list(&rule(group))).ok();
     }
     html.push_str("</section>\n");
     html
@@ -286,9 +291,9 @@ fn decide(page: &RequestPage, reader: &Reader) -> String {
         "{head}<p>You are <strong>{me}</strong>. Your passkey signs a statement over exactly this request.</p>\n\
          <noscript><p class=\"alert\">Signing needs JavaScript. Without it: <code>writ approve {id}</code>.</p></noscript>\n\
          <form id=\"decide\" data-request=\"{id}\">\n<div class=\"fields\">\n{slot}\n{window}</div>\n\
-         <div class=\"buttons\"><button type=\"button\" id=\"approve\" data-decision=\"approve\">Approve with passkey\
-         </button>\n<button type=\"button\" id=\"deny\" class=\"danger\" data-decision=\"deny\">Deny with passkey\
-         </button></div>\n<p class=\"hint\">One denial is final for this request.</p>\n\
+         <div class=\"buttons\"><button type=\"button\" id=\"approve\" data-decision=\"approve\">Approve\
+         </button>\n<button type=\"button\" id=\"deny\" class=\"danger\" data-decision=\"deny\">Deny\
+         </button></div>\n<p class=\"hint\">Your security key signs it. One denial is final for this request.</p>\n\
          <p id=\"said\" class=\"status\" role=\"alert\"></p>\n</form>\n</section>\n",
         me = text(reader.person.as_str()),
         id = view.request.id,
