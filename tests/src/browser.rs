@@ -113,6 +113,16 @@ impl Browser {
         self.eval(&format!("document.getElementById('{id}').click()"));
     }
 
+    /// The cookies of the page, as a request carries them.
+    pub fn cookie(&mut self) -> String {
+        let all = self.call("Network.getCookies", &json!({}));
+        let one = |cookie: &Value| {
+            format!("{}={}", cookie["name"].as_str().unwrap(), cookie["value"].as_str().unwrap())
+        };
+        let all: Vec<String> = all["cookies"].as_array().unwrap().iter().map(one).collect();
+        all.join("; ")
+    }
+
     /// What somebody sees.
     pub fn text(&mut self) -> String {
         self.eval("document.body.innerText").as_str().unwrap_or_default().to_owned()

@@ -2,9 +2,10 @@
 
 use writ_service::http::Reply;
 
-const FILES: [(&str, &str, &str); 3] = [
+const FILES: [(&str, &str, &str); 4] = [
     ("/static/console.css", "text/css; charset=utf-8", include_str!("../static/console.css")),
     ("/static/enrol.js", "text/javascript; charset=utf-8", include_str!("../static/enrol.js")),
+    ("/static/sign.js", "text/javascript; charset=utf-8", include_str!("../static/sign.js")),
     ("/static/icon.svg", "image/svg+xml", include_str!("../static/icon.svg")),
 ];
 

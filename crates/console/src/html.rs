@@ -1,9 +1,12 @@
-//! HTML by hand: two pages do not pay for a template engine. Text goes through [`text`], everything
+//! HTML by hand: few pages do not pay for a template engine. Text goes through [`text`], everything
 //! else is ours.
 
 use std::fmt::{self, Write as _};
 
+use writ_model::Timestamp;
+
 use crate::face::Face;
+use crate::view::Reader;
 
 /// Text as it stands in an element or in a quoted attribute.
 pub(crate) struct Escaped<'a>(&'a str);
@@ -31,6 +34,43 @@ impl fmt::Display for Escaped<'_> {
 
 /// A whole page. `main` is HTML, `title` is text; `script` is one of our files.
 pub(crate) fn page(face: &Face, title: &str, script: Option<&str>, main: &str) -> Vec<u8> {
+    frame(face, (title, script), "", main)
+}
+
+/// A whole page for somebody who is signed in; `here` is the path of its part of the console.
+pub(crate) fn own_page(
+    face: &Face,
+    (reader, here): (&Reader, &str),
+    (title, script): (&str, Option<&str>),
+    main: &str,
+) -> Vec<u8> {
+    let mut links = String::new();
+    for (path, name) in PARTS {
+        let current = if path == here { " aria-current=\"page\"" } else { "" };
+        // Writing into a string cannot fail.
+        writeln!(links, "<li><a href=\"{path}\"{current}>{name}</a></li>").ok();
+    }
+    let bar = format!(
+        "<div class=\"bar\">\n<nav aria-label=\"Console\"><ul>\n{links}</ul></nav>\n\
+         <form class=\"who\" method=\"post\" action=\"/sign-out\">\
+         <span>Signed in as <strong>{person}</strong></span> \
+         <button class=\"quiet small\">Sign out</button></form>\n</div>\n",
+        person = text(reader.person.as_str()),
+    );
+    frame(face, (title, script), &bar, main)
+}
+
+/// The parts of the console.
+const PARTS: [(&str, &str); 6] = [
+    ("/", "Inbox"),
+    ("/requests", "Requests"),
+    ("/grants", "Grants"),
+    ("/tickets", "Tickets"),
+    ("/groups", "Groups"),
+    ("/people", "People"),
+];
+
+fn frame(face: &Face, (title, script): (&str, Option<&str>), bar: &str, main: &str) -> Vec<u8> {
     let script =
         script.map(|path| format!("<script src=\"{path}\" defer></script>\n")).unwrap_or_default();
     let mode = if face.dev {
@@ -46,12 +86,26 @@ pub(crate) fn page(face: &Face, title: &str, script: Option<&str>, main: &str) -
          <link rel=\"stylesheet\" href=\"/static/console.css\">\n\
          <link rel=\"icon\" href=\"/static/icon.svg\" type=\"image/svg+xml\">\n{script}</head>\n<body>\n\
          <a class=\"skip\" href=\"#main\">Skip to the content</a>\n\
-         <header><p class=\"brand\">Writ</p><p class=\"site\">{site}{mode}</p></header>\n\
+         <header><p class=\"brand\">Writ</p><p class=\"site\">{site}{mode}</p></header>\n{bar}\
          <main id=\"main\" tabindex=\"-1\">\n{main}\n</main>\n</body>\n</html>\n",
         title = text(title),
         site = text(face.site.as_str()),
     )
     .into_bytes()
+}
+
+/// Letter by letter, for those who hear the page.
+pub(crate) fn spelled(code: &str) -> String {
+    let letters: Vec<String> =
+        code.chars().map(|c| if c == '-' { "dash".to_owned() } else { c.to_string() }).collect();
+    letters.join(" ")
+}
+
+/// `2026-11-22 10:15 UTC`.
+pub(crate) fn clock(at: Timestamp) -> String {
+    let iso = at.iso();
+    let (day, rest) = iso.split_once('T').unwrap_or((&iso, ""));
+    format!("{day} {} UTC", rest.get(..5).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -28,3 +28,24 @@ pub const OPEN_LINKS_MAX: usize = 64;
 
 /// Random bytes of a link.
 pub const TOKEN_BYTES: usize = 32;
+
+/// How long a challenge to sign in is good.
+pub const CHALLENGE_LIFETIME: Duration = Duration::from_secs(5 * 60);
+
+/// How long somebody stays signed in at most (trust, section 8: reading only).
+pub const SESSION_LIFETIME: Duration = Duration::from_secs(8 * 3600);
+
+/// How long somebody stays signed in who asks for nothing.
+pub const SESSION_IDLE: Duration = Duration::from_secs(3600);
+
+/// Random bytes of the cookie.
+pub const COOKIE_BYTES: usize = 32;
+
+/// Sessions of one person: a sign-in beyond it ends the oldest one.
+pub const PERSON_SESSIONS_MAX: usize = 8;
+
+/// Sessions of all, and challenges that are remembered as used. Only enrolled people make either.
+pub const SESSIONS_MAX: usize = 8192;
+
+/// People on one page of the list.
+pub const PEOPLE_PAGE: usize = 100;

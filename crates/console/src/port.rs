@@ -2,13 +2,20 @@
 
 use std::pin::Pin;
 
-use writ_model::{PersonId, Timestamp};
+use writ_model::{PersonId, Timestamp, Ulid};
+use writ_proof::access::{Approval, Decision, Missing};
 use writ_proof::hash::Hash;
 use writ_proof::origin::SiteId;
-use writ_proof::roster::{Change, PersonKey};
+use writ_proof::roster::{Change, PersonKey, SlotName};
+use writ_proof::sshsig::SshSig;
 use writ_service::http::{Refused, Request};
 
 use crate::caller::Caller;
+use crate::session::Token;
+use crate::view::{
+    GrantView, Inbox, Page, PersonView, Reader, RequestPage, RequestView, TicketView,
+};
+use crate::webauthn::Assertion;
 
 /// A future of a port.
 pub type PortFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -115,4 +122,152 @@ impl State {
             State::Expired | State::Open => None,
         }
     }
+}
+
+/// What people who are signed in read, and what they sign. Whatever is given out is in the ledger before.
+pub trait Books: Send + Sync {
+    /// A challenge to sign in.
+    fn challenge(&self) -> String;
+
+    /// Signs somebody in: the passkey's answer to `challenge` at the page of `origin`.
+    fn sign_in<'a>(
+        &'a self,
+        challenge: &'a str,
+        answer: &'a Assertion,
+        origin: &'a str,
+        request: &'a Request,
+    ) -> PortFuture<'a, Result<Token, Refused>>;
+
+    /// Whose cookie this is, if they may still read.
+    fn reader(&self, token: &Token) -> Option<Reader>;
+
+    /// Ends a session.
+    fn sign_out<'a>(
+        &'a self,
+        token: &'a Token,
+        request: &'a Request,
+    ) -> PortFuture<'a, Result<(), Refused>>;
+
+    /// What waits for the reader, and what is theirs.
+    fn inbox<'a>(
+        &'a self,
+        reader: &'a Reader,
+        request: &'a Request,
+    ) -> PortFuture<'a, Result<Inbox, Refused>>;
+
+    /// All requests before the id `before`.
+    fn requests<'a>(
+        &'a self,
+        before: Option<&'a str>,
+        reader: &'a Reader,
+        request: &'a Request,
+    ) -> PortFuture<'a, Result<Page<RequestView>, Refused>>;
+
+    /// A request.
+    fn request<'a>(
+        &'a self,
+        id: Ulid,
+        reader: &'a Reader,
+        request: &'a Request,
+    ) -> PortFuture<'a, Result<RequestPage, Refused>>;
+
+    /// All grants before the id `before`.
+    fn grants<'a>(
+        &'a self,
+        before: Option<&'a str>,
+        reader: &'a Reader,
+        request: &'a Request,
+    ) -> PortFuture<'a, Result<Page<GrantView>, Refused>>;
+
+    /// All tickets before the id `before`.
+    fn tickets<'a>(
+        &'a self,
+        before: Option<&'a str>,
+        reader: &'a Reader,
+        request: &'a Request,
+    ) -> PortFuture<'a, Result<Page<TicketView>, Refused>>;
+
+    /// People after the id `after`, by id.
+    fn people<'a>(
+        &'a self,
+        after: Option<&'a str>,
+        reader: &'a Reader,
+        request: &'a Request,
+    ) -> PortFuture<'a, Result<Page<PersonView>, Refused>>;
+
+    /// Records that the reader looks at the groups of the roster, which the reader holds.
+    fn groups<'a>(
+        &'a self,
+        reader: &'a Reader,
+        request: &'a Request,
+    ) -> PortFuture<'a, Result<(), Refused>>;
+
+    /// The statement that the reader would sign.
+    fn statement<'a>(
+        &'a self,
+        wish: Wish,
+        reader: &'a Reader,
+        request: &'a Request,
+    ) -> PortFuture<'a, Result<Approval, Refused>>;
+
+    /// Takes a decision with its signature.
+    fn decide<'a>(
+        &'a self,
+        said: Approval,
+        signature: SshSig,
+        reader: &'a Reader,
+        request: &'a Request,
+    ) -> PortFuture<'a, Result<Decided, Refused>>;
+
+    /// Records that something was refused before it came to any of these; of strangers only so many a second.
+    fn refused<'a>(
+        &'a self,
+        act: Act,
+        refused: &'a Refused,
+        reader: Option<&'a Reader>,
+        request: &'a Request,
+    ) -> PortFuture<'a, ()>;
+}
+
+/// What was tried, where it did not come to one of the calls of [`Books`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    /// To decide on a request.
+    Decide,
+    /// To read grants.
+    ReadGrants,
+    /// To read the roster.
+    ReadGroups,
+    /// To read persons.
+    ReadPeople,
+    /// To read requests.
+    ReadRequests,
+    /// To read tickets.
+    ReadTickets,
+    /// To sign in.
+    SignIn,
+    /// To sign out.
+    SignOut,
+}
+
+/// What somebody wants to decide.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wish {
+    /// The request.
+    pub id: Ulid,
+    /// Yes or no.
+    pub decision: Decision,
+    /// The slot; only needed of who may fill several.
+    pub slot: Option<SlotName>,
+    /// Agree for this many minutes from the beginning of the window, or from now if that is later.
+    pub minutes: Option<u32>,
+}
+
+/// What came of a decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decided {
+    /// The state of the request.
+    pub state: &'static str,
+    /// Who has still to agree.
+    pub missing: Vec<Missing>,
 }

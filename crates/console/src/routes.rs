@@ -10,7 +10,10 @@ use crate::enrol;
 use crate::face::{Asked, Face, Names};
 use crate::html;
 use crate::limits::PATH_MAX_BYTES;
-use crate::port::Desk;
+use crate::pages;
+use crate::port::{Act, Books, Desk};
+use crate::sign_in;
+use crate::{decide, view::Reader};
 
 /// Nothing comes from elsewhere, nothing runs that is not a file of ours, and no page holds another or
 /// is held by one.
@@ -21,14 +24,20 @@ const POLICY: &str = "default-src 'self'; frame-ancestors 'none'; base-uri 'none
 #[derive(Clone)]
 pub struct Console {
     desk: Arc<dyn Desk>,
+    books: Arc<dyn Books>,
     names: Arc<Names>,
 }
 
 impl Console {
     /// The console of the listener on `port`. It answers to `localhost` and to `names`, DNS names that
     /// lead to it.
-    pub fn new(desk: Arc<dyn Desk>, port: u16, names: Vec<String>) -> Console {
-        Console { desk, names: Arc::new(Names { port, names }) }
+    pub fn new(
+        desk: Arc<dyn Desk>,
+        books: Arc<dyn Books>,
+        port: u16,
+        names: Vec<String>,
+    ) -> Console {
+        Console { desk, books, names: Arc::new(Names { port, names }) }
     }
 
     /// Answers a request, whose body is within [`crate::limits::BODY_MAX_BYTES`].
@@ -67,7 +76,7 @@ impl Console {
             }
         };
         match request.method.as_str() {
-            "GET" | "HEAD" => self.get(request, &face),
+            "GET" | "HEAD" => self.get(request, &face).await,
             "POST" => self.post(request, &face).await,
             _ => {
                 plain(405, "Only GET and POST are answered here.").with("allow", "GET, HEAD, POST")
@@ -75,30 +84,65 @@ impl Console {
         }
     }
 
-    fn get(&self, request: &Request, face: &Face) -> Reply {
+    async fn get(&self, request: &Request, face: &Face) -> Reply {
         let path = request.path.as_str();
         if let Some(file) = assets::file(path) {
             return file;
         }
         match (path, path.strip_prefix(enrol::PAGE)) {
-            ("/", _) => enrol::home(face),
             (enrol::OPEN, _) => plain(405, "Only POST is answered here.").with("allow", "POST"),
+            (sign_in::PATH, _) => sign_in::challenge(&*self.books, face),
             (_, Some(rest)) => match rest.strip_suffix("/state") {
                 Some(token) => enrol::state(&*self.desk, token),
                 None => enrol::show(&*self.desk, face, rest),
             },
-            _ => missing(face),
+            _ => self.own(request, face).await,
         }
     }
 
-    async fn post(&self, request: &Request, face: &Face) -> Reply {
-        if request.header("content-type").is_none_or(|kind| !kind.starts_with("application/json")) {
-            return Refused::new(415, "UnsupportedMediaType", "send application/json").reply();
+    /// A page for who is signed in.
+    async fn own(&self, request: &Request, face: &Face) -> Reply {
+        let Some(what) = pages::What::of(&request.path) else { return missing(face) };
+        if let Some(reader) = self.reader(request, face) {
+            return pages::show(&*self.books, face, (&what, &reader), request).await;
         }
+        if what == pages::What::Inbox {
+            return sign_in::show(face, 200, "/");
+        }
+        let refused = Refused::new(401, "NotSignedIn", "nobody is signed in");
+        self.books.refused(what.act(), &refused, None, request).await;
+        sign_in::show(face, 401, &request.path)
+    }
+
+    fn reader(&self, request: &Request, face: &Face) -> Option<Reader> {
+        self.books.reader(&sign_in::token(request, face)?)
+    }
+
+    async fn post(&self, request: &Request, face: &Face) -> Reply {
+        let json =
+            request.header("content-type").is_some_and(|k| k.starts_with("application/json"));
         // Another site's page has no business here; programs send no origin.
         if request.header("origin").is_some_and(|origin| origin != face.origin) {
             let what = "this came from another site's page";
             return Refused::new(403, "OtherOrigin", what).reply();
+        }
+        if request.path == sign_in::OUT {
+            return match request.header("origin") {
+                Some(_) => sign_in::sign_out(&*self.books, face, request).await,
+                None => self.no_origin(Act::SignOut, None, request).await,
+            };
+        }
+        if !json {
+            return Refused::new(415, "UnsupportedMediaType", "send application/json").reply();
+        }
+        if request.path == sign_in::PATH {
+            return match request.header("origin") {
+                Some(_) => sign_in::sign_in(&*self.books, face, request).await,
+                None => self.no_origin(Act::SignIn, None, request).await,
+            };
+        }
+        if let Some(rest) = request.path.strip_prefix(pages::REQUEST) {
+            return self.decision(rest, request, face).await;
         }
         let answered = match request.path.strip_prefix(enrol::PAGE) {
             Some(token) => enrol::propose(&*self.desk, face, token, request).await,
@@ -113,6 +157,40 @@ impl Console {
             }
         }
     }
+
+    /// What the page of a request posts. A cookie counts only with the origin of our own page.
+    async fn decision(&self, rest: &str, request: &Request, face: &Face) -> Reply {
+        let reader = self.reader(request, face);
+        if request.header("origin").is_none() {
+            return self.no_origin(Act::Decide, reader.as_ref(), request).await;
+        }
+        let Some(reader) = reader else {
+            let what = "nobody is signed in any more: load the page again";
+            let refused = Refused::new(401, "NotSignedIn", what);
+            self.books.refused(Act::Decide, &refused, None, request).await;
+            return refused.reply();
+        };
+        match rest.split_once('/') {
+            Some((id, "statement")) => {
+                decide::statement(&*self.books, face, (id, &reader), request).await
+            }
+            Some((id, "decision")) => {
+                decide::decide(&*self.books, face, (id, &reader), request).await
+            }
+            _ => {
+                let refused = Refused::new(404, "NotFound", "there is nothing here");
+                self.books.refused(Act::Decide, &refused, Some(&reader), request).await;
+                refused.reply()
+            }
+        }
+    }
+
+    async fn no_origin(&self, act: Act, reader: Option<&Reader>, request: &Request) -> Reply {
+        let what = "a browser says which page asks; programs use /writ/v1";
+        let refused = Refused::new(403, "NoOrigin", what);
+        self.books.refused(act, &refused, reader, request).await;
+        refused.reply()
+    }
 }
 
 /// What every reply says of itself.
@@ -123,8 +201,8 @@ fn guarded(reply: Reply) -> Reply {
         .with("content-security-policy", POLICY)
         .with("x-content-type-options", "nosniff")
         .with("x-frame-options", "DENY")
-        // A link to enrol must not travel with a click.
-        .with("referrer-policy", "no-referrer")
+        // A link to enrol must not travel with a click to another site, and a form must tell its origin.
+        .with("referrer-policy", "same-origin")
         .with("cross-origin-opener-policy", "same-origin")
         .with("cross-origin-resource-policy", "same-origin")
         .with(
@@ -134,7 +212,8 @@ fn guarded(reply: Reply) -> Reply {
 }
 
 fn missing(face: &Face) -> Reply {
-    let main = "<h1>There is nothing here</h1>\n<p>Use the link that was printed, whole.</p>";
+    let main = "<h1>There is nothing here</h1>\n<p>Use the link that was printed, whole, or begin at the \
+                <a href=\"/\">inbox</a>.</p>";
     page(404, html::page(face, "Not found", None, main))
 }
 

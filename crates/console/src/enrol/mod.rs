@@ -120,11 +120,6 @@ pub(crate) async fn propose(
     Ok(state(desk, token))
 }
 
-/// What is at the console's root.
-pub(crate) fn home(face: &Face) -> Reply {
-    page(200, html::page(face, "Console", None, page::HOME))
-}
-
 fn unknown(face: &Face) -> Reply {
     page(404, html::page(face, "Unknown link", None, page::UNKNOWN))
 }

@@ -9,13 +9,9 @@ use writ_proof::roster::{Change, PersonKey};
 
 use crate::challenge;
 use crate::face::Face;
-use crate::html::text;
+use crate::html::{clock, spelled, text};
 use crate::limits::TOKEN_BYTES;
 use crate::port::{Desk, Link, State};
-
-/// The console's root.
-pub(super) const HOME: &str = "<h1>Console</h1>\n<p>There is one page so far: the one behind a link that \
-    <code>writ enrol PERSON</code> prints. It enrols the keys with which a person signs.</p>";
 
 /// The page of a link that nobody has opened.
 pub(super) const UNKNOWN: &str = "<h1>This link is unknown</h1>\n\
@@ -182,20 +178,6 @@ fn keys(change: &Change) -> String {
     }
     list.push_str("</ul>");
     list
-}
-
-/// Letter by letter, for those who hear the page.
-fn spelled(code: &str) -> String {
-    let letters: Vec<String> =
-        code.chars().map(|c| if c == '-' { "dash".to_owned() } else { c.to_string() }).collect();
-    letters.join(" ")
-}
-
-/// `2026-11-22 10:15 UTC`.
-fn clock(at: Timestamp) -> String {
-    let iso = at.iso();
-    let (day, rest) = iso.split_once('T').unwrap_or((&iso, ""));
-    format!("{day} {} UTC", rest.get(..5).unwrap_or_default())
 }
 
 fn left(now: Timestamp, end: Timestamp) -> String {

@@ -7,6 +7,7 @@
 //!
 //! Input is bounded before it is read, and whatever CBOR is read must be the one encoding of its value.
 
+mod assertion;
 mod authenticator;
 mod cbor;
 mod client_data;
@@ -14,6 +15,8 @@ mod client_data;
 use writ_proof::hash::sha256;
 use writ_proof::roster::Passkey;
 use writ_proof::sshsig::SshPublicKey;
+
+pub use assertion::{Assertion, AssertionError, Posted};
 
 use crate::limits::ATTESTATION_MAX_BYTES;
 use authenticator::Attested;

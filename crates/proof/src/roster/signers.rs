@@ -110,6 +110,13 @@ impl Roster {
                         why: format!("`{}` is no page of this installation", webauthn.origin),
                     });
                 }
+                // A passkey is never anything else than a key in hardware whose user was verified.
+                if signer.hardware.is_none_or(|f| !f.user_present() || !f.user_verified()) {
+                    return rule(
+                        WHAT,
+                        "the passkey has not verified who holds it: set a PIN on it",
+                    );
+                }
             }
             (None, KeyKind::SecurityKey | KeyKind::Software) => {}
             _ => return rule(WHAT, "a key has signed in another way than it was enrolled for"),

@@ -15,6 +15,7 @@ use writ_service::http::Reply;
 use writ_service::listener::{self, TlsSettings};
 
 use super::access::{self, Access};
+use super::clerk::Clerk;
 use super::enrol::Enrolments;
 use super::listener::{collect, head_of, of_access, response};
 
@@ -24,6 +25,7 @@ pub async fn serve(
     tls: TlsSettings,
     enrolments: Arc<Enrolments>,
     access: Arc<Access>,
+    clerk: Arc<Clerk>,
     names: Vec<String>,
     stop: watch::Receiver<bool>,
 ) -> Result<()> {
@@ -31,7 +33,7 @@ pub async fn serve(
     // An address is no name of a site: a browser makes no passkey for it.
     let named = |name: &String| name.parse::<std::net::IpAddr>().is_err();
     let names = names.into_iter().filter(named).map(|name| name.to_ascii_lowercase()).collect();
-    let console = Console::new(enrolments, port, names);
+    let console = Console::new(enrolments, clerk, port, names);
     let answer =
         move |request, network| answer(request, network, console.clone(), Arc::clone(&access));
     Ok(listener::serve(listener, tls, answer, stop).await?)

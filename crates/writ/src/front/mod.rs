@@ -4,6 +4,7 @@
 pub mod access;
 pub mod accounts;
 pub mod catalogue;
+pub mod clerk;
 pub mod cloudtrail;
 pub mod console;
 pub mod customer;

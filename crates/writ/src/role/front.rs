@@ -24,6 +24,7 @@ use writ_trail::client::TrailClient;
 use super::confine::Reach;
 use super::{Inherited, Line, harden};
 use crate::front::access::{self, Access, Ender};
+use crate::front::clerk::Clerk;
 use crate::front::people::api::Readers;
 use crate::front::people::{self, Office};
 use crate::front::platform::Platform;
@@ -123,6 +124,8 @@ async fn serve(
     listen(line, &keyd, &trail, (gateway, gatekeeper), reload, stop)?;
     let (readers, access) = operators(&pipeline, &platform, &keeper, &config);
     customers.open(Arc::clone(&access));
+    let (ours, own, known) = (Arc::clone(&pipeline), platform.clone(), Arc::clone(&access));
+    let clerk = Arc::new(Clerk::new(ours, own, Arc::clone(&keeper), known));
     beat(keyd, store);
     keep_current(Arc::clone(&pipeline), platform, reloads);
     let address = listener.local_addr()?.to_string();
@@ -136,7 +139,7 @@ async fn serve(
     tokio::select! {
         served = listener::serve(listener, tls, desks, stopped.clone()) => served,
         served = console::serve(
-            console, console_tls, Arc::new(desk), access, config.names, stopped,
+            console, console_tls, Arc::new(desk), access, clerk, config.names, stopped,
         ) => served,
         () = pipeline.broken() => anyhow::bail!("the state database failed; it has to be opened anew"),
     }

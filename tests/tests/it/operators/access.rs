@@ -282,8 +282,13 @@ fn evidence_of_a_grant_verifies_with_stock_ssh_keygen() {
     let site = Site::start();
     let shift = Shift::at(&site);
     let id = shift.granted();
+    judge_evidence(&shift, &id);
+}
+
+/// Stock OpenSSH on the evidence of a grant with two approvals.
+pub(crate) fn judge_evidence(shift: &Shift<'_>, id: &str) {
     let tar = shift.site.home().join("evidence.tar");
-    shift.ok("anna", &["grants", &id, "--bundle", tar.to_str().unwrap()]);
+    shift.ok("anna", &["grants", id, "--bundle", tar.to_str().unwrap()]);
     let folder = shift.site.home().join("evidence");
     std::fs::create_dir(&folder).unwrap();
     let unpacked = Command::new("tar").arg("xf").arg(&tar).arg("-C").arg(&folder).status();

@@ -22,14 +22,14 @@ fn one_account() -> Site {
 }
 
 /// `writ enrol PERSON` that waits for its page.
-struct Waiting {
+pub(crate) struct Waiting {
     child: Child,
     out: PathBuf,
-    link: String,
+    pub(crate) link: String,
 }
 
 impl Waiting {
-    fn begin(site: &Site, person: &str) -> Waiting {
+    pub(crate) fn begin(site: &Site, person: &str) -> Waiting {
         let out = site.home().join(format!("{person}.out"));
         let sink = File::create(&out).unwrap();
         let child = Command::new(site::binary())
@@ -49,7 +49,7 @@ impl Waiting {
         Waiting { child, out, link }
     }
 
-    fn end(mut self) -> Verdict {
+    pub(crate) fn end(mut self) -> Verdict {
         let code = self.child.wait().unwrap().code().unwrap_or(-1);
         Verdict { code, text: std::fs::read_to_string(&self.out).unwrap() }
     }
@@ -77,7 +77,7 @@ pub(crate) fn enrol_key(site: &Site, person: &str, key: &Path, more: &[&str]) ->
 }
 
 /// A request to the console as a program sends it: status and body.
-fn console(site: &Site, head: &str, body: &str) -> (u16, String) {
+pub(crate) fn console(site: &Site, head: &str, body: &str) -> (u16, String) {
     use std::io::{Read as _, Write as _};
     let origin = site.ready["console"].as_str().unwrap();
     let port: u16 = origin.rsplit_once(':').unwrap().1.parse().unwrap();
@@ -110,7 +110,7 @@ fn state(site: &Site, link: &str) -> Value {
 }
 
 /// The one key that a link has proposed.
-fn proposed(site: &Site, link: &str) -> PersonKey {
+pub(crate) fn proposed(site: &Site, link: &str) -> PersonKey {
     let change = state(site, link)["change"].as_str().unwrap().to_owned();
     let change: Change = cbor::from_slice(&STANDARD.decode(change).unwrap()).unwrap();
     match change {
@@ -355,7 +355,7 @@ fn passkey_whose_user_was_not_verified_is_refused() {
 }
 
 /// Has the browser's authenticator sign a statement: the challenge is what `ssh-keygen` would sign.
-fn sign(browser: &mut Browser, key: &PersonKey, body: &[u8], namespace: &str) -> SshSig {
+pub(crate) fn sign(browser: &mut Browser, key: &PersonKey, body: &[u8], namespace: &str) -> SshSig {
     let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
     let passkey = key.passkey.as_ref().unwrap();
     let script = format!(

@@ -43,7 +43,7 @@ static IN_WORK: Semaphore = Semaphore::const_new(IN_WORK_MAX);
 
 /// What is asked, by method and path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum What {
+pub(super) enum What {
     Challenge(String),
     CloseTicket(String),
     Decide,
@@ -113,7 +113,7 @@ impl What {
     }
 
     /// The event of a refusal, and of what changes nothing.
-    const fn event(&self) -> &'static str {
+    pub(super) const fn event(&self) -> &'static str {
         match self {
             What::Challenge(_) => "BeginDecision",
             What::CloseTicket(_) => "CloseTicket",
@@ -434,7 +434,7 @@ impl Access {
     }
 
     /// Appends the event of what changes nothing.
-    async fn told(
+    pub(super) async fn told(
         &self,
         name: &'static str,
         read_only: bool,
@@ -459,11 +459,23 @@ impl Access {
         what: &What,
         request: &Request,
         known: &[PersonId],
-        mut shown: Vec<(&'static str, String)>,
+        shown: Vec<(&'static str, String)>,
         refused: Refused,
     ) -> Reply {
+        self.told_refusal(what, request, known, shown, refused).await.reply()
+    }
+
+    /// The same for who words the answer otherwise. What comes back may be another refusal: the ledger's.
+    pub(super) async fn told_refusal(
+        &self,
+        what: &What,
+        request: &Request,
+        known: &[PersonId],
+        mut shown: Vec<(&'static str, String)>,
+        refused: Refused,
+    ) -> Refused {
         if known.is_empty() && !self.strangers.admit(SystemEnv.now()) {
-            return refused.reply();
+            return refused;
         }
         if shown.is_empty()
             && let Some(id) = what.id()
@@ -497,9 +509,9 @@ impl Access {
         if let Err(error) = told {
             tracing::warn!(error = format!("{error:#}"), "a refusal was not recorded");
             let text = "the ledger does not answer; send it again";
-            return Refused::new(503, "Unavailable", text).reply();
+            return Refused::new(503, "Unavailable", text);
         }
-        refused.reply()
+        refused
     }
 }
 

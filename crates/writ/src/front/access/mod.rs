@@ -2,6 +2,7 @@
 //! its leaf and its event, and lets the key module know what ended. The rules are in the crate `access`.
 
 pub mod api;
+mod browser;
 mod customers;
 mod ends;
 mod hr;

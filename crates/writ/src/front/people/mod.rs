@@ -402,7 +402,7 @@ fn ends_of(steps: &[Step], snapshot: &Snapshot) -> Vec<Ends> {
 }
 
 /// Everybody who is stored, by id.
-fn people(snapshot: &Snapshot) -> BTreeMap<String, Person> {
+pub(super) fn people(snapshot: &Snapshot) -> BTreeMap<String, Person> {
     let all = snapshot.list::<Person>(AccountId::PLATFORM, None);
     all.map(|entry| (entry.id.clone(), Person::clone(&entry.value))).collect()
 }

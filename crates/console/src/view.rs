@@ -1,0 +1,136 @@
+//! What pages show: front's state as one signed-in person may see it, at one moment.
+
+use std::sync::Arc;
+
+use writ_model::{PersonId, Timestamp, Ulid};
+use writ_proof::access::{Approval, Missing, Request};
+use writ_proof::roster::{Roster, SlotName};
+
+/// Who reads, when, and by which roster.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    /// Who.
+    pub person: PersonId,
+    /// When the session ends if nothing more is asked for.
+    pub ends: Timestamp,
+    /// The moment.
+    pub now: Timestamp,
+    /// The roster of that moment.
+    pub roster: Arc<Roster>,
+}
+
+/// What waits for somebody, and what is theirs.
+#[derive(Debug, Clone)]
+pub struct Inbox {
+    /// Requests that the reader may decide on and has not.
+    pub waits: Vec<RequestView>,
+    /// The reader's own requests, the newest first.
+    pub requests: Vec<RequestView>,
+    /// The reader's own grants, the newest first.
+    pub grants: Vec<GrantView>,
+}
+
+/// One page of a listing.
+#[derive(Debug, Clone)]
+pub struct Page<T> {
+    /// Its entries, the newest first.
+    pub items: Vec<T>,
+    /// Where the next page begins; absent on the last.
+    pub next: Option<String>,
+}
+
+/// A request.
+#[derive(Debug, Clone)]
+pub struct RequestView {
+    /// What was signed.
+    pub request: Arc<Request>,
+    /// The code that people compare.
+    pub code: String,
+    /// SHA-256 of the signed statement, in hexadecimal.
+    pub digest: String,
+    /// `pending`, `approved`, `denied`, `expired` or `withdrawn`.
+    pub state: &'static str,
+    /// When that became so.
+    pub since: Timestamp,
+    /// Why.
+    pub why: Option<String>,
+    /// When it was filed.
+    pub filed: Timestamp,
+    /// It waits before this time only.
+    pub pending_until: Timestamp,
+    /// Who has still to agree; of one that is pending.
+    pub missing: Vec<Missing>,
+    /// The slots that the reader may fill.
+    pub slots: Vec<SlotName>,
+}
+
+/// A request with everything around it.
+#[derive(Debug, Clone)]
+pub struct RequestPage {
+    /// The request.
+    pub view: RequestView,
+    /// Its ticket, if it is one that Writ keeps.
+    pub ticket: Option<TicketView>,
+    /// Who has decided, in the order of their ids.
+    pub decisions: Vec<DecisionView>,
+    /// Why the reader may not decide; absent if they may.
+    pub bar: Option<String>,
+    /// The grant that was made.
+    pub grant: Option<GrantView>,
+}
+
+/// A decision.
+#[derive(Debug, Clone)]
+pub struct DecisionView {
+    /// What was said.
+    pub said: Approval,
+    /// When front took it.
+    pub at: Timestamp,
+    /// True if a browser signed it.
+    pub browser: bool,
+}
+
+/// A grant.
+#[derive(Debug, Clone)]
+pub struct GrantView {
+    /// The request's id.
+    pub id: Ulid,
+    /// `scheduled`, `live` or `ended`.
+    pub state: &'static str,
+    /// Who may use it.
+    pub person: PersonId,
+    /// From when on.
+    pub not_before: Timestamp,
+    /// Until when.
+    pub not_after: Timestamp,
+    /// Why it ended, when, and by whom.
+    pub end: Option<(&'static str, Timestamp, Option<PersonId>)>,
+    /// What was asked for.
+    pub request: Option<Arc<Request>>,
+}
+
+/// A ticket.
+#[derive(Debug, Clone)]
+pub struct TicketView {
+    /// Its id.
+    pub id: String,
+    /// What it is about.
+    pub title: String,
+    /// Who opened it.
+    pub opened_by: PersonId,
+    /// When.
+    pub opened: Timestamp,
+    /// Who closed it, and when.
+    pub closed: Option<(PersonId, Timestamp)>,
+}
+
+/// A person: of the roster, of the HR feed, or of both.
+#[derive(Debug, Clone)]
+pub struct PersonView {
+    /// The id.
+    pub id: PersonId,
+    /// What HR makes of them; absent of one whom HR does not know.
+    pub hr: Option<&'static str>,
+    /// Why they may not act now.
+    pub denied: Option<String>,
+}

@@ -1,0 +1,368 @@
+//! What the console's pages show of requests, grants and tickets, and the decisions that a browser signs. The rules
+//! are the same as for programs; here only the surroundings differ.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use writ_access::decision::{decisions, may_decide, missing, waits_for};
+use writ_access::{World, pages, state};
+use writ_console::port::{Act, Decided, Wish};
+use writ_console::view::{
+    DecisionView, GrantView, Inbox, Page, Reader, RequestPage, RequestView, TicketView,
+};
+use writ_model::{AccountId, Env as _, SystemEnv, Timestamp, Ulid};
+use writ_proof::access::{Approval, OWN_TICKETS};
+use writ_proof::cbor;
+use writ_proof::roster::SlotName;
+use writ_proof::sshsig::SshSig;
+use writ_proof::statement::Signed;
+use writ_service::http::{Refused, Request};
+use writ_store::state::{AccessApproval, AccessGrant, AccessRequest, RequestState, Ticket};
+use writ_store::{Entry, Snapshot};
+
+use super::api::What;
+use super::{Access, tell};
+
+/// Requests and grants of the reader that the inbox shows.
+const INBOX_OWN: usize = 10;
+
+impl Access {
+    /// What waits for the reader, and what is theirs.
+    pub(in crate::front) async fn inbox(
+        &self,
+        reader: &Reader,
+        request: &Request,
+    ) -> Result<Inbox, Refused> {
+        self.read_by(&What::Requests, "inbox", reader, request).await?;
+        let snapshot = self.pipeline.store.snapshot();
+        Ok(self.world(&snapshot, &reader.roster, |world| {
+            let mut waits: Vec<RequestView> = Vec::new();
+            for entry in writ_access::request::pending(&snapshot, world.now) {
+                if waits.len() < writ_access::limits::PAGE
+                    && !waits_for(entry, &reader.person, world).is_empty()
+                {
+                    waits.extend(view(entry, reader, world));
+                }
+            }
+            let own = pages::requests(&snapshot, None, Some(&reader.person)).entries;
+            let grants = pages::grants(&snapshot, None, Some(&reader.person)).entries;
+            Inbox {
+                waits,
+                requests: own
+                    .into_iter()
+                    .take(INBOX_OWN)
+                    .filter_map(|entry| view(entry, reader, world))
+                    .collect(),
+                grants: grants
+                    .into_iter()
+                    .take(INBOX_OWN)
+                    .map(|entry| grant(entry, world))
+                    .collect(),
+            }
+        }))
+    }
+
+    /// All requests before the id `before`.
+    pub(in crate::front) async fn requests_page(
+        &self,
+        before: Option<&str>,
+        reader: &Reader,
+        request: &Request,
+    ) -> Result<Page<RequestView>, Refused> {
+        self.read_by(&What::Requests, "*", reader, request).await?;
+        let snapshot = self.pipeline.store.snapshot();
+        Ok(self.world(&snapshot, &reader.roster, |world| {
+            let page = pages::requests(&snapshot, before, None);
+            let items = page.entries.iter().filter_map(|entry| view(entry, reader, world));
+            Page { items: items.collect(), next: page.next }
+        }))
+    }
+
+    /// All grants before the id `before`.
+    pub(in crate::front) async fn grants_page(
+        &self,
+        before: Option<&str>,
+        reader: &Reader,
+        request: &Request,
+    ) -> Result<Page<GrantView>, Refused> {
+        self.read_by(&What::Grants, "*", reader, request).await?;
+        let snapshot = self.pipeline.store.snapshot();
+        Ok(self.world(&snapshot, &reader.roster, |world| {
+            let page = pages::grants(&snapshot, before, None);
+            let items = page.entries.iter().map(|entry| grant(entry, world));
+            Page { items: items.collect(), next: page.next }
+        }))
+    }
+
+    /// All tickets before the id `before`.
+    pub(in crate::front) async fn tickets_page(
+        &self,
+        before: Option<&str>,
+        reader: &Reader,
+        request: &Request,
+    ) -> Result<Page<TicketView>, Refused> {
+        self.read_by(&What::Tickets, "*", reader, request).await?;
+        let snapshot = self.pipeline.store.snapshot();
+        let page = pages::page::<Ticket>(&snapshot, before, |_| true);
+        Ok(Page {
+            items: page.entries.iter().map(|entry| ticket(entry)).collect(),
+            next: page.next,
+        })
+    }
+
+    /// A request with everything around it.
+    pub(in crate::front) async fn request_page(
+        &self,
+        id: Ulid,
+        reader: &Reader,
+        request: &Request,
+    ) -> Result<RequestPage, Refused> {
+        let id_text = id.to_string();
+        self.read_by(&What::Request(id_text.clone()), &id_text, reader, request).await?;
+        let snapshot = self.pipeline.store.snapshot();
+        let found = self.world(&snapshot, &reader.roster, |world| {
+            let entry = snapshot.get::<AccessRequest>(AccountId::PLATFORM, &id_text)?;
+            whole(entry, reader, world)
+        });
+        found.ok_or_else(|| Refused::new(404, "NotFound", "there is no request of this id"))
+    }
+
+    /// The statement that the reader would sign: its nonce is given out for it.
+    pub(in crate::front) async fn begin_in_browser(
+        &self,
+        wish: Wish,
+        reader: &Reader,
+        request: &Request,
+    ) -> Result<Approval, Refused> {
+        let shown = vec![
+            ("requestId", wish.id.to_string()),
+            ("approver", reader.person.to_string()),
+            ("decision", wish.decision.as_str().to_owned()),
+        ];
+        let what = What::Challenge(wish.id.to_string());
+        match self.prepared(&wish, reader).await {
+            Ok(approval) => {
+                self.told(what.event(), false, &shown, request).await?;
+                Ok(approval)
+            }
+            Err(refused) => {
+                let known = std::slice::from_ref(&reader.person);
+                Err(self.told_refusal(&what, request, known, shown, refused).await)
+            }
+        }
+    }
+
+    async fn prepared(&self, wish: &Wish, reader: &Reader) -> Result<Approval, Refused> {
+        let (challenge, slots) = self.challenge(wish.id, &reader.person, wish.decision).await?;
+        let slot = slot(wish.slot.as_ref(), &slots)?;
+        let snapshot = self.pipeline.store.snapshot();
+        let entry = snapshot.get::<AccessRequest>(AccountId::PLATFORM, &wish.id.to_string());
+        let signed = entry.and_then(|entry| Signed::from_bytes(entry.statement.as_slice()).ok());
+        let signed = signed.ok_or_else(gone)?;
+        let asked: writ_proof::access::Request =
+            cbor::from_slice(signed.body()).map_err(|_| gone())?;
+        let now = SystemEnv.now();
+        let not_after = match wish.minutes {
+            None => asked.not_after,
+            Some(minutes) => {
+                let begin = Timestamp::from_secs(asked.not_before.max(now).secs());
+                let length = Duration::from_secs(u64::from(minutes) * 60);
+                begin.plus(length).min(asked.not_after)
+            }
+        };
+        Ok(Approval {
+            v: Default::default(),
+            site: asked.site,
+            request: asked.id,
+            request_digest: signed.digest(),
+            requester: asked.requester,
+            approver: reader.person.clone(),
+            decision: wish.decision,
+            slot,
+            scope: asked.scope,
+            account: asked.account,
+            not_before: asked.not_before,
+            not_after,
+            ticket: asked.ticket,
+            revision: asked.revision,
+            nonce: challenge.nonce,
+            ledger: challenge.ledger,
+            signed: now,
+        })
+    }
+
+    /// Takes a decision that a browser signed.
+    pub(in crate::front) async fn decide_in_browser(
+        &self,
+        said: Approval,
+        signature: &SshSig,
+        reader: &Reader,
+        request: &Request,
+    ) -> Result<Decided, Refused> {
+        let shown = tell::of_decision(&said);
+        let done = match sealed(&said, signature) {
+            Ok(signed) => self.decide(&signed, request).await,
+            Err(refused) => Err(refused),
+        };
+        match done {
+            Ok(decided) => {
+                Ok(Decided { state: decided.request.state.as_str(), missing: decided.missing })
+            }
+            Err(refused) => {
+                let known = std::slice::from_ref(&reader.person);
+                Err(self.told_refusal(&What::Decide, request, known, shown, refused).await)
+            }
+        }
+    }
+
+    /// Records what was refused before it came to any of these.
+    pub(in crate::front) async fn refused_in_browser(
+        &self,
+        act: Act,
+        refused: &Refused,
+        reader: Option<&Reader>,
+        request: &Request,
+    ) {
+        let what = match act {
+            Act::ReadGrants => What::Grants,
+            Act::ReadTickets => What::Tickets,
+            Act::ReadRequests => What::Requests,
+            _ => What::Decide,
+        };
+        let known = reader.map(|reader| std::slice::from_ref(&reader.person)).unwrap_or_default();
+        self.told_refusal(&what, request, known, Vec::new(), refused.clone()).await;
+    }
+
+    /// Tells the ledger that somebody reads.
+    async fn read_by(
+        &self,
+        what: &What,
+        id: &str,
+        reader: &Reader,
+        request: &Request,
+    ) -> Result<(), Refused> {
+        let shown = [("reader", reader.person.to_string()), ("id", id.to_owned())];
+        self.told(what.event(), true, &shown, request).await
+    }
+}
+
+/// The decision with its signature, which holds.
+fn sealed(said: &Approval, signature: &SshSig) -> Result<Signed, Refused> {
+    let mut signed = Signed::new(said)
+        .map_err(|error| Refused::new(400, "Malformed", format!("it is no decision: {error}")))?;
+    signed.add(signature).map_err(|error| {
+        let what = format!("the signature is not of this statement: {error}");
+        Refused::new(403, "BadSignature", what)
+    })?;
+    Ok(signed)
+}
+
+fn slot(wanted: Option<&SlotName>, slots: &[SlotName]) -> Result<SlotName, Refused> {
+    let refused = |what: String| Err(Refused::new(403, "Refused", what));
+    let all = || slots.iter().map(SlotName::as_str).collect::<Vec<_>>().join(", ");
+    match (wanted, slots) {
+        (Some(wanted), _) if slots.contains(wanted) => Ok(wanted.clone()),
+        (Some(wanted), _) => refused(format!("you may not fill `{wanted}`, but {}", all())),
+        (None, [only]) => Ok(only.clone()),
+        (None, _) => refused(format!("you may fill several slots: name one of {}", all())),
+    }
+}
+
+fn gone() -> Refused {
+    Refused::new(404, "NotFound", "there is no request of this id")
+}
+
+/// A request; `None` if what is stored cannot be read.
+fn view(
+    entry: &Arc<Entry<AccessRequest>>,
+    reader: &Reader,
+    world: &World<'_>,
+) -> Option<RequestView> {
+    let signed = Signed::from_bytes(entry.statement.as_slice()).ok()?;
+    let pending = entry.state == RequestState::Pending && world.now < entry.pending_until;
+    Some(RequestView {
+        request: Arc::clone(entry.derived.as_ref()?),
+        code: signed.code(),
+        digest: entry.digest.clone(),
+        state: match entry.state {
+            RequestState::Pending if !pending => RequestState::Expired.as_str(),
+            known => known.as_str(),
+        },
+        since: entry.since,
+        why: entry.why.clone(),
+        filed: entry.filed,
+        pending_until: entry.pending_until,
+        missing: if pending { missing(entry, world) } else { Vec::new() },
+        slots: if pending { waits_for(entry, &reader.person, world) } else { Vec::new() },
+    })
+}
+
+fn whole(
+    entry: &Arc<Entry<AccessRequest>>,
+    reader: &Reader,
+    world: &World<'_>,
+) -> Option<RequestPage> {
+    let mut view = view(entry, reader, world)?;
+    // What the form offers is what would be taken now, down to the request's own signature and HR's word.
+    let may = may_decide(world, entry.id, &reader.person);
+    let own = AccessApproval::id_of(entry.id, &reader.person);
+    let decided = world.snapshot.get::<AccessApproval>(AccountId::PLATFORM, &own).is_some();
+    let bar = match (may, decided) {
+        (Ok(_), true) => Some("you have decided already".to_owned()),
+        (Ok(slots), false) => {
+            view.slots = slots;
+            None
+        }
+        (Err(refusal), _) => Some(refusal.to_string()),
+    };
+    if bar.is_some() {
+        view.slots.clear();
+    }
+    let ticket = &view.request.ticket;
+    let ticket = (ticket.system == OWN_TICKETS)
+        .then(|| world.snapshot.get::<Ticket>(AccountId::PLATFORM, &ticket.id))
+        .flatten()
+        .map(|entry| self::ticket(entry));
+    let granted = world.snapshot.get::<AccessGrant>(AccountId::PLATFORM, &entry.id.to_string());
+    Some(RequestPage {
+        ticket,
+        decisions: said(world.snapshot, entry.id),
+        bar,
+        grant: granted.map(|entry| grant(entry, world)),
+        view,
+    })
+}
+
+fn said(snapshot: &Snapshot, id: Ulid) -> Vec<DecisionView> {
+    let read = |held: &Arc<Entry<AccessApproval>>| {
+        let signed = Signed::from_bytes(held.statement.as_slice()).ok()?;
+        let said = cbor::from_slice(signed.body()).ok()?;
+        let signers = signed.verify::<Approval>().map(|(_, signers)| signers).unwrap_or_default();
+        let browser = signers.iter().any(|signer| signer.webauthn.is_some());
+        Some(DecisionView { said, at: held.at, browser })
+    };
+    decisions(snapshot, id).filter_map(read).collect()
+}
+
+fn grant(stored: &AccessGrant, world: &World<'_>) -> GrantView {
+    let end = stored.end.as_ref().map(|end| (end.reason.as_str(), end.at, end.by.clone()));
+    GrantView {
+        id: stored.request,
+        state: state(stored, world.now).as_str(),
+        person: stored.person.clone(),
+        not_before: stored.not_before,
+        not_after: stored.not_after,
+        end,
+        request: writ_access::ends::asked(world.snapshot, stored.request),
+    }
+}
+
+fn ticket(stored: &Ticket) -> TicketView {
+    TicketView {
+        id: stored.id.clone(),
+        title: stored.title.clone(),
+        opened_by: stored.opened_by.clone(),
+        opened: stored.opened,
+        closed: stored.closed.as_ref().map(|closed| (closed.by.clone(), closed.at)),
+    }
+}
