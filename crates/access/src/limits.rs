@@ -16,6 +16,7 @@ pub const ID_SKEW_MAX: Duration = Duration::from_secs(5 * 60);
 /// Requests that one person may have pending, and grants without end, together. When the person leaves all of them end
 /// in one commit with that, whose records are bounded (`writ_store::limits::TRANSACTION_MAX_RECORDS`).
 pub const PERSON_MAX_OPEN: usize = 12;
+const _: () = assert!(PERSON_MAX_OPEN < writ_store::limits::TRANSACTION_MAX_RECORDS);
 
 /// Requests that may be pending at one time. People read them one by one.
 pub const PENDING_MAX: usize = 1000;

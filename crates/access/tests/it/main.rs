@@ -1,6 +1,13 @@
 //! What may be filed, what each decision makes, and what ends.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests may stop")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "tests may stop, measure and print"
+)]
 
 mod customers;
 mod decision;

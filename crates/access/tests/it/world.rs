@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use writ_access::{Customers, Decided, Filed, Hr, Nonces, Refusal, World as Judged, limits};
+use writ_access::{Customers, Decided, Filed, Hr, Nonces, Refusal, World as Judged};
 use writ_model::{AccountId, Nonce, PersonId, Revision, StoreEpoch, Timestamp, Ulid, Uuid};
 use writ_proof::Hash;
 use writ_proof::access::{
@@ -21,21 +21,21 @@ use writ_proof::statement::{Namespace, Signed, Statement};
 use writ_store::state::{self, AccessGrant, RequestState};
 use writ_store::{Body, Object, Snapshot};
 
-pub const T0: u64 = 1_800_000_000;
+pub(crate) const T0: u64 = 1_800_000_000;
 
-pub fn soft(n: u8) -> SoftKey {
+pub(crate) fn soft(n: u8) -> SoftKey {
     SoftKey::from_seed(&[n; 32]).unwrap()
 }
 
-pub fn id(n: u8) -> PersonId {
+pub(crate) fn id(n: u8) -> PersonId {
     format!("p{n}").parse().unwrap()
 }
 
-pub fn time(secs: u64) -> Timestamp {
+pub(crate) fn time(secs: u64) -> Timestamp {
     Timestamp::from_secs(T0 + secs)
 }
 
-pub fn account(n: u64) -> AccountId {
+pub(crate) fn account(n: u64) -> AccountId {
     AccountId::from_number(n).unwrap()
 }
 
@@ -43,7 +43,7 @@ fn key(n: u8) -> PersonKey {
     PersonKey { person: id(n), key: SshPublicKey::Ed25519(soft(n).public_key().0), passkey: None }
 }
 
-pub fn signed_by<T: Statement>(statement: &T, keys: &[u8]) -> Signed {
+pub(crate) fn signed_by<T: Statement>(statement: &T, keys: &[u8]) -> Signed {
     let mut signed = Signed::new(statement).unwrap();
     keys.iter().for_each(|n| signed.sign(&soft(*n)).unwrap());
     signed
@@ -51,12 +51,12 @@ pub fn signed_by<T: Statement>(statement: &T, keys: &[u8]) -> Signed {
 
 /// HR's and customers' words.
 #[derive(Default)]
-pub struct Words {
-    pub away: BTreeSet<PersonId>,
-    pub managers: BTreeMap<PersonId, PersonId>,
-    pub lockboxes: BTreeSet<AccountId>,
-    pub disabled: BTreeSet<AccountId>,
-    pub consents: BTreeMap<AccountId, Consent>,
+pub(crate) struct Words {
+    pub(crate) away: BTreeSet<PersonId>,
+    pub(crate) managers: BTreeMap<PersonId, PersonId>,
+    pub(crate) lockboxes: BTreeSet<AccountId>,
+    pub(crate) disabled: BTreeSet<AccountId>,
+    pub(crate) consents: BTreeMap<AccountId, Consent>,
 }
 
 impl Hr for Words {
@@ -87,17 +87,17 @@ impl Customers for Words {
 }
 
 /// An installation at a time.
-pub struct World {
-    pub roster: Roster,
-    pub snapshot: Snapshot,
-    pub words: Words,
-    pub nonces: Nonces,
-    pub now: Timestamp,
+pub(crate) struct World {
+    pub(crate) roster: Roster,
+    pub(crate) snapshot: Snapshot,
+    pub(crate) words: Words,
+    pub(crate) nonces: Nonces,
+    pub(crate) now: Timestamp,
 }
 
 impl World {
     /// At `T0` and a minute, with the ticket OPS-17 open.
-    pub fn new() -> World {
+    pub(crate) fn new() -> World {
         let now = time(60);
         let epoch: StoreEpoch = Uuid::from_bytes([1; 16]);
         let mut world = World {
@@ -107,9 +107,8 @@ impl World {
             nonces: Nonces::default(),
             now,
         };
-        for (name, slots) in [("oncall", vec![slot("peers", 2, "approvers")])] {
-            world.change(Change::SetGroup(Box::new(group(name, slots))));
-        }
+        let rule = vec![slot("peers", 2, "approvers")];
+        world.change(Change::SetGroup(Box::new(group("oncall", rule))));
         world.join(4);
         world.join(5);
         world.put(state::Ticket {
@@ -122,7 +121,7 @@ impl World {
         world
     }
 
-    pub fn put(&mut self, body: impl Into<Body>) {
+    pub(crate) fn put(&mut self, body: impl Into<Body>) {
         let object = Object::new(AccountId::PLATFORM, body);
         let next = Revision(self.snapshot.revision().0 + 1);
         let change = writ_store::Change {
@@ -137,7 +136,7 @@ impl World {
         self.snapshot = self.snapshot.apply(&[change], next);
     }
 
-    pub fn change(&mut self, change: Change) {
+    pub(crate) fn change(&mut self, change: Change) {
         let statement = RosterStatement {
             v: Default::default(),
             site: self.roster.site().clone(),
@@ -149,7 +148,7 @@ impl World {
         self.roster.apply(&signed_by(&statement, &[1, 2])).unwrap();
     }
 
-    pub fn judged(&self) -> Judged<'_> {
+    pub(crate) fn judged(&self) -> Judged<'_> {
         Judged {
             snapshot: &self.snapshot,
             roster: &self.roster,
@@ -160,7 +159,7 @@ impl World {
     }
 
     /// A right request of p4 for an hour from now on.
-    pub fn request(&self, n: u8) -> Request {
+    pub(crate) fn request(&self, n: u8) -> Request {
         let group: GroupName = "oncall".parse().unwrap();
         let mut id_bytes = [n; 16];
         id_bytes[..6].copy_from_slice(&self.now.millis().to_be_bytes()[2..]);
@@ -190,19 +189,19 @@ impl World {
         }
     }
 
-    pub fn judge(&self, request: &Request) -> Result<Filed, Refusal> {
+    pub(crate) fn judge(&self, request: &Request) -> Result<Filed, Refusal> {
         writ_access::file(&signed_by(request, &[4]), &self.judged())
     }
 
     /// Files and stores a right request.
-    pub fn filed(&mut self, n: u8) -> Filed {
+    pub(crate) fn filed(&mut self, n: u8) -> Filed {
         let filed = self.judge(&self.request(n)).unwrap();
         self.put(filed.request.clone());
         filed
     }
 
     /// A right decision with a fresh nonce.
-    pub fn approval(&mut self, filed: &Filed, n: u8, decision: Decision) -> Approval {
+    pub(crate) fn approval(&mut self, filed: &Filed, n: u8, decision: Decision) -> Approval {
         let request = filed.asked.request();
         let ledger = LedgerHead { origin: "o".to_owned(), size: 7, root: Hash([7; 32]) };
         let whose = (request.id, &id(n), decision);
@@ -228,12 +227,12 @@ impl World {
         }
     }
 
-    pub fn decide(&self, approval: &Approval, n: u8) -> Result<Decided, Refusal> {
+    pub(crate) fn decide(&self, approval: &Approval, n: u8) -> Result<Decided, Refusal> {
         writ_access::decide(&signed_by(approval, &[n]), &self.nonces, &self.judged())
     }
 
     /// A right decision, taken and stored.
-    pub fn decided(&mut self, filed: &Filed, n: u8, decision: Decision) -> Decided {
+    pub(crate) fn decided(&mut self, filed: &Filed, n: u8, decision: Decision) -> Decided {
         let approval = self.approval(filed, n, decision);
         let decided = self.decide(&approval, n).unwrap();
         self.nonces.take(&approval);
@@ -246,7 +245,7 @@ impl World {
     }
 
     /// A grant, approved by p6 and p7.
-    pub fn granted(&mut self, n: u8) -> AccessGrant {
+    pub(crate) fn granted(&mut self, n: u8) -> AccessGrant {
         let filed = self.filed(n);
         self.decided(&filed, 6, Decision::Approve);
         let decided = self.decided(&filed, 7, Decision::Approve);
@@ -260,7 +259,7 @@ impl World {
     }
 
     /// Ends a person's enrolment, enrols them anew and takes them back into the group.
-    pub fn rehire(&mut self, n: u8) {
+    pub(crate) fn rehire(&mut self, n: u8) {
         self.change(Change::EndEnrolment(EnrolmentId { person: id(n), number: 1 }));
         let enrolment = EnrolmentId { person: id(n), number: 2 };
         let keys = AtMost(vec![key(n)]);
@@ -268,17 +267,17 @@ impl World {
         self.join(n);
     }
 
-    pub fn later(&mut self, secs: u64) {
+    pub(crate) fn later(&mut self, secs: u64) {
         self.now = self.now.plus(std::time::Duration::from_secs(secs));
     }
 }
 
-pub fn slot(name: &str, count: u32, from: &str) -> Slot {
+pub(crate) fn slot(name: &str, count: u32, from: &str) -> Slot {
     let from = Approver::Group(from.parse().unwrap());
     Slot { slot: name.parse().unwrap(), count, from }
 }
 
-pub fn group(name: &str, rule: Vec<Slot>) -> Group {
+pub(crate) fn group(name: &str, rule: Vec<Slot>) -> Group {
     let rights = Rights {
         hosts: AtMost(vec!["*-1".parse().unwrap()]),
         logins: AtMost(vec!["svc".to_owned()]),
@@ -297,7 +296,7 @@ pub fn group(name: &str, rule: Vec<Slot>) -> Group {
     }
 }
 
-pub fn host(accounts: Accounts) -> Change {
+pub(crate) fn host(accounts: Accounts) -> Change {
     Change::SetHost(Box::new(Host {
         name: "web-1".parse().unwrap(),
         address: "web-1.example".to_owned(),
@@ -346,6 +345,5 @@ fn roster() -> Roster {
         world.change(Change::AddMember(Membership { group, person: id(n), expires }));
     }
     world.change(host(Accounts::Only(AtMost(vec![account(1)]))));
-    assert!(limits::PERSON_MAX_OPEN < writ_store::limits::TRANSACTION_MAX_RECORDS);
     world.roster
 }

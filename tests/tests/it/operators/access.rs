@@ -196,6 +196,54 @@ fn request_becomes_a_grant_with_two_approvals_and_is_revoked() {
     assert!(!others.iter().filter(of_access).any(|event| event.log == BOB));
 }
 
+/// OpenSSH's software token, of the Debian package `openssh-tests`. It touches, and never asks for a PIN.
+const TOKEN: &str = "/usr/lib/openssh/regress/misc/sk-dummy/sk-dummy.so";
+
+/// A security key signs through `ssh-keygen` as any other key does, and stock `ssh-keygen` verifies it.
+#[test]
+fn approval_is_made_with_a_security_key() {
+    if !std::path::Path::new(TOKEN).exists() {
+        println!("left out: no {TOKEN}");
+        return;
+    }
+    let site = Site::start();
+    let shift = Shift::at(&site);
+    let desk = Desk::at(&site);
+    let make = |kind: &str| {
+        let key = shift.key(kind);
+        let made = Command::new("ssh-keygen")
+            .args(["-q", "-t", kind, "-N", "", "-w", TOKEN, "-O", "application=ssh:writ", "-f"])
+            .arg(&key)
+            .status();
+        assert!(made.unwrap().success());
+        let person = kind.replace("-sk", "");
+        let public = format!("{}.pub", key.display());
+        desk.changes(&["enrol", "--person", &person, "--key", &public]);
+        desk.changes(&["add-member", "--group=approvers", "--person", &person]);
+        key
+    };
+    let keys = [make("ecdsa-sk"), make("ed25519-sk")];
+    let id = shift.ask(&[]);
+    for key in &keys {
+        let approved = Command::new(site::binary())
+            .args(["approve", &id, "--data", site.dir().to_str().unwrap(), "--key"])
+            .arg(key)
+            .env("SSH_SK_PROVIDER", TOKEN)
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&approved.stderr).into_owned();
+        assert!(approved.status.success(), "{text}");
+    }
+    assert_eq!(shift.stored("request", &id).unwrap()["state"], "approved");
+    let tar = site.home().join("evidence.tar");
+    shift.ok("anna", &["grants", &id, "--bundle", tar.to_str().unwrap()]);
+    let check = "tar xf evidence.tar && grep ^ssh-keygen README > check && sh -e check";
+    let checked = Command::new("sh").args(["-c", check]).current_dir(site.home()).output().unwrap();
+    let text = String::from_utf8_lossy(&checked.stdout).into_owned();
+    assert!(checked.status.success() && text.matches("Good ").count() == 3, "{text}");
+    assert!(text.contains("ECDSA-SK") && text.contains("ED25519-SK"), "{text}");
+}
+
 /// A customer's bundle holds the statements that concerned them; another's has none of them, and verifies all the same.
 #[test]
 fn bundle_of_a_customer_holds_the_requests_that_concerned_them() {
