@@ -1,3 +1,5 @@
+//! Tests of which grants open what, and of their union.
+
 use proptest::prelude::*;
 use writ_model::Ulid;
 use writ_proof::at_most::AtMost;
