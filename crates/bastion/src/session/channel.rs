@@ -48,7 +48,7 @@ impl Pump<'_> {
                 self.host.close();
                 to_host
             }
-            from_host = self.from_host() => {
+            from_host = self.host_to_operator() => {
                 self.client.close();
                 from_host
             }
@@ -76,7 +76,7 @@ impl Pump<'_> {
         Ok(())
     }
 
-    async fn from_host(&self) -> Result<(), Dead> {
+    async fn host_to_operator(&self) -> Result<(), Dead> {
         while let Some(event) = self.host.next().await {
             match event {
                 ChannelEvent::Close => break,
@@ -110,9 +110,8 @@ impl Pump<'_> {
 
     /// A request of the operator to the running program.
     pub(super) async fn request(&self, request: ChannelRequest) -> Result<(), Dead> {
-        let wanted = match request.parse() {
-            Ok(wanted) => wanted,
-            Err(_) => return self.refuse(request, "it is malformed").await,
+        let Ok(wanted) = request.parse() else {
+            return self.refuse(request, "it is malformed").await;
         };
         let content = match &wanted {
             SessionRequest::WindowChange(size) => {
@@ -145,13 +144,12 @@ impl Pump<'_> {
 
     /// What the host tells of the program.
     pub(super) async fn host_request(&self, request: ChannelRequest) -> Result<(), Dead> {
-        let told = match request.parse() {
-            Ok(told @ (SessionRequest::ExitStatus(_) | SessionRequest::ExitSignal { .. })) => told,
+        let Ok(told @ (SessionRequest::ExitStatus(_) | SessionRequest::ExitSignal { .. })) =
+            request.parse()
+        else {
             // Among them keepalive@openssh.com, which any answer satisfies.
-            _ => {
-                request.answer(false);
-                return Ok(());
-            }
+            request.answer(false);
+            return Ok(());
         };
         let exit = match &told {
             SessionRequest::ExitSignal { signal, .. } => Exit::Signal(signal.clone()),

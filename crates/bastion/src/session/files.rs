@@ -25,7 +25,10 @@ const CAPS: Caps = Caps {
 
 /// Channels of SFTP of a session that are open: what is left of them is told at its end.
 #[derive(Default)]
-pub(super) struct OpenFiles(Mutex<Vec<(u32, Arc<Mutex<Option<Sftp>>>)>>);
+pub(super) struct OpenFiles(Mutex<Vec<(u32, Watched)>>);
+
+/// The state of a channel's SFTP, until its end has taken it.
+type Watched = Arc<Mutex<Option<Sftp>>>;
 
 /// Bytes on their way, and what to accept of the other side once they are.
 struct Piece {
