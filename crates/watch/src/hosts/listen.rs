@@ -33,7 +33,7 @@ pub(crate) fn start(
     folder: PathBuf,
     site: &str,
     listener: TcpListener,
-    env: Arc<dyn Env>,
+    env: &Arc<dyn Env>,
     book: Shared,
     stop: oneshot::Receiver<()>,
 ) -> Result<std::thread::JoinHandle<Result<(), WatchError>>, WatchError> {
@@ -44,7 +44,7 @@ pub(crate) fn start(
         .build()
         .map_err(WatchError::Network)?;
     listener.set_nonblocking(true).map_err(WatchError::Network)?;
-    let hosts = Hosts::new(Arc::clone(&env), book, authority);
+    let hosts = Hosts::new(Arc::clone(env), book, authority);
     let serve = move || {
         runtime.block_on(async move {
             let listener =
