@@ -53,7 +53,7 @@ impl Agent {
     /// The same, straight to watch, with a folder below the site's.
     pub fn enrol(site: &Site, host: &str) -> Agent {
         let dir = site.home().join(host);
-        Agent::enrol_at(site, host, &site.ready["agents"].as_str().unwrap().to_owned(), dir)
+        Agent::enrol_at(site, host, site.ready["agents"].as_str().unwrap(), dir)
     }
 
     /// Enrolled, running and watched.

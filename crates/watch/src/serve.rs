@@ -55,13 +55,14 @@ pub fn run(
     ready: impl FnOnce(),
 ) -> Result<(), WatchError> {
     let Listeners { trail: listener, agents } = listeners;
-    let keeper = Keeper::open(&config.folder, &config.genesis, Arc::clone(&env))?;
+    let clock = Arc::clone(&env);
+    let keeper = Keeper::open(&config.folder, &config.genesis, env)?;
     let pin = keeper.genesis().channel.trail;
     let tls = tls::server_config(Identity::load(&config.folder)?, pin)?;
     let site = keeper.genesis().site.as_str();
     let (agents_stop, stopped) = oneshot::channel();
     let book = keeper.book().clone();
-    let agents = listen::start(config.folder.clone(), site, agents, env, book, stopped)?;
+    let agents = listen::start(config.folder.clone(), site, agents, &clock, book, stopped)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -48,6 +48,8 @@ fn snapshot(dir: &Path) -> Vec<(String, Vec<u8>)> {
             let path = entry.unwrap().path();
             match path.is_dir() {
                 true => left.push(path),
+                // watch's socket, while it runs.
+                false if !path.is_file() => {}
                 false => found.push((path.display().to_string(), fs::read(&path).unwrap())),
             }
         }

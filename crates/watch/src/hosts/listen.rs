@@ -33,7 +33,7 @@ pub(crate) fn start(
     folder: PathBuf,
     site: &str,
     listener: TcpListener,
-    env: Arc<dyn Env>,
+    env: &Arc<dyn Env>,
     book: Shared,
     stop: oneshot::Receiver<()>,
 ) -> Result<std::thread::JoinHandle<Result<(), WatchError>>, WatchError> {
@@ -44,9 +44,10 @@ pub(crate) fn start(
         .build()
         .map_err(WatchError::Network)?;
     listener.set_nonblocking(true).map_err(WatchError::Network)?;
-    let hosts = Hosts::new(Arc::clone(&env), book, authority);
+    let hosts = Hosts::new(Arc::clone(env), book, authority);
+    let socket = folder.join(CONTROL_FILE);
     let serve = move || {
-        runtime.block_on(async move {
+        let served = runtime.block_on(async move {
             let listener =
                 tokio::net::TcpListener::from_std(listener).map_err(WatchError::Network)?;
             let server =
@@ -56,7 +57,10 @@ pub(crate) fn start(
                 result = server.serve(listener, control) => result,
                 _ = stop => Ok(()),
             }
-        })
+        });
+        // A stopped installation is files alone: copies and backups know what to do with those.
+        std::fs::remove_file(socket).ok();
+        served
     };
     std::thread::Builder::new().name("agents".to_owned()).spawn(serve).map_err(WatchError::Network)
 }

@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use writ_model::limits::{AGENT_FROZEN_ALARM, AGENT_KILLED_ALARM};
 use writ_proof::hostlog::Payload;
-use writ_tests::Site;
 use writ_tests::agent::{Agent, alarm_within, alarms, held, lines, note_alarms, watch};
 use writ_tests::site::{Options, binary};
 use writ_tests::wait::{PATIENCE, until, within};
+use writ_tests::{Site, process};
 
 /// A site without customers: it starts faster.
 fn site() -> Site {
@@ -275,6 +275,22 @@ fn c09_watch_that_is_killed_loses_nothing_that_it_acknowledged_and_takes_nothing
     assert_eq!(lines(site.dir(), "web-1"), numbered(0..400));
     let frames = held(site.dir(), "web-1");
     assert!(frames.iter().enumerate().all(|(n, frame)| frame.seq == n as u64));
+    assert!(!kinds(&site).contains(&"history-rewritten".to_owned()), "{:?}", alarms(&site));
+}
+
+#[test]
+fn c09_watch_that_freezes_loses_nothing() {
+    let site = site();
+    let agent = Agent::start(&site, "web-1");
+    agent.write(numbered(0..10));
+    wait_for_lines(&site, &agent, 10);
+    let pid = site.pid("watch");
+    process::signal(pid, Signal::STOP);
+    agent.write(numbered(10..200));
+    // The agent gives the connection up by itself.
+    until("the agent to notice", || agent.printed().contains("tried again").then_some(()));
+    process::signal(pid, Signal::CONT);
+    assert_eq!(wait_for_lines(&site, &agent, 200), numbered(0..200));
     assert!(!kinds(&site).contains(&"history-rewritten".to_owned()), "{:?}", alarms(&site));
 }
 
