@@ -16,6 +16,7 @@ pub const ID_SKEW_MAX: Duration = Duration::from_secs(5 * 60);
 /// Requests that one person may have pending, and grants without end, together. When the person leaves all of them end
 /// in one commit with that, whose records are bounded (`writ_store::limits::TRANSACTION_MAX_RECORDS`).
 pub const PERSON_MAX_OPEN: usize = 12;
+const _: () = assert!(PERSON_MAX_OPEN < writ_store::limits::TRANSACTION_MAX_RECORDS);
 
 /// Requests that may be pending at one time. People read them one by one.
 pub const PENDING_MAX: usize = 1000;
@@ -41,7 +42,7 @@ pub const NONCES_MAX: usize = 4096;
 pub const PAGE: usize = 100;
 
 /// Entries that one page looks at; one that is looked through without a full page says where to go on.
-pub const PAGE_LOOK_MAX: usize = 20_000;
+pub const PAGE_LOOK_MAX: usize = 10_000;
 
 /// A ticket's title in bytes.
 pub const TICKET_TITLE_MAX_BYTES: usize = 200;

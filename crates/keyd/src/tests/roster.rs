@@ -273,3 +273,26 @@ fn roster_is_shown_from_the_start_after_fronts_hello_and_nobody_elses() {
     site.engine.handle(Role::Front, Command::Load(load)).unwrap();
     assert_eq!((status(&site).head.seq, status(&site).fault), (2, None));
 }
+
+#[test]
+fn ended_grant_is_remembered_once_and_over_loads() {
+    let site = Site::new();
+    show(&site, &chain(&[11]));
+    let end = |n: u8| {
+        let grant = End::Grant(writ_proof::Hash([n; 32]));
+        site.engine.handle(Role::Front, Command::End(grant)).unwrap();
+    };
+    let ended = || match site.engine.handle(Role::Front, Command::Status).unwrap() {
+        Reply::Status(status) => status.ended_grants,
+        _ => panic!("no status"),
+    };
+    assert_eq!(ended(), 0);
+    for n in [1, 1, 2] {
+        end(n);
+    }
+    assert_eq!(ended(), 2);
+    show(&site, &chain(&[11]));
+    assert_eq!(ended(), 2, "what front forgets to say stays ended");
+    let refused = site.engine.handle(Role::S3, Command::End(End::Grant(writ_proof::Hash([3; 32]))));
+    assert!(refused.is_err(), "front alone ends grants");
+}

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use serde_json::{Map, Value, json};
 use tokio::sync::{Mutex, watch};
-use writ_keyd_client::protocol::{Answer, Command, Network, Refusal, Reply, RosterStatus};
+use writ_keyd_client::protocol::{Answer, Command, KeydStatus, Network, Refusal, Reply};
 use writ_model::{AccountId, Env as _, PersonId, SystemEnv, Uuid};
 use writ_people::{Settings, is_present};
 use writ_proof::Hash;
@@ -236,10 +236,10 @@ impl Keeper {
         })
     }
 
-    /// What keyd says of its roster; `None` while it does not answer.
-    pub async fn keyd(&self) -> Option<RosterStatus> {
+    /// What keyd says of itself; `None` while it does not answer.
+    pub async fn keyd(&self) -> Option<KeydStatus> {
         match self.pipeline.keyd.call(&Command::Status).await {
-            Ok(Answer::Carried(Reply::Status(status))) => Some(status.roster),
+            Ok(Answer::Carried(Reply::Status(status))) => Some(status),
             _ => None,
         }
     }
@@ -250,7 +250,7 @@ impl Keeper {
         if let Some(why) = &self.fault {
             return Err(refuse(&format!("the stored roster does not hold: {why}")));
         }
-        match self.keyd().await.map(|keyd| keyd.fault) {
+        match self.keyd().await.map(|keyd| keyd.roster.fault) {
             Some(None) => Ok(()),
             Some(Some(why)) => Err(refuse(&format!("keyd refuses the roster: {why}"))),
             None => Err(refuse("keyd does not answer; send it again")),

@@ -8,6 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
+use writ_keyd_client::protocol::RosterStatus;
 use writ_service::http::{Refused, Reply, Request};
 
 use super::roster::Keeper;
@@ -98,7 +99,13 @@ async fn roster(keeper: &Keeper, query: &str) -> Reply {
     let next = after.saturating_add(statements.len() as u64);
     let statements: Vec<String> = statements.iter().map(|bytes| STANDARD.encode(bytes)).collect();
     let keyd = keeper.keyd().await.map(|keyd| {
-        json!({ "seq": keyd.head.seq, "head": hex::encode(keyd.head.digest), "fault": keyd.fault })
+        let RosterStatus { head, fault, .. } = keyd.roster;
+        json!({
+            "seq": head.seq,
+            "head": hex::encode(head.digest),
+            "fault": fault,
+            "ended_grants": keyd.ended_grants,
+        })
     });
     reply(
         200,

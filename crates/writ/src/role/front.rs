@@ -123,19 +123,7 @@ async fn serve(
     let (ours, own) = (Arc::clone(&pipeline), platform.clone());
     let desk = enrol::Enrolments::new(ours, own, Arc::clone(&keeper));
     listen(line, &keyd, &trail, gateway, reload, stop)?;
-    let roster = Arc::clone(&keeper) as Arc<dyn Roster>;
-    let (ours, own) = (Arc::clone(&pipeline), platform.clone());
-    let ender = Ender::new(ours, own, Arc::clone(&keeper));
-    let (ours, own, settings) = (Arc::clone(&pipeline), platform.clone(), config.settings());
-    let office = Office::new(ours, own, settings, roster, Arc::clone(&ender));
-    if let Some(source) = config.hr.clone() {
-        writ_service::task::spawn("hr feed", people::watch(Arc::clone(&office), source));
-    }
-    let (ours, own) = (Arc::clone(&pipeline), platform.clone());
-    let access = Access::new(ours, own, Arc::clone(&keeper), ender);
-    writ_service::task::spawn("access", access::watch(Arc::clone(&access)));
-    let (ours, known) = (Arc::clone(&pipeline), Arc::clone(&keeper));
-    let readers = Arc::new(Readers::new(office, ours, known, platform.clone()));
+    let (readers, access) = operators(&pipeline, &platform, &keeper, &config);
     let (ours, own, known) = (Arc::clone(&pipeline), platform.clone(), Arc::clone(&access));
     let clerk = Arc::new(Clerk::new(ours, own, Arc::clone(&keeper), known));
     beat(keyd, store);
@@ -155,6 +143,29 @@ async fn serve(
         ) => served,
         () = pipeline.broken() => anyhow::bail!("the state database failed; it has to be opened anew"),
     }
+}
+
+/// What the operating side has: persons, and their access.
+fn operators(
+    pipeline: &Arc<Pipeline>,
+    platform: &Platform,
+    keeper: &Arc<roster::Keeper>,
+    config: &FrontConfig,
+) -> (Arc<Readers>, Arc<Access>) {
+    let ours = || (Arc::clone(pipeline), platform.clone());
+    let (pipeline, platform) = ours();
+    let ender = Ender::new(pipeline, platform, Arc::clone(keeper));
+    let known = Arc::clone(keeper) as Arc<dyn Roster>;
+    let (pipeline, platform) = ours();
+    let office = Office::new(pipeline, platform, config.settings(), known, Arc::clone(&ender));
+    if let Some(source) = config.hr.clone() {
+        writ_service::task::spawn("hr feed", people::watch(Arc::clone(&office), source));
+    }
+    let (pipeline, platform) = ours();
+    let access = Access::new(pipeline, platform, Arc::clone(keeper), ender);
+    writ_service::task::spawn("access", access::watch(Arc::clone(&access)));
+    let (pipeline, platform) = ours();
+    (Arc::new(Readers::new(office, pipeline, Arc::clone(keeper), platform)), access)
 }
 
 /// New channels after a peer's restart, and the end.

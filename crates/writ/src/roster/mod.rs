@@ -81,7 +81,7 @@ pub enum Proposal {
     },
     /// What the flags say.
     #[command(flatten)]
-    Flags(FlagWish),
+    Flags(Box<FlagWish>),
 }
 
 /// A change with where it comes from and where it goes.
@@ -165,7 +165,7 @@ pub fn run(command: RosterCommand) -> Result<()> {
 fn propose(proposal: Proposal) -> Result<()> {
     let (wish, common) = match proposal {
         Proposal::File { path, common } => (wish::read(&path)?, common),
-        Proposal::Flags(flags) => split(flags),
+        Proposal::Flags(flags) => split(*flags),
     };
     let (_, roster) = common.source.roster()?;
     let now = SystemEnv.now();

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use writ_keyd_client::protocol::{Command, Reply, Role};
-use writ_tests::keyd::Keyd;
+use rustix::process::Signal;
+use serde_json::Value;
+use writ_tests::process;
 use writ_tests::{Site, until};
 
 use crate::operators::access::Shift;
@@ -55,38 +56,70 @@ fn c08_change_of_the_roster_ends_what_it_gave() {
     assert!(shift.ok("anna", &["grants"]).matches("ended").count() == 2);
 }
 
-/// A key module that starts anew is told of what has ended before its time, also where front died between the two.
+/// How many ends keyd remembers, by its own word.
+fn known_to_keyd(site: &Site) -> Option<u64> {
+    let http = site.http("sts");
+    let request = http.request("GET", "/writ/v1/roster", "", b"");
+    let reply = http.exchange(&request).ok()?;
+    let told: Value = serde_json::from_slice(&reply.body).ok()?;
+    told["keyd"]["ended_grants"].as_u64()
+}
+
+/// A key module that starts anew is told of what has ended before its time, and one that did not answer is told again.
 #[test]
-fn c08_keyd_learns_ends_at_its_start() {
+fn c08_keyd_learns_ends_at_its_start_and_when_it_answers_again() {
     let mut site = Site::start();
-    let id = {
+    let second = {
         let shift = Shift::at(&site);
-        let id = shift.granted();
-        shift.ok("dora", &["revoke", &id]);
-        id
+        let (first, second) = (shift.granted(), shift.granted());
+        assert_eq!(known_to_keyd(&site), Some(0));
+        shift.ok("dora", &["revoke", &first]);
+        assert_eq!(known_to_keyd(&site), Some(1), "before the reply");
+        second
     };
-    let ended = |site: &Site| {
-        // front tells keyd everything at its own start and at keyd's.
-        site.kill("keyd");
-        site.wait_until_served();
-        !site.log().contains("there is no room")
+    let knows = |site: &Site, count: u64| {
+        until("keyd to know", || known_to_keyd(site).filter(|known| *known == count));
     };
-    assert!(ended(&site));
+    site.kill("keyd");
+    site.wait_until_served();
+    knows(&site, 1);
+    // keyd hangs: the end is in force all the same.
+    let keyd = site.pid("keyd");
+    process::signal(keyd, Signal::STOP);
+    let shift = Shift { site: &site };
+    let text = shift.ok("dora", &["revoke", &second]);
+    assert!(text.contains("keyd does not answer now"), "{text}");
+    assert_eq!(reason(&shift, &second).as_deref(), Some("revoked"));
+    process::signal(keyd, Signal::CONT);
+    knows(&site, 2);
     assert!(site.stop().success());
-    // What front gives to keyd: by our own keyd, with our own front it knows none.
-    let genesis = std::fs::read(site.dir().join("genesis")).unwrap();
-    let genesis = writ_proof::statement::Signed::from_bytes(&genesis).unwrap();
-    let of = genesis.verify::<writ_proof::roster::Genesis>().unwrap().0.site.to_string();
-    let keyd = Keyd::start(site.dir(), &of, Vec::new());
-    keyd.greet(Role::Front, None);
-    let count = || match keyd.carried(Role::Front, Command::Status) {
-        Reply::Status(status) => status.ended_grants,
-        _ => panic!("no status"),
-    };
-    assert_eq!(count(), 0);
-    let digest = writ_proof::Hash([7; 32]);
-    for _ in 0..2 {
-        keyd.carried(Role::Front, Command::End(writ_keyd_client::protocol::End::Grant(digest)));
+    site.start_again("").unwrap_or_else(|failure| panic!("{}", failure.log));
+    knows(&site, 2);
+}
+
+/// front dies after keyd knows of an end and before anybody else does: nothing un-ends it, and it is told.
+#[test]
+fn c08_end_that_keyd_knows_and_front_lost_in_a_crash_is_an_end() {
+    for failpoint in ["store.before_commit", "store.after_commit", "store.before_publish"] {
+        let mut site = Site::start();
+        let id = Shift::at(&site).granted();
+        assert!(site.stop().success());
+        site.start_again(failpoint).unwrap_or_else(|failure| panic!("{}", failure.log));
+        let shift = Shift { site: &site };
+        assert_ne!(shift.run("dora", &["revoke", &id]).code, 0, "{failpoint}");
+        site.wait_until_served();
+        until("keyd to know", || known_to_keyd(&site).filter(|known| *known == 1));
+        // Whoever has got no answer does it again.
+        assert!(site.stop().success());
+        site.start_again("").unwrap_or_else(|failure| panic!("{}", failure.log));
+        let shift = Shift { site: &site };
+        let again = shift.run("dora", &["revoke", &id]);
+        assert!(again.code == 0 || again.text.contains("has ended already"), "{}", again.text);
+        assert_eq!(reason(&shift, &id).as_deref(), Some("revoked"), "{failpoint}");
+        until("keyd to know", || known_to_keyd(&site).filter(|known| *known == 1));
+        shift.event("EndGrant", &id, "");
+        assert!(site.stop().success());
+        let verdict = site.verify();
+        assert_eq!(verdict.code, 0, "{failpoint}: {}", verdict.text);
     }
-    assert_eq!(count(), 1, "{id}");
 }

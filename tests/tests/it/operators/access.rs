@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
+use writ_proof::access::Request;
 use writ_tests::ledger::Event;
 use writ_tests::site::{self, ANN, BOB, Verdict};
-use writ_tests::{Site, database};
+use writ_tests::{Site, database, until};
 
 use super::roster::Desk;
 
@@ -193,6 +194,86 @@ fn request_becomes_a_grant_with_two_approvals_and_is_revoked() {
     let others = shift.site.ledger().events();
     let of_access = |event: &&Event| event.text("/eventName").starts_with("OperatorAccess");
     assert!(!others.iter().filter(of_access).any(|event| event.log == BOB));
+}
+
+/// OpenSSH's software token, of the Debian package `openssh-tests`. It touches, and never asks for a PIN.
+const TOKEN: &str = "/usr/lib/openssh/regress/misc/sk-dummy/sk-dummy.so";
+
+/// A security key signs through `ssh-keygen` as any other key does, and stock `ssh-keygen` verifies it.
+#[test]
+fn approval_is_made_with_a_security_key() {
+    if !std::path::Path::new(TOKEN).exists() {
+        println!("left out: no {TOKEN}");
+        return;
+    }
+    let site = Site::start();
+    let shift = Shift::at(&site);
+    let desk = Desk::at(&site);
+    let make = |kind: &str| {
+        let key = shift.key(kind);
+        let made = Command::new("ssh-keygen")
+            .args(["-q", "-t", kind, "-N", "", "-w", TOKEN, "-O", "application=ssh:writ", "-f"])
+            .arg(&key)
+            .status();
+        assert!(made.unwrap().success());
+        let person = kind.replace("-sk", "");
+        let public = format!("{}.pub", key.display());
+        desk.changes(&["enrol", "--person", &person, "--key", &public]);
+        desk.changes(&["add-member", "--group=approvers", "--person", &person]);
+        key
+    };
+    let keys = [make("ecdsa-sk"), make("ed25519-sk")];
+    let id = shift.ask(&[]);
+    for key in &keys {
+        let approved = Command::new(site::binary())
+            .args(["approve", &id, "--data", site.dir().to_str().unwrap(), "--key"])
+            .arg(key)
+            .env("SSH_SK_PROVIDER", TOKEN)
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&approved.stderr).into_owned();
+        assert!(approved.status.success(), "{text}");
+    }
+    assert_eq!(shift.stored("request", &id).unwrap()["state"], "approved");
+    let tar = site.home().join("evidence.tar");
+    shift.ok("anna", &["grants", &id, "--bundle", tar.to_str().unwrap()]);
+    let check = "tar xf evidence.tar && grep ^ssh-keygen README > check && sh -e check";
+    let checked = Command::new("sh").args(["-c", check]).current_dir(site.home()).output().unwrap();
+    let text = String::from_utf8_lossy(&checked.stdout).into_owned();
+    assert!(checked.status.success() && text.matches("Good ").count() == 3, "{text}");
+    assert!(text.contains("ECDSA-SK") && text.contains("ED25519-SK"), "{text}");
+}
+
+/// A customer's bundle holds the statements that concerned them; another's has none of them, and verifies all the same.
+#[test]
+fn bundle_of_a_customer_holds_the_requests_that_concerned_them() {
+    let site = Site::start();
+    let shift = Shift::at(&site);
+    let id = shift.granted();
+    let never = Request { reason: "never granted".to_owned(), ..shift.clone_of(&id) };
+    assert_eq!(shift.file(&shift.signed(&never, "anna")).0, 200);
+    shift.site.ledger().wait("the customer to be told", |event| {
+        event.text("/eventName") == "OperatorAccessGranted"
+    });
+    let (_, request) = shift.request(&id);
+    let find = |bundle: &[u8], text: &str| {
+        bundle.windows(text.len()).any(|window| window == text.as_bytes())
+    };
+    for (account, holds) in [(ANN, true), (BOB, false)] {
+        let path = site.home().join(account);
+        let bundle = until("a bundle that has what is told", || {
+            std::fs::remove_file(&path).ok();
+            let exported = site::export(site.dir(), account, &path);
+            assert_eq!(exported.code, 0, "{}", exported.text);
+            let bundle = std::fs::read(&path).unwrap();
+            (!holds || find(&bundle, "OperatorAccessGranted")).then_some(bundle)
+        });
+        assert_eq!(find(&bundle, &request.reason), holds, "{account}");
+        assert!(!find(&bundle, "never granted"), "{account}");
+        let seen = site.home().join(format!("seen-{account}"));
+        let verdict = site::verify_bundle(&path, account, site.genesis(), &seen);
+        assert_eq!(verdict.code, 0, "{}", verdict.text);
+    }
 }
 
 /// What was signed is what `ssh-keygen` says Good to, and nothing else.

@@ -51,10 +51,11 @@ impl Seat {
     /// Presses a button, and waits until the page says how it went.
     #[track_caller]
     pub(crate) fn decide(&mut self, button: &str) -> String {
+        self.browser.eval("window.before = true");
         self.browser.click(button);
         self.browser.until(
-            "document.getElementById('said') === null || \
-             document.getElementById('said').className === 'status bad'",
+            "document.readyState === 'complete' && (window.before === undefined || \
+             document.getElementById('said').className === 'status bad')",
         );
         self.browser.text()
     }
@@ -126,6 +127,33 @@ impl Seat {
     }
 }
 
+/// What somebody who does not see the page, or has no mouse, needs of it.
+#[track_caller]
+fn assert_sound(seat: &mut Seat) {
+    let faults = seat.browser.eval(
+        "(() => {
+            const all = (what) => [...document.querySelectorAll(what)];
+            const named = (e) => (e.textContent.trim() || e.getAttribute('aria-label') || '') !== '';
+            const levels = all('h1, h2, h3').map((e) => Number(e.tagName[1]));
+            return [
+                [document.documentElement.lang === 'en', 'language'],
+                [document.title.endsWith('Writ') && document.title.length > 8, 'title'],
+                [all('h1').length === 1 && all('main').length === 1 && all('header').length === 1, 'landmarks'],
+                [levels.every((level, n) => n === 0 || level <= levels[n - 1] + 1), 'headings'],
+                [all('input:not([type=hidden]), select, textarea').every((e) => e.labels.length > 0), 'labels'],
+                [all('button, a').every(named), 'names'],
+                [all('[tabindex]').every((e) => e.tabIndex <= 0), 'order'],
+                [all('table').every((e) => e.caption && e.querySelector('th[scope]')), 'tables'],
+                [new Set(all('[id]').map((e) => e.id)).size === all('[id]').length, 'ids'],
+                [all('[aria-labelledby]').every(
+                    (e) => document.getElementById(e.getAttribute('aria-labelledby'))), 'sections'],
+                [all('[style], style, script:not([src]), [onclick]').length === 0, 'inline'],
+            ].filter(([holds]) => !holds).map(([, what]) => what).join(' ');
+        })()",
+    );
+    assert_eq!(faults, "", "{}", seat.browser.text());
+}
+
 /// A page as a program asks for it.
 pub(crate) fn get(site: &Site, path: &str, more: &str) -> (u16, String) {
     console(site, &format!("GET {path} HTTP/1.1\nhost: HOST{more}"), "")
@@ -141,6 +169,7 @@ fn request_is_approved_in_the_browser_and_openssh_verifies_it() {
     let mut boris = Seat::of(site, "boris");
     boris.open("/");
     boris.browser.look("console-sign-in");
+    assert_sound(&mut boris);
     boris.sign_in("/");
     assert!(boris.browser.text().contains("Nothing waits for you"), "{}", boris.browser.text());
     boris.browser.look("console-inbox-empty");
@@ -157,6 +186,7 @@ fn request_is_approved_in_the_browser_and_openssh_verifies_it() {
     let inbox = boris.browser.text();
     assert!(inbox.contains("2 requests wait for you"), "{inbox}");
     boris.browser.look("console-inbox");
+    assert_sound(&mut boris);
     boris.open(&format!("/requests/{id}"));
     let page = boris.browser.text();
     for line in [
@@ -176,9 +206,10 @@ fn request_is_approved_in_the_browser_and_openssh_verifies_it() {
     let code = code.split_whitespace().next().unwrap();
     assert!(page.contains(code), "{code}: {page}");
     boris.browser.look("console-request");
+    assert_sound(&mut boris);
     boris.browser.eval("document.getElementById('minutes').value = '30'");
     let after = boris.decide("approve");
-    assert!(after.contains("You cannot decide: you have decided already"), "{after}");
+    assert!(after.contains("You have approved it. Another decision replaces"), "{after}");
     assert!(after.contains("peers needs 1 more"), "{after}");
     assert!(after.contains("with a passkey"), "{after}");
     boris.browser.look("console-request-decided");
@@ -206,6 +237,7 @@ fn request_is_approved_in_the_browser_and_openssh_verifies_it() {
         boris.open(path);
         boris.browser.look(&format!("console-{name}"));
         assert!(!boris.browser.text().contains("cannot be shown"), "{path}");
+        assert_sound(&mut boris);
     }
     for name in ["ReadRequests", "ReadGrants", "ReadTickets", "ReadGroups", "ReadPersons"] {
         site.ledger().wait(name, |event| {

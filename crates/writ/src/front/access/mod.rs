@@ -171,7 +171,7 @@ impl Access {
             LedgerHead { origin: head.origin.to_string(), size: head.size, root: head.root };
         let mut nonces = self.nonces.lock().unwrap_or_else(PoisonError::into_inner);
         let given = nonces.give((id, person, decision), SystemEnv.nonce(), ledger, SystemEnv.now());
-        Ok((given.map_err(refused)?, slots))
+        Ok((given.map_err(|refusal| refused(&refusal))?, slots))
     }
 
     /// Takes a pending request back.
@@ -192,7 +192,7 @@ impl Access {
         let (snapshot, roster) = (self.pipeline.store.snapshot(), self.keeper.current());
         let ends =
             self.judge(&snapshot, &roster, |world| writ_access::ends::revoke(world, id, by))?;
-        self.ender.end(ends, Some(from), &snapshot).await.map_err(unstored)
+        self.ender.end(ends, Some(from), &snapshot).await.map_err(|error| unstored(&error))
     }
 
     async fn open_ticket(
@@ -235,7 +235,7 @@ impl Access {
         let transaction = self.begin("CloseTicket", &shown, from, None)?;
         let object = Object::new(AccountId::PLATFORM, ticket);
         self.commit(transaction.put(object).ending()).await?;
-        self.ender.end(ends, Some(from), &snapshot).await.map_err(unstored)?;
+        self.ender.end(ends, Some(from), &snapshot).await.map_err(|error| unstored(&error))?;
         Ok(count)
     }
 
@@ -268,15 +268,15 @@ impl Access {
         roster: &Roster,
         ask: impl FnOnce(&World<'_>) -> Result<T, Refusal>,
     ) -> Result<T, Refused> {
-        self.world(snapshot, roster, ask).map_err(refused)
+        self.world(snapshot, roster, ask).map_err(|refusal| refused(&refusal))
     }
 
     async fn settled(&self) -> Result<Arc<Snapshot>, Refused> {
-        self.pipeline.store.settled().await.map_err(unavailable)
+        self.pipeline.store.settled().await.map_err(|error| unavailable(&error))
     }
 
     async fn commit(&self, transaction: Transaction) -> Result<(), Refused> {
-        self.pipeline.commit_own(transaction).await.map_err(unavailable)
+        self.pipeline.commit_own(transaction).await.map_err(|error| unavailable(&error))
     }
 
     /// A transaction with its event, and before that the leaf of a statement.
@@ -324,8 +324,8 @@ pub async fn watch(access: Arc<Access>) {
 }
 
 /// A refusal as the outside hears it.
-fn refused(refusal: Refusal) -> Refused {
-    let status = match &refusal {
+fn refused(refusal: &Refusal) -> Refused {
+    let status = match refusal {
         Refusal::Malformed(_) => 400,
         Refusal::NotFound(_) => 404,
         Refusal::Over(_) | Refusal::Taken(_) => 409,
@@ -335,7 +335,7 @@ fn refused(refusal: Refusal) -> Refused {
     Refused::new(status, refusal.code(), refusal.to_string())
 }
 
-fn unavailable(error: StoreError) -> Refused {
+fn unavailable(error: &StoreError) -> Refused {
     tracing::warn!(%error, "a change of access could not be stored");
     if matches!(error, StoreError::Conflict { .. }) {
         return Refused::new(409, "Changed", "it was changed at the same moment: try again");
@@ -344,7 +344,7 @@ fn unavailable(error: StoreError) -> Refused {
     Refused::new(503, "Unavailable", what)
 }
 
-fn unstored(error: anyhow::Error) -> Refused {
+fn unstored(error: &anyhow::Error) -> Refused {
     tracing::warn!(error = format!("{error:#}"), "an end could not be stored");
     Refused::new(503, "Unavailable", "keyd was told, and it could not be stored now: try again")
 }
