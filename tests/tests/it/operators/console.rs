@@ -9,6 +9,7 @@ use writ_tests::{Browser, Site};
 
 use super::access::{ASK, Shift, id_of, judge_evidence};
 use super::enrol::{Waiting, console, proposed};
+use super::roster::Desk;
 
 /// Somebody at their own browser, with a security key of their own.
 pub(crate) struct Seat {
@@ -227,6 +228,12 @@ fn request_is_approved_in_the_browser_and_openssh_verifies_it() {
     let denied = boris.decide("deny");
     assert!(denied.contains("The request was denied by boris, 2"), "{denied}");
     boris.browser.look("console-request-denied");
+    every_page_is_shown_and_recorded(&mut boris, site);
+    let verdict = site.verify();
+    assert_eq!(verdict.code, 0, "{}", verdict.text);
+}
+
+fn every_page_is_shown_and_recorded(boris: &mut Seat, site: &Site) {
     for (path, name) in [
         ("/requests", "requests"),
         ("/grants", "grants"),
@@ -237,7 +244,7 @@ fn request_is_approved_in_the_browser_and_openssh_verifies_it() {
         boris.open(path);
         boris.browser.look(&format!("console-{name}"));
         assert!(!boris.browser.text().contains("cannot be shown"), "{path}");
-        assert_sound(&mut boris);
+        assert_sound(boris);
     }
     for name in ["ReadRequests", "ReadGrants", "ReadTickets", "ReadGroups", "ReadPersons"] {
         site.ledger().wait(name, |event| {
@@ -247,6 +254,37 @@ fn request_is_approved_in_the_browser_and_openssh_verifies_it() {
     boris.browser.eval("document.querySelector('form.who button').click()");
     boris.browser.until("document.getElementById('go') !== null");
     site.ledger().wait("the sign-out", |event| event.text("/eventName") == "SignOut");
-    let verdict = site.verify();
-    assert_eq!(verdict.code, 0, "{}", verdict.text);
+}
+
+/// Who may fill two slots says which; one human fills one.
+#[test]
+fn slot_is_chosen_in_the_browser_where_there_are_several() {
+    let site = Site::start();
+    let shift = Shift::at(&site);
+    let desk = Desk::at(&site);
+    desk.changes(&[
+        "add-group",
+        "oncall",
+        "--title=On call",
+        "--tier=sensitive",
+        "--owner=anna",
+        "--owner=boris",
+        "--slot=peers:1:group:approvers",
+        "--slot=seconds:1:group:approvers",
+        "--host=web-*",
+        "--login=svc",
+        "--kind=ssh",
+        "--max-hours=4",
+    ]);
+    let id = shift.ask(&[]);
+    let mut boris = Seat::of(&site, "boris");
+    boris.sign_in(&format!("/requests/{id}"));
+    assert_sound(&mut boris);
+    boris.browser.look("console-request-slots");
+    boris.browser.eval("document.getElementById('slot').value = 'seconds'");
+    let after = boris.decide("approve");
+    assert!(after.contains("boris in the slot seconds"), "{after}");
+    assert!(after.contains("peers needs 1 more"), "{after}");
+    shift.ok("carla", &["approve", &id, "--slot", "peers"]);
+    assert!(shift.stored("grant", &id).is_some());
 }
