@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use writ_model::{PersonId, Timestamp, Ulid};
-use writ_proof::access::{Approval, Missing, Request};
+use writ_proof::access::{Approval, Decision, Missing, Request};
 use writ_proof::roster::{Roster, SlotName};
 
 /// Who reads, when, and by which roster.
@@ -75,6 +75,8 @@ pub struct RequestPage {
     pub decisions: Vec<DecisionView>,
     /// Why the reader may not decide; absent if they may.
     pub bar: Option<String>,
+    /// What the reader has decided so far; another decision replaces it.
+    pub own: Option<Decision>,
     /// The grant that was made.
     pub grant: Option<GrantView>,
 }

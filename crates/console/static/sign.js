@@ -78,6 +78,7 @@ function signIn(button) {
     } catch (error) {
       say("bad", explain(error));
       button.disabled = false;
+      button.focus();
     }
   });
 }
@@ -86,7 +87,8 @@ function decide(form) {
   const buttons = [...form.querySelectorAll("button[data-decision]")];
   const path = "/requests/" + form.dataset.request;
   const able = (yes) => buttons.forEach((button) => (button.disabled = !yes));
-  const submit = async (decision) => {
+  const submit = async (button) => {
+    const decision = button.dataset.decision;
     able(false);
     say("", "Asking for what is to be signed…");
     try {
@@ -104,10 +106,11 @@ function decide(form) {
     } catch (error) {
       say("bad", explain(error));
       able(true);
+      button.focus();
     }
   };
   form.addEventListener("submit", (event) => event.preventDefault());
-  buttons.forEach((button) => button.addEventListener("click", () => submit(button.dataset.decision)));
+  buttons.forEach((button) => button.addEventListener("click", () => submit(button)));
 }
 
 const go = byId("go");

@@ -288,16 +288,29 @@ fn decide(page: &RequestPage, reader: &Reader) -> String {
         }
     };
     format!(
-        "{head}<p>You are <strong>{me}</strong>. Your passkey signs a statement over exactly this request.</p>\n\
+        "{head}{again}<p>You are <strong>{me}</strong>. Your passkey signs a statement over exactly this request.</p>\n\
          <noscript><p class=\"alert\">Signing needs JavaScript. Without it: <code>writ approve {id}</code>.</p></noscript>\n\
          <form id=\"decide\" data-request=\"{id}\">\n<div class=\"fields\">\n{slot}\n{window}</div>\n\
          <div class=\"buttons\"><button type=\"button\" id=\"approve\" data-decision=\"approve\">Approve\
          </button>\n<button type=\"button\" id=\"deny\" class=\"danger\" data-decision=\"deny\">Deny\
          </button></div>\n<p class=\"hint\">Your security key signs it. One denial is final for this request.</p>\n\
          <p id=\"said\" class=\"status\" role=\"alert\"></p>\n</form>\n</section>\n",
+        again = again(page),
         me = text(reader.person.as_str()),
         id = view.request.id,
         window = shorter(&view.request, reader.now),
+    )
+}
+
+/// Says so to who has decided already.
+fn again(page: &RequestPage) -> String {
+    let Some(own) = page.own else { return String::new() };
+    let did = match own {
+        Decision::Approve => "approved",
+        Decision::Deny => "denied",
+    };
+    format!(
+        "<p class=\"note\" id=\"again\">You have {did} it. Another decision replaces that one.</p>\n"
     )
 }
 

@@ -9,6 +9,7 @@ use writ_tests::{Browser, Site};
 
 use super::access::{ASK, Shift, id_of, judge_evidence};
 use super::enrol::{Waiting, console, proposed};
+use super::roster::Desk;
 
 /// Somebody at their own browser, with a security key of their own.
 pub(crate) struct Seat {
@@ -51,10 +52,11 @@ impl Seat {
     /// Presses a button, and waits until the page says how it went.
     #[track_caller]
     pub(crate) fn decide(&mut self, button: &str) -> String {
+        self.browser.eval("window.before = true");
         self.browser.click(button);
         self.browser.until(
-            "document.getElementById('said') === null || \
-             document.getElementById('said').className === 'status bad'",
+            "document.readyState === 'complete' && (window.before === undefined || \
+             document.getElementById('said').className === 'status bad')",
         );
         self.browser.text()
     }
@@ -126,6 +128,33 @@ impl Seat {
     }
 }
 
+/// What somebody who does not see the page, or has no mouse, needs of it.
+#[track_caller]
+fn assert_sound(seat: &mut Seat) {
+    let faults = seat.browser.eval(
+        "(() => {
+            const all = (what) => [...document.querySelectorAll(what)];
+            const named = (e) => (e.textContent.trim() || e.getAttribute('aria-label') || '') !== '';
+            const levels = all('h1, h2, h3').map((e) => Number(e.tagName[1]));
+            return [
+                [document.documentElement.lang === 'en', 'language'],
+                [document.title.endsWith('Writ') && document.title.length > 8, 'title'],
+                [all('h1').length === 1 && all('main').length === 1 && all('header').length === 1, 'landmarks'],
+                [levels.every((level, n) => n === 0 || level <= levels[n - 1] + 1), 'headings'],
+                [all('input:not([type=hidden]), select, textarea').every((e) => e.labels.length > 0), 'labels'],
+                [all('button, a').every(named), 'names'],
+                [all('[tabindex]').every((e) => e.tabIndex <= 0), 'order'],
+                [all('table').every((e) => e.caption && e.querySelector('th[scope]')), 'tables'],
+                [new Set(all('[id]').map((e) => e.id)).size === all('[id]').length, 'ids'],
+                [all('[aria-labelledby]').every(
+                    (e) => document.getElementById(e.getAttribute('aria-labelledby'))), 'sections'],
+                [all('[style], style, script:not([src]), [onclick]').length === 0, 'inline'],
+            ].filter(([holds]) => !holds).map(([, what]) => what).join(' ');
+        })()",
+    );
+    assert_eq!(faults, "", "{}", seat.browser.text());
+}
+
 /// A page as a program asks for it.
 pub(crate) fn get(site: &Site, path: &str, more: &str) -> (u16, String) {
     console(site, &format!("GET {path} HTTP/1.1\nhost: HOST{more}"), "")
@@ -141,6 +170,7 @@ fn request_is_approved_in_the_browser_and_openssh_verifies_it() {
     let mut boris = Seat::of(site, "boris");
     boris.open("/");
     boris.browser.look("console-sign-in");
+    assert_sound(&mut boris);
     boris.sign_in("/");
     assert!(boris.browser.text().contains("Nothing waits for you"), "{}", boris.browser.text());
     boris.browser.look("console-inbox-empty");
@@ -157,6 +187,7 @@ fn request_is_approved_in_the_browser_and_openssh_verifies_it() {
     let inbox = boris.browser.text();
     assert!(inbox.contains("2 requests wait for you"), "{inbox}");
     boris.browser.look("console-inbox");
+    assert_sound(&mut boris);
     boris.open(&format!("/requests/{id}"));
     let page = boris.browser.text();
     for line in [
@@ -176,9 +207,10 @@ fn request_is_approved_in_the_browser_and_openssh_verifies_it() {
     let code = code.split_whitespace().next().unwrap();
     assert!(page.contains(code), "{code}: {page}");
     boris.browser.look("console-request");
+    assert_sound(&mut boris);
     boris.browser.eval("document.getElementById('minutes').value = '30'");
     let after = boris.decide("approve");
-    assert!(after.contains("You cannot decide: you have decided already"), "{after}");
+    assert!(after.contains("You have approved it. Another decision replaces"), "{after}");
     assert!(after.contains("peers needs 1 more"), "{after}");
     assert!(after.contains("with a passkey"), "{after}");
     boris.browser.look("console-request-decided");
@@ -196,6 +228,12 @@ fn request_is_approved_in_the_browser_and_openssh_verifies_it() {
     let denied = boris.decide("deny");
     assert!(denied.contains("The request was denied by boris, 2"), "{denied}");
     boris.browser.look("console-request-denied");
+    every_page_is_shown_and_recorded(&mut boris, site);
+    let verdict = site.verify();
+    assert_eq!(verdict.code, 0, "{}", verdict.text);
+}
+
+fn every_page_is_shown_and_recorded(boris: &mut Seat, site: &Site) {
     for (path, name) in [
         ("/requests", "requests"),
         ("/grants", "grants"),
@@ -206,6 +244,7 @@ fn request_is_approved_in_the_browser_and_openssh_verifies_it() {
         boris.open(path);
         boris.browser.look(&format!("console-{name}"));
         assert!(!boris.browser.text().contains("cannot be shown"), "{path}");
+        assert_sound(boris);
     }
     for name in ["ReadRequests", "ReadGrants", "ReadTickets", "ReadGroups", "ReadPersons"] {
         site.ledger().wait(name, |event| {
@@ -215,6 +254,37 @@ fn request_is_approved_in_the_browser_and_openssh_verifies_it() {
     boris.browser.eval("document.querySelector('form.who button').click()");
     boris.browser.until("document.getElementById('go') !== null");
     site.ledger().wait("the sign-out", |event| event.text("/eventName") == "SignOut");
-    let verdict = site.verify();
-    assert_eq!(verdict.code, 0, "{}", verdict.text);
+}
+
+/// Who may fill two slots says which; one human fills one.
+#[test]
+fn slot_is_chosen_in_the_browser_where_there_are_several() {
+    let site = Site::start();
+    let shift = Shift::at(&site);
+    let desk = Desk::at(&site);
+    desk.changes(&[
+        "add-group",
+        "oncall",
+        "--title=On call",
+        "--tier=sensitive",
+        "--owner=anna",
+        "--owner=boris",
+        "--slot=peers:1:group:approvers",
+        "--slot=seconds:1:group:approvers",
+        "--host=web-*",
+        "--login=svc",
+        "--kind=ssh",
+        "--max-hours=4",
+    ]);
+    let id = shift.ask(&[]);
+    let mut boris = Seat::of(&site, "boris");
+    boris.sign_in(&format!("/requests/{id}"));
+    assert_sound(&mut boris);
+    boris.browser.look("console-request-slots");
+    boris.browser.eval("document.getElementById('slot').value = 'seconds'");
+    let after = boris.decide("approve");
+    assert!(after.contains("boris in the slot seconds"), "{after}");
+    assert!(after.contains("peers needs 1 more"), "{after}");
+    shift.ok("carla", &["approve", &id, "--slot", "peers"]);
+    assert!(shift.stored("grant", &id).is_some());
 }

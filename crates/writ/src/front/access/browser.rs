@@ -305,19 +305,19 @@ fn whole(
     let mut view = view(entry, reader, world)?;
     // What the form offers is what would be taken now, down to the request's own signature and HR's word.
     let may = may_decide(world, entry.id, &reader.person);
-    let own = AccessApproval::id_of(entry.id, &reader.person);
-    let decided = world.snapshot.get::<AccessApproval>(AccountId::PLATFORM, &own).is_some();
-    let bar = match (may, decided) {
-        (Ok(_), true) => Some("you have decided already".to_owned()),
-        (Ok(slots), false) => {
+    let bar = match may {
+        Ok(slots) => {
             view.slots = slots;
             None
         }
-        (Err(refusal), _) => Some(refusal.to_string()),
+        Err(refusal) => {
+            view.slots.clear();
+            Some(refusal.to_string())
+        }
     };
-    if bar.is_some() {
-        view.slots.clear();
-    }
+    let decisions = said(world.snapshot, entry.id);
+    let own = decisions.iter().find(|held| held.said.approver == reader.person);
+    let own = own.map(|held| held.said.decision);
     let ticket = &view.request.ticket;
     let ticket = (ticket.system == OWN_TICKETS)
         .then(|| world.snapshot.get::<Ticket>(AccountId::PLATFORM, &ticket.id))
@@ -326,8 +326,9 @@ fn whole(
     let granted = world.snapshot.get::<AccessGrant>(AccountId::PLATFORM, &entry.id.to_string());
     Some(RequestPage {
         ticket,
-        decisions: said(world.snapshot, entry.id),
+        decisions,
         bar,
+        own,
         grant: granted.map(|entry| grant(entry, world)),
         view,
     })
