@@ -10,11 +10,11 @@ mod open;
 mod upstream;
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{Notify, OnceCell, watch};
+use tokio::sync::{Mutex, Notify, OnceCell, watch};
 use tokio::task::JoinSet;
 use writ_model::Ulid;
 use writ_proof::cbor;
@@ -44,14 +44,16 @@ pub(crate) struct Session {
     upstream: OnceCell<Upstream>,
     /// Told when there is an upstream.
     connected: Notify,
+    /// Held while one is made: what keyd was asked for has to be told, whatever becomes of the session.
+    connecting: Mutex<()>,
     /// Why it ends.
     dead: watch::Sender<Option<String>>,
     channels: AtomicU32,
     refusals: AtomicU32,
     files: OpenFiles,
-    tasks: Mutex<JoinSet<()>>,
+    tasks: StdMutex<JoinSet<()>>,
     /// What carries the two connections.
-    drivers: Mutex<JoinSet<()>>,
+    drivers: StdMutex<JoinSet<()>>,
 }
 
 impl Session {
@@ -77,12 +79,13 @@ impl Session {
             client,
             upstream: OnceCell::new(),
             connected: Notify::new(),
+            connecting: Mutex::default(),
             dead: watch::Sender::new(None),
             channels: AtomicU32::new(0),
             refusals: AtomicU32::new(0),
             files: OpenFiles::default(),
-            tasks: Mutex::default(),
-            drivers: Mutex::default(),
+            tasks: StdMutex::default(),
+            drivers: StdMutex::default(),
         });
         session.drive(async move {
             if let Err(error) = driver.run().await {
@@ -226,16 +229,19 @@ impl Session {
     async fn end(session: Arc<Session>, reason: &str) {
         let started = session.shared.env.monotonic();
         session.die(reason);
+        // First of all: nothing goes out any more but the reason, not even that channels close.
+        session.client.disconnect(&format!("the session ended: {reason}"));
+        if let Some(upstream) = session.upstream.get() {
+            upstream.host.disconnect("the session ended");
+        }
+        // A start that is under way ends by itself: it looks whether the session is dead.
+        let connecting = session.connecting.lock().await;
         // Twice: the first may just have started one more.
         for _ in 0..2 {
             let mut tasks = taken(&session.tasks);
             tasks.shutdown().await;
         }
-        let text = format!("the session ended: {reason}");
-        session.client.disconnect(&text);
-        if let Some(upstream) = session.upstream.get() {
-            upstream.host.disconnect("the session ended");
-        }
+        drop(connecting);
         let mut drivers = taken(&session.drivers);
         let parted = async { while drivers.join_next().await.is_some() {} };
         tokio::time::timeout(PART_WAIT, parted).await.ok();
@@ -260,7 +266,7 @@ impl Session {
     }
 }
 
-fn taken(tasks: &Mutex<JoinSet<()>>) -> JoinSet<()> {
+fn taken(tasks: &StdMutex<JoinSet<()>>) -> JoinSet<()> {
     std::mem::take(&mut *tasks.lock().unwrap_or_else(PoisonError::into_inner))
 }
 

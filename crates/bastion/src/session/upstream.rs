@@ -46,10 +46,11 @@ impl Session {
         held: &Arc<Held>,
         purpose: Purpose,
     ) -> Result<Upstream, String> {
+        let _turn = self.connecting.lock().await;
         let access = self.shared.state.current().map_err(|stale| stale.to_string())?;
         let host = access.roster.host(&self.place.host);
         let host = host.ok_or("the host is not in the roster any more")?.clone();
-        let stream = dial(&host.address).await?;
+        let stream = self.unless_dead(dial(&host.address)).await??;
         let local = stream.local_addr().map_err(|error| error.to_string())?;
         let key = self.fresh_key()?;
         let event = Uuid::random(&*self.shared.env);
@@ -75,9 +76,12 @@ impl Session {
                 let known = KnownKey(host.key);
                 let env = Arc::clone(&self.shared.env);
                 let login = &self.place.login;
-                writ_ssh::connect(stream, config, &known, login, &user, env)
-                    .await
-                    .map_err(|error| format!("the host `{}` lets nobody in: {error}", host.name))
+                let login = writ_ssh::connect(stream, config, &known, login, &user, env);
+                self.unless_dead(login).await.and_then(|done| {
+                    done.map_err(|error| {
+                        format!("the host `{}` lets nobody in: {error}", host.name)
+                    })
+                })
             }
             Err(why) => Err(why),
         };
@@ -101,6 +105,15 @@ impl Session {
                 }
                 Err(why)
             }
+        }
+    }
+
+    /// Does what may be left at any time, unless the session dies before.
+    async fn unless_dead<T>(&self, work: impl Future<Output = T>) -> Result<T, String> {
+        let mut dead = self.dead.subscribe();
+        tokio::select! {
+            done = work => Ok(done),
+            _ = dead.wait_for(Option::is_some) => Err("the session ended".to_owned()),
         }
     }
 

@@ -84,6 +84,31 @@ fn c06_killed_bastion_ends_its_sessions_and_its_recordings() {
     assert_eq!(again, b"again\n");
 }
 
+/// A session that was cancelled between its certificate and its start left a use of keyd without an event.
+#[test]
+fn c06_operator_who_leaves_at_any_moment_leaves_a_whole_ledger() {
+    let site = site();
+    let gate = Gate::at(&site);
+    gate.grant(&[], "1h");
+    for wait in (0..300).step_by(20) {
+        let mut child = gate.ssh("anna", &[], &["echo", "x"]).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(wait));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    until("every session to have ended", || {
+        let (starts, ends) = (gate.events("StartSession").len(), gate.events("EndSession").len());
+        (starts > 0 && starts == ends).then_some(())
+    });
+    let mut last = String::new();
+    let whole = writ_tests::wait::within(Duration::from_secs(10), || {
+        let verdict = site.verify();
+        last = verdict.text;
+        (verdict.code == 0).then_some(())
+    });
+    assert!(whole.is_some(), "{last}");
+}
+
 /// While the bastion stands still nothing goes on, and what ended in the meantime stays ended.
 #[test]
 fn c06_stopped_bastion_forwards_nothing() {

@@ -6,6 +6,7 @@ use rustix::process::Signal;
 use writ_tests::{process, until};
 
 use crate::operators::gate::{Gate, parameter, site};
+use crate::operators::people::{Staffed, line};
 use crate::operators::roster::Desk;
 
 const BAR: Duration = Duration::from_secs(1);
@@ -51,6 +52,26 @@ fn c08_running_session_dies_with_its_grant() {
     }
     println!("from the command's end to the clients' deaths: {took:?}");
     assert_eq!(site.verify().code, 0, "{}", site.verify().text);
+}
+
+/// HR's word alone is enough, however the grant would have gone on.
+#[test]
+fn c08_session_of_a_leaver_dies() {
+    let staffed = Staffed::start();
+    let crew = |anna: &str| -> Vec<String> {
+        let rest = ["boris", "carla", "dora"].map(|id| line(id, "active", ""));
+        std::iter::once(line("anna", anna, "")).chain(rest).collect()
+    };
+    staffed.deliver(&crew("active"));
+    staffed.wait_for("dora", "enabled");
+    let gate = Gate::at(&staffed.site);
+    gate.grant(&[], "1h");
+    let mut shell = gate.shell("anna");
+    staffed.deliver(&crew("terminated"));
+    staffed.wait_for("anna", "left");
+    let why = shell.dies(BAR);
+    assert!(why.contains("leaver") || why.contains("may not act"), "{why}");
+    gate.fails(gate.ssh("anna", &[], &["true"]));
 }
 
 /// The bastion's own clock is enough: no message is needed.

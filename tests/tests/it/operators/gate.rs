@@ -467,3 +467,44 @@ fn writ_ssh_logs_in_and_writ_sessions_lists_it() {
         listed.text
     );
 }
+
+/// asyncssh as a second client: the same gate, also for names and requests that stock `ssh` does not send.
+#[test]
+fn asyncssh_gets_what_the_grant_gives_and_nothing_else() {
+    let site = site();
+    let gate = Gate::at(&site);
+    let folder = site.home().join("files");
+    std::fs::create_dir(&folder).unwrap();
+    let file = folder.join("there");
+    std::fs::write(&file, vec![7u8; 300_000]).unwrap();
+    gate.grant(&["--shell", &format!("--file=ro:{}/", folder.display())], "1h");
+    let mut python = Command::new(writ_tests::site::tools().join("venv/bin/python"));
+    python.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/operators/gate.py"));
+    python.arg(gate.port()).arg(site.dir()).arg(gate.shift.key("anna"));
+    let said = gate.runs({
+        python.arg(&gate.host.user).arg(&file);
+        python
+    });
+    assert!(!said.contains("GIVEN"), "{said}");
+    for line in [
+        "run 'through asyncssh\\n' 'err\\n' 3",
+        "tty True",
+        "sftp 300000",
+        "refused sftp",
+        "refused symlink",
+        "refused direct-tcpip",
+        "refused streamlocal",
+        "refused tcpip-forward",
+        "refused unix-forward",
+        "env 'A=\\n'",
+    ] {
+        assert!(said.contains(line), "{line}: {said}");
+    }
+    assert_eq!(said.matches("refused login").count(), 7, "{said}");
+    for asked in
+        ["env", "channel direct-streamlocal@openssh.com", "streamlocal-forward@openssh.com"]
+    {
+        gate.event("RefuseRequest", |event| parameter(event, "asked") == asked);
+    }
+    gate.event("RefuseLogin", |event| parameter(event, "user").contains(";id"));
+}
