@@ -17,7 +17,8 @@ fn c08_running_session_dies_with_its_grant() {
     let gate = Gate::at(&site);
     let desk = Desk::at(&site);
     let mut took = Vec::new();
-    let causes: [(&str, &dyn Fn(&str), &str); 3] = [
+    type End<'a> = &'a dyn Fn(&str);
+    let causes: [(&str, End<'_>, &str); 3] = [
         ("revoke", &|id| drop(gate.shift.ok("dora", &["revoke", id])), "revoked"),
         (
             "member",

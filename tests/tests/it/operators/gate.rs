@@ -438,11 +438,8 @@ fn files_go_where_the_grant_says_and_each_is_told() {
     )
     .unwrap();
     let batch = batch.display().to_string();
-    let said = gate.runs(gate.copy(
-        "sftp",
-        "anna",
-        &["-b", &batch, &gate.there("").trim_end_matches(':')],
-    ));
+    let said =
+        gate.runs(gate.copy("sftp", "anna", &["-b", &batch, gate.there("").trim_end_matches(':')]));
     assert!(said.contains("there") && !folder.join("newer").exists(), "{said}");
     let verdict = site.verify();
     assert_eq!(verdict.code, 0, "{}", verdict.text);
