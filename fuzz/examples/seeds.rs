@@ -16,7 +16,7 @@ use writ_proof::fas::{
 };
 use writ_proof::frame::{Batch, Entry, Frame, WalEnd, frame_hash};
 use writ_proof::hash::Hash;
-use writ_proof::hostlog::{self, Class, Enrol, FromAgent, Line, Payload};
+use writ_proof::hostlog::{self, Class, Enrol, FromAgent, Payload};
 use writ_proof::krl::Krl;
 use writ_proof::leaf::{Commit, Kind, Leaf, Source};
 use writ_proof::origin::LogName;
@@ -55,7 +55,7 @@ fn main() {
     let kinds = [MessageKind::Request, MessageKind::Push];
     let messages: Vec<Message> = std::iter::zip(kinds, bodies)
         .enumerate()
-        .map(|(id, (kind, body))| Message { kind, id: id as u64, body })
+        .map(|(id, (kind, body))| Message { kind, id: id as u64, body: body.into() })
         .collect();
     write("channel_packet", "hello", &pack(&messages));
     write("ssh_formats", "certificate", &certificate());
@@ -187,7 +187,8 @@ fn write(target: &str, name: &str, bytes: &[u8]) {
 }
 
 fn host_frame() -> Vec<u8> {
-    let line = Line { inode: 7, end: 9, text: b"Accepted publickey".to_vec(), partial: false };
+    let line =
+        hostlog::Line { inode: 7, end: 9, text: b"Accepted publickey".to_vec(), partial: false };
     let frame = hostlog::Frame {
         v: Version,
         host: "web-1".parse().expect("a host"),

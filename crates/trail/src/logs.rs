@@ -208,21 +208,29 @@ impl LogFiles {
     }
 
     /// The bytes of a tile at least as wide as `id`, with their width.
+    ///
+    /// While a ledger is written its last tile is replaced by a wider one, and a listing made at that
+    /// moment may show neither: then it is looked for again.
     fn read_widest(&self, id: TileId) -> Result<(Vec<u8>, u16), TrailError> {
+        for _ in 0..READ_TURNS {
+            if let Some(found) = self.find_widest(id)? {
+                return Ok(found);
+            }
+        }
+        let why = "there is none as wide".to_owned();
+        Err(Error::Tile { path: id.to_string(), why }.into())
+    }
+
+    fn find_widest(&self, id: TileId) -> Result<Option<(Vec<u8>, u16)>, TrailError> {
         let full = TileId::new(id.level(), id.index(), TILE_WIDTH)?;
         if let Some(bytes) = disk::read_if_there(&self.dir.join(full.to_string()))? {
-            return Ok((bytes, full.width()));
+            return Ok(Some((bytes, full.width())));
         }
         let widest = self.partials(&id)?.and_then(|(_, widths)| widths.into_iter().max());
-        let wide = widest.filter(|width| *width >= id.width());
-        let wide = wide.ok_or_else(|| Error::Tile {
-            path: id.to_string(),
-            why: "there is none as wide".to_owned(),
-        })?;
+        let Some(wide) = widest.filter(|width| *width >= id.width()) else { return Ok(None) };
         let id = TileId::new(id.level(), id.index(), u64::from(wide))?;
-        let path = self.dir.join(id.to_string());
-        let bytes = std::fs::read(&path).map_err(TrailError::io("read", &path))?;
-        Ok((bytes, wide))
+        let bytes = disk::read_if_there(&self.dir.join(id.to_string()))?;
+        Ok(bytes.map(|bytes| (bytes, wide)))
     }
 }
 
@@ -233,6 +241,9 @@ impl TileReader for LogFiles {
         decode_hashes(&bytes, width)
     }
 }
+
+/// How often a tile is looked for that is not there.
+const READ_TURNS: usize = 8;
 
 /// How many leaves of a log of `size` lie in the bundle `index`.
 fn width_of(index: u64, size: u64) -> u64 {

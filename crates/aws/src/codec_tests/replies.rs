@@ -330,7 +330,7 @@ fn modelled_errors_take_code_status_and_fault_from_the_model() {
             assert!(error.status >= 500 && !error.sender, "{error}");
         }
         let denied = ApiError::access_denied(service, "no");
-        let json = matches!(service, Service::Kms | Service::CloudTrail);
+        let json = matches!(service, Service::Kms | Service::CloudTrail | Service::Writ);
         assert_eq!(denied.status, if json { 400 } else { 403 });
     }
     assert!(operation(Service::Kms, "Nope").is_none());
