@@ -21,7 +21,7 @@ fn held(number: u8, from: u64, to: u64, scope: SshScope) -> Arc<Held> {
             not_after: at(to),
         },
         scope,
-        evidence: Evidence { request: Vec::new(), approvals: Vec::new(), consents: Vec::new() },
+        evidence: Evidence { request: Vec::new(), approvals: Vec::new() },
         accounts: Vec::new(),
         pseudonym: "op-x".to_owned(),
     })

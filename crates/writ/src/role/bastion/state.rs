@@ -261,7 +261,7 @@ fn judge(
         pseudonym: writ_access::pseudonym(site, &grant.person),
         grant,
         scope,
-        evidence: Evidence { request, approvals: statements, consents: Vec::new() },
+        evidence: Evidence { request, approvals: statements },
     })
 }
 
