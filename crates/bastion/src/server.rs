@@ -75,7 +75,7 @@ impl Bastion {
     ///
     /// # Errors
     /// The folder cannot be used: nothing is served without a recorder.
-    pub fn start(settings: Settings, host_key: SoftKey, ports: Ports) -> Result<Bastion, Error> {
+    pub fn start(settings: &Settings, host_key: SoftKey, ports: Ports) -> Result<Bastion, Error> {
         let Ports { state, keyd, ledger, env, disk } = ports;
         let (site, region) = (settings.site.clone(), settings.region.clone());
         let teller = Arc::new(Teller { ledger, site, region, env: Arc::clone(&env) });

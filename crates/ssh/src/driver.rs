@@ -86,7 +86,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Driver<S> {
             writer.shutdown().await?;
             // A socket that is closed with something unread resets the connection, and the peer would not
             // see why we left.
-            let mut rest = [0; READ_BYTES];
+            let mut rest = vec![0; READ_BYTES];
             while reader.read(&mut rest).await? > 0 {}
             Ok::<(), std::io::Error>(())
         };

@@ -1,3 +1,5 @@
+//! Grants and needs: who is covered by what, and by nothing more.
+
 use proptest::prelude::*;
 use writ_model::Ulid;
 use writ_proof::at_most::AtMost;
