@@ -153,23 +153,24 @@ fn read(args: &SessionsArgs) -> Result<BTreeMap<String, Told>> {
             value.and_then(Value::as_str).unwrap_or_default().to_owned()
         };
         let id = text("sessionId");
-        match record["eventName"].as_str() {
-            Some("StartSession") => {
+        let own = |name: &str| record.get(name).and_then(Value::as_str).unwrap_or_default();
+        match own("eventName") {
+            "StartSession" => {
                 let told = sessions.entry(id).or_default();
                 told.person = text("person");
                 told.to = format!("{}@{}", text("login"), text("hostName"));
                 told.request = text("accessRequestId");
-                told.began = record["eventTime"].as_str().unwrap_or_default().to_owned();
+                told.began = own("eventTime").to_owned();
             }
-            Some("EndSession") => {
-                let time = record["eventTime"].as_str().unwrap_or_default();
+            "EndSession" => {
+                let time = own("eventTime");
                 let (reason, frames) = (text("reason"), text("frames"));
                 let end = format!("ended {time}: {reason} ({frames} frames)");
                 if let Some(told) = sessions.get_mut(&id) {
                     told.end = Some(end);
                 }
             }
-            Some("RefuseRequest" | "RefuseFileOperation") => {
+            "RefuseRequest" | "RefuseFileOperation" => {
                 if let Some(told) = sessions.get_mut(&id) {
                     told.refused += 1;
                 }

@@ -47,7 +47,8 @@ pub(crate) fn event(sessions: &mut Sessions, record: &[u8]) -> Result<(), String
         let value = record.pointer(&format!("/requestParameters/{name}"));
         value.and_then(Value::as_str)
     };
-    let (Some(id), Some(name)) = (text("sessionId"), record["eventName"].as_str()) else {
+    let name = record.get("eventName").and_then(Value::as_str);
+    let (Some(id), Some(name)) = (text("sessionId"), name) else {
         return Ok(());
     };
     // It becomes a part of a path.
