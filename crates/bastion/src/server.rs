@@ -75,12 +75,13 @@ impl Bastion {
     ///
     /// # Errors
     /// The folder cannot be used: nothing is served without a recorder.
-    pub fn start(settings: Settings, host_key: SoftKey, ports: Ports) -> Result<Bastion, Error> {
+    pub fn start(settings: &Settings, host_key: SoftKey, ports: Ports) -> Result<Bastion, Error> {
         let Ports { state, keyd, ledger, env, disk } = ports;
-        let Settings { site, region, recorder: config } = settings;
+        let (site, region) = (settings.site.clone(), settings.region.clone());
         let teller = Arc::new(Teller { ledger, site, region, env: Arc::clone(&env) });
-        let dir = config.dir.clone();
+        let dir = settings.recorder.dir.clone();
         let (notary, inbox, marks) = Notary::new(Arc::clone(&keyd), Arc::clone(&teller), dir);
+        let config = settings.recorder.clone();
         let (recorder, recovered) =
             Recorder::start(config, disk, Box::new(inbox), Arc::clone(&env))?;
         for one in recovered {

@@ -255,13 +255,10 @@ impl Session {
         let Some(upstream) = session.upstream.into_inner() else { return };
         if let Err(error) = upstream.recording.end(reason).await {
             tracing::error!(%error, session = %id, "recording.failed");
-            let mut shown = vec![("sessionId", id.to_string())];
-            shown.push(("reason", reason.to_owned()));
+            let shown = vec![("sessionId", id.to_string()), ("reason", reason.to_owned())];
             let refused = Some(("RecordingFailed", error.to_string()));
             let event = Event { refused, ..Event::new("FailRecording", shown) };
-            if let Err(why) = session.shared.teller.tell(&session.source, vec![event]).await {
-                tracing::error!(why, "the failure of a recording is not in the ledger");
-            }
+            session.shared.notary.tell_later(session.source, event);
         }
     }
 }

@@ -152,17 +152,18 @@ fn read(args: &SessionsArgs) -> Result<BTreeMap<String, Told>> {
             let value = record.pointer(&format!("/requestParameters/{name}"));
             value.and_then(Value::as_str).unwrap_or_default().to_owned()
         };
-        let of = |name: &str| record.get(name).and_then(Value::as_str).unwrap_or_default();
-        let (id, time) = (text("sessionId"), of("eventTime"));
-        match of("eventName") {
+        let id = text("sessionId");
+        let own = |name: &str| record.get(name).and_then(Value::as_str).unwrap_or_default();
+        match own("eventName") {
             "StartSession" => {
                 let told = sessions.entry(id).or_default();
                 told.person = text("person");
                 told.to = format!("{}@{}", text("login"), text("hostName"));
                 told.request = text("accessRequestId");
-                told.began = time.to_owned();
+                told.began = own("eventTime").to_owned();
             }
             "EndSession" => {
+                let time = own("eventTime");
                 let (reason, frames) = (text("reason"), text("frames"));
                 let end = format!("ended {time}: {reason} ({frames} frames)");
                 if let Some(told) = sessions.get_mut(&id) {

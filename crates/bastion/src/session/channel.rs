@@ -44,18 +44,18 @@ impl Pump<'_> {
     /// Carries everything until either side closes.
     async fn carry(&self) -> Result<(), Dead> {
         tokio::select! {
-            to_host = self.to_host() => {
+            to_host = self.carry_down() => {
                 self.host.close();
                 to_host
             }
-            from_host = self.host_to_operator() => {
+            from_host = self.carry_up() => {
                 self.client.close();
                 from_host
             }
         }
     }
 
-    async fn to_host(&self) -> Result<(), Dead> {
+    async fn carry_down(&self) -> Result<(), Dead> {
         while let Some(event) = self.client.next().await {
             match event {
                 ChannelEvent::Close => break,
@@ -76,7 +76,7 @@ impl Pump<'_> {
         Ok(())
     }
 
-    async fn host_to_operator(&self) -> Result<(), Dead> {
+    async fn carry_up(&self) -> Result<(), Dead> {
         while let Some(event) = self.host.next().await {
             match event {
                 ChannelEvent::Close => break,
@@ -144,13 +144,15 @@ impl Pump<'_> {
 
     /// What the host tells of the program.
     pub(super) async fn host_request(&self, request: ChannelRequest) -> Result<(), Dead> {
-        let Ok(told @ (SessionRequest::ExitStatus(_) | SessionRequest::ExitSignal { .. })) =
-            request.parse()
-        else {
-            // Among them keepalive@openssh.com, which any answer satisfies.
+        let (Ok(told), exit) = (request.parse(), request.name().starts_with("exit-")) else {
             request.answer(false);
             return Ok(());
         };
+        if !exit {
+            // Among them keepalive@openssh.com, which any answer satisfies.
+            request.answer(false);
+            return Ok(());
+        }
         let exit = match &told {
             SessionRequest::ExitSignal { signal, .. } => Exit::Signal(signal.clone()),
             SessionRequest::ExitStatus(status) => Exit::Status(*status),

@@ -23,12 +23,12 @@ const CAPS: Caps = Caps {
     files: SFTP_FILES_MAX,
 };
 
+/// One channel's state; nothing once it is finished.
+type Watched = Arc<Mutex<Option<Sftp>>>;
+
 /// Channels of SFTP of a session that are open: what is left of them is told at its end.
 #[derive(Default)]
 pub(super) struct OpenFiles(Mutex<Vec<(u32, Watched)>>);
-
-/// The state of a channel's SFTP, until its end has taken it.
-type Watched = Arc<Mutex<Option<Sftp>>>;
 
 /// Bytes on their way, and what to accept of the other side once they are.
 struct Piece {
@@ -144,7 +144,7 @@ impl Pump<'_> {
 }
 
 impl OpenFiles {
-    fn add(&self, channel: u32, sftp: Arc<Mutex<Option<Sftp>>>) {
+    fn add(&self, channel: u32, sftp: Watched) {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         open.retain(|(_, sftp)| sftp.lock().unwrap_or_else(PoisonError::into_inner).is_some());
         open.push((channel, sftp));

@@ -1,4 +1,4 @@
-//! Tests of which grants open what, and of their union.
+//! Grants and needs: who is covered by what, and by nothing more.
 
 use proptest::prelude::*;
 use writ_model::Ulid;

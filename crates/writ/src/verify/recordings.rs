@@ -48,7 +48,9 @@ pub(crate) fn event(sessions: &mut Sessions, record: &[u8]) -> Result<(), String
         value.and_then(Value::as_str)
     };
     let name = record.get("eventName").and_then(Value::as_str);
-    let (Some(id), Some(name)) = (text("sessionId"), name) else { return Ok(()) };
+    let (Some(id), Some(name)) = (text("sessionId"), name) else {
+        return Ok(());
+    };
     // It becomes a part of a path.
     if id.parse::<writ_model::Ulid>().is_err() {
         return Err(format!("`{id}` names no session"));

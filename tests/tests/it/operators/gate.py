@@ -18,7 +18,7 @@ async def refused(what, work):
     try:
         await work
         print("GIVEN", what)
-    except (asyncssh.Error, OSError) as error:
+    except (asyncssh.Error, asyncssh.ChannelListenError, OSError) as error:
         print("refused", what, type(error).__name__)
 
 

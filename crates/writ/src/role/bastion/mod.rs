@@ -112,7 +112,7 @@ async fn serve(
         env,
         disk,
     };
-    let bastion = Bastion::start(settings, host_key, ports)?;
+    let bastion = Bastion::start(&settings, host_key, ports)?;
     let peers = Peers { keyd, trail, front, node, runtime: Handle::current() };
     tokio::time::timeout(PEERS_WAIT, peers.greet()).await.context("a peer does not answer")?;
     listen(line, peers, stop)?;
