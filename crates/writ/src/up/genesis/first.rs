@@ -81,7 +81,7 @@ pub(super) fn check_whole(dir: &DataDir) -> Result<()> {
 
 /// Something that only an installation leaves which has got beyond its genesis.
 fn trace(dir: &DataDir) -> Result<Option<String>> {
-    for folder in ["trail", "front", "s3", "watch/mirror"] {
+    for folder in ["trail", "front", "s3", "bastion", "watch/mirror"] {
         if let Some(name) = first_in(&dir.join(folder))? {
             return Ok(Some(format!("{folder}/{name}")));
         }
