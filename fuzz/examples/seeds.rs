@@ -140,7 +140,7 @@ fn sftp_session() -> Vec<u8> {
 
 /// A good client's first bytes, and its messages after them, as far as they need no key.
 fn ssh() {
-    let env = std::sync::Arc::new(writ_model::TestEnv::new(Timestamp::from_secs(0), 1));
+    let env = std::sync::Arc::new(writ_model::env::TestEnv::new(Timestamp::from_secs(0), 1));
     let names = vec!["ssh-ed25519".to_owned()];
     let algorithms = Algorithms { kex: vec![Kex::Curve25519], ciphers: vec![Cipher::Aes256Gcm] };
     let mut client = Transport::client(algorithms, names, env).expect("a client");

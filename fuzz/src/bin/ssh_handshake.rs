@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
-use writ_model::{TestEnv, Timestamp};
+use writ_model::Timestamp;
+use writ_model::env::TestEnv;
 use writ_proof::ed25519::{Signer as _, SoftKey};
 use writ_proof::sshsig::SshPublicKey;
 use writ_ssh::{Algorithms, Arrived, Transport};
