@@ -53,6 +53,8 @@ pub(super) fn take_over() -> Taken {
         .iter()
         .filter(|stored| stored.body.get("descriptor").is_some())
         .map(|stored| stored.bytes("descriptor"))
+        // The support role has none: nobody can assume it.
+        .filter(|sealed| !sealed.is_empty())
         .collect();
     let logs = std::fs::read_dir(site.dir().join("trail/logs/writ")).unwrap().next().unwrap();
     let name = logs.unwrap().file_name().to_string_lossy().into_owned();
