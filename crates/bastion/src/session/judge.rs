@@ -72,8 +72,10 @@ impl Judge {
 
     /// True if bytes may go on; false while nobody knows; an error says why the session ends.
     pub(super) fn may_pass(&self) -> Result<bool, String> {
+        // In this order: what is judged is then at least as new as what is proven current.
+        let age = self.shared.state.age();
         self.judge()?;
-        match self.shared.state.age() {
+        match age {
             Some(age) if age < BASTION_FREEZE_AFTER => Ok(true),
             Some(age) if age < BASTION_CLOSE_AFTER => Ok(false),
             _ => Err(format!(

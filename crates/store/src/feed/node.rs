@@ -72,6 +72,12 @@ impl Node {
         }
     }
 
+    /// The newest state that is known, however old. Nothing may be allowed by it; but what it no longer
+    /// gives has ended.
+    pub fn newest(&self) -> Option<Arc<Snapshot>> {
+        self.snapshot.load_full()
+    }
+
     /// The frame that asks for the next proof. Send it at once: the lease will count from now.
     pub fn poll(&self) -> Vec<u8> {
         let mut state = self.lock();

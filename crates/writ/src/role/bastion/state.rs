@@ -190,7 +190,11 @@ impl State for FedState {
     }
 
     fn newest(&self) -> Option<Arc<Access>> {
-        self.current().ok().or_else(|| {
+        // Not only what was current when it was built: an end may arrive before the proof that all is
+        // current again.
+        let change = *self.node.swaps().borrow();
+        let newest = self.node.newest().and_then(|snapshot| self.view(change, &snapshot));
+        newest.or_else(|| {
             let kept = self.lock();
             kept.built.as_ref().map(|built| Arc::clone(&built.access))
         })
