@@ -23,6 +23,7 @@ mod alarm;
 pub mod client;
 pub mod control;
 mod delivery;
+mod detect;
 mod disk;
 mod error;
 mod hosts;
@@ -43,7 +44,7 @@ pub mod word;
 
 pub use error::WatchError;
 pub use hosts::Health;
-pub use mirror::{Mirror, segment_path};
+pub use mirror::{Each, Mirror, segment_path};
 pub use routes::FILE as ROUTES_FILE;
 pub use serve::{Listeners, WatchConfig, run};
 
