@@ -1,15 +1,13 @@
 //! The claim of a request that is signed in its head, and all checks of it.
 
-#![no_main]
-
-use libfuzzer_sys::fuzz_target;
 use writ_aws::sigv4::{
     Payload, ProtocolFamily, RawRequest, SigningKey, check_scope, check_signed_headers,
     check_window, parse, s3_payload_literal, verify,
 };
-use writ_fuzz::Head;
 
-fuzz_target!(|input: &[u8]| {
+use crate::input::Head;
+
+pub(crate) fn run(input: &[u8]) {
     let Some(head) = Head::read(input) else { return };
     let Head { method, path, query, headers, body } = &head;
     let request = RawRequest { method, path, query, headers };
@@ -43,4 +41,4 @@ fuzz_target!(|input: &[u8]| {
             Err(error) => drop(error.to_aws(ProtocolFamily::Json)),
         }
     }
-});
+}

@@ -1,12 +1,9 @@
 //! What an agent reads on its host: netlink packets of the kernel's audit, and journal export files.
 
-#![no_main]
-
-use libfuzzer_sys::fuzz_target;
 use writ_agent::source::audit::{Status, message, split};
 use writ_agent::source::journal::fields;
 
-fuzz_target!(|input: &[u8]| {
+pub(crate) fn run(input: &[u8]) {
     for found in message(input) {
         let (_, text) = split(found.data);
         assert!(text.len() <= found.data.len());
@@ -16,4 +13,4 @@ fuzz_target!(|input: &[u8]| {
         let held: usize = fields.iter().map(|(name, value)| name.len() + value.len()).sum();
         assert!(taken <= input.len() && held <= taken, "more than there is");
     }
-});
+}

@@ -1,8 +1,5 @@
 //! Answers of passkeys: whoever reaches the console sends what they like, to sign in.
 
-#![no_main]
-
-use libfuzzer_sys::fuzz_target;
 use writ_console::session::Gate;
 use writ_console::webauthn::{Assertion, Posted};
 use writ_model::Timestamp;
@@ -32,7 +29,7 @@ fn signature(posted: &Posted) -> Option<SshSig> {
     Assertion::read(posted).ok()?.signature(&key, "sign-in@writ").ok()
 }
 
-fuzz_target!(|input: &[u8]| {
+pub(crate) fn run(input: &[u8]) {
     if let Ok(text) = std::str::from_utf8(input) {
         let taken = Gate::new(&[7; 32]).take(text, Timestamp::from_secs(1));
         assert!(taken.is_err(), "a challenge that nobody gave out");
@@ -56,4 +53,4 @@ fuzz_target!(|input: &[u8]| {
         assert!(again.is_ok_and(|again| again == made), "a signature that is not read again");
         assert!(made.verify(b"x", "sign-in@writ").is_err(), "a signature that nobody made");
     }
-});
+}

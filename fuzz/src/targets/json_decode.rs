@@ -1,13 +1,12 @@
 //! JSON 1.1 parameters. The first byte chooses an operation; what decodes is encoded again.
 
-#![no_main]
-
-use libfuzzer_sys::fuzz_target;
 use writ_aws::operation::Protocol;
 use writ_aws::{json, validate};
 
-fuzz_target!(|input: &[u8]| {
-    let Some((operation, body)) = writ_fuzz::choose(Protocol::Json, input) else { return };
+use crate::input::choose;
+
+pub(crate) fn run(input: &[u8]) {
+    let Some((operation, body)) = choose(Protocol::Json, input) else { return };
     let refusal = match json::decode(operation, body) {
         Ok(value) => {
             json::to_json(operation.input, &value);
@@ -19,4 +18,4 @@ fuzz_target!(|input: &[u8]| {
         let shown = json::encode_error(&error);
         assert!(std::str::from_utf8(&shown).is_ok(), "an error is no text");
     }
-});
+}

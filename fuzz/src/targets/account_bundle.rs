@@ -1,12 +1,10 @@
 //! An account bundle: what reads, writes the same bytes, part by part and as a whole.
 
-#![no_main]
-
-use libfuzzer_sys::fuzz_target;
-use writ_fuzz::strict;
 use writ_proof::export::{Part, Sequence, preamble, read_all};
 
-fuzz_target!(|input: &[u8]| {
+use crate::input::strict;
+
+pub(crate) fn run(input: &[u8]) {
     let mut parts = Vec::new();
     if read_all(input, &mut |part| parts.push(part)).is_ok() {
         assert!(write(&parts).as_deref() == Some(input), "a bundle has two forms");
@@ -31,7 +29,7 @@ fuzz_target!(|input: &[u8]| {
         read_all(&whole, &mut |part| again.push(part)).expect("what was written reads");
         assert!(again == parts, "a bundle reads as another one");
     }
-});
+}
 
 fn write(parts: &[Part]) -> Option<Vec<u8>> {
     let mut sequence = Sequence::begin(&preamble()).ok()?;

@@ -1,8 +1,5 @@
 //! Policy documents of every kind: what is refused when it is written denies when it is loaded.
 
-#![no_main]
-
-use libfuzzer_sys::fuzz_target;
 use writ_policy::{InlineOwner, Policy, PolicyKind, ResourceKind};
 
 const KINDS: [PolicyKind; 9] = [
@@ -17,7 +14,7 @@ const KINDS: [PolicyKind; 9] = [
     PolicyKind::Trust,
 ];
 
-fuzz_target!(|input: &[u8]| {
+pub(crate) fn run(input: &[u8]) {
     let Some((first, rest)) = input.split_first() else { return };
     let Ok(text) = std::str::from_utf8(rest) else { return };
     let Some(kind) = KINDS.get(usize::from(*first) % KINDS.len()) else { return };
@@ -29,4 +26,4 @@ fuzz_target!(|input: &[u8]| {
         }
         Err(errors) => assert!(!errors.to_string().is_empty()),
     }
-});
+}

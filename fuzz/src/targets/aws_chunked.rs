@@ -1,8 +1,5 @@
 //! aws-chunked bodies in every mode. The first byte chooses the mode and how the bytes are cut.
 
-#![no_main]
-
-use libfuzzer_sys::fuzz_target;
 use writ_aws::chunked::{Decoder, Event, Framing};
 use writ_aws::sigv4::PayloadMode;
 
@@ -36,11 +33,11 @@ fn run(mode: usize, body: &[u8], piece: usize) -> (Vec<u8>, usize, bool) {
     (data, chunks, accepted)
 }
 
-fuzz_target!(|input: &[u8]| {
+pub(crate) fn run(input: &[u8]) {
     let Some((first, body)) = input.split_first() else { return };
     let mode = usize::from(first % 4);
     let whole = run(mode, body, body.len().max(1));
     let pieces = run(mode, body, 1 + usize::from(first / 4));
     assert!(whole.2 == pieces.2, "how the bytes are cut decides");
     assert!(!whole.2 || whole == pieces, "how the bytes are cut changes the data");
-});
+}

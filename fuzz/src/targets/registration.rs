@@ -1,14 +1,11 @@
 //! Registrations of passkeys: whoever has a link sends what they like.
 
-#![no_main]
-
-use libfuzzer_sys::fuzz_target;
 use writ_console::webauthn::{Expected, register};
 use writ_proof::sshsig::SshPublicKey;
 
 const CLIENT_DATA: &[u8] = br#"{"type":"webauthn.create","challenge":"BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc","origin":"http://localhost:1"}"#;
 
-fuzz_target!(|input: &[u8]| {
+pub(crate) fn run(input: &[u8]) {
     let expected = Expected {
         challenge: &[7; 32],
         origins: &["http://localhost:1"],
@@ -21,4 +18,4 @@ fuzz_target!(|input: &[u8]| {
     assert!((1..=1023).contains(&length), "a credential id of {length} bytes");
     let again = SshPublicKey::from_blob(&made.key.to_blob());
     assert!(again.is_ok_and(|key| key == made.key), "a key that OpenSSH would not read");
-});
+}

@@ -1,13 +1,11 @@
 //! What agents send to watch, some of it before they have proved who they are, and what watch keeps of it.
 
-#![no_main]
-
-use libfuzzer_sys::fuzz_target;
-use writ_fuzz::strict;
 use writ_proof::hostlog::log::Entry;
 use writ_proof::hostlog::{Frame, FromAgent, Item, Position, ToAgent};
 
-fuzz_target!(|input: &[u8]| {
+use crate::input::strict;
+
+pub(crate) fn run(input: &[u8]) {
     if let Ok(frame) = Frame::from_bytes(input) {
         assert!(frame.to_bytes().as_deref() == Ok(input), "a frame has two forms");
     }
@@ -30,4 +28,4 @@ fuzz_target!(|input: &[u8]| {
         _ => {}
     }
     strict::<ToAgent>(input);
-});
+}

@@ -1,11 +1,8 @@
 //! A recording read by somebody without its key: in pieces as in one, up to the same byte.
 
-#![no_main]
-
-use libfuzzer_sys::fuzz_target;
 use writ_proof::recording::Verifier;
 
-fuzz_target!(|input: &[u8]| {
+pub(crate) fn run(input: &[u8]) {
     let mut whole = Verifier::new();
     let mut frames = 0u64;
     let done = whole.push(input, &mut |_, _| {
@@ -20,4 +17,4 @@ fuzz_target!(|input: &[u8]| {
         assert!(done.is_ok() && verified.bytes == input.len() as u64);
         assert!(verified.frames == frames);
     }
-});
+}

@@ -1,11 +1,8 @@
 //! A segment of the write-ahead log: every frame that reads, writes the same bytes.
 
-#![no_main]
-
-use libfuzzer_sys::fuzz_target;
 use writ_proof::frame::{Frames, WalEnd, frame_hash};
 
-fuzz_target!(|input: &[u8]| {
+pub(crate) fn run(input: &[u8]) {
     let mut end = WalEnd::default();
     let mut at = 0;
     for located in Frames::new(input) {
@@ -27,4 +24,4 @@ fuzz_target!(|input: &[u8]| {
         at = located.end;
     }
     assert!(at == input.len() as u64, "bytes were passed over");
-});
+}

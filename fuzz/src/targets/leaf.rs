@@ -1,8 +1,5 @@
 //! Ledger leaves, use records, statements and the tiles that hold them.
 
-#![no_main]
-
-use libfuzzer_sys::fuzz_target;
 use writ_proof::committed;
 use writ_proof::leaf::{Head, Leaf};
 use writ_proof::sshsig::SshSig;
@@ -10,7 +7,7 @@ use writ_proof::statement::Signed;
 use writ_proof::tile::{decode_entries, encode_entries};
 use writ_proof::use_record::UseRecord;
 
-fuzz_target!(|input: &[u8]| {
+pub(crate) fn run(input: &[u8]) {
     if let Ok(leaf) = Leaf::from_bytes(input) {
         assert!(leaf.to_bytes() == input, "a leaf has two forms");
     }
@@ -34,4 +31,4 @@ fuzz_target!(|input: &[u8]| {
     {
         assert!(encode_entries(&list).as_deref() == Ok(entries), "a bundle has two forms");
     }
-});
+}

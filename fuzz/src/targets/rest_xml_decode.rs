@@ -1,13 +1,11 @@
 //! S3 requests from the request line on: classification, labels, query, headers and XML body.
 
-#![no_main]
-
-use libfuzzer_sys::fuzz_target;
 use writ_aws::classify::{Request, classify};
 use writ_aws::{validate, wire};
-use writ_fuzz::Head;
 
-fuzz_target!(|input: &[u8]| {
+use crate::input::Head;
+
+pub(crate) fn run(input: &[u8]) {
     let Some(head) = Head::read(input) else { return };
     let Head { method, path, query, headers, body } = &head;
     let request = Request {
@@ -36,4 +34,4 @@ fuzz_target!(|input: &[u8]| {
         let reply = wire::error(classified.service, &error, "id");
         assert!(std::str::from_utf8(&reply.body).is_ok(), "an error is no text");
     }
-});
+}

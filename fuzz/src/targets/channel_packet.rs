@@ -1,16 +1,14 @@
 //! Packets between processes, and what travels in them.
 
-#![no_main]
-
-use libfuzzer_sys::fuzz_target;
-use writ_fuzz::strict;
 use writ_keyd_client::caller::Caller;
 use writ_keyd_client::channel::{pack, unpack};
 use writ_keyd_client::protocol::{Answer, Command};
 use writ_proof::append::{AppendReply, AppendRequest};
 use writ_proof::stream::{FromWatch, ToWatch};
 
-fuzz_target!(|input: &[u8]| {
+use crate::input::strict;
+
+pub(crate) fn run(input: &[u8]) {
     let Ok(messages) = unpack(input) else { return };
     assert!(pack(&messages) == input, "a packet has two forms");
     for message in &messages {
@@ -22,4 +20,4 @@ fuzz_target!(|input: &[u8]| {
         strict::<FromWatch>(&message.body);
         strict::<Caller>(&message.body);
     }
-});
+}

@@ -1,13 +1,11 @@
 //! What an SSH client sends to authenticate: nothing is proven that no key signed.
 
-#![no_main]
-
-use libfuzzer_sys::fuzz_target;
-use writ_fuzz::messages;
 use writ_proof::ssh_auth::{UserAuth, verify};
 use writ_ssh::auth::{ServerAuth, ServerStep};
 
-fuzz_target!(|input: &[u8]| {
+use crate::input::messages;
+
+pub(crate) fn run(input: &[u8]) {
     if let Ok(request) = UserAuth::from_bytes(input) {
         assert!(request.to_bytes() == input, "a request has two forms");
         assert!(verify(input, &input[..64.min(input.len())]).is_err());
@@ -29,4 +27,4 @@ fuzz_target!(|input: &[u8]| {
         }
         assert!(refused < 6, "attempts are not counted");
     }
-});
+}

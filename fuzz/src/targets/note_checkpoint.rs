@@ -1,15 +1,12 @@
 //! Signed notes, checkpoints, witness requests, receipts and witness policies: all text.
 
-#![no_main]
-
-use libfuzzer_sys::fuzz_target;
 use writ_proof::checkpoint::Checkpoint;
 use writ_proof::note::{Note, VerifierKey};
 use writ_proof::policy::Policy;
 use writ_proof::receipt::Receipt;
 use writ_proof::witness::AddCheckpoint;
 
-fuzz_target!(|input: &[u8]| {
+pub(crate) fn run(input: &[u8]) {
     if let Ok(note) = Note::from_bytes(input) {
         assert!(note.to_bytes() == input, "a note has two forms");
         if let Ok(checkpoint) = Checkpoint::of(&note) {
@@ -27,4 +24,4 @@ fuzz_target!(|input: &[u8]| {
         let _ = key.id();
     }
     let _ = Policy::parse(text);
-});
+}

@@ -1,18 +1,15 @@
 //! What an SSH peer sends before there are keys: version, KEXINIT, its half of the agreement. Nothing
 //! comes of it for the layers above, at either end.
 
-#![no_main]
-
 use std::sync::Arc;
 
-use libfuzzer_sys::fuzz_target;
 use writ_model::Timestamp;
 use writ_model::env::TestEnv;
 use writ_proof::ed25519::{Signer as _, SoftKey};
 use writ_proof::sshsig::SshPublicKey;
 use writ_ssh::{Algorithms, Arrived, Transport};
 
-fuzz_target!(|input: &[u8]| {
+pub(crate) fn run(input: &[u8]) {
     let Some((first, bytes)) = input.split_first() else { return };
     let env = Arc::new(TestEnv::new(Timestamp::from_secs(0), 1));
     let key = SoftKey::from_seed(&[9; 32]).expect("a key");
@@ -46,4 +43,4 @@ fuzz_target!(|input: &[u8]| {
         }
         assert!(transport.output().len() < 64 * 1024, "it answers without end");
     }
-});
+}

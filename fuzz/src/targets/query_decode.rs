@@ -1,13 +1,12 @@
 //! The query protocol: naming the operation, and its parameters. The first byte chooses an operation.
 
-#![no_main]
-
-use libfuzzer_sys::fuzz_target;
 use writ_aws::operation::Protocol;
 use writ_aws::{query, validate};
 
-fuzz_target!(|input: &[u8]| {
-    let Some((operation, body)) = writ_fuzz::choose(Protocol::Query, input) else { return };
+use crate::input::choose;
+
+pub(crate) fn run(input: &[u8]) {
+    let Some((operation, body)) = choose(Protocol::Query, input) else { return };
     if let Err(error) = query::list_action(body) {
         query::encode_error(operation.service, &error, "id");
     }
@@ -19,4 +18,4 @@ fuzz_target!(|input: &[u8]| {
         let shown = query::encode_error(operation.service, &error, "id");
         assert!(std::str::from_utf8(&shown).is_ok(), "an error is no text");
     }
-});
+}

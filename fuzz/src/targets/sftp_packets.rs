@@ -1,9 +1,6 @@
 //! SFTP packets of an operator, and of a host that may lie: whatever either says, what reaches the host
 //! is within the rights.
 
-#![no_main]
-
-use libfuzzer_sys::fuzz_target;
 use writ_bastion::sftp::{Caps, Output, Right, Rights, Sftp};
 use writ_proof::ssh::{SshReader, put_string};
 
@@ -48,7 +45,7 @@ fn check(output: &Output) {
     assert!(reader.finish().is_ok(), "half a packet goes to the host");
 }
 
-fuzz_target!(|input: &[u8]| {
+pub(crate) fn run(input: &[u8]) {
     let Some(mut sftp) = ready() else { panic!("the greeting does not work") };
     let mut rest = input;
     while let Some(([side, high, low], after)) = rest.split_first_chunk::<3>() {
@@ -62,4 +59,4 @@ fuzz_target!(|input: &[u8]| {
         check(&output);
     }
     let _ = sftp.finish();
-});
+}

@@ -1,14 +1,12 @@
 //! Signed statements: what reads, writes the same bytes; nothing that is made up verifies as anybody's.
 
-#![no_main]
-
-use libfuzzer_sys::fuzz_target;
-use writ_fuzz::strict;
 use writ_proof::roster::RosterStatement;
 use writ_proof::sshsig::SshSig;
 use writ_proof::statement::Signed;
 
-fuzz_target!(|input: &[u8]| {
+use crate::input::strict;
+
+pub(crate) fn run(input: &[u8]) {
     strict::<RosterStatement>(input);
     if let Some(signed) = strict::<Signed>(input) {
         strict::<RosterStatement>(signed.body());
@@ -18,4 +16,4 @@ fuzz_target!(|input: &[u8]| {
         assert!(signature.to_bytes() == input, "a signature has two forms");
         signature.verify(b"message", signature.namespace()).ok();
     }
-});
+}

@@ -1,13 +1,11 @@
 //! Messages of the connection layer, and requests of a session: nothing grows beyond its limits.
 
-#![no_main]
-
-use libfuzzer_sys::fuzz_target;
-use writ_fuzz::messages;
 use writ_ssh::SessionRequest;
 use writ_ssh::connection::Core;
 
-fuzz_target!(|input: &[u8]| {
+use crate::input::messages;
+
+pub(crate) fn run(input: &[u8]) {
     for name in ["env", "exec", "exit-status", "pty-req", "shell", "signal", "window-change"] {
         if let Ok(request) = SessionRequest::parse(name, input) {
             assert!(
@@ -27,4 +25,4 @@ fuzz_target!(|input: &[u8]| {
         }
         assert!(sent <= 200 * (input.len() + 1), "it answers without end");
     }
-});
+}
