@@ -135,8 +135,8 @@ impl DiskFile for SystemFile {
             // Tests cut a recording back to the last trace to play a power failure.
             let (new, trace) =
                 (self.path.with_extension("new"), self.path.with_extension("synced"));
-            return std::fs::write(&new, self.bytes.to_string())
-                .and_then(|()| std::fs::rename(new, trace));
+            File::create(&new)?.write_all(self.bytes.to_string().as_bytes())?;
+            std::fs::rename(new, trace)?;
         }
         Ok(())
     }
