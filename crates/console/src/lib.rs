@@ -15,8 +15,10 @@
 //! INVARIANT: a cookie alone changes nothing but its own session.
 
 mod assets;
+mod call;
 pub mod caller;
 mod challenge;
+mod customer;
 mod decide;
 mod enrol;
 mod face;
@@ -29,6 +31,7 @@ pub mod session;
 pub mod sign_in;
 pub mod view;
 pub mod webauthn;
+pub mod words;
 
 pub use challenge::{NAMESPACE, possession};
 pub use face::Face;

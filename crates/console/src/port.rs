@@ -31,6 +31,9 @@ pub trait Desk: Send + Sync {
     /// The wall clock.
     fn now(&self) -> Timestamp;
 
+    /// The home region, which customers sign their calls for.
+    fn region(&self) -> &str;
+
     /// True if browsers may sign for this installation at pages of `origin` with keys of `rp_id`.
     fn is_origin(&self, origin: &str, rp_id: &str) -> bool;
 
@@ -219,6 +222,14 @@ pub trait Books: Send + Sync {
         request: &'a Request,
     ) -> PortFuture<'a, Result<Decided, Refused>>;
 
+    /// Carries out a call that the reader has signed.
+    fn call<'a>(
+        &'a self,
+        call: SignedCall,
+        reader: &'a Reader,
+        request: &'a Request,
+    ) -> PortFuture<'a, Result<(), Refused>>;
+
     /// Records that something was refused before it came to any of these; of strangers only so many a second.
     fn refused<'a>(
         &'a self,
@@ -232,6 +243,8 @@ pub trait Books: Send + Sync {
 /// What was tried, where it did not come to one of the calls of [`Books`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Act {
+    /// To change something that is no statement.
+    Call,
     /// To decide on a request.
     Decide,
     /// To read grants.
@@ -270,4 +283,19 @@ pub struct Decided {
     pub state: &'static str,
     /// Who has still to agree.
     pub missing: Vec<Missing>,
+}
+
+/// A call of the API of access with a passkey's signature over it, unchecked ([`crate::caller`]). It is a `POST`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedCall {
+    /// The path.
+    pub target: String,
+    /// The body; empty for most.
+    pub body: String,
+    /// The date that was signed, in the basic form of ISO 8601.
+    pub date: String,
+    /// The page at which it must have been signed.
+    pub origin: String,
+    /// The signature.
+    pub signature: SshSig,
 }

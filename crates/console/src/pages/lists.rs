@@ -6,8 +6,9 @@ use writ_proof::access::Scope;
 
 use crate::html::text;
 use crate::view::{GrantView, Page, Reader, RequestView, TicketView};
+use crate::words::reaches;
 
-use super::words::{badge, length, marked, reaches, time, wanted};
+use super::words::{badge, length, marked, time, wanted};
 use super::{Made, more, nothing};
 
 pub(super) fn requests(page: &Page<RequestView>) -> Made {

@@ -7,9 +7,10 @@ use writ_proof::access::{Decision, Request, Scope, Touches};
 
 use crate::html::{spelled, text};
 use crate::view::{DecisionView, GrantView, Reader, RequestPage, RequestView};
+use crate::words::{holds, reaches, rule};
 
 use super::Made;
-use super::words::{badge, fact, holds, list, marked, reaches, rule, time, wanted, window};
+use super::words::{badge, fact, list, marked, time, wanted, window};
 
 /// Windows that an approver may choose instead of the whole one, in minutes.
 const SHORTER: [u32; 5] = [15, 30, 60, 120, 240];

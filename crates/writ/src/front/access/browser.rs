@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use writ_access::decision::{decisions, may_decide, missing, waits_for};
 use writ_access::{World, pages, state};
-use writ_console::port::{Act, Decided, Wish};
+use writ_console::caller::{CALL, in_time, message};
+use writ_console::port::{Act, Decided, SignedCall, Wish};
 use writ_console::view::{
     DecisionView, GrantView, Inbox, Page, Reader, RequestPage, RequestView, TicketView,
 };
@@ -215,6 +216,66 @@ impl Access {
         }
     }
 
+    /// Carries out a call that a browser signed.
+    pub(in crate::front) async fn call_in_browser(
+        &self,
+        call: SignedCall,
+        reader: &Reader,
+        request: &Request,
+    ) -> Result<(), Refused> {
+        let made = Request {
+            method: "POST".to_owned(),
+            path: call.target.clone(),
+            query: String::new(),
+            headers: request.headers.clone(),
+            body: call.body.clone().into_bytes(),
+            network: request.network.clone(),
+        };
+        let what = What::of(&made);
+        let done = match self.proven_in_browser(&what, &call, reader) {
+            Ok(()) => self.call(&what, &made, &reader.person).await.map(|_| ()),
+            Err(why) => Err(Refused::new(403, "BadSignature", why)),
+        };
+        match done {
+            Ok(()) => Ok(()),
+            Err(refused) => {
+                let known = std::slice::from_ref(&reader.person);
+                Err(self.told_refusal(&what, request, known, Vec::new(), refused).await)
+            }
+        }
+    }
+
+    /// Fails unless the reader's passkey has signed exactly this call, here and a moment ago.
+    fn proven_in_browser(
+        &self,
+        what: &What,
+        call: &SignedCall,
+        reader: &Reader,
+    ) -> Result<(), String> {
+        if !matches!(
+            what,
+            What::CloseTicket(_) | What::OpenTicket | What::Revoke(_) | What::Withdraw(_)
+        ) {
+            return Err("a page does not ask for this".to_owned());
+        }
+        in_time(&call.date, SystemEnv.now())?;
+        let message = message("POST", &call.target, &call.date, call.body.as_bytes());
+        let signer = call
+            .signature
+            .verify(message.as_bytes(), CALL)
+            .map_err(|error| format!("the signature is not of this call: {error}"))?;
+        if signer.webauthn.as_ref().is_none_or(|webauthn| webauthn.origin != call.origin) {
+            return Err("it was signed at another page".to_owned());
+        }
+        let roster = self.keeper.current();
+        let person = roster.signer(&signer, true).map_err(|error| error.to_string())?;
+        if *person != reader.person {
+            return Err("the passkey is another person's".to_owned());
+        }
+        let may_act = self.keeper.may_act(person, &self.pipeline.store.snapshot());
+        may_act.map_err(|why| format!("`{person}` may not act now: {why}"))
+    }
+
     /// Records what was refused before it came to any of these.
     pub(in crate::front) async fn refused_in_browser(
         &self,
@@ -227,6 +288,7 @@ impl Access {
             Act::ReadGrants => What::Grants,
             Act::ReadTickets => What::Tickets,
             Act::ReadRequests => What::Requests,
+            Act::Call => What::Unknown,
             _ => What::Decide,
         };
         let known = reader.map(|reader| std::slice::from_ref(&reader.person)).unwrap_or_default();
