@@ -14,6 +14,7 @@
 //! INVARIANT: no page has a script or a style within itself, and none is shown within another page.
 //! INVARIANT: a cookie alone changes nothing but its own session.
 
+mod ask;
 mod assets;
 mod call;
 pub mod caller;

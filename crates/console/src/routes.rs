@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use writ_service::http::{Refused, Reply, Request};
 
+use crate::ask;
 use crate::assets;
 use crate::call;
 use crate::customer;
@@ -159,6 +160,15 @@ impl Console {
             return match request.header("origin") {
                 Some(_) => sign_in::sign_in(&*self.books, face, request).await,
                 None => self.no_origin(Act::SignIn, None, request).await,
+            };
+        }
+        if matches!(request.path.as_str(), "/requests/check" | "/requests/file") {
+            return match self.poster(Act::Ask, request, face).await {
+                Ok(reader) if request.path == "/requests/check" => {
+                    ask::check(&*self.books, face, &reader, request).await
+                }
+                Ok(reader) => ask::file(&*self.books, face, &reader, request).await,
+                Err(reply) => reply,
             };
         }
         if let Some(rest) = request.path.strip_prefix(pages::REQUEST) {

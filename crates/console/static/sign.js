@@ -81,26 +81,8 @@ function call(form) {
   });
 }
 
-// A request that was checked: the statement stands in the page.
-function file(form) {
-  const status = form.querySelector(".status");
-  const button = form.querySelector("button");
-  form.addEventListener("submit", (event) => event.preventDefault());
-  at(button, status, async () => {
-    const data = form.dataset;
-    say(status, "", TOUCH + " to sign the request. Code of what you sign: " + data.code);
-    const what = { sign: data.sign, rpId: data.rp, passkeys: data.passkeys.split(" ") };
-    const passkey = await sign(what);
-    const filed = await ask("/requests/file", { statement: data.statement, passkey: passkey });
-    say(status, "good", "Filed.");
-    location.assign("/requests/" + filed.id);
-  });
-}
-
 const go = byId("go");
 if (go) signIn(go);
 const form = byId("decide");
 if (form) decide(form);
 document.querySelectorAll("form.call").forEach(call);
-const draft = byId("file");
-if (draft) file(draft);

@@ -5,11 +5,11 @@
 
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 
-use writ_console::port::{Act, Books, Decided, PortFuture, SignedCall, Wish};
+use writ_console::port::{Act, Books, Decided, PortFuture, SignedCall, Want, Wish};
 use writ_console::session::{Gate, GateError, Session, Token};
 use writ_console::sign_in;
 use writ_console::view::{
-    GrantView, Inbox, Page, PersonView, Reader, RequestPage, RequestView, TicketView,
+    DraftView, GrantView, Inbox, Page, PersonView, Reader, RequestPage, RequestView, TicketView,
 };
 use writ_console::webauthn::Assertion;
 use writ_model::{Env as _, PersonId, SystemEnv, Ulid};
@@ -329,6 +329,27 @@ impl Books for Clerk {
     ) -> PortFuture<'a, Result<Decided, Refused>> {
         Box::pin(
             async move { self.access.decide_in_browser(said, &signature, reader, request).await },
+        )
+    }
+
+    fn draft<'a>(
+        &'a self,
+        want: Want,
+        reader: &'a Reader,
+        request: &'a Request,
+    ) -> PortFuture<'a, Result<DraftView, Refused>> {
+        Box::pin(self.access.draft_in_browser(want, reader, request))
+    }
+
+    fn file<'a>(
+        &'a self,
+        asked: writ_proof::access::Request,
+        signature: SshSig,
+        reader: &'a Reader,
+        request: &'a Request,
+    ) -> PortFuture<'a, Result<Ulid, Refused>> {
+        Box::pin(
+            async move { self.access.file_in_browser(asked, &signature, reader, request).await },
         )
     }
 

@@ -47,6 +47,8 @@ pub(super) enum What {
     Challenge(String),
     CloseTicket(String),
     Decide,
+    /// A request that is not signed yet; the console's pages alone have it.
+    Draft,
     File,
     Grant(String),
     Grants,
@@ -118,6 +120,7 @@ impl What {
             What::Challenge(_) => "BeginDecision",
             What::CloseTicket(_) => "CloseTicket",
             What::Decide => "ApproveAccess",
+            What::Draft => "DraftRequest",
             What::File => "RequestAccess",
             What::Grant(_) | What::Grants => "ReadGrants",
             What::OpenTicket => "OpenTicket",
@@ -132,7 +135,8 @@ impl What {
     const fn reads(&self) -> bool {
         matches!(
             self,
-            What::Grant(_)
+            What::Draft
+                | What::Grant(_)
                 | What::Grants
                 | What::Request(_)
                 | What::Requests
