@@ -1,7 +1,7 @@
 //! What watch does with each message of trail's stream, without the network.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +30,7 @@ use crate::{MIRROR_FOLDER, SEED_FILE, WITNESS_FOLDER};
 
 /// Everything that watch holds.
 pub(crate) struct Keeper {
+    folder: PathBuf,
     env: Arc<dyn Env>,
     genesis: Genesis,
     digest: Hash,
@@ -78,6 +79,7 @@ impl Keeper {
         let host_key = signing_key(folder, &statement)?;
         let book = Shared::new(Book::open(folder, host_log, host_key, Arc::clone(&env))?);
         Ok(Keeper {
+            folder: folder.to_owned(),
             mirror: Mirror::open(&folder.join(MIRROR_FOLDER), &signed, SEGMENT_BYTES)?,
             witness: Witness::open(&folder.join(WITNESS_FOLDER), &name, key, [log])?,
             book,
@@ -97,6 +99,11 @@ impl Keeper {
 
     pub(crate) fn genesis(&self) -> &Genesis {
         &self.genesis
+    }
+
+    /// Another copy of watch's key.
+    pub(crate) fn signing_key(&self) -> Result<SoftKey, WatchError> {
+        signing_key(&self.folder, &self.genesis)
     }
 
     /// The alarms, and everything of the hosts.
@@ -158,7 +165,7 @@ impl Keeper {
         let age = now.saturating_sub(self.cosigned);
         if !self.late && !self.silent && age > CHECKPOINT_LATE {
             self.late = true;
-            self.raise(Alarm::CheckpointLate, "no checkpoint to cosign for two minutes")?;
+            self.raise(Alarm::CheckpointLate, "no checkpoint to cosign for 75 s")?;
         }
         if now.saturating_sub(self.looked) >= Duration::from_secs(1) {
             self.looked = now;

@@ -58,6 +58,8 @@ pub struct FrontConfig {
     pub silence_hours: u64,
     /// Names under which clients reach this machine.
     pub names: Vec<String>,
+    /// The folder of watch's word.
+    pub word: std::path::PathBuf,
 }
 
 impl FrontConfig {
