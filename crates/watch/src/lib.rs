@@ -17,7 +17,6 @@
 mod alarm;
 pub mod client;
 pub mod control;
-mod disk;
 mod error;
 mod hosts;
 mod keeper;
@@ -25,8 +24,9 @@ pub mod limits;
 mod mirror;
 mod serve;
 pub mod tls;
-pub mod wire;
 pub mod witness;
+
+use writ_durable as disk;
 
 pub use error::WatchError;
 pub use hosts::Health;
