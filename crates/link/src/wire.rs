@@ -1,9 +1,8 @@
-//! How messages of the stream lie in the connection: `length u32 BE | CBOR`, one after the other.
+//! How messages lie in a connection: `length u32 BE | CBOR`, one after the other.
 
 use writ_proof::cbor::{self, Decode, Encode};
 
-use crate::error::WatchError;
-use crate::limits::MESSAGE_MAX_BYTES;
+use crate::Error;
 
 const PREFIX_BYTES: usize = 4;
 
@@ -24,12 +23,6 @@ pub struct Inbox {
     message_max_bytes: usize,
 }
 
-impl Default for Inbox {
-    fn default() -> Inbox {
-        Inbox::limited(MESSAGE_MAX_BYTES)
-    }
-}
-
 impl Inbox {
     /// One that takes messages of at most so many bytes.
     pub fn limited(message_max_bytes: usize) -> Inbox {
@@ -46,18 +39,18 @@ impl Inbox {
     /// The next message, if it is there whole.
     ///
     /// # Errors
-    /// [`WatchError::Message`] if it is too long or not of this type; the connection is of no use then.
-    pub fn take<T: Decode>(&mut self) -> Result<Option<T>, WatchError> {
+    /// [`Error::Message`] if it is too long or not of this type; the connection is of no use then.
+    pub fn take<T: Decode>(&mut self) -> Result<Option<T>, Error> {
         let rest = self.bytes.get(self.taken..).unwrap_or_default();
         let Some((prefix, rest)) = rest.split_first_chunk::<PREFIX_BYTES>() else {
             return Ok(None);
         };
         let length = usize::try_from(u32::from_be_bytes(*prefix)).unwrap_or(usize::MAX);
         if length > self.message_max_bytes {
-            return Err(WatchError::Message(format!("{length} bytes are too many")));
+            return Err(Error::Message(format!("{length} bytes are too many")));
         }
         let Some(body) = rest.get(..length) else { return Ok(None) };
-        let message = cbor::from_slice(body).map_err(|e| WatchError::Message(e.to_string()))?;
+        let message = cbor::from_slice(body).map_err(|e| Error::Message(e.to_string()))?;
         self.taken += PREFIX_BYTES + length;
         Ok(Some(message))
     }
@@ -75,7 +68,7 @@ mod tests {
         let sent = [ToWatch::Beat(Timestamp::from_secs(1)), ToWatch::Frame(vec![7; 300])];
         let bytes: Vec<u8> = sent.iter().flat_map(encode).collect();
         for step in [1, 3, 5, bytes.len()] {
-            let mut inbox = Inbox::default();
+            let mut inbox = Inbox::limited(1024);
             let mut found: Vec<ToWatch> = Vec::new();
             for part in bytes.chunks(step) {
                 inbox.extend(part);
@@ -90,7 +83,7 @@ mod tests {
     #[test]
     fn message_that_is_none_is_refused() {
         for bytes in [vec![0xff; 8], vec![0, 0, 0, 1, 0xff]] {
-            let mut inbox = Inbox::default();
+            let mut inbox = Inbox::limited(1024);
             inbox.extend(&bytes);
             assert!(inbox.take::<FromWatch>().is_err(), "{bytes:?}");
         }
