@@ -67,6 +67,7 @@ const TABLE: &[Row] = &[
             "kms",
             "s3",
             "watch",
+            "ssh",
             "bastion",
             "console",
             "agent",
