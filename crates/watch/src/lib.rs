@@ -24,7 +24,6 @@ pub mod client;
 pub mod control;
 mod delivery;
 mod detect;
-mod disk;
 mod error;
 mod hosts;
 mod keeper;
@@ -38,9 +37,10 @@ mod smtp;
 mod summary;
 pub mod tls;
 pub mod webhook;
-pub mod wire;
 pub mod witness;
 pub mod word;
+
+use writ_durable as disk;
 
 pub use error::WatchError;
 pub use hosts::Health;
