@@ -92,12 +92,13 @@ fn c09_alarm_reaches_people_by_webhook_and_by_mail() {
     let took = hook.wait("post", |one| one["line"] == "POST /alarms HTTP/1.1");
     let signature = took["fields"]["writ-signature"].as_str().unwrap();
     let signature = STANDARD.decode(signature.strip_prefix("ed25519=").unwrap()).unwrap();
+    let signature: [u8; 64] = signature.try_into().unwrap();
     let body = STANDARD.decode(took["body"].as_str().unwrap()).unwrap();
     let genesis = Signed::from_bytes(&fs::read(site.dir().join("genesis")).unwrap()).unwrap();
     let key = Genesis::verify(&genesis, None).unwrap().watch;
     let message = [b"writ alarm v1\0".as_slice(), &body].concat();
-    assert!(key.verifies(&message, &signature.try_into().unwrap()));
-    assert!(!key.verifies(&body, &[0; 64]));
+    assert!(key.verifies(&message, &signature));
+    assert!(!key.verifies(&body, &signature));
 
     let (took, text) = post.mail("agent-killed");
     assert_eq!((&took["tls"], &took["user"]), (&true.into(), &"writ".into()), "{took}");
@@ -175,6 +176,24 @@ fn c09_file_that_is_unsound_is_said_so_with_its_line_and_the_last_one_goes_on() 
     });
     post.is("ok");
     post.mail("routes-changed");
+}
+
+/// trail frozen, and trail gone: watch says so by itself, and people hear of it.
+#[test]
+fn deadline_c09_trail_that_stands_still_is_an_alarm() {
+    let site = site();
+    let post = Sink::start("smtp", &site.home().join("post"));
+    route(&site, &mail(&site, &post, "none"));
+    watch(&site, &["test", "--by", "ann"]);
+    post.mail("`ann` tries whether alarms arrive");
+    let pid = site.pid("trail");
+    process::signal(pid, Signal::STOP);
+    let found = alarm_within(&site, "stream-silent", Duration::from_secs(20));
+    println!("trail frozen to alarm: {found:?}");
+    assert!(found.is_some_and(|time| time <= Duration::from_secs(3)), "{found:?}");
+    post.mail("stream-silent");
+    process::signal(pid, Signal::CONT);
+    until("trail to be heard again", || alarm_within(&site, "stream-back", PATIENCE));
 }
 
 /// A second sshd that knows its own key, on another port, writing into the same log.
