@@ -84,6 +84,7 @@ fn names() -> Result<Vec<String>> {
         let path = entry?.path();
         names.push(path.file_stem().context("no name")?.to_string_lossy().into_owned());
     }
+    names.retain(|name| name != "mod");
     names.sort();
     Ok(names)
 }
