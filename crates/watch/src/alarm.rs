@@ -83,6 +83,8 @@ pub(crate) enum Alarm {
     SourceSilent,
     /// An agent has little room left.
     SpoolFull,
+    /// Somebody tries whether alarms arrive.
+    Test,
     /// An agent begins anew though its last run did not end.
     UncleanStop,
     /// watch holds less of a host than it has acknowledged.
@@ -126,6 +128,7 @@ impl Alarm {
         Alarm::Silent,
         Alarm::SourceSilent,
         Alarm::SpoolFull,
+        Alarm::Test,
         Alarm::UncleanStop,
         Alarm::WatchRolledBack,
     ];
@@ -166,6 +169,7 @@ impl Alarm {
             Alarm::Silent => "stream-silent",
             Alarm::SourceSilent => "source-silent",
             Alarm::SpoolFull => "spool-full",
+            Alarm::Test => "test",
             Alarm::UncleanStop => "unclean-stop",
             Alarm::WatchRolledBack => "watch-rolled-back",
         }
