@@ -45,6 +45,8 @@ pub(crate) enum Alarm {
     Fork,
     /// Frames of a host are lost.
     Gap,
+    /// keyd has not cosigned the host log for too long.
+    HostLogUncosigned,
     /// A host's chain is not the one that was announced or acknowledged.
     HistoryRewritten,
     /// The peer does not keep to the protocol, or is of another installation.
@@ -83,6 +85,7 @@ impl Alarm {
             Alarm::EpochRollback => "epoch-rollback",
             Alarm::Fork => "fork",
             Alarm::Gap => "gap",
+            Alarm::HostLogUncosigned => "host-log-uncosigned",
             Alarm::HistoryRewritten => "history-rewritten",
             Alarm::Protocol => "protocol",
             Alarm::Rollback => "rollback",

@@ -5,7 +5,7 @@
 
 use writ_model::{Nonce, Timestamp, Uuid};
 
-use super::{Lost, Position};
+use super::{Bye, Lost, Position};
 use crate::cbor::{self, Version};
 use crate::error::Error;
 use crate::hash::Hash;
@@ -50,6 +50,8 @@ pub enum Event {
     Again(Again),
     /// Somebody has taken note of an alarm.
     Acknowledged(Acknowledged),
+    /// A host got its next certificate.
+    Renewed(Renewed),
 }
 cbor_enum!(Event {
     0: Frame(_),
@@ -63,6 +65,7 @@ cbor_enum!(Event {
     8: Alarm(_),
     9: Again(_),
     10: Acknowledged(_),
+    11: Renewed(_),
 });
 
 /// Lost frames of a host.
@@ -101,6 +104,18 @@ pub struct Enrolment {
 }
 cbor_map!(Enrolment { 1: host, 2: key, 3: token, 4: until });
 
+/// A host's next certificate, for the key that it has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renewed {
+    /// The host.
+    pub host: HostName,
+    /// SHA-256 of the certificate in DER.
+    pub certificate: Hash,
+    /// Until when it is valid.
+    pub until: Timestamp,
+}
+cbor_map!(Renewed { 1: host, 2: certificate, 3: until });
+
 /// A host that is managed no more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Removed {
@@ -134,10 +149,10 @@ cbor_map!(Connected { 1: host, 2: boot, 3: epoch, 4: instance, 5: config, 6: end
 pub struct Left {
     /// The host.
     pub host: HostName,
-    /// Why, as the agent says.
-    pub reason: String,
+    /// The agent's own word, signed.
+    pub bye: Bye,
 }
-cbor_map!(Left { 1: host, 2: reason });
+cbor_map!(Left { 1: host, 2: bye });
 
 /// A time in which an agent may stop.
 #[derive(Debug, Clone, PartialEq, Eq)]

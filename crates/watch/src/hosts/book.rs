@@ -8,12 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use writ_model::{Env, Nonce, Timestamp, Uuid};
 use writ_proof::Hash;
 use writ_proof::cbor::Version;
-use writ_proof::ed25519::SoftKey;
 use writ_proof::hostlog::log::{Acknowledged, Again, Alarm, Enrolment, Entry, Event, Window};
 use writ_proof::hostlog::{Frame, Position};
 use writ_proof::roster::HostName;
+use writ_proof::stream::WitnessReply;
 
-use super::log::HostLog;
+use super::cosigned::Answered;
+use super::log::{HostLog, LogKeys};
 use crate::alarm::AlarmLines;
 use crate::error::WatchError;
 use crate::limits::{
@@ -58,6 +59,10 @@ pub(crate) struct Facts {
 pub(crate) struct HostFacts {
     /// Its key; `None` once it was removed.
     pub(crate) key: Option<[u8; 32]>,
+    /// All keys that it ever had.
+    pub(crate) keys: Vec<[u8; 32]>,
+    /// SHA-256 of the newest certificate, if it was renewed.
+    pub(crate) certificate: Option<Hash>,
     /// Until when its certificate is valid.
     pub(crate) until: Timestamp,
     /// The highest epoch.
@@ -99,14 +104,13 @@ impl Book {
     /// Reads the log in `folder`.
     pub(crate) fn open(
         folder: &Path,
-        origin: String,
-        key: SoftKey,
+        keys: LogKeys,
         env: Arc<dyn Env>,
     ) -> Result<Book, WatchError> {
         let mut facts = Facts::default();
         let each = |index, entry| facts.apply(index, &entry);
         let dir = folder.join(HOST_LOG_FOLDER);
-        let log = HostLog::open(&dir, origin, key, SEGMENT_BYTES, each)?;
+        let log = HostLog::open(&dir, keys, SEGMENT_BYTES, each)?;
         let lines = AlarmLines::open(&folder.join(ALARMS_FILE))?;
         Ok(Book { env, log, lines, facts })
     }
@@ -132,6 +136,21 @@ impl Book {
     /// Signs a checkpoint if something came.
     pub(crate) fn checkpoint(&mut self) -> Result<(), WatchError> {
         self.log.checkpoint()
+    }
+
+    /// True if keyd has not been asked to cosign all there is.
+    pub(crate) fn is_uncosigned(&self) -> bool {
+        self.log.is_uncosigned()
+    }
+
+    /// What keyd is to cosign: the body of a request.
+    pub(crate) fn ask_keyd(&mut self) -> Result<Option<Vec<u8>>, WatchError> {
+        self.log.ask()
+    }
+
+    /// Takes keyd's answer.
+    pub(crate) fn keyd_answered(&mut self, reply: &WitnessReply) -> Result<Answered, WatchError> {
+        self.log.answered(reply)
     }
 
     /// The number of entries.
@@ -232,6 +251,11 @@ impl Facts {
                 self.tokens.insert(token.hash, (token.host.clone(), token.expires));
             }
             Event::Enrolled(enrolment) => self.enrol(enrolment, at),
+            Event::Renewed(renewed) => {
+                let host = self.host(&renewed.host, at);
+                host.until = renewed.until;
+                host.certificate = Some(renewed.certificate);
+            }
             Event::Removed(removed) => {
                 let host = self.host(&removed.host, at);
                 host.key = None;
@@ -284,6 +308,10 @@ impl Facts {
         self.tokens.remove(&enrolment.token);
         let host = self.host(&enrolment.host, at);
         host.key = Some(enrolment.key);
+        host.certificate = None;
+        if !host.keys.contains(&enrolment.key) {
+            host.keys.push(enrolment.key);
+        }
         host.until = enrolment.until;
     }
 
