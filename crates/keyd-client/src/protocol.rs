@@ -13,7 +13,7 @@ use writ_proof::stream::WitnessReply;
 pub use writ_proof::use_record::UsePosition;
 
 use crate::caller::Caller;
-use crate::operator::{RecordingKey, SshCertificate, SshSign};
+use crate::operator::{RecordingKey, SignedKrl, SshCertificate, SshSign};
 use crate::secret::SecretBytes;
 
 /// The version of this protocol; both ends must speak the same.
@@ -97,6 +97,8 @@ pub enum Command {
     NewRecording(Ulid),
     /// Signs how far a session's recording is. bastion.
     SignRecording(Box<recording::Mark>),
+    /// Signs the list of the certificates that opened what has ended. front.
+    SignKrl,
 }
 cbor_enum!(Command {
     0: Hello(_),
@@ -119,6 +121,7 @@ cbor_enum!(Command {
     17: NewRecording(_),
     18: SignRecording(_),
     19: Cosign(_),
+    24: SignKrl,
 });
 
 /// keyd's answer to a command that it carried out.
@@ -149,6 +152,8 @@ pub enum Reply {
     Signature([u8; 64]),
     /// To `Cosign`: what a witness answers.
     Cosigned(WitnessReply),
+    /// To `SignKrl`.
+    Krl(Box<SignedKrl>),
 }
 cbor_enum!(Reply {
     0: Done,
@@ -164,6 +169,7 @@ cbor_enum!(Reply {
     10: Recording(_),
     11: Signature(_),
     12: Cosigned(_),
+    16: Krl(_),
 });
 
 /// Why keyd did not carry out a command.

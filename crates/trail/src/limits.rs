@@ -89,3 +89,6 @@ pub const HOST_LOG_SILENT: Duration = Duration::from_secs(15);
 
 /// How long an orderly end waits for the last checkpoint and watch's cosignature.
 pub const LAST_ROUND_MAX: Duration = Duration::from_secs(2);
+
+/// How long an orderly end waits for the peers, which end first, to be gone with all they had sent.
+pub const PEERS_GONE_MAX: Duration = Duration::from_secs(1);

@@ -3,6 +3,7 @@
 mod hosts;
 mod load;
 mod power;
+mod sessions;
 
 use std::collections::BTreeSet;
 

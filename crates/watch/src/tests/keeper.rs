@@ -223,7 +223,7 @@ fn watch_that_is_an_old_copy_learns_it_from_keyd() {
     bench.entry("one");
     assert_eq!(bench.cosign(&mut keyd), 200);
     let folder = bench.temp.path().join(crate::HOST_LOG_FOLDER);
-    let old: Vec<(std::path::PathBuf, Vec<u8>)> = std::fs::read_dir(&folder)
+    let old: Vec<(_, Vec<u8>)> = std::fs::read_dir(&folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .map(|path| (path.clone(), std::fs::read(path).unwrap()))
