@@ -225,7 +225,8 @@ fn webhook(say: &Complaints<'_>, name: String, table: WebhookTable) -> Result<We
         (Some(rest), _) => (true, rest),
         (_, Some(rest)) => (false, rest),
         _ => {
-            return say.at(&table.url, "`url` begins with https:// (http:// is for loopback alone)");
+            return say
+                .at(&table.url, "`url` begins with https:// (http:// is for loopback alone)");
         }
     };
     let (place, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
