@@ -167,6 +167,40 @@ impl Browser {
         assert_eq!(found, json!([]), "{name}");
     }
 
+    /// Types text into what has the focus.
+    pub fn types(&mut self, text: &str) {
+        self.call("Input.insertText", &json!({ "text": text }));
+    }
+
+    /// Goes through the page with the tabulator alone; what cannot be reached so, or not seen when it is.
+    pub fn unreached(&mut self) -> String {
+        let all = self.eval(
+            "(() => {
+                const all = 'a[href], button, input, select, textarea, summary, [tabindex=\"0\"]';
+                window.stops = [...document.querySelectorAll(all)].filter((e) => !e.disabled && e.type !== 'hidden' &&
+                    (e.offsetParent !== null || e.className === 'skip'));
+                window.reached = new Set();
+                document.activeElement.blur();
+                return window.stops.length;
+            })()",
+        );
+        // A field for a time has several stops within.
+        for _ in 0..all.as_u64().unwrap() * 2 + 8 {
+            self.press("Tab");
+            self.eval(
+                "(() => {
+                    const at = document.activeElement;
+                    const seen = getComputedStyle(at).outlineStyle !== 'none' && at.getBoundingClientRect().width > 0;
+                    if (seen) window.reached.add(at);
+                })()",
+            );
+        }
+        let left = self.eval(
+            "window.stops.filter((e) => !window.reached.has(e)).map((e) => e.outerHTML).join(' | ')",
+        );
+        left.as_str().unwrap_or_default().to_owned()
+    }
+
     /// Presses a key of the keyboard, as somebody without a mouse does.
     pub fn press(&mut self, key: &str) {
         let text = if key == "Enter" { "\r" } else { "" };

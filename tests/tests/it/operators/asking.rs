@@ -133,6 +133,43 @@ fn request_is_checked_signed_taken_back_and_revoked_in_the_browser() {
     assert_eq!(verdict.code, 0, "{}", verdict.text);
 }
 
+/// Who has no mouse gets everywhere, and sees where they are.
+#[test]
+fn console_is_used_with_the_keyboard_alone() {
+    let site = Site::start();
+    let shift = Shift::at(&site);
+    let (granted, id) = (shift.granted(), shift.ask(&[]));
+    let mut boris = Seat::of(&site, "boris");
+    boris.open("/customer");
+    assert_eq!(boris.browser.unreached(), "");
+    boris.open("/");
+    assert_eq!(boris.browser.unreached(), "");
+    boris.browser.eval("document.getElementById('go').focus()");
+    boris.browser.press("Enter");
+    boris.browser.until("document.querySelector('form.who') !== null");
+    let request = format!("/requests/{id}");
+    for path in ["/", &request, "/grants", "/tickets", "/alarms", "/groups", "/people"] {
+        boris.open(path);
+        assert_eq!(boris.browser.unreached(), "", "{path}");
+    }
+    boris.open(&format!("/requests/{granted}"));
+    boris.browser.eval("document.querySelector('form.call button').focus()");
+    boris.browser.press("Enter");
+    boris.browser.until("document.body.innerText.includes('revoked by boris')");
+    let mut anna = Seat::of(&site, "anna");
+    anna.sign_in("/requests/new");
+    assert_eq!(anna.browser.unreached(), "");
+    // Return in the field of a new ticket opens it.
+    anna.open("/tickets");
+    anna.browser.eval("document.getElementById('id').focus()");
+    anna.browser.types("OPS-18");
+    anna.browser.press("Tab");
+    anna.browser.types("The disk of web-2");
+    anna.browser.press("Enter");
+    anna.browser.until("document.body.innerText.includes('The disk of web-2')");
+    assert_eq!(shift.stored("ticket", "OPS-18").unwrap()["opened_by"], "anna");
+}
+
 #[test]
 fn ticket_is_opened_and_closed_in_the_browser() {
     let site = Site::start();
