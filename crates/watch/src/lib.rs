@@ -23,7 +23,7 @@ mod alarm;
 pub mod client;
 pub mod control;
 mod delivery;
-mod disk;
+mod detect;
 mod error;
 mod hosts;
 mod keeper;
@@ -37,13 +37,14 @@ mod smtp;
 mod summary;
 pub mod tls;
 pub mod webhook;
-pub mod wire;
 pub mod witness;
 pub mod word;
 
+use writ_durable as disk;
+
 pub use error::WatchError;
 pub use hosts::Health;
-pub use mirror::{Mirror, segment_path};
+pub use mirror::{Each, Mirror, segment_path};
 pub use routes::FILE as ROUTES_FILE;
 pub use serve::{Listeners, WatchConfig, run};
 

@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use writ_link::wire::{self, Inbox};
 use writ_model::Env;
 use writ_proof::stream::ToWatch;
 
@@ -22,9 +23,8 @@ use crate::delivery::{self, Channels, Desk};
 use crate::error::WatchError;
 use crate::hosts::listen;
 use crate::keeper::Keeper;
-use crate::limits::{HANDSHAKE_MAX, HANDSHAKES_MAX, READ_BYTES, SEND_MAX, TICK};
+use crate::limits::{HANDSHAKE_MAX, HANDSHAKES_MAX, MESSAGE_MAX_BYTES, READ_BYTES, SEND_MAX, TICK};
 use crate::tls::{self, Identity};
-use crate::wire::{self, Inbox};
 
 /// What watch is told at its start.
 #[derive(Debug, Clone)]
@@ -151,7 +151,7 @@ impl Server {
                     if let Ok(Some(stream)) = done {
                         // trail has connected anew; what it had before is of no use.
                         self.keeper.begin();
-                        self.link = Some(Link { stream, inbox: Inbox::default() });
+                        self.link = Some(Link { stream, inbox: Inbox::limited(MESSAGE_MAX_BYTES) });
                     }
                 }
                 read = read(&mut self.link, &mut buffer) => match read {

@@ -17,6 +17,7 @@ use writ_proof::roster::HostName;
 
 use super::log::HostLog;
 use crate::alarm::AlarmLines;
+use crate::detect::{Detectors, Finding};
 use crate::error::WatchError;
 use crate::limits::{
     AGAIN_EVERY, ALARM_MAX_CHARS, OTHER_EVERY, SEGMENT_BYTES, SUMMARIES_MAX, TOKENS_MAX,
@@ -26,16 +27,48 @@ use crate::{ALARMS_FILE, HOST_LOG_FOLDER};
 
 /// The book, shared by the threads of watch.
 #[derive(Clone)]
-pub(crate) struct Shared(Arc<Mutex<Book>>);
+pub(crate) struct Shared {
+    book: Arc<Mutex<Book>>,
+    detectors: Option<Arc<Mutex<Detectors>>>,
+}
 
 impl Shared {
+    /// A book that no detectors look into.
+    #[cfg(test)]
     pub(crate) fn new(book: Book) -> Shared {
-        Shared(Arc::new(Mutex::new(book)))
+        Shared { book: Arc::new(Mutex::new(book)), detectors: None }
+    }
+
+    /// A book, and who compares what comes from hosts with the ledger.
+    pub(crate) fn with(book: Book, detectors: Detectors) -> Shared {
+        let detectors = Some(Arc::new(Mutex::new(detectors)));
+        Shared { book: Arc::new(Mutex::new(book)), detectors }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Book> {
         // An error while writing ends the process; a panic elsewhere leaves the book whole.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets the detectors look, and raises what they find. Not while the book is locked.
+    pub(crate) fn detect(&self, look: impl FnOnce(&mut Detectors)) -> Result<(), WatchError> {
+        let Some(detectors) = &self.detectors else { return Ok(()) };
+        let (found, unanswered) = {
+            let mut detectors = detectors.lock().unwrap_or_else(PoisonError::into_inner);
+            look(&mut detectors);
+            detectors.take()
+        };
+        if found.is_empty() && unanswered.is_empty() {
+            return Ok(());
+        }
+        let mut book = self.lock();
+        for what in unanswered {
+            book.remark("use-unanswered", &what)?;
+        }
+        found.into_iter().try_for_each(|finding| {
+            let Finding { alarm, host, key, what } = finding;
+            book.raise_once(alarm.as_str(), host.as_ref(), &key, &what)
+        })
     }
 }
 
@@ -117,14 +150,29 @@ impl AlarmFacts {
 
 impl Book {
     /// Reads the log in `folder`.
+    #[cfg(test)]
     pub(crate) fn open(
         folder: &Path,
         origin: String,
         key: SoftKey,
         env: Arc<dyn Env>,
     ) -> Result<Book, WatchError> {
+        Book::open_with(folder, origin, key, env, &mut |_| {})
+    }
+
+    /// The same, and shows each entry to `look`.
+    pub(crate) fn open_with(
+        folder: &Path,
+        origin: String,
+        key: SoftKey,
+        env: Arc<dyn Env>,
+        look: &mut dyn FnMut(&Entry),
+    ) -> Result<Book, WatchError> {
         let mut facts = Facts::default();
-        let each = |index, entry| facts.apply(index, &entry);
+        let each = |index, entry| {
+            look(&entry);
+            facts.apply(index, &entry);
+        };
         let dir = folder.join(HOST_LOG_FOLDER);
         let log = HostLog::open(&dir, origin, key, SEGMENT_BYTES, each)?;
         let lines = AlarmLines::open(&folder.join(ALARMS_FILE))?;

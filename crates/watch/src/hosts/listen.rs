@@ -11,6 +11,8 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use writ_link::wire::{self, Inbox};
+use writ_model::Env;
 use writ_proof::hostlog::FromAgent;
 use writ_proof::limits::HOST_MESSAGE_MAX_BYTES;
 
@@ -21,7 +23,6 @@ use crate::error::WatchError;
 use crate::limits::{
     AGENTS_MAX, CONTROLS_MAX, HANDSHAKE_MAX, HELLO_MAX, SEND_MAX, TICK, WORD_EVERY,
 };
-use crate::wire::{self, Inbox};
 use crate::{CONTROL_FILE, control};
 
 /// How much is read from one connection at once, in bytes.

@@ -8,5 +8,7 @@ pub(crate) mod crook;
 pub(crate) mod customer;
 pub(crate) mod enrol;
 pub(crate) mod gate;
+mod krl;
 pub(crate) mod people;
 pub(crate) mod roster;
+mod security_key;
