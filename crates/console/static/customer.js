@@ -300,8 +300,8 @@ function showHistory() {
 }
 
 // A switch: what it is now, and the button that changes it.
-function switched(place, { on, title, text, verb, danger, changed, work }) {
-  const state = el("p", { class: "standing " + (on ? "open" : "over") }, el("strong", {}, title), " ", text);
+function switched(place, { keepsOut, title, text, verb, danger, changed, work }) {
+  const state = el("p", { class: "standing " + (keepsOut ? "open" : "locked") }, el("strong", {}, title), " ", text);
   const note = changed.LastModifiedDate
     ? el("p", { class: "hint" }, "Last changed ", time(changed.LastModifiedDate), " by ", code(changed.LastModifiedBy))
     : el("p", { class: "hint" }, "You have never changed it.");
@@ -316,7 +316,7 @@ const endedNow = (done) => {
 function showLockbox(lockbox) {
   const on = lockbox.Mode !== "OFF";
   switched("lockbox", {
-    on, changed: lockbox, danger: on,
+    keepsOut: on, changed: lockbox, danger: on,
     title: on ? "On." : "Off.",
     text: on
       ? "Nobody of the provider gets access that can lead to your data unless you approve it here, besides the people whom the provider's rule asks."
@@ -336,7 +336,7 @@ function showLockbox(lockbox) {
 function showSupport(role) {
   const on = role.Enabled;
   switched("support", {
-    on, changed: role, danger: on,
+    keepsOut: !on, changed: role, danger: on,
     title: on ? "Enabled." : "Disabled.",
     text: on
       ? "Operators with an approved request may work where your data can be."
