@@ -27,6 +27,7 @@ mod c08_sessions_end;
 mod c09_agents;
 mod c09_alarms;
 mod c09_host_log;
+mod c10_browser;
 mod c10_lockbox;
 mod c12_accounts;
 mod c13_deny;
@@ -50,7 +51,12 @@ pub(crate) fn user<'s>(site: &'s Site, name: &str, policy: Option<&str>) -> Acto
 }
 
 /// The same of any account.
-fn user_of<'s>(site: &'s Site, account: &str, name: &str, policy: Option<&str>) -> Actor<'s> {
+pub(crate) fn user_of<'s>(
+    site: &'s Site,
+    account: &str,
+    name: &str,
+    policy: Option<&str>,
+) -> Actor<'s> {
     let root = Actor::root(site, Client::Boto, account);
     root.ok("iam", "CreateUser", serde_json::json!({"UserName": name}));
     if let Some(policy) = policy {

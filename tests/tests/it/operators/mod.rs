@@ -1,8 +1,11 @@
 //! The operating side: its people, and what the HR feed can and cannot do.
 
 pub(crate) mod access;
+mod alarms;
+mod asking;
 pub(crate) mod console;
 pub(crate) mod crook;
+pub(crate) mod customer;
 pub(crate) mod enrol;
 pub(crate) mod gate;
 mod krl;
