@@ -4,6 +4,7 @@ pub(crate) mod access;
 pub(crate) mod console;
 pub(crate) mod crook;
 pub(crate) mod enrol;
+mod first_session;
 pub(crate) mod gate;
 pub(crate) mod people;
 pub(crate) mod roster;
