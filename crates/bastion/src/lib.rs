@@ -17,6 +17,7 @@
 
 pub mod access;
 pub mod cast;
+mod clock;
 mod error;
 pub mod limits;
 mod notary;
@@ -25,6 +26,7 @@ pub mod recorder;
 mod server;
 mod session;
 pub mod sftp;
+mod strangers;
 mod teller;
 
 pub use error::Error;

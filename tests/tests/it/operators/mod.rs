@@ -6,5 +6,7 @@ pub(crate) mod crook;
 pub(crate) mod enrol;
 mod first_session;
 pub(crate) mod gate;
+mod krl;
 pub(crate) mod people;
 pub(crate) mod roster;
+mod security_key;
