@@ -38,8 +38,9 @@ pub const FLOOR_EVERY: Duration = Duration::from_millis(250);
 /// How long the recorder sleeps when nothing comes.
 pub const TICK: Duration = Duration::from_millis(50);
 
-/// Files of one batch that get an fsync each; of more, the file system gets one for all.
-pub const SYNC_EACH_MAX: usize = 8;
+/// Files of one batch that get an fsync each, side by side; of more, the file system gets one for all, which
+/// waits for what others have written there too.
+pub const SYNC_EACH_MAX: usize = 16;
 
 /// Bytes that recovery reads at once.
 pub const READ_CHUNK_BYTES: usize = 1024 * 1024;

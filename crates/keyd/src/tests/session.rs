@@ -15,8 +15,8 @@ use writ_proof::hash::Hash;
 use writ_proof::krl::Krl;
 use writ_proof::recording::{Checkpoint as Progress, Cut, Mark, Totals};
 use writ_proof::roster::{
-    Accounts, Approver, Change, Enrolment, EnrolmentId, Group, Host, Membership, PersonKey,
-    RequestKind, Rights, Roster, RosterStatement, Slot, Tier,
+    Accounts, Approver, Change, Enrolment, EnrolmentId, Group, Host, MemberId, Membership,
+    PersonKey, RequestKind, Rights, Roster, RosterStatement, Slot, Tier,
 };
 use writ_proof::ssh::put_string;
 use writ_proof::ssh_auth::UserAuth;
@@ -421,6 +421,16 @@ fn ended_grant_and_people_who_have_left_open_nothing() {
         gate.site.engine.handle(Role::Front, Command::End(End::Person(id))).unwrap();
         gate.refused(gate.ask(), &format!("`p{n}` has left"));
     }
+}
+
+/// Whoever approved must still be one who may, when the session opens.
+#[test]
+fn approver_who_is_no_member_any_more_opens_nothing() {
+    let gate = Gate::new();
+    let asked = gate.ask();
+    let group = "approvers".parse().unwrap();
+    gate.change(Change::RemoveMember(MemberId { group, person: person(13) }));
+    gate.refused(asked, "is not a member of `approvers` now");
 }
 
 /// The list of revoked certificates, verified with the key that genesis names.
