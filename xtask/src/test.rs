@@ -159,8 +159,15 @@ fn system() -> Result<Tally> {
     nextest(&["-p", "writ-tests", "--test-threads", SYSTEM_THREADS])
 }
 
+/// With an sshd if there is one, and with the host that is built in for machines without.
 fn tour() -> Result<()> {
-    check(Command::new(target().join("debug/writ")).arg("tour"))
+    let tour = || {
+        let mut command = Command::new(target().join("debug/writ"));
+        command.arg("tour");
+        command
+    };
+    check(&mut tour())?;
+    check(tour().arg("--built-in-host"))
 }
 
 fn tour_release() -> Result<()> {

@@ -7,6 +7,7 @@ pub(crate) mod console;
 pub(crate) mod crook;
 pub(crate) mod customer;
 pub(crate) mod enrol;
+mod first_session;
 pub(crate) mod gate;
 mod krl;
 pub(crate) mod people;
