@@ -12,7 +12,7 @@ use writ_proof::roster::EnrolmentId;
 pub use writ_proof::use_record::UsePosition;
 
 use crate::caller::Caller;
-use crate::operator::{RecordingKey, SshCertificate, SshSign};
+use crate::operator::{OpenRecording, OpenedRecording, RecordingKey, SshCertificate, SshSign};
 use crate::secret::SecretBytes;
 
 /// The version of this protocol; both ends must speak the same.
@@ -93,6 +93,8 @@ pub enum Command {
     NewRecording(Ulid),
     /// Signs how far a session's recording is. bastion.
     SignRecording(Box<recording::Mark>),
+    /// Seals the key of a recording to who reads it. front.
+    OpenRecording(Box<OpenRecording>),
 }
 cbor_enum!(Command {
     0: Hello(_),
@@ -114,6 +116,7 @@ cbor_enum!(Command {
     16: SshSign(_),
     17: NewRecording(_),
     18: SignRecording(_),
+    20: OpenRecording(_),
 });
 
 /// keyd's answer to a command that it carried out.
@@ -142,6 +145,8 @@ pub enum Reply {
     Recording(Box<RecordingKey>),
     /// To `SignRecording`: an Ed25519 signature.
     Signature([u8; 64]),
+    /// To `OpenRecording`.
+    OpenedRecording(Box<OpenedRecording>),
 }
 cbor_enum!(Reply {
     0: Done,
@@ -156,6 +161,7 @@ cbor_enum!(Reply {
     9: Certificate(_),
     10: Recording(_),
     11: Signature(_),
+    13: OpenedRecording(_),
 });
 
 /// Why keyd did not carry out a command.

@@ -13,6 +13,7 @@ mod export;
 mod front;
 mod gate;
 mod people;
+mod play;
 mod policy;
 mod recover;
 mod role;
@@ -59,6 +60,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Enrol(args) => enrol::run(&args)?,
         Command::Ssh(args) => gate::ssh(&args)?,
         Command::Sessions(args) => gate::sessions(&args)?,
+        Command::Play(args) => play::run(&args)?,
         Command::Request(args) => access::ask::run(&args)?,
         Command::Approve(args) => access::decide::approve(&args)?,
         Command::Deny(args) => access::decide::deny(&args)?,

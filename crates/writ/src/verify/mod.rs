@@ -12,7 +12,7 @@ mod facts;
 pub(crate) mod finding;
 mod print;
 mod progress;
-mod recordings;
+pub(crate) mod recordings;
 mod records;
 pub(crate) mod roots;
 pub(crate) mod source;
