@@ -6,4 +6,5 @@ pub(crate) mod crook;
 pub(crate) mod enrol;
 pub(crate) mod gate;
 pub(crate) mod people;
+pub(crate) mod playback;
 pub(crate) mod roster;
