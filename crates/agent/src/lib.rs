@@ -10,7 +10,6 @@
 //! stopped shows at watch.
 
 mod config;
-mod disk;
 mod enrol;
 mod error;
 mod identity;
@@ -21,7 +20,8 @@ pub mod source;
 mod spool;
 mod state;
 mod tls;
-mod wire;
+
+use writ_durable as disk;
 
 pub use config::{AuditConfig, Config, FileConfig};
 pub use enrol::{EnrolArgs, enrol};

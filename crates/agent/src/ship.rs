@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use writ_link::tls::watch_name;
+use writ_link::wire::{self, Inbox};
 use writ_model::Env;
 use writ_model::limits::AGENT_FROZEN_ALARM;
 use writ_proof::cbor::{self, Version};
 use writ_proof::hostlog::{
     Bye, Frames, FromAgent, Hello, Item, Position, Refusal, ToAgent, Welcome,
 };
-use writ_proof::limits::HOST_BATCH_BYTES;
+use writ_proof::limits::{HOST_BATCH_BYTES, HOST_MESSAGE_MAX_BYTES};
 
 use crate::enrol::connect;
 use crate::error::AgentError;
@@ -22,8 +24,7 @@ use crate::limits::{
     WATCH_SILENT_MAX,
 };
 use crate::run::Shared;
-use crate::wire::{self, Inbox};
-use crate::{spool, tls};
+use crate::spool;
 
 /// A connection whose other end is watch.
 pub(crate) struct Connection {
@@ -47,12 +48,15 @@ impl Connection {
             Ok(())
         };
         prepare().map_err(AgentError::Network)?;
-        let mut session = ClientConnection::new(config, tls::server_name()?)
+        let mut session = ClientConnection::new(config, watch_name()?)
             .map_err(|error| AgentError::Tls(error.to_string()))?;
         while session.is_handshaking() {
             session.complete_io(&mut socket).map_err(AgentError::Network)?;
         }
-        Ok(Connection { stream: StreamOwned::new(session, socket), inbox: Inbox::default() })
+        Ok(Connection {
+            stream: StreamOwned::new(session, socket),
+            inbox: Inbox::limited(HOST_MESSAGE_MAX_BYTES),
+        })
     }
 
     pub(crate) fn send(&mut self, message: &FromAgent) -> io::Result<()> {
@@ -66,7 +70,7 @@ impl Connection {
         self.stream.sock.set_read_timeout(Some(patience.max(Duration::from_millis(1))))?;
         let mut buffer = [0; 4096];
         loop {
-            if let Some(message) = self.inbox.take()? {
+            if let Some(message) = self.inbox.take().map_err(io::Error::other)? {
                 return Ok(Some(message));
             }
             match self.stream.read(&mut buffer) {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use writ_keyd_client::operator::Evidence;
 use writ_model::{AccountId, PersonId, Timestamp};
-use writ_proof::access::{FileRight, FileRule, Grant, SshScope};
+use writ_proof::access::{FileRule, Grant, SshScope};
 use writ_proof::hash::Hash;
 use writ_proof::roster::{HostName, Roster};
 
-use crate::sftp::{Glob, Right, Rights};
+use crate::sftp::{Glob, Rights};
 
 /// Who may come in, as of one moment of the state.
 pub struct Access {
@@ -131,26 +131,12 @@ pub fn rights(rules: &[FileRule]) -> Option<Rights> {
     for rule in rules {
         for right in &rule.rights.0 {
             let globs = globs(&rule.path)?;
-            if !rights.add(right_of(*right), globs) {
+            if !rights.add(*right, globs) {
                 return None;
             }
         }
     }
     Some(rights)
-}
-
-fn right_of(right: FileRight) -> Right {
-    match right {
-        FileRight::Link => Right::Link,
-        FileRight::List => Right::List,
-        FileRight::Mkdir => Right::Mkdir,
-        FileRight::Read => Right::Read,
-        FileRight::Remove => Right::Remove,
-        FileRight::Rename => Right::Rename,
-        FileRight::Setattr => Right::Setattr,
-        FileRight::Stat => Right::Stat,
-        FileRight::Write => Right::Write,
-    }
 }
 
 /// A path of a grant is meant as it stands; one with a character of patterns gives nothing.

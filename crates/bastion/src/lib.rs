@@ -19,6 +19,7 @@
 
 pub mod access;
 pub mod cast;
+mod clock;
 mod error;
 pub mod limits;
 mod notary;
@@ -28,6 +29,7 @@ mod server;
 mod session;
 pub mod sftp;
 pub mod shelf;
+mod strangers;
 mod teller;
 pub mod told;
 

@@ -133,3 +133,12 @@ pub const SFTP_SESSION_MAX_BYTES: u64 = 256 * 1024 * 1024 * 1024;
 
 /// Files that one channel opens.
 pub const SFTP_FILES_MAX: u64 = 1_000_000;
+
+/// Addresses whose failed logins are counted one by one until they are told.
+pub const STRANGERS_MAX: usize = 64;
+
+/// How often failed logins of strangers are told, and how often the wall clock is looked at.
+pub const TELL_STRANGERS_EVERY: Duration = Duration::from_secs(2);
+
+/// A change of the wall clock against the monotonic one that is told.
+pub const CLOCK_STEP_MAX: Duration = Duration::from_secs(2);

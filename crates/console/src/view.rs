@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use writ_model::{PersonId, Timestamp, Ulid};
+use writ_model::{AccountId, PersonId, Timestamp, Ulid};
 use writ_proof::access::{Approval, Decision, Missing, Request};
 use writ_proof::roster::{Roster, SlotName};
 
@@ -90,6 +90,30 @@ pub struct DecisionView {
     pub at: Timestamp,
     /// True if a browser signed it.
     pub browser: bool,
+}
+
+/// A request that nobody has signed, and what would come of it.
+#[derive(Debug, Clone)]
+pub struct DraftView {
+    /// What would be signed.
+    pub request: Request,
+    /// Who must agree, by the rule of the group.
+    pub slots: Vec<SlotView>,
+    /// True if two people must agree whatever the rule says.
+    pub two: bool,
+    /// Customers who must approve it themselves.
+    pub lockboxes: Vec<AccountId>,
+}
+
+/// A slot of a rule.
+#[derive(Debug, Clone)]
+pub struct SlotView {
+    /// How many people it needs.
+    pub count: u32,
+    /// The rule in words.
+    pub rule: String,
+    /// Who could fill it now.
+    pub people: Vec<PersonId>,
 }
 
 /// A grant.

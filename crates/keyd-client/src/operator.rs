@@ -89,6 +89,16 @@ cbor_map!(SshCertificate {
     6: position,
 });
 
+/// A list of revoked certificates, signed beside the file, since OpenSSH takes none that is signed within.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedKrl {
+    /// The list in OpenSSH's form (PROTOCOL.krl).
+    pub list: Vec<u8>,
+    /// SSHSIG in the namespace `krl@writ` by the key that genesis names for it.
+    pub signature: Vec<u8>,
+}
+cbor_map!(SignedKrl { 1: list, 2: signature });
+
 /// What a recording's key is sealed with: who was where, on which request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordingFacts {

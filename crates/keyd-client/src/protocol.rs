@@ -12,7 +12,9 @@ use writ_proof::roster::EnrolmentId;
 pub use writ_proof::use_record::UsePosition;
 
 use crate::caller::Caller;
-use crate::operator::{OpenRecording, OpenedRecording, RecordingKey, SshCertificate, SshSign};
+use crate::operator::{
+    OpenRecording, OpenedRecording, RecordingKey, SignedKrl, SshCertificate, SshSign,
+};
 use crate::secret::SecretBytes;
 
 /// The version of this protocol; both ends must speak the same.
@@ -95,6 +97,8 @@ pub enum Command {
     SignRecording(Box<recording::Mark>),
     /// Seals the key of a recording to who reads it. front.
     OpenRecording(Box<OpenRecording>),
+    /// Signs the list of the certificates that opened what has ended. front.
+    SignKrl,
 }
 cbor_enum!(Command {
     0: Hello(_),
@@ -117,6 +121,7 @@ cbor_enum!(Command {
     17: NewRecording(_),
     18: SignRecording(_),
     20: OpenRecording(_),
+    24: SignKrl,
 });
 
 /// keyd's answer to a command that it carried out.
@@ -147,6 +152,8 @@ pub enum Reply {
     Signature([u8; 64]),
     /// To `OpenRecording`.
     OpenedRecording(Box<OpenedRecording>),
+    /// To `SignKrl`.
+    Krl(Box<SignedKrl>),
 }
 cbor_enum!(Reply {
     0: Done,
@@ -162,6 +169,7 @@ cbor_enum!(Reply {
     10: Recording(_),
     11: Signature(_),
     13: OpenedRecording(_),
+    16: Krl(_),
 });
 
 /// Why keyd did not carry out a command.

@@ -1,6 +1,7 @@
 //! The engine: every command, its checks and its answer. It has no sockets; the server feeds it.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use writ_keyd_client::arena::Arena;
@@ -84,6 +85,8 @@ pub(crate) struct Engine {
     pub(crate) rosters: Rosters,
     /// Sessions that a certificate was signed for, until their grants are over.
     pub(crate) sessions: Locked<Shared<Ulid, Session>>,
+    /// The version of the last list of revoked certificates.
+    pub(crate) krl_version: AtomicU64,
     /// The SSH connections that have opened them.
     pub(crate) connections: Locked<Shared<SessionId, ()>>,
     /// Openings of recordings that were used, while they could be used again.
@@ -142,6 +145,7 @@ impl Engine {
             unconfirmed: Locked::default(),
             rosters,
             sessions: Locked::new(Shared::new(Room::of(limits::SESSIONS_MAX))),
+            krl_version: AtomicU64::new(0),
             connections: Locked::new(Shared::new(Room::of(limits::SESSIONS_MAX))),
             openings: Locked::new(Shared::new(Room::of(limits::OPENINGS_MAX))),
             feed: Locked::default(),
@@ -190,6 +194,7 @@ impl Engine {
             Command::NewRecording(session) => self.new_recording(session),
             Command::SignRecording(mark) => self.sign_recording(&mark),
             Command::OpenRecording(asked) => self.open_recording(&asked),
+            Command::SignKrl => self.sign_krl(),
         }
     }
 

@@ -9,25 +9,27 @@ mod playback;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use writ_keyd_client::operator::{
-    Evidence, Purpose, RecordingFacts, RecordingKey, SshCertificate, SshSign,
+    Evidence, Purpose, RecordingFacts, RecordingKey, SignedKrl, SshCertificate, SshSign,
 };
 use writ_keyd_client::protocol::{Refusal, Reply};
 use writ_keyd_client::secret::SecretBytes;
-use writ_model::{AccountId, Timestamp, Ulid};
+use writ_model::{AccountId, PersonId, Timestamp, Ulid};
 use writ_proof::access::{self, Approved, Asked, Grant, Outcome, RecordedAccounts, Touches};
 use writ_proof::at_most::AtMost;
 use writ_proof::cbor;
 use writ_proof::ed25519::{PublicKey, Signer as _};
+use writ_proof::krl::Krl;
 use writ_proof::limits::RECORDING_MAX_ACCOUNTS;
 use writ_proof::recording::Mark;
 use writ_proof::roster::{Mode, Roster, Tier};
 use writ_proof::ssh_auth::{self, VerifiedUserAuth};
 use writ_proof::ssh_cert::{CertFields, CertKind, Cidr, CriticalOptions, Extension};
-use writ_proof::sshsig::VerifiedSsh;
-use writ_proof::statement::Signed;
+use writ_proof::sshsig::{SshSig, VerifiedSsh};
+use writ_proof::statement::{Namespace, Signed};
 use writ_proof::use_record::{Basis, Use, UseProof};
 use zeroize::Zeroizing;
 
@@ -41,12 +43,18 @@ use crate::{limits, narrate};
 const CERTIFICATE_LIFETIME: Duration = Duration::from_secs(300);
 /// A host's clock may be behind ours by this much.
 const CLOCK_SKEW: Duration = Duration::from_secs(60);
+/// What a list of revoked certificates says of itself.
+const KRL_COMMENT: &str = "writ";
 /// The first bytes of a sealed recording key; the digit is the format's version.
 const RECORDING_MAGIC: &[u8; 4] = b"WRR1";
 
 /// A session that keyd has signed a certificate for.
 pub(crate) struct Session {
     facts: RecordingFacts,
+    /// The certificate's serial number.
+    serial: u64,
+    /// When the certificate opens nothing any more, in seconds since 1970.
+    until: u64,
 }
 
 /// A grant that holds now, with what was asked for.
@@ -104,6 +112,33 @@ impl Engine {
         }
         let signature = self.signing.use_records.sign(&mark.signed_bytes());
         signature.map(Reply::Signature).map_err(|_| unavailable("the recording cannot be signed"))
+    }
+
+    /// The list of the certificates whose grant or person has ended, and that could still open something.
+    /// Nobody says what is on it: keyd knows what it has signed, and what has ended.
+    pub(crate) fn sign_krl(&self) -> Result<Reply, Refusal> {
+        self.check_ready()?;
+        let now = self.env.now();
+        let broken = |_| unavailable("the list of revoked certificates cannot be made");
+        // Milliseconds: no two lists of different contents have one version, and none is older than the last.
+        let version = now.millis().max(self.krl_version.load(Ordering::SeqCst).saturating_add(1));
+        self.krl_version.store(version, Ordering::SeqCst);
+        let mut krl = Krl::new(version, now.secs(), KRL_COMMENT).map_err(broken)?;
+        let ca = self.signing.ssh_ca.public_key();
+        let enrolled = |person: &PersonId| self.rosters.with(|roster| roster.enrolment(person));
+        let catalogue = self.catalogue.read();
+        for session in self.sessions.lock().values().filter(|session| now.secs() <= session.until) {
+            let RecordingFacts { grant, person, .. } = &session.facts;
+            let left = enrolled(person)?.is_none_or(|number| catalogue.is_ended(person, number));
+            if left || catalogue.is_grant_ended(grant) {
+                krl.revoke_serials(Some(&ca), session.serial..=session.serial).map_err(broken)?;
+            }
+        }
+        drop(catalogue);
+        let list = krl.to_bytes().map_err(broken)?;
+        let signature = SshSig::sign(&list, Namespace::Krl.as_str(), &self.signing.krl);
+        let signature = signature.map_err(broken)?.to_bytes();
+        Ok(Reply::Krl(Box::new(SignedKrl { list, signature })))
     }
 
     /// The grant that the evidence makes, if it holds now and has not ended.
@@ -238,7 +273,7 @@ impl Engine {
             host: asked.host.clone(),
             accounts,
         };
-        self.open_session(&held.grant, login, facts)?;
+        self.open_session(&held.grant, login, Session { facts, serial, until: to })?;
         let certificate = fields
             .sign(&self.signing.ssh_ca)
             .map_err(|error| forbidden(format!("the certificate: {error}")))?;
@@ -258,7 +293,7 @@ impl Engine {
         &self,
         grant: &Grant,
         login: &VerifiedUserAuth,
-        facts: RecordingFacts,
+        opened: Session,
     ) -> Result<(), Refusal> {
         let now = self.env.now();
         let full = |_| unavailable("there are too many sessions");
@@ -268,14 +303,14 @@ impl Engine {
         if connections.live_mut(&connection, now).is_some() {
             return Err(forbidden("this connection has opened its session already"));
         }
-        if sessions.live_mut(&facts.session, now).is_some() {
+        let session = opened.facts.session;
+        if sessions.live_mut(&session, now).is_some() {
             return Err(forbidden("there is a session of this name already"));
         }
         let owner = AccountId::PLATFORM;
         let until = grant.not_after;
         connections.insert(connection, owner, until, 0, ()).map_err(full)?;
-        let session = facts.session;
-        sessions.insert(session, owner, until, 0, Session { facts }).map_err(full)
+        sessions.insert(session, owner, until, 0, opened).map_err(full)
     }
 
     fn record_refused(&self, asked: &SshSign, refusal: &Refusal) {

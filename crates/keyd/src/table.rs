@@ -23,6 +23,7 @@ pub(crate) fn senders(command: &Command) -> (&'static str, &'static [Role]) {
         Command::Present(_) => ("present", FRONT),
         Command::Roster(_) => ("roster", FRONT),
         Command::Seal(_) => ("seal", FRONT),
+        Command::SignKrl => ("krl_sign", FRONT),
         Command::SignRecording(_) => ("sign-recording", &[Role::Bastion]),
         Command::SshSign(_) => ("ssh_sign", &[Role::Bastion]),
         Command::Status => ("status", ALL),

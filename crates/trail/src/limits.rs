@@ -86,3 +86,6 @@ pub const OUTSTANDING_MAX: usize = 16_384;
 
 /// How long an orderly end waits for the last checkpoint and watch's cosignature.
 pub const LAST_ROUND_MAX: Duration = Duration::from_secs(2);
+
+/// How long an orderly end waits for the peers, which end first, to be gone with all they had sent.
+pub const PEERS_GONE_MAX: Duration = Duration::from_secs(1);

@@ -126,6 +126,9 @@ pub enum Command {
     #[command(after_help = "Examples:\n  writ ssh svc@web-1 --key ~/.ssh/id_writ_sk\n  \
         writ ssh svc@web-1 -- systemctl status nginx")]
     Ssh(crate::gate::SshArgs),
+    /// Bring the list of revoked certificates to a host's sshd, verified.
+    #[command(after_help = KRL_HELP)]
+    Krl(crate::krl::KrlArgs),
     /// List operators' sessions, from the ledger.
     #[command(
         after_help = "Example:\n  writ sessions --request 01JD8Z3X5QJ6T4W0RZV9K2M7AB --data ./writ-data"
@@ -253,6 +256,14 @@ Example:
 
 The file holds the account's own records and, of everything else, hashes. The directory may be in use;
 it is only read. The file is verified before it gets its name.";
+
+const KRL_HELP: &str = "Examples:
+  writ krl --endpoint https://writ.example:8440 --ca ./ca.pem --genesis SHA256 --out /etc/ssh/writ.krl
+  writ krl --out /etc/ssh/writ.krl --check
+
+Run it each minute on each managed host (cron, a systemd timer), and name the file under RevokedKeys in sshd_config once \
+it is there: sshd refuses every login while it is missing. An older list than the one that is there, one that keyd did not sign and \
+one that is older than --max-age are refused, and the old one stays. --check fetches nothing and fails when the list is too old.";
 
 const VERIFY_HELP: &str = "\
 Examples:

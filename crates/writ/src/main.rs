@@ -12,6 +12,7 @@ mod enrol;
 mod export;
 mod front;
 mod gate;
+mod krl;
 mod people;
 mod play;
 mod policy;
@@ -59,6 +60,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Recover(args) => recover::run(&args)?,
         Command::Enrol(args) => enrol::run(&args)?,
         Command::Ssh(args) => gate::ssh(&args)?,
+        Command::Krl(args) => krl::run(&args)?,
         Command::Sessions(args) => gate::sessions(&args)?,
         Command::Play(args) => play::run(&args)?,
         Command::Request(args) => access::ask::run(&args)?,

@@ -2,6 +2,7 @@
 
 mod load;
 mod power;
+mod sessions;
 
 use std::collections::BTreeSet;
 

@@ -521,7 +521,7 @@ fn remove(dir: &Path, segments: impl IntoIterator<Item = Segment>) -> Result<(),
             _ => {}
         }
     }
-    disk::sync_dir(dir)
+    Ok(disk::sync_dir(dir)?)
 }
 
 #[cfg(test)]

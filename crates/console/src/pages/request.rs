@@ -7,9 +7,10 @@ use writ_proof::access::{Decision, Request, Scope, SshScope, Touches};
 
 use crate::html::{spelled, text};
 use crate::view::{DecisionView, GrantView, Reader, RequestPage, RequestView};
+use crate::words::{holds, reaches, rule};
 
-use super::Made;
-use super::words::{badge, fact, holds, list, marked, reaches, rule, time, wanted, window};
+use super::words::{badge, fact, list, marked, time, wanted, window};
+use super::{Made, call_form};
 
 /// Windows that an approver may choose instead of the whole one, in minutes.
 const SHORTER: [u32; 5] = [15, 30, 60, 120, 240];
@@ -28,8 +29,11 @@ pub(super) fn make(page: &RequestPage, reader: &Reader) -> Made {
     if page.view.state == "pending" {
         main.push_str(&decide(page, reader));
     }
+    let end = end(page, reader);
+    main.push_str(&end);
     main.push_str("</div>\n</div>\n");
-    let script = (!page.view.slots.is_empty()).then_some("/static/sign.js");
+    let signs = !page.view.slots.is_empty() || !end.is_empty();
+    let script = signs.then_some("/static/sign.js");
     let title = format!("Request of {}", request.requester);
     Made { here: "/requests", title, script, main }
 }
@@ -101,7 +105,7 @@ fn granted(grant: &GrantView) -> (&'static str, String) {
 }
 
 /// What it would let them do.
-fn lets(request: &Request, reader: &Reader) -> String {
+pub(super) fn lets(request: &Request, reader: &Reader) -> String {
     let touches = request.touches(&reader.roster);
     let kind = if touches == Touches::Everybody { "alert" } else { "reach" };
     let mut html = format!(
@@ -314,6 +318,30 @@ fn decide(page: &RequestPage, reader: &Reader) -> String {
         id = view.request.id,
         window = shorter(&view.request, reader.now),
     )
+}
+
+/// Taking one's own request back, or ending what was granted.
+fn end(page: &RequestPage, reader: &Reader) -> String {
+    let id = page.view.request.id.to_string();
+    let section = |title: &str, what: &str, form: &str| {
+        format!(
+            "<section class=\"step\" aria-labelledby=\"end\">\n<h2 id=\"end\">{title}</h2>\n<p>{what}</p>\n{form}\n\
+             </section>\n"
+        )
+    };
+    if page.view.state == "pending" && page.view.request.requester == reader.person {
+        let form = call_form(("withdraw", &id), "danger", "Take it back", "Take the request back");
+        return section("Take it back", "Nobody has to decide any more then.", &form);
+    }
+    match &page.grant {
+        Some(grant) if matches!(grant.state, "live" | "scheduled") => {
+            let form = call_form(("revoke", &id), "danger", "End it now", "End the grant now");
+            let what = "Anybody who is enrolled may. Sessions that rest on it are cut within a second, and what has \
+                        ended stays ended.";
+            section("End the access", what, &form)
+        }
+        _ => String::new(),
+    }
 }
 
 /// Says so to who has decided already.

@@ -14,6 +14,7 @@ use writ_proof::at_most::AtMost;
 use writ_proof::cbor::Version;
 use writ_proof::ed25519::{Signer as _, SoftKey};
 use writ_proof::hash::Hash;
+use writ_proof::krl::Krl;
 use writ_proof::recording::{Checkpoint as Progress, Cut, Mark, Totals};
 use writ_proof::roster::{
     Accounts, Approver, Change, Enrolment, EnrolmentId, Group, Host, Membership, PersonKey,
@@ -22,7 +23,7 @@ use writ_proof::roster::{
 use writ_proof::ssh::put_string;
 use writ_proof::ssh_auth::UserAuth;
 use writ_proof::ssh_cert::{CertKind, Certificate, Extension};
-use writ_proof::sshsig::SshPublicKey;
+use writ_proof::sshsig::{SshPublicKey, SshSig};
 use writ_proof::statement::{Signed, Statement};
 use writ_proof::use_record::{Basis, UseProof};
 
@@ -422,6 +423,45 @@ fn ended_grant_and_people_who_have_left_open_nothing() {
         gate.site.engine.handle(Role::Front, Command::End(End::Person(id))).unwrap();
         gate.refused(gate.ask(), &format!("`p{n}` has left"));
     }
+}
+
+/// The list of revoked certificates, verified with the key that genesis names.
+fn krl(gate: &Gate) -> Krl {
+    let Reply::Krl(signed) = gate.site.engine.handle(Role::Front, Command::SignKrl).unwrap() else {
+        panic!("another reply");
+    };
+    let signature = SshSig::from_bytes(&signed.signature).unwrap();
+    let verified = signature.verify(&signed.list, "krl@writ").unwrap();
+    let key = gate.site.engine.signing.krl.public_key();
+    assert_eq!(verified.key, SshPublicKey::Ed25519(key.0));
+    Krl::from_bytes(&signed.list).unwrap()
+}
+
+#[test]
+fn certificate_is_revoked_when_its_grant_or_its_person_ends_and_until_it_is_worth_nothing() {
+    let digest = |asked: &SshSign| Signed::from_bytes(&asked.evidence.request).unwrap().digest();
+    let gate = Gate::new();
+    let asked = gate.ask();
+    let grant = digest(&asked);
+    let serial = gate.sign(asked).unwrap().serial;
+    let ca = gate.site.engine.signing.ssh_ca.public_key();
+    let before = krl(&gate);
+    assert!(!before.revokes_serial(&ca, serial));
+    gate.site.engine.handle(Role::Front, Command::End(End::Grant(grant))).unwrap();
+    let after = krl(&gate);
+    assert!(after.revokes_serial(&ca, serial) && !after.revokes_serial(&ca, serial ^ 1));
+    assert!(after.version() > before.version());
+    // It opens nothing any more, and the list gets short again.
+    gate.site.advance(Duration::from_secs(301));
+    assert!(!krl(&gate).revokes_serial(&ca, serial));
+
+    let gate = Gate::new();
+    let serial = gate.sign(gate.ask()).unwrap().serial;
+    let left = EnrolmentId { person: person(11), number: 1 };
+    gate.site.engine.handle(Role::Front, Command::End(End::Person(left))).unwrap();
+    let ca = gate.site.engine.signing.ssh_ca.public_key();
+    assert!(krl(&gate).revokes_serial(&ca, serial));
+    assert!(gate.site.engine.handle(Role::Bastion, Command::SignKrl).is_err(), "front alone asks");
 }
 
 #[test]

@@ -54,33 +54,14 @@ impl Asked {
         let [signer] = signers.as_slice() else {
             return refused(REQUEST, "its requester signs it, and nobody else");
         };
-        if request.site != *roster.site() {
-            return refused(REQUEST, "it is of another installation");
-        }
+        request.of_this_site(roster)?;
         let group = group_of(&request, roster)?;
         let privileged = group.tier == Tier::Privileged && roster.mode() != Mode::Dev;
         let person = roster.signer(signer, privileged)?;
         if *person != request.requester {
             return refused(REQUEST, format!("the key that signed it is `{person}`'s"));
         }
-        if roster.enrolment(&request.requester) != Some(request.enrolment) {
-            return refused(REQUEST, "it is of an enrolment that has ended; ask anew");
-        }
-        if roster.member(&group.name, &request.requester, at).is_none() {
-            let (who, what) = (&request.requester, &group.name);
-            return refused(REQUEST, format!("`{who}` is not a member of `{what}` now"));
-        }
-        check_text(&request)?;
-        check_window(&request, group, at)?;
-        request.scope.check()?;
-        request.scope.within(group)?;
-        // A recording outlives its host.
-        let reached = if request.scope.ssh().is_some() { request.scope.hosts() } else { &[] };
-        for host in reached {
-            if roster.host(host).is_none() {
-                return refused(REQUEST, format!("there is no host `{host}`"));
-            }
-        }
+        request.check(roster, at)?;
         Ok(Asked { request, digest: signed.digest() })
     }
 
@@ -101,6 +82,42 @@ impl Asked {
 }
 
 impl Request {
+    /// Fails unless its requester may make it, as of `at`: all of [`Asked::verify`] but the signature, for who is
+    /// about to sign. It gives nothing.
+    ///
+    /// # Errors
+    /// What is wrong with it, and for its requester what to do.
+    pub fn check(&self, roster: &Roster, at: Timestamp) -> Result<(), Error> {
+        self.of_this_site(roster)?;
+        let group = group_of(self, roster)?;
+        if roster.enrolment(&self.requester) != Some(self.enrolment) {
+            return refused(REQUEST, "it is of an enrolment that has ended; ask anew");
+        }
+        if roster.member(&group.name, &self.requester, at).is_none() {
+            let (who, what) = (&self.requester, &group.name);
+            return refused(REQUEST, format!("`{who}` is not a member of `{what}` now"));
+        }
+        check_text(self)?;
+        check_window(self, group, at)?;
+        self.scope.check()?;
+        self.scope.within(group)?;
+        // A recording outlives its host.
+        let reached = if self.scope.ssh().is_some() { self.scope.hosts() } else { &[] };
+        for host in reached {
+            if roster.host(host).is_none() {
+                return refused(REQUEST, format!("there is no host `{host}`"));
+            }
+        }
+        Ok(())
+    }
+
+    fn of_this_site(&self, roster: &Roster) -> Result<(), Error> {
+        if self.site != *roster.site() {
+            return refused(REQUEST, "it is of another installation");
+        }
+        Ok(())
+    }
+
     /// Whose data it can lead to: what the roster says of its hosts, the customer that it names, and those whose
     /// data a recording shows.
     pub fn touches(&self, roster: &Roster) -> Touches {

@@ -50,6 +50,12 @@ pub enum Event {
     Again(Again),
     /// Somebody has taken note of an alarm.
     Acknowledged(Acknowledged),
+    /// A channel has taken an alarm or a summary.
+    Delivered(Delivered),
+    /// Whom alarms go to was set.
+    Routes(Routes),
+    /// A summary was made.
+    Summary(Summary),
 }
 cbor_enum!(Event {
     0: Frame(_),
@@ -63,6 +69,9 @@ cbor_enum!(Event {
     8: Alarm(_),
     9: Again(_),
     10: Acknowledged(_),
+    11: Delivered(_),
+    12: Routes(_),
+    13: Summary(_),
 });
 
 /// Lost frames of a host.
@@ -162,8 +171,10 @@ pub struct Alarm {
     pub host: Option<HostName>,
     /// What was seen.
     pub what: String,
+    /// What it follows from, if that stays as it is for good: there is no second alarm with the same.
+    pub key: Option<String>,
 }
-cbor_map!(Alarm { 1: kind, 2: opt host, 3: what });
+cbor_map!(Alarm { 1: kind, 2: opt host, 3: what, 4: opt key });
 
 /// An open alarm's cause came again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -184,6 +195,38 @@ pub struct Acknowledged {
     pub by: String,
 }
 cbor_map!(Acknowledged { 1: alarm, 2: by });
+
+/// A channel has taken what was to be delivered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivered {
+    /// The index of the alarm's or the summary's entry.
+    pub entry: u64,
+    /// The channel's name.
+    pub channel: String,
+}
+cbor_map!(Delivered { 1: entry, 2: channel });
+
+/// Whom alarms go to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Routes {
+    /// SHA-256 of the file that says so; `None` if there is none.
+    pub file: Option<Hash>,
+    /// The names of the channels that came of it.
+    pub channels: Vec<String>,
+}
+cbor_map!(Routes { 1: opt file, 2: channels });
+
+/// A summary of a day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// The day, `2026-11-22`, in UTC.
+    pub day: String,
+    /// The manager whose people it is about; `None` for the security organisation's.
+    pub manager: Option<String>,
+    /// SHA-256 of the message as it is sent.
+    pub message: Hash,
+}
+cbor_map!(Summary { 1: day, 2: opt manager, 3: message });
 
 impl Entry {
     /// The leaf's bytes.

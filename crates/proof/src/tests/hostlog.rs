@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use writ_model::Nonce;
 
-use super::log::{Alarm, Entry, Event};
+use super::log::{Alarm, Delivered, Entry, Event, Routes, Summary};
 use super::*;
 
 fn frame(seq: u64, payload: Payload) -> Frame {
@@ -121,9 +121,20 @@ fn messages_round_trip() {
     ] {
         assert_eq!(cbor::from_slice::<ToAgent>(&cbor::to_vec(&message)).unwrap(), message);
     }
-    let alarm = Alarm { kind: "fork".to_owned(), host: None, what: "two roots".to_owned() };
-    let entry = Entry { v: Version, at: Timestamp::from_secs(1), event: Event::Alarm(alarm) };
-    assert_eq!(Entry::from_bytes(&entry.to_bytes().unwrap()).unwrap(), entry);
+    let what = "two roots".to_owned();
+    let alarm = Alarm { kind: "fork".to_owned(), host: None, what, key: Some("k".to_owned()) };
+    let routes = Routes { file: Some(Hash([1; 32])), channels: vec!["pager".to_owned()] };
+    let summary = Summary { day: "2026-11-22".to_owned(), manager: None, message: Hash([2; 32]) };
+    for event in [
+        Event::Alarm(Alarm { key: None, ..alarm.clone() }),
+        Event::Alarm(alarm),
+        Event::Delivered(Delivered { entry: 3, channel: "pager".to_owned() }),
+        Event::Routes(routes),
+        Event::Summary(summary),
+    ] {
+        let entry = Entry { v: Version, at: Timestamp::from_secs(1), event };
+        assert_eq!(Entry::from_bytes(&entry.to_bytes().unwrap()).unwrap(), entry);
+    }
 }
 
 proptest! {

@@ -140,7 +140,8 @@ fn follow(
     })?;
     let unanswered = Arc::default();
     let (peer_queue, peer_shared) = (Arc::clone(&queue), Arc::clone(&shared));
-    let peers = Peers { queue: peer_queue, shared: peer_shared, lookups, unanswered };
+    let open = Arc::default();
+    let peers = Peers { queue: peer_queue, shared: peer_shared, lookups, unanswered, open };
     spool::start(config.spool, &queue, &shared)?;
     let origin = Origin::new(genesis.site.clone(), LogName::Checkpoint);
     let files = LogFiles::new(&config.dir, &origin);

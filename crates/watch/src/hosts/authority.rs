@@ -18,9 +18,9 @@ use writ_proof::Hash;
 use writ_proof::hash::sha256;
 use writ_proof::roster::HostName;
 
+use crate::disk;
 use crate::error::WatchError;
 use crate::limits::CERTIFICATE_LIFETIME;
-use crate::{disk, tls};
 
 /// The authority's key in PEM, in watch's folder.
 const KEY_FILE: &str = "agents-ca.key";
@@ -125,7 +125,7 @@ impl Authority {
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let mut roots = RootCertStore::empty();
         roots.add(self.certificate.clone()).map_err(refused)?;
-        let provider = tls::provider();
+        let provider = writ_link::tls::provider();
         let clients =
             WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
                 .allow_unauthenticated()

@@ -253,7 +253,8 @@ mod tests {
     }
 
     fn entry(n: u64) -> Entry {
-        let alarm = Alarm { kind: "k".to_owned(), host: None, what: format!("number {n}") };
+        let alarm =
+            Alarm { kind: "k".to_owned(), host: None, what: format!("number {n}"), key: None };
         Entry { v: Version, at: Timestamp::from_secs(n), event: Event::Alarm(alarm) }
     }
 

@@ -31,6 +31,7 @@ use crate::error::WatchError;
 use crate::limits::{
     BEATS_MISSED, CERTIFICATE_LIFETIME, CHECKPOINT_EVERY, REFUSED_EVERY, TOKEN_LIFETIME,
 };
+use crate::word;
 use authority::Authority;
 use book::{HostFacts, Shared};
 use live::Live;
@@ -230,6 +231,23 @@ impl Hosts {
             || Health::Unwatched("no agent of this host is enrolled".to_owned()),
             |live| live.health(now),
         )
+    }
+
+    /// Which hosts are watched, for the control side.
+    pub(crate) fn word(&self) -> Vec<word::Host> {
+        let enrolled: Vec<HostName> = {
+            let book = self.book.lock();
+            let known = book.facts().hosts.iter().filter(|(_, facts)| facts.key.is_some());
+            known.map(|(host, _)| host.clone()).collect()
+        };
+        let told = enrolled.iter().map(|host| word::Host {
+            host: host.to_string(),
+            unwatched: match self.health(host) {
+                Health::Healthy => None,
+                Health::Unwatched(why) => Some(why),
+            },
+        });
+        told.collect()
     }
 
     /// How one host is doing, as people read it.

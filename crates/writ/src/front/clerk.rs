@@ -5,12 +5,11 @@
 
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 
-use anyhow::Result;
-use writ_console::port::{Act, Books, Decided, PortFuture, Wish};
+use writ_console::port::{Act, Books, Decided, PortFuture, SignedCall, Want, Wish};
 use writ_console::session::{Gate, GateError, Session, Token};
 use writ_console::sign_in;
 use writ_console::view::{
-    GrantView, Inbox, Page, PersonView, Reader, RequestPage, RequestView, TicketView,
+    DraftView, GrantView, Inbox, Page, PersonView, Reader, RequestPage, RequestView, TicketView,
 };
 use writ_console::webauthn::Assertion;
 use writ_model::{Env as _, PersonId, SystemEnv, Ulid};
@@ -162,19 +161,12 @@ impl Clerk {
         shown: &[(&str, String)],
         request: &Request,
     ) -> Result<(), Refused> {
-        let item = platform::item(&Call {
+        let call = Call {
             request_parameters: platform::parameters(shown),
             read_only,
             ..self.platform.asked(request, SOURCE, name)
-        });
-        let told = match item {
-            Ok(item) => self.pipeline.trail.append(vec![item]).await.map_err(Into::into),
-            Err(error) => Err(error),
         };
-        told.map(|_| ()).map_err(|error: anyhow::Error| {
-            tracing::warn!(error = format!("{error:#}"), "the ledger did not take an event");
-            Refused::new(503, "Unavailable", "the ledger does not answer; try again")
-        })
+        platform::tell(&self.pipeline.trail, &call).await
     }
 
     /// Records a refusal; of strangers only so many a second.
@@ -190,23 +182,15 @@ impl Clerk {
         }
         let shown: Vec<(&str, String)> =
             person.map(|person| ("personId", person.to_string())).into_iter().collect();
-        let item = platform::item(&Call {
+        let call = Call {
             // Who they say they are; what was refused proves nothing.
             identity: Identity::Unknown { access_key_id: None },
             error: Some((refused.code, refused.message.as_str())),
             request_parameters: platform::parameters(&shown),
             ..self.platform.asked(request, SOURCE, name)
-        });
-        let told: Result<()> = match item {
-            Ok(item) => match self.pipeline.trail.append(vec![item]).await {
-                Ok(_) => Ok(()),
-                Err(error) => Err(error.into()),
-            },
-            Err(error) => Err(error),
         };
-        if let Err(error) = told {
-            tracing::warn!(error = format!("{error:#}"), "a refusal was not recorded");
-        }
+        // It is refused in any case, and what is wrong with it is the better answer.
+        platform::tell(&self.pipeline.trail, &call).await.ok();
     }
 }
 
@@ -346,6 +330,36 @@ impl Books for Clerk {
         Box::pin(
             async move { self.access.decide_in_browser(said, &signature, reader, request).await },
         )
+    }
+
+    fn draft<'a>(
+        &'a self,
+        want: Want,
+        reader: &'a Reader,
+        request: &'a Request,
+    ) -> PortFuture<'a, Result<DraftView, Refused>> {
+        Box::pin(self.access.draft_in_browser(want, reader, request))
+    }
+
+    fn file<'a>(
+        &'a self,
+        asked: writ_proof::access::Request,
+        signature: SshSig,
+        reader: &'a Reader,
+        request: &'a Request,
+    ) -> PortFuture<'a, Result<Ulid, Refused>> {
+        Box::pin(
+            async move { self.access.file_in_browser(asked, &signature, reader, request).await },
+        )
+    }
+
+    fn call<'a>(
+        &'a self,
+        call: SignedCall,
+        reader: &'a Reader,
+        request: &'a Request,
+    ) -> PortFuture<'a, Result<(), Refused>> {
+        Box::pin(self.access.call_in_browser(call, reader, request))
     }
 
     fn refused<'a>(

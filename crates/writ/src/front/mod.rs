@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod accounts;
+pub mod alarms;
 pub mod catalogue;
 pub mod clerk;
 pub mod cloudtrail;

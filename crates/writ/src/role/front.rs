@@ -59,6 +59,8 @@ pub struct FrontConfig {
     pub silence_hours: u64,
     /// Names under which clients reach this machine.
     pub names: Vec<String>,
+    /// The folder of watch's word.
+    pub word: std::path::PathBuf,
 }
 
 impl FrontConfig {
@@ -137,11 +139,13 @@ async fn serve(
     line.ready(facts)?;
     let (ours, known) = (Arc::clone(&pipeline), Arc::clone(&access));
     let desks = listener::Desks { pipeline: ours, keeper, readers, access: known };
+    let (ours, enrolments) = (Arc::clone(&pipeline), Arc::new(desk));
+    let pages = console::Desks { pipeline: ours, enrolments, access, clerk };
     // The supervisor starts front again, which opens the database anew and keyd's catalogue with it.
     tokio::select! {
         served = listener::serve(listener, tls, desks, stopped.clone()) => served,
         served = console::serve(
-            console, console_tls, Arc::new(desk), access, clerk, config.names, stopped,
+            console, console_tls, pages, config.names, stopped,
         ) => served,
         () = pipeline.broken() => anyhow::bail!("the state database failed; it has to be opened anew"),
     }

@@ -98,6 +98,13 @@ impl DataDir {
         Ok(folder)
     }
 
+    /// The same of a folder that everybody may read.
+    pub fn shown_folder(&self, name: &str, uid: Option<u32>) -> Result<PathBuf> {
+        let folder = self.folder(name, uid)?;
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755))?;
+        Ok(folder)
+    }
+
     /// True if a process of another user id can reach the folders: each parent lets others pass.
     pub fn is_reachable_by_others(&self) -> bool {
         self.path

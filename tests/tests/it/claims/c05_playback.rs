@@ -38,7 +38,8 @@ fn c05_recording_is_opened_by_its_reader_with_approval_alone() {
     let old = Timestamp::from_millis(SystemEnv.now().millis() - 301_000);
     refused("dora", &Opening { signed: old, ..right() }, "sign anew");
     let shell = gate.grant(&[], "1h");
-    let ssh = Opening { person: "anna".parse().unwrap(), ..opening(&gate, "anna", &shell, &session) };
+    let ssh =
+        Opening { person: "anna".parse().unwrap(), ..opening(&gate, "anna", &shell, &session) };
     refused("anna", &ssh, "something else than a recording");
     // The right one works once, also for who has copied it; with another recipient it is nobody's.
     let signed = gate.shift.signed(&right(), "dora");

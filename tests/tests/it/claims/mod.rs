@@ -12,6 +12,7 @@ mod c04_fork;
 mod c04_history;
 mod c05_access;
 mod c05_access_by_hr;
+mod c05_attacks;
 mod c05_browser;
 mod c05_gate;
 mod c05_hr;

@@ -128,13 +128,45 @@ impl<'s> Gate<'s> {
     /// A grant of `anna`'s, for this and for so long.
     #[track_caller]
     pub(crate) fn grant(&self, what: &[&str], length: &str) -> String {
+        self.grant_of("anna", what, length)
+    }
+
+    /// The same, of somebody else's.
+    #[track_caller]
+    pub(crate) fn grant_of(&self, person: &str, what: &[&str], length: &str) -> String {
         let login = format!("--login={}", self.host.user);
         let ask = ["request", "--group=oncall", "--host=web-1", &login, "--ticket=OPS-17"];
         let why = ["--reason=the disk is full", "--for", length];
-        let id = id_of(&self.shift.ok("anna", &[&ask[..], &why, what].concat()));
+        let id = id_of(&self.shift.ok(person, &[&ask[..], &why, what].concat()));
         self.shift.ok("boris", &["approve", &id]);
         let text = self.shift.ok("carla", &["approve", &id]);
         assert!(text.contains("granted: "), "{text}");
+        id
+    }
+
+    /// The same, asked for with a security key that this provider speaks to.
+    #[track_caller]
+    pub(crate) fn asked_with(
+        &self,
+        provider: &str,
+        person: &str,
+        what: &[&str],
+        length: &str,
+    ) -> String {
+        let login = format!("--login={}", self.host.user);
+        let (key, data) = (self.shift.key(person), self.site().dir());
+        let mut ask = Command::new(writ_tests::site::binary());
+        ask.args(["request", "--group=oncall", "--host=web-1", &login, "--ticket=OPS-17"]);
+        ask.args(["--reason=the disk is full", "--for", length]).args(what);
+        ask.arg("--key").arg(key).arg("--data").arg(data).env("SSH_SK_PROVIDER", provider);
+        // Without a terminal `ssh-keygen` would read the PIN where the statement comes from. Any PIN will do.
+        ask.env("SSH_ASKPASS", "/bin/hostname").env("SSH_ASKPASS_REQUIRE", "force");
+        let output = ask.stdin(Stdio::null()).output().unwrap();
+        let (out, err) = texts(&output);
+        assert!(output.status.success(), "{out}{err}\n{}", self.tell());
+        let id = id_of(&format!("{out}{err}"));
+        self.shift.ok("boris", &["approve", &id]);
+        self.shift.ok("carla", &["approve", &id]);
         id
     }
 
@@ -154,7 +186,7 @@ impl<'s> Gate<'s> {
         options
     }
 
-    fn port(&self) -> String {
+    pub(crate) fn port(&self) -> String {
         let bastion = self.site().ready["bastion"].as_str().unwrap();
         bastion.rsplit(':').next().unwrap().to_owned()
     }

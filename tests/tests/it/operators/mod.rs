@@ -5,6 +5,8 @@ pub(crate) mod console;
 pub(crate) mod crook;
 pub(crate) mod enrol;
 pub(crate) mod gate;
+mod krl;
 pub(crate) mod people;
 pub(crate) mod playback;
 pub(crate) mod roster;
+mod security_key;

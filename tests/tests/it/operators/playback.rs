@@ -81,7 +81,8 @@ fn recording_is_played_and_exported_by_whom_others_allow() {
     let gate = Gate::at(&site);
     reviewers(&gate);
     gate.grant(&[], "1h");
-    let session = recorded(&gate, &["-tt"], "printf 'caf\\303\\251 \\033[31mred\\033[0m\\n'; sleep 0.2");
+    let session =
+        recorded(&gate, &["-tt"], "printf 'caf\\303\\251 \\033[31mred\\033[0m\\n'; sleep 0.2");
     gate.shift.refused("dora", &["play", &session], "no grant lets you read this recording");
     let id = ask(&gate, "dora", &session);
     gate.shift.ok("boris", &["approve", &id]);
@@ -96,7 +97,8 @@ fn recording_is_played_and_exported_by_whom_others_allow() {
     for version in ["2", "3"] {
         let cast = site.home().join(format!("session-{version}.cast"));
         let file = cast.display().to_string();
-        let written = gate.shift.ok("dora", &["play", &session, "--export", &file, "--cast", version]);
+        let written =
+            gate.shift.ok("dora", &["play", &session, "--export", &file, "--cast", version]);
         assert!(written.contains("written to"), "{written}");
         gate.shift.refused("dora", &["play", &session, "--export", &file], "cannot write");
         if version == "2" {
@@ -153,5 +155,9 @@ fn recording_without_a_terminal_is_told_in_words() {
     let line = format!("put {file} (300000 bytes, SHA-256 {sum})");
     assert!(told.contains("subsystem sftp") && told.contains(&line), "{told}");
     let cast = site.home().join("none.cast").display().to_string();
-    gate.shift.refused("dora", &["play", &session, "--export", &cast], "no terminal and no command");
+    gate.shift.refused(
+        "dora",
+        &["play", &session, "--export", &cast],
+        "no terminal and no command",
+    );
 }

@@ -48,6 +48,8 @@ pub(super) enum What {
     Challenge(String),
     CloseTicket(String),
     Decide,
+    /// A request that is not signed yet; the console's pages alone have it.
+    Draft,
     File,
     Grant(String),
     Grants,
@@ -96,7 +98,7 @@ enum Of {
 }
 
 impl What {
-    fn of(request: &Request) -> What {
+    pub(super) fn of(request: &Request) -> What {
         let parts: Vec<&str> = request.path.trim_start_matches("/writ/v1/").split('/').collect();
         let id = |id: &&str| (*id).to_owned();
         match (request.method.as_str(), parts.as_slice()) {
@@ -127,6 +129,7 @@ impl What {
             What::Challenge(_) => "BeginDecision",
             What::CloseTicket(_) => "CloseTicket",
             What::Decide => "ApproveAccess",
+            What::Draft => "DraftRequest",
             What::File => "RequestAccess",
             What::Grant(_) | What::Grants => "ReadGrants",
             What::Open => "OpenRecording",
@@ -144,7 +147,8 @@ impl What {
     const fn reads(&self) -> bool {
         matches!(
             self,
-            What::Grant(_)
+            What::Draft
+                | What::Grant(_)
                 | What::Grants
                 | What::Recording(_)
                 | What::Request(_)
@@ -322,7 +326,8 @@ impl Access {
         Ok(person)
     }
 
-    async fn call(
+    /// Does what a person has asked for and signed.
+    pub(super) async fn call(
         &self,
         what: &What,
         request: &Request,
@@ -461,16 +466,12 @@ impl Access {
         shown: &[(&str, String)],
         request: &Request,
     ) -> Result<(), Refused> {
-        let item = platform::item(&Call {
+        let call = Call {
             request_parameters: platform::parameters(shown),
             read_only,
             ..self.platform.asked(request, SOURCE, name)
-        });
-        let item = item.map_err(|error| super::internal(&error))?;
-        self.pipeline.trail.append(vec![item]).await.map(|_| ()).map_err(|error| {
-            tracing::warn!(%error, "the ledger did not take an event of access");
-            Refused::new(503, "Unavailable", "the ledger does not answer; send it again")
-        })
+        };
+        platform::tell(&self.pipeline.trail, &call).await
     }
 
     /// Records a refusal, of strangers only so many a second, and answers with it.
@@ -512,7 +513,7 @@ impl Access {
             _ => what.event(),
         };
         let own = self.platform.asked(request, SOURCE, name);
-        let item = platform::item(&Call {
+        let call = Call {
             identity: match known.is_empty() {
                 true => Identity::Unknown { access_key_id: None },
                 false => own.identity,
@@ -521,17 +522,8 @@ impl Access {
             request_parameters: platform::parameters(&shown),
             read_only: what.reads(),
             ..own
-        });
-        let told = match item {
-            Ok(item) => self.pipeline.trail.append(vec![item]).await.map_err(Into::into),
-            Err(error) => Err(error),
         };
-        if let Err(error) = told {
-            tracing::warn!(error = format!("{error:#}"), "a refusal was not recorded");
-            let text = "the ledger does not answer; send it again";
-            return Refused::new(503, "Unavailable", text);
-        }
-        refused
+        platform::tell(&self.pipeline.trail, &call).await.err().unwrap_or(refused)
     }
 }
 
