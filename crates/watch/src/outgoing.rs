@@ -13,8 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-
-use crate::tls::provider;
+use writ_link::tls::provider;
 
 /// Where systems keep the authorities that they trust.
 const SYSTEM: [&str; 3] =

@@ -147,7 +147,7 @@ impl Word {
         let mut text = HEADER.to_owned();
         signature.iter().for_each(|byte| text.push_str(&format!("{byte:02x}")));
         text.push('\n');
-        disk::replace(&folder.join(FILE), &[text.as_bytes(), &body].concat(), 0o644)
+        Ok(disk::replace(&folder.join(FILE), &[text.as_bytes(), &body].concat(), 0o644)?)
     }
 }
 

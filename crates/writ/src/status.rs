@@ -41,6 +41,8 @@ pub fn banner(ready: &Ready, data: &Path) -> String {
          IAM, STS, KMS, CloudTrail  {}\n  \
          S3                         {}\n  \
          Console                    {}\n  \
+         Bastion, for `writ ssh`    {}\n  \
+         Agents of managed hosts    {}\n  \
          HTTPS on the same ports    AWS_CONFIG_FILE={data}/config-tls, or trust {data}/ca.pem\n  \
          genesis SHA-256            {}\n\n\
          Use it:\n  \
@@ -48,7 +50,13 @@ pub fn banner(ready: &Ready, data: &Path) -> String {
          export AWS_DATA_PATH={data}/models\n  \
          aws --profile ACCOUNT sts get-caller-identity{hint}\n\n\
          `writ status --data {data}` says what this mode cannot promise. Ctrl-C stops.",
-        ready.mode, ready.endpoint, ready.s3, ready.console, ready.genesis
+        ready.mode,
+        ready.endpoint,
+        ready.s3,
+        ready.console,
+        ready.bastion,
+        ready.agents,
+        ready.genesis
     )
 }
 
@@ -82,8 +90,16 @@ pub fn show(data: &Path) -> Result<ExitCode> {
 /// What runs, and whether all of it does.
 fn describe(ready: &Ready, roster: &str, alarms: &str) -> (String, bool) {
     let mut text = format!(
-        "mode       {}\nendpoint   {}\ns3         {}\nconsole    {}\ngenesis    {}\n\nprocesses\n",
-        ready.mode, ready.endpoint, ready.s3, ready.console, ready.genesis
+        "mode       {}\nendpoint   {}\ns3         {}\nconsole    {}\nbastion    {}\nagents     {}\n\
+         watch      {}\ngenesis    {}\n\nprocesses\n",
+        ready.mode,
+        ready.endpoint,
+        ready.s3,
+        ready.console,
+        ready.bastion,
+        ready.agents,
+        ready.watch,
+        ready.genesis
     );
     let mut all = true;
     let roles: BTreeSet<&String> = ready.hardening.keys().chain(ready.pids.keys()).collect();

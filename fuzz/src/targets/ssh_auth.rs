@@ -1,7 +1,7 @@
 //! What an SSH client sends to authenticate: nothing is proven that no key signed.
 
 use writ_proof::ssh_auth::{UserAuth, verify};
-use writ_ssh::auth::{ServerAuth, ServerStep};
+use writ_ssh::auth::{HostAuth, HostStep, ServerAuth, ServerStep};
 
 use crate::input::messages;
 
@@ -10,6 +10,7 @@ pub(crate) fn run(input: &[u8]) {
         assert!(request.to_bytes() == input, "a request has two forms");
         assert!(verify(input, &input[..64.min(input.len())]).is_err());
     }
+    host(input);
     let mut auth = ServerAuth::new([1; 32], 6);
     let mut refused = 0;
     for message in messages(input) {
@@ -26,5 +27,18 @@ pub(crate) fn run(input: &[u8]) {
             Ok(ServerStep::Unimplemented) => {}
         }
         assert!(refused < 6, "attempts are not counted");
+    }
+}
+
+/// A managed host that trusts whatever it is shown still wants its key's signature.
+fn host(input: &[u8]) {
+    let mut auth = HostAuth::new([1; 32], 6, &|_, _| true);
+    for message in messages(input) {
+        match auth.receive(message) {
+            Err(_) => return,
+            Ok(HostStep::Certified(_)) => panic!("something was certified"),
+            Ok(HostStep::Send(reply)) => assert_ne!(reply[..], [52], "it was let in"),
+            Ok(HostStep::Unimplemented) => {}
+        }
     }
 }

@@ -69,6 +69,7 @@ const TABLE: &[Row] = &[
             "kms",
             "s3",
             "watch",
+            "ssh",
             "bastion",
             "console",
             "agent",

@@ -56,9 +56,9 @@ impl Key {
     }
 }
 
-/// Chapter 3.
+/// The chapter.
 pub fn chapter(story: &mut Story, client: &Client, people: &People) -> Result<Key> {
-    story.chapter("Keys: the customer's own, used by nobody else");
+    story.chapter("Keys: the customer's own, used by nobody else", "C-02");
     let ann = &people.ann;
     let arn =
         story.need("CreateKey, its policy names the account", create(client, ann), |arn| {
