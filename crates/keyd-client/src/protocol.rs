@@ -13,7 +13,9 @@ use writ_proof::stream::WitnessReply;
 pub use writ_proof::use_record::UsePosition;
 
 use crate::caller::Caller;
-use crate::operator::{RecordingKey, SignedKrl, SshCertificate, SshSign};
+use crate::operator::{
+    OpenRecording, OpenedRecording, RecordingKey, SignedKrl, SshCertificate, SshSign,
+};
 use crate::secret::SecretBytes;
 
 /// The version of this protocol; both ends must speak the same.
@@ -97,6 +99,8 @@ pub enum Command {
     NewRecording(Ulid),
     /// Signs how far a session's recording is. bastion.
     SignRecording(Box<recording::Mark>),
+    /// Seals the key of a recording to who reads it. front.
+    OpenRecording(Box<OpenRecording>),
     /// Signs the list of the certificates that opened what has ended. front.
     SignKrl,
 }
@@ -121,6 +125,7 @@ cbor_enum!(Command {
     17: NewRecording(_),
     18: SignRecording(_),
     19: Cosign(_),
+    20: OpenRecording(_),
     24: SignKrl,
 });
 
@@ -152,6 +157,8 @@ pub enum Reply {
     Signature([u8; 64]),
     /// To `Cosign`: what a witness answers.
     Cosigned(WitnessReply),
+    /// To `OpenRecording`.
+    OpenedRecording(Box<OpenedRecording>),
     /// To `SignKrl`.
     Krl(Box<SignedKrl>),
 }
@@ -169,6 +176,7 @@ cbor_enum!(Reply {
     10: Recording(_),
     11: Signature(_),
     12: Cosigned(_),
+    13: OpenedRecording(_),
     16: Krl(_),
 });
 

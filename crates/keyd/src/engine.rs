@@ -12,6 +12,7 @@ use writ_keyd_client::protocol::{
 };
 use writ_model::limits::REVOCATION_FEED_AGE_MAX;
 use writ_model::{Env, Timestamp, Ulid, Uuid};
+use writ_proof::hash::Hash;
 use writ_proof::origin::SiteId;
 use writ_proof::ssh_auth::SessionId;
 use writ_proof::stream::WitnessReply;
@@ -89,6 +90,8 @@ pub(crate) struct Engine {
     pub(crate) krl_version: AtomicU64,
     /// The SSH connections that have opened them.
     pub(crate) connections: Locked<Shared<SessionId, ()>>,
+    /// Openings of recordings that were used, while they could be used again.
+    pub(crate) openings: Locked<Shared<Hash, ()>>,
     feed: Locked<Feed>,
 }
 
@@ -145,6 +148,7 @@ impl Engine {
             sessions: Locked::new(Shared::new(Room::of(limits::SESSIONS_MAX))),
             krl_version: AtomicU64::new(0),
             connections: Locked::new(Shared::new(Room::of(limits::SESSIONS_MAX))),
+            openings: Locked::new(Shared::new(Room::of(limits::OPENINGS_MAX))),
             feed: Locked::default(),
             env,
         })
@@ -191,6 +195,7 @@ impl Engine {
             Command::SshSign(asked) => self.ssh_sign(&asked),
             Command::NewRecording(session) => self.new_recording(session),
             Command::SignRecording(mark) => self.sign_recording(&mark),
+            Command::OpenRecording(asked) => self.open_recording(&asked),
             Command::SignKrl => self.sign_krl(),
         }
     }
@@ -216,6 +221,7 @@ impl Engine {
         self.signing_keys.lock().sweep(now);
         self.sessions.lock().sweep(now);
         self.connections.lock().sweep(now);
+        self.openings.lock().sweep(now);
         self.fas.rotate(&*self.env);
         self.records.persist()
     }

@@ -20,6 +20,7 @@ pub(crate) fn senders(command: &Command) -> (&'static str, &'static [Role]) {
         Command::IssueCredential(_) => ("issue-credential", FRONT),
         Command::Load(_) => ("load", FRONT),
         Command::NewRecording(_) => ("new-recording", &[Role::Bastion]),
+        Command::OpenRecording(_) => ("open-recording", FRONT),
         Command::Present(_) => ("present", FRONT),
         Command::Roster(_) => ("roster", FRONT),
         Command::Seal(_) => ("seal", FRONT),

@@ -1,5 +1,7 @@
 //! Certificates for operators' sessions, asked for by a bastion that cheats.
 
+mod playback;
+
 use std::cell::RefCell;
 
 use writ_keyd_client::operator::{Evidence, Purpose, RecordingKey, SshCertificate, SshSign};
@@ -190,7 +192,7 @@ fn oncall() -> Group {
     let rights = Rights {
         hosts: AtMost(vec!["web-*".parse().unwrap()]),
         logins: AtMost(vec!["svc".to_owned()]),
-        kinds: AtMost(vec![RequestKind::Ssh]),
+        kinds: AtMost(vec![RequestKind::Ssh, RequestKind::Playback]),
         max_hours: 1,
         ssh: Some(SshRights {
             interactive: true,
@@ -234,7 +236,7 @@ fn login(session_id: [u8; 32], user: &str, n: u8) -> (Vec<u8>, Vec<u8>) {
 }
 
 fn ssh(request: &mut Request) -> &mut SshScope {
-    let Scope::Ssh(scope) = &mut request.scope;
+    let Scope::Ssh(scope) = &mut request.scope else { panic!() };
     scope
 }
 

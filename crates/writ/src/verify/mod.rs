@@ -13,7 +13,7 @@ pub(crate) mod finding;
 mod hosts;
 mod print;
 mod progress;
-mod recordings;
+pub(crate) mod recordings;
 mod records;
 pub(crate) mod roots;
 pub(crate) mod source;

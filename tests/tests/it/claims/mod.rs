@@ -16,6 +16,7 @@ mod c05_attacks;
 mod c05_browser;
 mod c05_gate;
 mod c05_hr;
+mod c05_playback;
 mod c05_roster;
 mod c06_recording;
 mod c07_one_human;

@@ -11,5 +11,6 @@ mod first_session;
 pub(crate) mod gate;
 mod krl;
 pub(crate) mod people;
+pub(crate) mod playback;
 pub(crate) mod roster;
 mod security_key;
