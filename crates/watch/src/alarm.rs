@@ -57,6 +57,8 @@ pub(crate) enum Alarm {
     ForwardWithoutParent,
     /// Frames of a host are lost.
     Gap,
+    /// keyd has not cosigned the host log for too long.
+    HostLogUncosigned,
     /// A host's chain is not the one that was announced or acknowledged.
     HistoryRewritten,
     /// A key was used, and the event that tells of it does not come.
@@ -156,6 +158,7 @@ impl Alarm {
             Alarm::Fork => "fork",
             Alarm::ForwardWithoutParent => "forward-without-parent",
             Alarm::Gap => "gap",
+            Alarm::HostLogUncosigned => "host-log-uncosigned",
             Alarm::HistoryRewritten => "history-rewritten",
             Alarm::KeyUseUntold => "key-use-untold",
             Alarm::Protocol => "protocol",

@@ -51,12 +51,13 @@ impl Host {
         std::fs::write(folder.path().join("principals"), format!("{user}@web-1\n")).unwrap();
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let config = format!(
-            "ListenAddress {address}\nHostKey {}\nPidFile none\nAuthorizedKeysFile none\n\
+            "ListenAddress {address}\nHostKey {}\nPidFile {}\nExposeAuthInfo yes\nAuthorizedKeysFile none\n\
              TrustedUserCAKeys {}\nAuthorizedPrincipalsFile {}\nPasswordAuthentication no\n\
              KbdInteractiveAuthentication no\nUsePAM no\nPermitRootLogin yes\nStrictModes no\n\
              AcceptEnv LANG LC_*\nLogLevel VERBOSE\nAllowTcpForwarding yes\nX11Forwarding yes\n\
              AllowAgentForwarding yes\nSubsystem sftp internal-sftp\n",
             path("host_key"),
+            path("pid"),
             site.dir().join("ssh_ca.pub").display(),
             path("principals"),
         );
@@ -71,6 +72,11 @@ impl Host {
 
     pub(crate) fn key(&self) -> PathBuf {
         self.folder.path().join("host_key.pub")
+    }
+
+    /// The file that names this `sshd` among others on the machine.
+    pub(crate) fn pid_file(&self) -> PathBuf {
+        self.folder.path().join("pid")
     }
 
     pub(crate) fn log(&self) -> String {
