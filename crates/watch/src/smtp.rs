@@ -100,7 +100,7 @@ async fn open(mail: &Mail, folder: &Path) -> Result<Session, String> {
             let mut words = line.split_ascii_whitespace().map(str::to_ascii_uppercase);
             words.next().as_deref() == Some("AUTH") && words.any(|word| word == "PLAIN")
         };
-        if !greeted.lines.iter().any(|line| plain(line)) {
+        if !greeted.lines.iter().any(plain) {
             return Err(format!("{server} does not take a password in the form PLAIN"));
         }
         let password = password.trim_end_matches(['\r', '\n']);

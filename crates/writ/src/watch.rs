@@ -1,6 +1,7 @@
 //! `writ watch …`: what the security organisation asks of its watch, over the socket in watch's own folder. No key
 //! and no role of the control side has a part in it.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -185,7 +186,8 @@ fn summary(at: &At, day: Option<&str>, manager: Option<&str>, html: Option<&Path
     let answer = at.ask(&json!({ "op": "summary", "day": day, "manager": manager }))?;
     match html {
         Some(path) => {
-            std::fs::write(path, text(&answer, "html"))
+            std::fs::File::create(path)
+                .and_then(|mut file| file.write_all(text(&answer, "html").as_bytes()))
                 .with_context(|| format!("cannot write `{}`", path.display()))?;
             println!("{} is in `{}`", text(&answer, "subject"), path.display());
         }

@@ -395,6 +395,13 @@ impl Facts {
                     self.windows.push(window.clone());
                 }
             }
+            Event::Routes(routes) => self.routes = Some(routes.clone()),
+            other => self.apply_alarm(index, at, other),
+        }
+    }
+
+    fn apply_alarm(&mut self, index: u64, at: Timestamp, event: &Event) {
+        match event {
             Event::Alarm(alarm) => {
                 let alarm = alarm.clone();
                 let last_what = alarm.what.clone();
@@ -419,7 +426,6 @@ impl Facts {
                     known.delivered = true;
                 }
             }
-            Event::Routes(routes) => self.routes = Some(routes.clone()),
             Event::Summary(summary) => {
                 let facts = SummaryFacts { summary: summary.clone(), delivered: false };
                 self.summaries.insert(index, facts);
@@ -440,6 +446,7 @@ impl Facts {
                     self.open.remove(&done.alarm);
                 }
             }
+            _ => {}
         }
     }
 

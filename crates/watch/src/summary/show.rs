@@ -25,19 +25,27 @@ p{margin:.35rem 0}\
 .meta{color:#4a5060;font-size:.9rem}\
 ul{margin:.35rem 0;padding-left:1.2rem}\
 code{font:.9em ui-monospace,Menlo,Consolas,monospace;background:#eef0f3;border-radius:.25rem;padding:.05rem .3rem;overflow-wrap:anywhere}\
-.refused{color:#8c1d18}";
+.refused{color:#8c1d18}\
+.day{white-space:nowrap}";
 
 /// The mail's subject.
 pub(super) fn subject(page: &Page) -> String {
     let open = page.alarms.len();
-    let alarms = if open == 0 { String::new() } else { format!(", {open} alarms open") };
-    let sessions = sessions(page);
+    let alarms = match open {
+        0 => String::new(),
+        1 => ", 1 alarm open".to_owned(),
+        open => format!(", {open} alarms open"),
+    };
+    let sessions = match sessions(page) {
+        1 => "1 session".to_owned(),
+        count => format!("{count} sessions"),
+    };
     match &page.manager {
         Some(_) => {
-            format!("[writ {}] Your people on {}: {sessions} sessions{alarms}", page.site, page.day)
+            format!("[writ {}] Your people on {}: {sessions}{alarms}", page.site, page.day)
         }
         None => {
-            format!("[writ {}] Operators on {}: {sessions} sessions{alarms}", page.site, page.day)
+            format!("[writ {}] Operators on {}: {sessions}{alarms}", page.site, page.day)
         }
     }
 }
@@ -83,11 +91,13 @@ fn when(session: &Session) -> String {
 fn did(session: &Session) -> String {
     let mut parts = Vec::new();
     if session.commands > 0 {
-        parts.push(format!("{} commands", session.commands));
+        let s = if session.commands == 1 { "" } else { "s" };
+        parts.push(format!("{} command{s}", session.commands));
     }
     if session.files > 0 {
+        let s = if session.files == 1 { "" } else { "s" };
         parts.push(format!(
-            "{} files ({} bytes read, {} written)",
+            "{} file{s} ({} bytes read, {} written)",
             session.files, session.read_bytes, session.written_bytes
         ));
     }
@@ -137,40 +147,7 @@ pub(super) fn text(page: &Page) -> String {
         line(&format!("    writ watch ack {} --by NAME", alarm.number));
     }
     for (name, person) in people(page) {
-        line("");
-        let odd = if person.is_unusual() { "  (LOOK AT THIS FIRST)" } else { "" };
-        line(&format!("{name}{odd}"));
-        for request in &person.requests {
-            let refused = request.refused.as_ref().map(|why| format!("; REFUSED: {why}"));
-            line(&format!(
-                "  asked for {} ({}, {}), {}{}",
-                request.hosts,
-                request.ticket,
-                request.basis,
-                request.window,
-                refused.unwrap_or_default()
-            ));
-        }
-        for (id, session) in &person.sessions {
-            line(&format!(
-                "  {}  {}@{}  from {}",
-                when(session),
-                session.login,
-                session.host,
-                session.source
-            ));
-            line(&format!("    {}", did(session)));
-            for deed in &session.deeds {
-                line(&format!("    {deed}"));
-            }
-            line(&format!("    session {id}, request {}", session.request));
-        }
-        for decision in &person.decisions {
-            line(&format!("  {decision}"));
-        }
-        for refused in &person.refused {
-            line(&format!("  REFUSED {refused}"));
-        }
+        one_as_text(name, person, &mut line);
     }
     line("");
     if page.day_of.people.is_empty() {
@@ -185,15 +162,55 @@ pub(super) fn text(page: &Page) -> String {
     out
 }
 
+fn one_as_text(name: &str, person: &Person, line: &mut impl FnMut(&str)) {
+    line("");
+    let odd = if person.is_unusual() { "  (LOOK AT THIS FIRST)" } else { "" };
+    line(&format!("{name}{odd}"));
+    for request in &person.requests {
+        let refused = request.refused.as_ref().map(|why| format!("; REFUSED: {why}"));
+        line(&format!(
+            "  asked for {} ({}, {}), {}{}",
+            request.hosts,
+            request.ticket,
+            request.basis,
+            request.window,
+            refused.unwrap_or_default()
+        ));
+    }
+    for (id, session) in &person.sessions {
+        line(&format!(
+            "  {}  {}@{}  from {}",
+            when(session),
+            session.login,
+            session.host,
+            session.source
+        ));
+        line(&format!("    {}", did(session)));
+        for deed in &session.deeds {
+            line(&format!("    {deed}"));
+        }
+        line(&format!("    session {id}, request {}", session.request));
+    }
+    for decision in &person.decisions {
+        line(&format!("  {decision}"));
+    }
+    for refused in &person.refused {
+        line(&format!("  REFUSED {refused}"));
+    }
+}
+
 /// As HTML that needs nothing from elsewhere.
 pub(super) fn html(page: &Page) -> String {
     let mut out = format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><title>{0}</title>\
-         <style>{STYLE}</style></head><body><main><h1>{0}</h1>\
+         <style>{STYLE}</style></head><body><main><h1>{2}</h1>\
          <p class=\"sub\">Site {1}. All times in UTC, from watch's own copy of the ledger.</p>",
         escape(&title(page)),
         escape(&page.site),
+        // A date that breaks is hard to read.
+        escape(&title(page))
+            .replace(&page.day, &format!("<span class=\"day\">{}</span>", page.day)),
     );
     figures(&mut out, page);
     if !page.alarms.is_empty() {
