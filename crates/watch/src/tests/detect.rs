@@ -172,6 +172,7 @@ impl Bench {
             source: "sshd".to_owned(),
             class: Class::Security,
             payload: Payload::Line(line),
+            signature: None,
         };
         let now = Duration::from_secs(self.now);
         self.detectors.host_frame(&frame, second(self.now), now);
