@@ -24,6 +24,7 @@ mod c08_grants_end;
 mod c08_leaver;
 mod c08_sessions_end;
 mod c09_agents;
+mod c09_unwatched;
 mod c10_lockbox;
 mod c12_accounts;
 mod c13_deny;
