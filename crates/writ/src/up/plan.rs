@@ -165,6 +165,7 @@ impl Plan {
                 genesis,
                 gates: self.config.people.gates.clone(),
                 silence_hours: self.config.people.silence_hours,
+                word: self.dir.join(WORD_FOLDER),
                 floor_bytes: mib(self.config.recordings_floor_mib),
                 close_bytes: mib(self.config.recordings_close_mib),
             }),

@@ -29,6 +29,7 @@ mod c09_agents;
 mod c09_alarms;
 mod c09_host_log;
 mod c10_browser;
+mod c09_unwatched;
 mod c10_lockbox;
 mod c12_accounts;
 mod c13_deny;
