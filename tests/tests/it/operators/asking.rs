@@ -45,6 +45,8 @@ impl Seat {
     #[track_caller]
     fn call(&mut self, form: &str) -> String {
         self.browser.eval("window.before = true");
+        self.browser
+            .eval(&format!("document.querySelector('{form} .status').className = 'status'"));
         self.browser.eval(&format!("document.querySelector('{form} button').click()"));
         self.browser.until(&format!(
             "document.readyState === 'complete' && (window.before === undefined || \
