@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use writ_model::Timestamp;
-use writ_proof::access::{Decision, Request, Scope, Touches};
+use writ_proof::access::{Decision, Request, Scope, SshScope, Touches};
 
 use crate::html::{spelled, text};
 use crate::view::{DecisionView, GrantView, Reader, RequestPage, RequestView};
@@ -106,7 +106,6 @@ fn granted(grant: &GrantView) -> (&'static str, String) {
 
 /// What it would let them do.
 pub(super) fn lets(title: &str, request: &Request, reader: &Reader) -> String {
-    let Scope::Ssh(ssh) = &request.scope;
     let touches = request.touches(&reader.roster);
     let kind = if touches == Touches::Everybody { "alert" } else { "reach" };
     let mut html = format!(
@@ -115,7 +114,7 @@ pub(super) fn lets(title: &str, request: &Request, reader: &Reader) -> String {
         text(&reaches(&touches))
     );
     let mut hosts = String::from("<ul class=\"plain\">\n");
-    for host in &ssh.hosts.0 {
+    for host in request.scope.hosts() {
         let (held, data) = holds(&reader.roster, host);
         let address =
             reader.roster.host(host).map_or("not in the roster", |known| known.address.as_str());
@@ -131,23 +130,38 @@ pub(super) fn lets(title: &str, request: &Request, reader: &Reader) -> String {
     }
     hosts.push_str("</ul>");
     fact(&mut html, "Hosts", &hosts);
-    fact(&mut html, "Logs in as", &format!("<code>{}</code>", text(&ssh.login)));
+    match &request.scope {
+        Scope::Playback(scope) => {
+            let id = scope.session.to_string();
+            let link = format!("<a href=\"/sessions/{id}\"><code>{id}</code></a>");
+            fact(&mut html, "Recording of session", &link);
+        }
+        Scope::Ssh(ssh) => lets_log_in(&mut html, ssh),
+    }
+    fact(&mut html, "Window", &window(request.not_before, request.not_after));
+    html.push_str("</dl>\n");
+    if request.scope.ssh().is_some() {
+        html.push_str(
+            "<p class=\"hint\">Forwarding of ports, of agents and of X11 is never given.</p>\n",
+        );
+    }
+    html.push_str("</section>\n");
+    html
+}
+
+fn lets_log_in(html: &mut String, ssh: &SshScope) {
+    fact(html, "Logs in as", &format!("<code>{}</code>", text(&ssh.login)));
     let shell = if ssh.interactive {
         "<strong>yes: any command that the login can run</strong>"
     } else {
         "no"
     };
-    fact(&mut html, "Shell", shell);
+    fact(html, "Shell", shell);
     if !ssh.commands.0.is_empty() {
-        fact(&mut html, "Commands", &codes(&ssh.commands.0));
+        fact(html, "Commands", &codes(&ssh.commands.0));
     }
     let files: Vec<String> = ssh.files.0.iter().map(ToString::to_string).collect();
-    fact(&mut html, "Files", &if files.is_empty() { "none".to_owned() } else { codes(&files) });
-    fact(&mut html, "Window", &window(request.not_before, request.not_after));
-    html.push_str(
-        "</dl>\n<p class=\"hint\">Forwarding of ports, of agents and of X11 is never given.</p>\n</section>\n",
-    );
-    html
+    fact(html, "Files", &if files.is_empty() { "none".to_owned() } else { codes(&files) });
 }
 
 fn codes(items: &[String]) -> String {
