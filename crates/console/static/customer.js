@@ -75,6 +75,11 @@ function explain(error) {
     case "ExpiredToken":
     case "ExpiredTokenException":
       return "These credentials have ended. Sign in again.";
+    case "AccessDenied":
+    case "AccessDeniedException": {
+      const action = /perform: (\S+)/.exec(error.message);
+      return action ? "Refused: your policies do not allow " + action[1] + "." : "Refused: " + error.message;
+    }
     default:
       return "Refused (" + error.code + "): " + error.message;
   }
@@ -394,7 +399,8 @@ async function part(places, work) {
   try {
     await work();
   } catch (error) {
-    for (const place of places) byId(place).replaceChildren(el("p", { class: "alert" }, explain(error)));
+    for (const place of places) byId(place).replaceChildren(EMPTY("This cannot be shown."));
+    byId(places[0]).replaceChildren(el("p", { class: "alert" }, explain(error)));
   }
 }
 
