@@ -135,6 +135,7 @@ function people(one) {
 }
 
 function summary(one) {
+  if (one.Scope === "playback") return "the recording of a session on " + (one.Hosts.join(", ") || "a host");
   const shell = one.Rights.includes("shell");
   const files = one.Rights.some((right) => right !== "shell" && !right.startsWith("run "));
   const what = [shell ? "a shell" : one.Rights.some((right) => right.startsWith("run ")) ? "commands" : null, files ? "files" : null];
@@ -149,7 +150,7 @@ function facts(one) {
     row("Operator", code(one.Operator)),
     row("Why", ...why),
     row("Hosts that may hold your data", list(one.Hosts)),
-    row("Logs in as", one.Logins.map(code)),
+    one.Logins.length ? row("Logs in as", one.Logins.map(code)) : null,
     row("May", list(one.Rights)),
     row("Window", ...span(one.NotBefore, one.NotAfter)),
     row("Asked", time(one.RequestDate)),
