@@ -66,10 +66,11 @@ pub(crate) fn own_page(
 }
 
 /// The parts of the console.
-const PARTS: [(&str, &str); 6] = [
+const PARTS: [(&str, &str); 7] = [
     ("/", "Inbox"),
     ("/requests", "Requests"),
     ("/grants", "Grants"),
+    ("/sessions", "Sessions"),
     ("/tickets", "Tickets"),
     ("/groups", "Groups"),
     ("/people", "People"),

@@ -130,7 +130,7 @@ impl Seat {
 
 /// What somebody who does not see the page, or has no mouse, needs of it.
 #[track_caller]
-fn assert_sound(seat: &mut Seat) {
+pub(crate) fn assert_sound(seat: &mut Seat) {
     let faults = seat.browser.eval(
         "(() => {
             const all = (what) => [...document.querySelectorAll(what)];
