@@ -70,6 +70,7 @@ const PARTS: [(&str, &str); 7] = [
     ("/", "Inbox"),
     ("/requests", "Requests"),
     ("/grants", "Grants"),
+    ("/sessions", "Sessions"),
     ("/tickets", "Tickets"),
     ("/alarms", "Alarms"),
     ("/groups", "Groups"),
