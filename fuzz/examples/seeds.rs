@@ -201,6 +201,7 @@ fn host_frame() -> Vec<u8> {
         source: "sshd".to_owned(),
         class: Class::Security,
         payload: Payload::Line(line),
+        signature: None,
     };
     frame.to_bytes().expect("a frame")
 }

@@ -38,8 +38,9 @@ pub const FLOOR_EVERY: Duration = Duration::from_millis(250);
 /// How long the recorder sleeps when nothing comes.
 pub const TICK: Duration = Duration::from_millis(50);
 
-/// Files of one batch that get an fsync each; of more, the file system gets one for all.
-pub const SYNC_EACH_MAX: usize = 8;
+/// Files of one batch that get an fsync each, side by side; of more, the file system gets one for all, which
+/// waits for what others have written there too.
+pub const SYNC_EACH_MAX: usize = 16;
 
 /// Bytes that recovery reads at once.
 pub const READ_CHUNK_BYTES: usize = 1024 * 1024;
@@ -142,3 +143,6 @@ pub const TELL_STRANGERS_EVERY: Duration = Duration::from_secs(2);
 
 /// A change of the wall clock against the monotonic one that is told.
 pub const CLOCK_STEP_MAX: Duration = Duration::from_secs(2);
+
+/// How long a session on a host goes on after watch last said that it is watched (watch says so every 2 s).
+pub const WATCH_LEASE: Duration = Duration::from_secs(10);

@@ -9,6 +9,7 @@ mod disk;
 mod queue;
 mod recover;
 mod session;
+mod syncers;
 mod writer;
 
 use std::path::PathBuf;
@@ -26,6 +27,7 @@ pub use recover::Recovered;
 use crate::error::Error;
 use crate::limits;
 use queue::{Line, Shared, What};
+use syncers::Syncers;
 use writer::Writer;
 
 /// Where and how to record.
@@ -96,7 +98,7 @@ impl Recorder {
         }
         let shared = Arc::new(Shared::new(env));
         let stall = config.stall;
-        let writer = Writer::new(config, disk, marks, Arc::clone(&shared));
+        let writer = Writer::new(config, disk, marks, Arc::clone(&shared), Syncers::start()?);
         let watched = Arc::clone(&shared);
         let threads = vec![
             thread("recorder", move || writer.run())?,

@@ -271,6 +271,7 @@ impl Gate {
         if let Some(why) = access.away.get(person) {
             return Err(refuse(format!("`{person}` may not act now: {why}")));
         }
+        access.watched(&place.host).map_err(refuse)?;
         let live = access.live(&place, self.shared.env.now());
         match covering(&live, &Need::Login) {
             Some(_) => Ok(place),

@@ -71,6 +71,7 @@ function call(form) {
       empty.focus();
       return;
     }
+    say(status, "", "Asking for what is to be signed…");
     const wanted = { act: form.dataset.act, id: form.dataset.id || field("id"), title: field("title") };
     const what = await ask("/call/message", wanted);
     say(status, "", TOUCH + " to " + what.does + ".");

@@ -15,6 +15,7 @@ use writ_model::{Env, Timestamp, Ulid, Uuid};
 use writ_proof::hash::Hash;
 use writ_proof::origin::SiteId;
 use writ_proof::ssh_auth::SessionId;
+use writ_proof::stream::WitnessReply;
 use writ_proof::use_record::{Use, What};
 
 use crate::admissions::{Admissions, SigningKeyCache};
@@ -22,7 +23,7 @@ use crate::authenticate::too_many;
 use crate::budget::Budgets;
 use crate::catalogue::{Catalogue, Stale};
 use crate::channels::Channels;
-use crate::checkpoint::Checkpoints;
+use crate::checkpoint::{Checkpoints, Cosigner};
 use crate::chunks::Upload;
 use crate::domain::Domain;
 use crate::fas::FasKeys;
@@ -188,6 +189,7 @@ impl Engine {
                 let head = self.records.head();
                 self.checkpoints.sign(&asked, key, &*self.head_log, head).map(Reply::Note)
             }
+            Command::Cosign(body) => self.cosign(&body).map(Reply::Cosigned),
             Command::Ack(ack) => self.records.acknowledge(ack.boot, ack.seq).map(|()| Reply::Done),
             Command::Roster(statement) => self.rosters.apply(&statement).map(|()| Reply::Done),
             Command::SshSign(asked) => self.ssh_sign(&asked),
@@ -196,6 +198,14 @@ impl Engine {
             Command::OpenRecording(asked) => self.open_recording(&asked),
             Command::SignKrl => self.sign_krl(),
         }
+    }
+
+    /// Cosigns watch's host log.
+    fn cosign(&self, body: &[u8]) -> Result<WitnessReply, Refusal> {
+        let (log, name) = self.rosters.host_log()?;
+        let signer = Cosigner { name, key: &self.signing.checkpoint, now: self.env.now() };
+        let head = self.records.head();
+        self.checkpoints.cosign(body, log, &signer, &*self.head_log, head)
     }
 
     /// Work that is due now and then: a head record, forgetting what has expired.

@@ -7,7 +7,6 @@
 
 mod playback;
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -260,11 +259,11 @@ impl Engine {
                 source_address: vec![Cidr::host(source)],
                 ..CriticalOptions::default()
             },
-            extensions: if shell {
-                BTreeSet::from([Extension::PermitPty])
-            } else {
-                BTreeSet::new()
-            },
+            extensions: shell
+                .then_some(Extension::PermitPty)
+                .into_iter()
+                .chain([Extension::SessionUntil(held.grant.not_after.secs())])
+                .collect(),
         };
         let facts = RecordingFacts {
             session: asked.session,

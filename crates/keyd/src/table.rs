@@ -13,6 +13,7 @@ pub(crate) fn senders(command: &Command) -> (&'static str, &'static [Role]) {
         Command::Beat(_) => ("beat", FRONT),
         Command::Checkpoint(_) => ("checkpoint", &[Role::Trail]),
         Command::Chunks(_) => ("chunks", &[Role::S3]),
+        Command::Cosign(_) => ("cosign", &[Role::Trail]),
         Command::CreateAccount(_) => ("create-account", FRONT),
         Command::End(_) => ("end", FRONT),
         Command::Hello(_) => ("hello", ALL),

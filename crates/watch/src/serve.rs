@@ -162,9 +162,27 @@ impl Server {
                     // trail's end or its restart: the clock of silence runs.
                     _ => self.link = None,
                 },
-                _ = ticks.tick() => self.keeper.tick()?,
+                _ = ticks.tick() => {
+                    self.keeper.tick()?;
+                    self.ask().await?;
+                }
             }
         }
+    }
+
+    /// Asks keyd, through trail, to cosign the host log if that is due.
+    async fn ask(&mut self) -> Result<(), WatchError> {
+        let Some(link) = &mut self.link else { return Ok(()) };
+        let Some(message) = self.keeper.host_checkpoint()? else { return Ok(()) };
+        let bytes = wire::encode(&message);
+        let send = async {
+            link.stream.write_all(&bytes).await?;
+            link.stream.flush().await
+        };
+        if !matches!(timeout(SEND_MAX, send).await, Ok(Ok(()))) {
+            self.link = None;
+        }
+        Ok(())
     }
 
     fn shake_hands(&self, stream: TcpStream, handshakes: &mut JoinSet<Handshake>) {

@@ -21,11 +21,11 @@ pub(super) fn make(page: &RequestPage, reader: &Reader) -> Made {
     let mut main = format!("<h1>{who} wants {}</h1>\n", wanted(request));
     main.push_str(&standing(page));
     main.push_str("<div class=\"columns\">\n<div>\n");
-    main.push_str(&lets(request, reader));
+    main.push_str(&lets("What it would let them do", request, reader));
     main.push_str(&why(page, reader));
     main.push_str("</div>\n<div>\n");
     main.push_str(&decided(page));
-    main.push_str(&code(&page.view));
+    main.push_str(&code(&page.view, reader));
     if page.view.state == "pending" {
         main.push_str(&decide(page, reader));
     }
@@ -105,11 +105,11 @@ fn granted(grant: &GrantView) -> (&'static str, String) {
 }
 
 /// What it would let them do.
-pub(super) fn lets(request: &Request, reader: &Reader) -> String {
+pub(super) fn lets(title: &str, request: &Request, reader: &Reader) -> String {
     let touches = request.touches(&reader.roster);
     let kind = if touches == Touches::Everybody { "alert" } else { "reach" };
     let mut html = format!(
-        "<section aria-labelledby=\"lets\">\n<h2 id=\"lets\">What it would let them do</h2>\n\
+        "<section aria-labelledby=\"lets\">\n<h2 id=\"lets\">{title}</h2>\n\
          <p class=\"{kind}\">It can lead to <strong>{}</strong>.</p>\n<dl class=\"rows\">\n",
         text(&reaches(&touches))
     );
@@ -218,18 +218,24 @@ fn why(page: &RequestPage, reader: &Reader) -> String {
     html
 }
 
-fn code(view: &RequestView) -> String {
-    let who = text(view.request.requester.as_str()).to_string();
+fn code(view: &RequestView, reader: &Reader) -> String {
+    let request = &view.request;
+    let how = if request.requester == reader.person {
+        "Read it out to whoever approves, in another way than the link came by: theirs must be the same.".to_owned()
+    } else {
+        format!(
+            "A security key shows nothing of what it signs, and a page can lie. Ask {who} in another way for the code \
+             of the request as it was signed: it must be this one. <code>writ approve {id} --check</code> shows it too.",
+            who = text(request.requester.as_str()),
+            id = request.id,
+        )
+    };
     format!(
         "<section class=\"step\" aria-labelledby=\"compare\">\n<h2 id=\"compare\">Compare this code</h2>\n\
-         <p class=\"code small\" aria-label=\"{spelled}\">{code}</p>\n\
-         <p class=\"hint\">A security key shows nothing of what it signs, and a page can lie. Ask {who} in \
-         another way for the code that <code>writ request</code> printed: it must be this one. \
-         <code>writ approve {id} --check</code> shows it too.</p>\n\
+         <p class=\"code small\" aria-label=\"{spelled}\">{code}</p>\n<p class=\"hint\">{how}</p>\n\
          <details><summary>Digest of the signed request</summary><p><code>{digest}</code></p></details>\n</section>\n",
         spelled = spelled(&view.code),
         code = text(&view.code),
-        id = view.request.id,
         digest = text(&view.digest),
     )
 }

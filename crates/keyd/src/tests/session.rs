@@ -17,8 +17,8 @@ use writ_proof::hash::Hash;
 use writ_proof::krl::Krl;
 use writ_proof::recording::{Checkpoint as Progress, Cut, Mark, Totals};
 use writ_proof::roster::{
-    Accounts, Approver, Change, Enrolment, EnrolmentId, Group, Host, Membership, PersonKey,
-    RequestKind, Rights, Roster, RosterStatement, Slot, Tier,
+    Accounts, Approver, Change, Enrolment, EnrolmentId, Group, Host, MemberId, Membership,
+    PersonKey, RequestKind, Rights, Roster, RosterStatement, Slot, Tier,
 };
 use writ_proof::ssh::put_string;
 use writ_proof::ssh_auth::UserAuth;
@@ -261,7 +261,12 @@ fn certificate_says_what_was_approved_and_no_more() {
     assert!(fields.critical.admits("192.0.2.9".parse().unwrap()));
     assert!(!fields.critical.admits("192.0.2.10".parse().unwrap()));
     assert_eq!(fields.critical.force_command, None);
-    assert_eq!(fields.extensions.iter().collect::<Vec<_>>(), [&Extension::PermitPty]);
+    let [Extension::PermitPty, Extension::SessionUntil(until)] =
+        fields.extensions.iter().copied().collect::<Vec<_>>()[..]
+    else {
+        panic!("{:?}", fields.extensions)
+    };
+    assert_eq!(until, signed.not_after.secs(), "the agent on the host ends it with its grant");
     let records = gate.site.records();
     let Some(What::Use(record)) = records.last().map(|record| &record.what) else { panic!() };
     assert_eq!((record.op.as_str(), record.basis), ("ssh_sign", Basis::Roster));
@@ -359,7 +364,8 @@ fn session_for_something_that_was_not_asked_for_is_refused() {
     let uptime = gate.sign(with(Purpose::Command("uptime".to_owned()))).unwrap();
     let certificate = Certificate::from_bytes(&uptime.certificate).unwrap();
     assert_eq!(certificate.unverified().critical.force_command.as_deref(), Some("uptime"));
-    assert!(certificate.unverified().extensions.is_empty());
+    let extensions: Vec<_> = certificate.unverified().extensions.iter().collect();
+    assert!(matches!(extensions[..], [Extension::SessionUntil(_)]), "{extensions:?}");
     let (login, login_signature) = login([8; 32], "svc+web-1", 11);
     let session = Ulid::from_bytes([6; 16]);
     let files = SshSign { login, login_signature, session, ..with(Purpose::Files) };
@@ -423,6 +429,16 @@ fn ended_grant_and_people_who_have_left_open_nothing() {
         gate.site.engine.handle(Role::Front, Command::End(End::Person(id))).unwrap();
         gate.refused(gate.ask(), &format!("`p{n}` has left"));
     }
+}
+
+/// Whoever approved must still be one who may, when the session opens.
+#[test]
+fn approver_who_is_no_member_any_more_opens_nothing() {
+    let gate = Gate::new();
+    let asked = gate.ask();
+    let group = "approvers".parse().unwrap();
+    gate.change(Change::RemoveMember(MemberId { group, person: person(13) }));
+    gate.refused(asked, "is not a member of `approvers` now");
 }
 
 /// The list of revoked certificates, verified with the key that genesis names.

@@ -176,10 +176,15 @@ fn accepted(text: &str) -> Option<Accepted<'_>> {
         let (head, message) = text.split_once("]: ")?;
         head.contains("sshd").then_some(message)?
     };
-    let message = message.lines().next()?;
+    // `sshd -E` ends its lines in CR LF.
+    let message = message.lines().next()?.trim_end();
     let mut words = message.strip_prefix("Accepted ")?.split(' ');
     let method = words.next()?;
-    let (_for, user, _from, from) = (words.next()?, words.next()?, words.next()?, words.next()?);
+    // At LogLevel VERBOSE there are lines that begin so, and are of something else.
+    let (to, user, of, from) = (words.next()?, words.next()?, words.next()?, words.next()?);
+    if (to, of) != ("for", "from") {
+        return None;
+    }
     let certificate = message.split_once(" ID ").and_then(|(_, rest)| {
         let (id, rest) = rest.split_once(" (serial ")?;
         let session = id.split(';').find_map(|part| part.strip_prefix("ses="))?;
@@ -200,6 +205,7 @@ mod tests {
             own.to_owned(),
             format!("Nov 22 10:00:00 web-1 sshd[77]: {own}"),
             format!("Nov 22 10:00:00 web-1 sshd-session[77]: {own}"),
+            format!("{own}\r"),
             format!("_COMM=sshd\nMESSAGE={own}\nPRIORITY=6"),
         ] {
             let read = accepted(&text).unwrap();
@@ -207,13 +213,14 @@ mod tests {
             assert_eq!(read.certificate, None);
         }
         let text = "Accepted publickey for svc from ::1 port 5 ssh2: ED25519-CERT SHA256:x ID \
-                    req=01R;user=anna;ses=01S (serial 7) CA ED25519 SHA256:ca";
+                    req=01R;user=anna;ses=01S (serial 7) CA ED25519 SHA256:ca\r";
         assert_eq!(accepted(text).unwrap().certificate, Some(("01S", "SHA256:ca")));
         for text in [
             "Failed password for root from 1.2.3.4",
             "Nov 22 sshd[7]: Invalid user ]: Accepted publickey for root from 1.2.3.4 port 1 ssh2",
             "Nov 22 web-1 app[7]: Accepted publickey for root from 1.2.3.4 port 1 ssh2",
             "Accepted",
+            "Accepted certificate ID \"req=01R;user=anna;ses=01S\" (serial 7) signed by ED25519 CA SHA256:ca via /ca",
         ] {
             assert_eq!(accepted(text), None, "{text}");
         }

@@ -29,7 +29,7 @@ use crate::front::lender::Lender;
 use crate::front::people::api::Readers;
 use crate::front::people::{self, Office};
 use crate::front::platform::Platform;
-use crate::front::{accounts, catalogue, console, customer, enrol, link, listener, roster};
+use crate::front::{accounts, alarms, catalogue, console, customer, enrol, link, listener, roster};
 
 /// The state database, in front's folder.
 const DATABASE: &str = "state.sqlite";
@@ -129,7 +129,8 @@ async fn serve(
     let (readers, access) = operators(&pipeline, &platform, &keeper, &config, lender);
     customers.open(Arc::clone(&access));
     let (ours, own, known) = (Arc::clone(&pipeline), platform.clone(), Arc::clone(&access));
-    let clerk = Arc::new(Clerk::new(ours, own, Arc::clone(&keeper), known));
+    let alarms = alarms::Alarms::new(&config.word, &genesis)?;
+    let clerk = Arc::new(Clerk::new(ours, own, Arc::clone(&keeper), known, alarms));
     beat(keyd, store);
     keep_current(Arc::clone(&pipeline), platform, reloads);
     let address = listener.local_addr()?.to_string();

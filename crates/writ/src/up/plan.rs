@@ -54,7 +54,8 @@ impl Plan {
             dir.folder(role.name(), uids.get(&role).copied())?;
         }
         dir.folder(LINK_FOLDER, uids.get(&Role::Trail).copied())?;
-        dir.shown_folder(WORD_FOLDER, uids.get(&Role::Watch).copied())?;
+        let (writer, reader) = (uids.get(&Role::Watch), uids.get(&Role::Front));
+        dir.shown_folder(WORD_FOLDER, writer.copied(), reader.copied())?;
         Ok(Plan { dir, config, genesis, authority, accounts, watch_address, uids, hr })
     }
 
@@ -164,6 +165,7 @@ impl Plan {
                 genesis,
                 gates: self.config.people.gates.clone(),
                 silence_hours: self.config.people.silence_hours,
+                word: self.dir.join(WORD_FOLDER),
                 floor_bytes: mib(self.config.recordings_floor_mib),
                 close_bytes: mib(self.config.recordings_close_mib),
             }),

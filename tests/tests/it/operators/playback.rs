@@ -179,11 +179,11 @@ fn recording_is_played_in_the_browser() {
     dora.sign_in("/sessions");
     let listed = dora.browser.text();
     assert!(listed.contains("anna on web-1") && !listed.contains("you may read it"), "{listed}");
-    assert_sound(&mut dora);
+    assert_sound(&mut dora.browser);
     dora.open(&format!("/sessions/{session}"));
     let closed = dora.browser.text();
     assert!(closed.contains("No grant lets you read it now"), "{closed}");
-    assert_sound(&mut dora);
+    assert_sound(&mut dora.browser);
     dora.browser.look("console-session-closed");
     let id = ask(&gate, "dora", &session);
     dora.open(&format!("/requests/{id}"));
@@ -211,7 +211,7 @@ fn recording_is_played_in_the_browser() {
     assert!(screen.as_str().unwrap().contains("café red <b>"), "{screen}");
     let red = dora.browser.eval("document.querySelector('#screen .t-ink-1').textContent");
     assert_eq!(red, "red");
-    assert_sound(&mut dora);
+    assert_sound(&mut dora.browser);
     dora.browser.look("console-session-played");
     // By itself, from the beginning, with a pause that is shortened.
     dora.browser.click("restart");
