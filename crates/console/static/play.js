@@ -208,9 +208,10 @@ class Screen {
     this.reset();
   }
 
+  // A client that does not know its size says 0.
   resize(size) {
-    this.cols = Math.min(Math.max(size.cols, 1), 500);
-    this.rows = Math.min(Math.max(size.rows, 1), 200);
+    this.cols = Math.min(size.cols || 80, 500);
+    this.rows = Math.min(size.rows || 24, 200);
     if (this.lines) {
       this.lines = this.lines.slice(-this.rows);
       while (this.lines.length < this.rows) this.lines.push([]);

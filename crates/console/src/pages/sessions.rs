@@ -41,10 +41,7 @@ pub(super) fn list(page: &Page<SessionView>) -> Made {
                     ("Session", place),
                     ("Began", time(session.start)),
                     ("State", state(session)),
-                    (
-                        "Request",
-                        format!("<a href=\"/requests/{0}\"><code>{0}</code></a>", session.request),
-                    ),
+                    ("Request", request(session)),
                     ("Recording", recording),
                 ],
             );
@@ -75,6 +72,13 @@ pub(super) fn one(session: &SessionView, reader: &Reader) -> Made {
         script: opens.then_some("/static/play.js"),
         main,
     }
+}
+
+/// Its last characters are those by which people know an id.
+fn request(session: &SessionView) -> String {
+    let id = session.request.to_string();
+    let end = id.get(id.len().saturating_sub(8)..).unwrap_or_default();
+    format!("<a href=\"/requests/{id}\">request <code>…{end}</code></a>")
 }
 
 fn state(session: &SessionView) -> String {
