@@ -5,18 +5,18 @@ use writ_proof::cbor::{self, Decode, Encode};
 
 /// A request as it would come from a connection; the input's text up to the first empty line is its
 /// head, the rest is its body.
-pub struct Head {
-    pub method: String,
-    pub path: String,
-    pub query: String,
-    pub headers: Vec<(String, Vec<u8>)>,
-    pub body: Vec<u8>,
+pub(crate) struct Head {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) query: String,
+    pub(crate) headers: Vec<(String, Vec<u8>)>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Head {
     /// Reads `METHOD target`, fields and body. Lines end with LF or CRLF; only what an HTTP library
     /// guarantees is guaranteed: method and target are visible ASCII, names are tokens.
-    pub fn read(input: &[u8]) -> Option<Head> {
+    pub(crate) fn read(input: &[u8]) -> Option<Head> {
         let (head, body) = match input.windows(2).position(|pair| pair == b"\n\n") {
             Some(end) => (input.get(..end)?, input.get(end + 2..)?),
             None => (input, &[][..]),
@@ -48,7 +48,7 @@ impl Head {
 }
 
 /// The operation that the first byte of the input chooses, of all with this protocol, and the rest.
-pub fn choose(protocol: Protocol, input: &[u8]) -> Option<(&'static Operation, &[u8])> {
+pub(crate) fn choose(protocol: Protocol, input: &[u8]) -> Option<(&'static Operation, &[u8])> {
     let (first, rest) = input.split_first()?;
     let services = Service::ALL.into_iter().filter(|service| service.protocol() == protocol);
     let all: Vec<&'static Operation> = services.flat_map(operations).copied().collect();
@@ -56,14 +56,14 @@ pub fn choose(protocol: Protocol, input: &[u8]) -> Option<(&'static Operation, &
 }
 
 /// A strict codec has one encoding of one value: whatever decodes, encodes to the same bytes.
-pub fn strict<T: Decode + Encode>(input: &[u8]) -> Option<T> {
+pub(crate) fn strict<T: Decode + Encode>(input: &[u8]) -> Option<T> {
     let value = cbor::from_slice::<T>(input).ok()?;
     assert!(cbor::to_vec(&value) == input, "a value has two encodings");
     Some(value)
 }
 
 /// Messages of a stream: each after its length in two bytes.
-pub fn messages(input: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn messages(input: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = input;
     std::iter::from_fn(move || {
         let (length, after) = rest.split_first_chunk::<2>()?;

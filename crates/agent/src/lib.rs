@@ -15,6 +15,7 @@ mod error;
 mod identity;
 pub mod limits;
 mod run;
+mod session;
 mod ship;
 pub mod source;
 mod spool;
@@ -23,7 +24,7 @@ mod tls;
 
 use writ_durable as disk;
 
-pub use config::{AuditConfig, Config, FileConfig};
+pub use config::{AuditConfig, Config, FileConfig, SessionsConfig};
 pub use enrol::{EnrolArgs, enrol};
 pub use error::AgentError;
 pub use run::run;

@@ -84,6 +84,15 @@ pub const CAST_ROWS: u32 = 24;
 /// Connections of operators at one time, those included that have not logged in.
 pub const CONNECTIONS_MAX: usize = 512;
 
+/// Recordings in one page of a listing.
+pub const SHELF_PAGE_MAX: usize = 50;
+
+/// Bytes of a recording that are lent at once: a segment.
+pub const SHELF_PIECE_MAX_BYTES: u64 = 8 * 1024 * 1024;
+
+/// The file of a recording's signed end, in bytes.
+pub const END_FILE_MAX_BYTES: u64 = 4096;
+
 /// Things that are refused in one session before it ends.
 pub const REFUSALS_MAX: u32 = 64;
 

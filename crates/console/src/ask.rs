@@ -218,7 +218,8 @@ mod tests {
 
     #[test]
     fn form_becomes_what_the_command_line_would_ask() {
-        let Want { scope: Scope::Ssh(scope), ticket, reason, start, .. } = read(form()).unwrap();
+        let Want { scope, ticket, reason, start, .. } = read(form()).unwrap();
+        let Scope::Ssh(scope) = scope else { panic!() };
         assert_eq!(scope.commands.0, Vec::<String>::new());
         assert_eq!(scope.files.0[0].to_string(), "list,read,stat:/var/log/");
         assert_eq!((&*ticket.system, &*ticket.id), ("writ", "OPS-17"));

@@ -70,6 +70,7 @@ const INSIDE: &str = "<div id=\"inside\" hidden>\n\
     <p class=\"meta\">You are <code id=\"arn\"></code>, <span id=\"ends\"></span>. <span id=\"as-of\"></span></p>\n\
     <div class=\"buttons after\"><button type=\"button\" id=\"refresh\" class=\"quiet small\">Look again</button>\
     <button type=\"button\" id=\"leave\" class=\"quiet small\">Sign out</button></div>\n\
+    <p id=\"standing\"></p>\n\
     <p id=\"done\" class=\"status\" role=\"status\" tabindex=\"-1\"></p>\n\
     <p id=\"sessions-trouble\" class=\"alert\" hidden></p>\n\
     <div class=\"columns\">\n<div>\n\
@@ -81,7 +82,7 @@ const INSIDE: &str = "<div id=\"inside\" hidden>\n\
     <div id=\"lockbox\"></div></section>\n\
     <section class=\"step\" aria-labelledby=\"support-title\"><h2 id=\"support-title\">Support role</h2>\n\
     <div id=\"support\"></div></section>\n</div>\n</div>\n\
-    <section aria-labelledby=\"history-title\"><h2 id=\"history-title\">What was</h2>\n<div id=\"history\"></div>\n\
+    <section aria-labelledby=\"history-title\"><h2 id=\"history-title\">Past access</h2>\n<div id=\"history\"></div>\n\
     <p><button type=\"button\" id=\"older\" class=\"quiet\" hidden>Show older</button></p></section>\n\
     <section aria-labelledby=\"check-title\"><h2 id=\"check-title\">Check it yourself</h2>\n\
     <p>Operators are pseudonyms that stay the same for a human being. The digest names the request as it was signed; \

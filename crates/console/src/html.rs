@@ -57,7 +57,7 @@ pub(crate) fn own_page(
     }
     let bar = format!(
         "<div class=\"bar\">\n<nav aria-label=\"Console\"><ul>\n{links}</ul></nav>\n\
-         <form class=\"who\" method=\"post\" action=\"/sign-out\">\
+         <form class=\"who\" aria-label=\"Session\" method=\"post\" action=\"/sign-out\">\
          <span>Signed in as <strong>{person}</strong></span> \
          <button class=\"quiet small\">Sign out</button></form>\n</div>\n",
         person = text(reader.person.as_str()),
@@ -66,11 +66,12 @@ pub(crate) fn own_page(
 }
 
 /// The parts of the console.
-const PARTS: [(&str, &str); 6] = [
+const PARTS: [(&str, &str); 7] = [
     ("/", "Inbox"),
     ("/requests", "Requests"),
     ("/grants", "Grants"),
     ("/tickets", "Tickets"),
+    ("/alarms", "Alarms"),
     ("/groups", "Groups"),
     ("/people", "People"),
 ];

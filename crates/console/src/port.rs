@@ -13,7 +13,8 @@ use writ_service::http::{Refused, Request};
 use crate::caller::Caller;
 use crate::session::Token;
 use crate::view::{
-    DraftView, GrantView, Inbox, Page, PersonView, Reader, RequestPage, RequestView, TicketView,
+    AlarmsView, DraftView, GrantView, Inbox, Page, PersonView, Reader, RequestPage, RequestView,
+    TicketView,
 };
 use crate::webauthn::Assertion;
 
@@ -205,6 +206,13 @@ pub trait Books: Send + Sync {
         request: &'a Request,
     ) -> PortFuture<'a, Result<(), Refused>>;
 
+    /// What watch says of alarms.
+    fn alarms<'a>(
+        &'a self,
+        reader: &'a Reader,
+        request: &'a Request,
+    ) -> PortFuture<'a, Result<AlarmsView, Refused>>;
+
     /// The statement that the reader would sign.
     fn statement<'a>(
         &'a self,
@@ -266,6 +274,8 @@ pub enum Act {
     Call,
     /// To decide on a request.
     Decide,
+    /// To read alarms.
+    ReadAlarms,
     /// To read grants.
     ReadGrants,
     /// To read the roster.

@@ -160,3 +160,64 @@ pub struct PersonView {
     /// Why they may not act now.
     pub denied: Option<String>,
 }
+
+/// What watch says of alarms, as far as it says it to the control side.
+#[derive(Debug, Clone, Default)]
+pub struct AlarmsView {
+    /// When it last spoke; absent if nothing can be read of it.
+    pub said: Option<Timestamp>,
+    /// Why nothing can be read.
+    pub silent: String,
+    /// True if that is too long ago.
+    pub stale: bool,
+    /// Alarms that nobody has taken note of.
+    pub open: u64,
+    /// The newest alarms; absent if watch tells counts alone.
+    pub alarms: Option<Vec<AlarmView>>,
+    /// Hosts with an agent, each with why it is not watched now.
+    pub hosts: Vec<(String, Option<String>)>,
+    /// Ways by which watch tells people.
+    pub channels: Vec<ChannelView>,
+}
+
+/// An alarm. Hosts and peers have written some of its texts.
+#[derive(Debug, Clone)]
+pub struct AlarmView {
+    /// By which watch knows it.
+    pub number: u64,
+    /// Such as `agent-killed`.
+    pub kind: String,
+    /// `page`, `warning` or `notice`.
+    pub severity: String,
+    /// The host that it is about.
+    pub host: Option<String>,
+    /// What happened.
+    pub what: String,
+    /// What to do first.
+    pub todo: String,
+    /// When.
+    pub at: Timestamp,
+    /// How often the same came again.
+    pub again: u64,
+    /// When it came last.
+    pub last: Timestamp,
+    /// What happened then.
+    pub last_what: String,
+    /// Who took note of it, and when.
+    pub noted: Option<(String, Timestamp)>,
+    /// Ways that have not told it yet.
+    pub undelivered: Vec<String>,
+}
+
+/// A way by which watch tells people.
+#[derive(Debug, Clone)]
+pub struct ChannelView {
+    /// Its name.
+    pub name: String,
+    /// `webhook` or `mail`.
+    pub kind: String,
+    /// Alarms that it has still to tell.
+    pub waiting: u64,
+    /// Why it does not work now.
+    pub fault: Option<String>,
+}

@@ -91,15 +91,27 @@ function el(name, attributes = {}, ...children) {
 
 const code = (text) => el("code", {}, text);
 
+const name = (text) => el("code", { class: "name" }, text);
+
 function time(seconds) {
   const iso = new Date(seconds * 1000).toISOString();
   return el("time", { datetime: iso }, iso.slice(0, 10) + " " + iso.slice(11, 16) + " UTC");
 }
 
+// From one time to another; the day stands once where it is one.
+function fromTo(from, to) {
+  const [begin, end] = [time(from), time(to)];
+  if (begin.dateTime.slice(0, 10) === end.dateTime.slice(0, 10)) {
+    begin.textContent = begin.textContent.replace(" UTC", "");
+    end.textContent = end.textContent.slice(11);
+  }
+  return [begin, " to ", end];
+}
+
 function span(from, to) {
   const minutes = Math.round((to - from) / 60);
   const length = minutes < 60 ? minutes + " min" : Math.floor(minutes / 60) + " h" + (minutes % 60 ? " " + (minutes % 60) + " min" : "");
-  return [time(from), " to ", time(to), el("span", { class: "soft" }, " (" + length + ")")];
+  return [...fromTo(from, to), el("span", { class: "soft" }, " (" + length + ")")];
 }
 
 const row = (name, ...value) => el("div", {}, el("dt", {}, name), el("dd", {}, ...value));
@@ -149,13 +161,14 @@ function facts(one) {
 // The sessions of one request, with the head of each recording.
 function sessionsOf(one, open) {
   const own = [...sessions.values()].filter((session) => session.request === one.RequestId);
-  if (own.length === 0) return el("p", { class: "empty" }, "No session so far.");
+  if (own.length === 0) return el("p", { class: "empty" }, open ? "No session so far." : "None.");
   const items = own.map((session) => {
-    const line = [code(session.login + "@" + session.host), " from ", session.began ? time(session.began) : "earlier"];
-    if (!session.ended) return el("li", {}, badge("live"), " ", ...line);
+    const place = code(session.login + "@" + session.host);
+    if (!session.ended) return el("li", {}, badge("live"), " ", place, " since ", session.began ? time(session.began) : "earlier");
+    const line = [place, " ", ...(session.began ? fromTo(session.began, session.ended) : ["until ", time(session.ended)])];
     const volume = session.in + " bytes to the host, " + session.out + " from it";
     return el("li", {},
-      ...line, " to ", time(session.ended), ": ", session.reason, el("br"), el("span", { class: "soft" }, volume), el("br"),
+      ...line, ": ", session.reason, el("br"), el("span", { class: "soft" }, volume), el("br"),
       el("span", { class: "soft" }, "head of the recording "), el("code", { class: "hash" }, session.head));
   });
   const count = own.length === 1 ? "1 session" : own.length + " sessions";
@@ -264,22 +277,22 @@ function historyRow(one) {
   const rights = el("details", {}, el("summary", {}, "Rights and digest"), list(one.Rights), el("p", {}, "Signed request ", el("code", { class: "hash" }, one.RequestDigest)));
   const granted = one.State === "ENDED" || (one.State === "EXPIRED" && [...sessions.values()].some((s) => s.request === one.RequestId));
   const cells = [
-    ["Operator", [code(one.Operator), el("br"), summary(one), rights]],
-    ["Why", [REASONS[one.ReasonType] || one.ReasonType, el("br"), code(one.Ticket)]],
+    ["Operator", [name(one.Operator), el("br"), summary(one), rights]],
+    ["Why", [REASONS[one.ReasonType] || one.ReasonType, el("br"), name(one.Ticket)]],
     ["Approved by", people(one)],
     ["Window", span(one.NotBefore, one.NotAfter)],
     ["Outcome", outcome.flat()],
     ["Sessions", [granted || one.State === "EXPIRED" ? sessionsOf(one, false) : "–"]],
   ];
-  return el("tr", { role: "row" }, cells.map(([name, value]) =>
-    el("td", { role: "cell", "data-name": name }, el("div", {}, value))));
+  return el("tr", { role: "row" }, cells.map(([column, value]) =>
+    el("td", { role: "cell", "data-name": column }, el("div", {}, value))));
 }
 
 function showHistory() {
   const over = access.filter((one) => one.State !== "PENDING" && one.State !== "GRANTED");
   const columns = ["Operator", "Why", "Approved by", "Window", "Outcome", "Sessions"];
   const head = el("thead", { role: "rowgroup" }, el("tr", { role: "row" },
-    columns.map((name) => el("th", { scope: "col", role: "columnheader" }, name))));
+    columns.map((column) => el("th", { scope: "col", role: "columnheader" }, column))));
   const body = el("tbody", { role: "rowgroup" }, over.map(historyRow));
   const table = el("table", { role: "table" }, el("caption", {}, "Access that is over, the newest first"), head, body);
   byId("history").replaceChildren(over.length ? table : EMPTY("Nobody of the provider had access to your data so far."));
@@ -287,8 +300,8 @@ function showHistory() {
 }
 
 // A switch: what it is now, and the button that changes it.
-function switched(place, { on, title, text, verb, danger, changed, work }) {
-  const state = el("p", { class: "standing " + (on ? "open" : "over") }, el("strong", {}, title), " ", text);
+function switched(place, { keepsOut, title, text, verb, danger, changed, work }) {
+  const state = el("p", { class: "standing " + (keepsOut ? "open" : "locked") }, el("strong", {}, title), " ", text);
   const note = changed.LastModifiedDate
     ? el("p", { class: "hint" }, "Last changed ", time(changed.LastModifiedDate), " by ", code(changed.LastModifiedBy))
     : el("p", { class: "hint" }, "You have never changed it.");
@@ -303,7 +316,7 @@ const endedNow = (done) => {
 function showLockbox(lockbox) {
   const on = lockbox.Mode !== "OFF";
   switched("lockbox", {
-    on, changed: lockbox, danger: on,
+    keepsOut: on, changed: lockbox, danger: on,
     title: on ? "On." : "Off.",
     text: on
       ? "Nobody of the provider gets access that can lead to your data unless you approve it here, besides the people whom the provider's rule asks."
@@ -323,7 +336,7 @@ function showLockbox(lockbox) {
 function showSupport(role) {
   const on = role.Enabled;
   switched("support", {
-    on, changed: role, danger: on,
+    keepsOut: !on, changed: role, danger: on,
     title: on ? "Enabled." : "Disabled.",
     text: on
       ? "Operators with an approved request may work where your data can be."
@@ -385,7 +398,23 @@ async function part(places, work) {
   }
 }
 
+// First of all: can anybody get at the customer's data at this moment?
+function showStanding() {
+  const live = access.filter(isLive);
+  const inside = [...sessions.values()].filter((session) => !session.ended).length;
+  const waiting = access.filter((one) => one.State === "PENDING").length;
+  const count = live.length === 1 ? "One operator's access" : live.length + " accesses of operators";
+  const sessionsNow = inside === 0 ? "nobody is logged in" : inside === 1 ? "one session is running" : inside + " sessions are running";
+  const text = live.length === 0
+    ? [el("strong", {}, "Nobody of the provider can get at your data now.")]
+    : [el("strong", {}, count + " can lead to your data now"), "; " + sessionsNow + "."];
+  if (waiting > 0) text.push(waiting === 1 ? " One request waits." : " " + waiting + " requests wait.");
+  byId("standing").className = "standing " + (live.length === 0 ? "over" : "locked");
+  byId("standing").replaceChildren(...text);
+}
+
 function showAccess() {
+  showStanding();
   cards("pending", access.filter((one) => one.State === "PENDING"), pendingCard, "Nothing waits for you.");
   cards("live", access.filter((one) => one.State === "GRANTED"), liveCard, "Nobody of the provider has access to your data now.");
   showHistory();
@@ -401,6 +430,8 @@ async function page(token) {
 
 async function load() {
   say(byId("done"), "", "");
+  byId("standing").className = "";
+  byId("standing").replaceChildren();
   await part(["pending", "live", "history"], async () => {
     access = await page(null);
     let trouble = null;

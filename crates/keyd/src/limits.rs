@@ -113,5 +113,8 @@ pub(crate) const USE_BATCH_RECORDS_MAX: usize = 256;
 /// Operators' sessions that are remembered, with their connections, until their grants are over.
 pub(crate) const SESSIONS_MAX: usize = 100_000;
 
+/// Openings of recordings that are remembered while they could be used again: some minutes.
+pub(crate) const OPENINGS_MAX: usize = 10_000;
+
 /// Approvals that are looked at for one session.
 pub(crate) const APPROVALS_MAX: usize = 64;

@@ -5,7 +5,8 @@
 //! connection. So the bastion gets a certificate only for what people have signed, and only for somebody
 //! who is there.
 
-use std::collections::BTreeSet;
+mod playback;
+
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -16,10 +17,12 @@ use writ_keyd_client::operator::{
 use writ_keyd_client::protocol::{Refusal, Reply};
 use writ_keyd_client::secret::SecretBytes;
 use writ_model::{AccountId, PersonId, Timestamp, Ulid};
-use writ_proof::access::{self, Approved, Asked, Grant, Outcome, Scope};
+use writ_proof::access::{self, Approved, Asked, Grant, Outcome, RecordedAccounts, Touches};
+use writ_proof::at_most::AtMost;
 use writ_proof::cbor;
 use writ_proof::ed25519::{PublicKey, Signer as _};
 use writ_proof::krl::Krl;
+use writ_proof::limits::RECORDING_MAX_ACCOUNTS;
 use writ_proof::recording::Mark;
 use writ_proof::roster::{Mode, Roster, Tier};
 use writ_proof::ssh_auth::{self, VerifiedUserAuth};
@@ -43,8 +46,6 @@ const CLOCK_SKEW: Duration = Duration::from_secs(60);
 const KRL_COMMENT: &str = "writ";
 /// The first bytes of a sealed recording key; the digit is the format's version.
 const RECORDING_MAGIC: &[u8; 4] = b"WRR1";
-/// What is signed of a recording begins with this.
-const RECORDING_LABEL: &[u8] = b"writ-recording-v1";
 
 /// A session that keyd has signed a certificate for.
 pub(crate) struct Session {
@@ -67,10 +68,12 @@ impl Engine {
         let signed = self.rosters.with(|roster| {
             let held = self.grant(roster, &asked.evidence)?;
             let login = self.login(roster, &held, asked)?;
-            Ok((held, login))
+            let accounts = recorded(&held.asked.touches(roster));
+            Ok((held, login, accounts))
         });
-        let (held, login) = signed?.inspect_err(|refusal| self.record_refused(asked, refusal))?;
-        let outcome = self.certificate(&held, &login, asked);
+        let (held, login, accounts) =
+            signed?.inspect_err(|refusal| self.record_refused(asked, refusal))?;
+        let outcome = self.certificate((&held, accounts), &login, asked);
         outcome.map(|signed| Reply::Certificate(Box::new(signed))).inspect_err(|refusal| {
             self.record_refused(asked, refusal);
         })
@@ -106,8 +109,7 @@ impl Engine {
         if !known && !matches!(mark, Mark::Truncated(_)) {
             return Err(forbidden("there is no such session"));
         }
-        let message = [RECORDING_LABEL, &cbor::to_vec(mark)].concat();
-        let signature = self.signing.use_records.sign(&message);
+        let signature = self.signing.use_records.sign(&mark.signed_bytes());
         signature.map(Reply::Signature).map_err(|_| unavailable("the recording cannot be signed"))
     }
 
@@ -201,7 +203,9 @@ impl Engine {
         if *person != held.grant.person {
             return Err(forbidden(format!("the grant is not `{person}`'s")));
         }
-        let Scope::Ssh(scope) = &held.asked.request().scope;
+        let Some(scope) = held.asked.request().scope.ssh() else {
+            return Err(forbidden("the grant is for something else than a session"));
+        };
         if login.request().user != format!("{}+{}", scope.login, asked.host) {
             return Err(forbidden("the login at the bastion names another role or host"));
         }
@@ -221,12 +225,11 @@ impl Engine {
 
     fn certificate(
         &self,
-        held: &Held,
+        (held, accounts): (&Held, Option<RecordedAccounts>),
         login: &VerifiedUserAuth,
         asked: &SshSign,
     ) -> Result<SshCertificate, Refusal> {
         let now = self.env.now();
-        let Scope::Ssh(scope) = &held.asked.request().scope;
         let mut serial = [0; 8];
         self.env.fill(&mut serial);
         let mut nonce = [0; 32];
@@ -248,7 +251,7 @@ impl Engine {
             serial,
             kind: CertKind::User,
             key_id: format!("req={request};user={person};ses={}", asked.session),
-            principals: vec![format!("{}@{}", scope.login, asked.host)],
+            principals: vec![login.request().user.replacen('+', "@", 1)],
             valid_after: from,
             valid_before: to,
             critical: CriticalOptions {
@@ -256,17 +259,18 @@ impl Engine {
                 source_address: vec![Cidr::host(source)],
                 ..CriticalOptions::default()
             },
-            extensions: if shell {
-                BTreeSet::from([Extension::PermitPty])
-            } else {
-                BTreeSet::new()
-            },
+            extensions: shell
+                .then_some(Extension::PermitPty)
+                .into_iter()
+                .chain([Extension::SessionUntil(held.grant.not_after.secs())])
+                .collect(),
         };
         let facts = RecordingFacts {
             session: asked.session,
             grant: held.grant.digest,
             person: person.clone(),
             host: asked.host.clone(),
+            accounts,
         };
         self.open_session(&held.grant, login, Session { facts, serial, until: to })?;
         let certificate = fields
@@ -311,6 +315,16 @@ impl Engine {
     fn record_refused(&self, asked: &SshSign, refusal: &Refusal) {
         let record = narrated(asked, None);
         self.record_if_ready(narrate::refused(record, refusal));
+    }
+}
+
+/// Whose data a recording can show; of too many it is taken to be anybody's.
+fn recorded(touches: &Touches) -> Option<RecordedAccounts> {
+    match touches {
+        Touches::Only(accounts) if accounts.len() <= RECORDING_MAX_ACCOUNTS => {
+            Some(AtMost(accounts.iter().copied().collect()))
+        }
+        Touches::Only(_) | Touches::Everybody => None,
     }
 }
 

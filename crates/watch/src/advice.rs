@@ -68,7 +68,9 @@ const fn advice(alarm: Alarm) -> Advice {
         | Alarm::Silent
         | Alarm::SilenceOver
         | Alarm::WatchRolledBack => of_ledger(alarm),
-        Alarm::DeliveryFailing | Alarm::RoutesChanged | Alarm::RoutesUnsound => of_delivery(alarm),
+        Alarm::DeliveryFailing | Alarm::RoutesChanged | Alarm::RoutesUnsound | Alarm::Test => {
+            of_delivery(alarm)
+        }
         _ => of_host(alarm),
     }
 }
@@ -149,6 +151,9 @@ const fn of_delivery(alarm: Alarm) -> Advice {
             "D-12",
             "alarms do not reach the people behind this channel: mend it, or tell them by another way",
         ),
+        Alarm::Test => {
+            warning(None, "nothing: somebody tries whether alarms arrive; take note of it")
+        }
         Alarm::RoutesChanged => warning(
             Some("D-12"),
             "whom alarms go to was changed: did the security organisation do it? compare `watch.toml`",

@@ -57,6 +57,8 @@ pub(crate) enum Alarm {
     ForwardWithoutParent,
     /// Frames of a host are lost.
     Gap,
+    /// keyd has not cosigned the host log for too long.
+    HostLogUncosigned,
     /// A host's chain is not the one that was announced or acknowledged.
     HistoryRewritten,
     /// A key was used, and the event that tells of it does not come.
@@ -83,6 +85,8 @@ pub(crate) enum Alarm {
     SourceSilent,
     /// An agent has little room left.
     SpoolFull,
+    /// Somebody tries whether alarms arrive.
+    Test,
     /// An agent begins anew though its last run did not end.
     UncleanStop,
     /// watch holds less of a host than it has acknowledged.
@@ -126,6 +130,7 @@ impl Alarm {
         Alarm::Silent,
         Alarm::SourceSilent,
         Alarm::SpoolFull,
+        Alarm::Test,
         Alarm::UncleanStop,
         Alarm::WatchRolledBack,
     ];
@@ -153,6 +158,7 @@ impl Alarm {
             Alarm::Fork => "fork",
             Alarm::ForwardWithoutParent => "forward-without-parent",
             Alarm::Gap => "gap",
+            Alarm::HostLogUncosigned => "host-log-uncosigned",
             Alarm::HistoryRewritten => "history-rewritten",
             Alarm::KeyUseUntold => "key-use-untold",
             Alarm::Protocol => "protocol",
@@ -166,6 +172,7 @@ impl Alarm {
             Alarm::Silent => "stream-silent",
             Alarm::SourceSilent => "source-silent",
             Alarm::SpoolFull => "spool-full",
+            Alarm::Test => "test",
             Alarm::UncleanStop => "unclean-stop",
             Alarm::WatchRolledBack => "watch-rolled-back",
         }

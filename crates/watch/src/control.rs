@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use writ_proof::hostlog::log::{Event, Removed, Window};
 use writ_proof::roster::HostName;
 
+use crate::alarm::Alarm;
 use crate::delivery::{ChannelState, Desk};
 use crate::error::WatchError;
 use crate::hosts::listen::lock;
@@ -74,7 +75,7 @@ pub(crate) async fn serve(
     let answered = match answered {
         Ok(request) if is_summary(&request) => {
             let now = desk.env.now();
-            summary::answer(&desk.folder, &desk.site, &desk.book, now, &request).await?
+            summary::answer(&desk.folder, &desk.site, &desk.book, now, &request).await
         }
         Ok(request) => answer(&mut lock(&hosts), &desk, &request)?,
         Err(why) => Err(why),
@@ -122,6 +123,14 @@ fn answer(
             Ok(done.then_some(Value::Null).ok_or_else(|| format!("no open alarm {alarm}")))
         }
         Some("hosts") => Ok(Ok(list(hosts))),
+        Some("test") => match by() {
+            Ok(by) => {
+                let what = format!("`{by}` tries whether alarms arrive");
+                hosts.book().lock().raise(Alarm::Test.as_str(), None, &what)?;
+                Ok(Ok(Value::Null))
+            }
+            Err(why) => Ok(Err(why)),
+        },
         Some("health") => Ok(host().map(|host| match hosts.health(&host) {
             Health::Healthy => json!({ "unwatched": null }),
             Health::Unwatched(why) => json!({ "unwatched": why }),

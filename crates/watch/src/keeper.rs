@@ -28,8 +28,11 @@ use crate::detect::Detectors;
 use crate::disk;
 use crate::error::WatchError;
 use crate::hosts::book::{Book, Shared};
+use crate::hosts::cosigned::Answered;
+use crate::hosts::log::LogKeys;
 use crate::limits::{
-    CHECKPOINT_LATE, COMMIT_OPEN_MAX, LOGINS_AGAIN, REMEMBERED_MAX, SEGMENT_BYTES,
+    CHECKPOINT_LATE, COMMIT_OPEN_MAX, HOST_COSIGN_AGAIN, HOST_COSIGN_EVERY, HOST_COSIGN_LATE,
+    LOGINS_AGAIN, REMEMBERED_MAX, SEGMENT_BYTES,
 };
 use crate::mirror::{Mirror, RootAt};
 use crate::witness::{Breach, Witness};
@@ -52,7 +55,17 @@ pub(crate) struct Keeper {
     cosigned: Duration,
     late: bool,
     looked: Duration,
+    host: HostAsked,
     open: BTreeMap<String, Open>,
+}
+
+/// How far keyd's cosignature on the host log is.
+struct HostAsked {
+    /// When it was asked for last on this connection.
+    at: Option<Duration>,
+    /// When it came last.
+    cosigned: Duration,
+    late: bool,
 }
 
 /// Logins that a start looks at again: a crash may have come before the ledger had explained them.
@@ -107,8 +120,11 @@ impl Keeper {
         let key = signing_key(folder, &statement)?;
         let name = own_name(&statement)?;
         let now = env.monotonic();
-        let host_log = Origin::new(statement.site.clone(), LogName::Host).to_string();
-        let host_key = signing_key(folder, &statement)?;
+        let keys = LogKeys {
+            origin: Origin::new(statement.site.clone(), LogName::Host).to_string(),
+            key: signing_key(folder, &statement)?,
+            cosigner: statement.keyd_cosigner()?,
+        };
         let mut detectors = Detectors::new(&statement);
         let mut see = |frame: &Frame, accepted: &Accepted, roster: &Roster| {
             detectors.frame(frame, accepted, roster, now);
@@ -117,7 +133,7 @@ impl Keeper {
         let mirror = Mirror::open_with(&mirror, &signed, SEGMENT_BYTES, &mut see)?;
         let mut logins = Logins::default();
         let mut see = |entry: &Entry| logins.see(entry);
-        let book = Book::open_with(folder, host_log, host_key, Arc::clone(&env), &mut see)?;
+        let book = Book::open_with(folder, keys, Arc::clone(&env), &mut see)?;
         for (at, frame) in logins.recent {
             detectors.host_frame(&frame, at, now);
         }
@@ -139,6 +155,7 @@ impl Keeper {
             cosigned: now,
             late: false,
             looked: now,
+            host: HostAsked { at: None, cosigned: now, late: false },
             open: BTreeMap::new(),
         })
     }
@@ -161,6 +178,7 @@ impl Keeper {
     pub(crate) fn begin(&mut self) {
         self.greeted = false;
         self.waiting = None;
+        self.host.at = None;
     }
 
     /// Takes the messages that came together: one fsync for all their frames, then the answers.
@@ -183,10 +201,7 @@ impl Keeper {
                     self.alive()?;
                     self.checkpoint(body, &mut turn)?;
                 }
-                // watch keeps no host log yet, so it asks for no cosignature.
-                ToWatch::HostCosigned(_) => {
-                    self.refuse(Alarm::Protocol, "a cosignature nobody asked for", &mut turn)?;
-                }
+                ToWatch::HostCosigned(reply) => self.host_cosigned(&reply)?,
             }
             if turn.close {
                 break;
@@ -213,6 +228,12 @@ impl Keeper {
             self.late = true;
             self.raise(Alarm::CheckpointLate, "no checkpoint to cosign for 75 s")?;
         }
+        let age = now.saturating_sub(self.host.cosigned);
+        if !self.host.late && !self.silent && age > HOST_COSIGN_LATE {
+            self.host.late = true;
+            let what = "keyd has not cosigned the host log for a minute";
+            self.raise(Alarm::HostLogUncosigned, what)?;
+        }
         if now.saturating_sub(self.looked) >= Duration::from_secs(1) {
             self.looked = now;
             self.commits(now)?;
@@ -220,6 +241,34 @@ impl Keeper {
             self.book.detect(|detectors| detectors.due(now, wall))?;
         }
         Ok(())
+    }
+
+    /// What to ask keyd for, through trail, now.
+    pub(crate) fn host_checkpoint(&mut self) -> Result<Option<FromWatch>, WatchError> {
+        let now = self.env.monotonic();
+        let mut book = self.book.lock();
+        let every = if book.is_uncosigned() { HOST_COSIGN_EVERY } else { HOST_COSIGN_AGAIN };
+        let is_due = self.host.at.is_none_or(|at| now.saturating_sub(at) >= every);
+        if !self.greeted || !is_due {
+            return Ok(None);
+        }
+        self.host.at = Some(now);
+        Ok(book.ask_keyd()?.map(FromWatch::HostCheckpoint))
+    }
+
+    fn host_cosigned(&mut self, reply: &WitnessReply) -> Result<(), WatchError> {
+        self.alive()?;
+        let answered = self.book.lock().keyd_answered(reply)?;
+        match answered {
+            Answered::Cosigned => {
+                self.host.cosigned = self.env.monotonic();
+                self.host.late = false;
+                Ok(())
+            }
+            Answered::Breach(alarm, what) => self.raise(alarm, &what),
+            // The connection on which it was asked for is gone; it is asked for again.
+            Answered::Unasked => Ok(()),
+        }
     }
 
     /// A peer that did not keep to the protocol, or whose bytes are no messages.

@@ -44,6 +44,8 @@ use writ_durable as disk;
 
 pub use error::WatchError;
 pub use hosts::Health;
+pub use hosts::cosigned::COSIGNED_FILE;
+pub use hosts::log::{CHECKPOINT_FILE, read_entries};
 pub use mirror::{Each, Mirror, segment_path};
 pub use routes::FILE as ROUTES_FILE;
 pub use serve::{Listeners, WatchConfig, run};

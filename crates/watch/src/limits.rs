@@ -35,6 +35,15 @@ pub const COMMIT_OPEN_MAX: Duration = Duration::from_secs(10);
 /// every 60 s.
 pub const CHECKPOINT_LATE: Duration = Duration::from_secs(75);
 
+/// How often keyd is asked to cosign a host log that has grown.
+pub const HOST_COSIGN_EVERY: Duration = Duration::from_secs(1);
+
+/// How often it is asked again when nothing has come, and when it has not answered: trail counts on it.
+pub const HOST_COSIGN_AGAIN: Duration = Duration::from_secs(5);
+
+/// A host log without keyd's cosignature for this long is an alarm, while trail's stream is alive.
+pub const HOST_COSIGN_LATE: Duration = Duration::from_secs(60);
+
 /// One alarm's text, in characters.
 pub const ALARM_MAX_CHARS: usize = 1000;
 
@@ -50,8 +59,11 @@ pub const WINDOWS_MAX: usize = 1000;
 /// The longest such window.
 pub const WINDOW_MAX: Duration = Duration::from_secs(24 * 3600);
 
-/// How long an agent's certificate is valid: 397 days. The host is enrolled again before.
+/// How long an agent's certificate is valid: 397 days. A connected agent gets the next one before.
 pub const CERTIFICATE_LIFETIME: Duration = Duration::from_secs(397 * 24 * 3600);
+
+/// The next certificate is sent when this part of the lifetime is left: half.
+pub const RENEW_PART: u32 = 2;
 
 /// How long before its end a certificate is an alarm: 30 days.
 pub const CERTIFICATE_ENDS: Duration = Duration::from_secs(30 * 24 * 3600);

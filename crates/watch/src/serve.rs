@@ -35,6 +35,8 @@ pub struct WatchConfig {
     pub genesis: Vec<u8>,
     /// The folder of what the control side may read ([`crate::word`]), if it may read anything.
     pub word: Option<PathBuf>,
+    /// The folder of what the bastion may read: the same, but of hosts alone.
+    pub hosts_word: Option<PathBuf>,
 }
 
 /// What watch listens on; both are bound already.
@@ -68,6 +70,7 @@ pub fn run(
     let desk = Desk {
         folder: config.folder.clone(),
         word: config.word.clone(),
+        hosts_word: config.hosts_word.clone(),
         site: site.to_owned(),
         mode: keeper.genesis().mode,
         key: Arc::new(keeper.signing_key()?),
@@ -162,9 +165,27 @@ impl Server {
                     // trail's end or its restart: the clock of silence runs.
                     _ => self.link = None,
                 },
-                _ = ticks.tick() => self.keeper.tick()?,
+                _ = ticks.tick() => {
+                    self.keeper.tick()?;
+                    self.ask().await?;
+                }
             }
         }
+    }
+
+    /// Asks keyd, through trail, to cosign the host log if that is due.
+    async fn ask(&mut self) -> Result<(), WatchError> {
+        let Some(link) = &mut self.link else { return Ok(()) };
+        let Some(message) = self.keeper.host_checkpoint()? else { return Ok(()) };
+        let bytes = wire::encode(&message);
+        let send = async {
+            link.stream.write_all(&bytes).await?;
+            link.stream.flush().await
+        };
+        if !matches!(timeout(SEND_MAX, send).await, Ok(Ok(()))) {
+            self.link = None;
+        }
+        Ok(())
     }
 
     fn shake_hands(&self, stream: TcpStream, handshakes: &mut JoinSet<Handshake>) {

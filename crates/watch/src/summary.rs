@@ -88,7 +88,14 @@ pub(crate) async fn daily(desk: &Desk, routes: &Routes) -> Result<(), WatchError
         return Ok(());
     }
     disk::create_dir(&desk.folder.join(FOLDER))?;
-    let read = read_day(&desk.folder, from).await?;
+    // Reading is no reason to stop watching; the next look tries again.
+    let read = match read_day(&desk.folder, from).await {
+        Ok(read) => read,
+        Err(error) => {
+            tracing::error!(%error, day, "the summaries cannot be made yet");
+            return Ok(());
+        }
+    };
     let managers = routes.managers.iter().take(MANAGERS_MAX).map(About::People);
     // That of the security organisation comes last: once it is there, the day is done.
     for about in managers.chain([About::Everybody]) {
@@ -128,49 +135,43 @@ pub(crate) async fn answer(
     book: &Shared,
     now: Timestamp,
     request: &Value,
-) -> Result<Result<Value, String>, WatchError> {
+) -> Result<Value, String> {
     let asked = request.get("day").and_then(Value::as_str);
     let from = match asked {
         None => now.millis() / DAY_MS * DAY_MS,
         Some(day) => match Timestamp::parse_iso(&format!("{day}T00:00:00Z")) {
             Ok(day) => day.millis(),
             Err(_) => {
-                return Ok(Err(format!("`{day}` is no day: give one such as 2026-11-22, in UTC")));
+                return Err(format!("`{day}` is no day: give one such as 2026-11-22, in UTC"));
             }
         },
     };
     if from > now.millis() || now.millis() - from > SUMMARY_MAX_DAYS * DAY_MS {
-        return Ok(Err(format!("a summary is of one of the last {SUMMARY_MAX_DAYS} days")));
+        return Err(format!("a summary is of one of the last {SUMMARY_MAX_DAYS} days"));
     }
+    let unread = |error: &dyn std::fmt::Display| format!("it cannot be read: {error}");
     let manager = match request.get("manager").and_then(Value::as_str) {
         None => None,
-        Some(text) => {
-            let Ok(person) = text.parse::<PersonId>() else {
-                return Ok(Err(format!("`{text}` is no person id")));
-            };
-            let path = folder.join(routes::FILE);
-            let text = disk::read_if_there(&path)?.unwrap_or_default();
-            let known = match Routes::parse(&String::from_utf8_lossy(&text)) {
-                Ok(routes) => routes.managers.into_iter().find(|m| m.person == person),
-                Err(why) => return Ok(Err(format!("`{}`: {why}", path.display()))),
-            };
-            match known {
-                Some(manager) => Some(manager),
-                None => {
-                    let path = path.display();
-                    return Ok(Err(format!(
-                        "`{path}` has no [[manager]] `{person}`: add one with `reports`"
-                    )));
-                }
-            }
-        }
+        Some(text) => Some(manager_of(folder, text)?),
     };
-    let read = read_day(folder, from).await?;
+    let read = read_day(folder, from).await.map_err(|error| unread(&error))?;
     let about = manager.as_ref().map_or(About::Everybody, About::People);
     let page = page(site, book, read, &day_name(from), about);
-    Ok(Ok(
-        json!({ "subject": show::subject(&page), "text": show::text(&page), "html": show::html(&page) }),
-    ))
+    let (subject, text, html) = (show::subject(&page), show::text(&page), show::html(&page));
+    Ok(json!({ "subject": subject, "text": text, "html": html }))
+}
+
+/// The manager whom `watch.toml` names so.
+fn manager_of(folder: &Path, text: &str) -> Result<Manager, String> {
+    let person: PersonId = text.parse().map_err(|_| format!("`{text}` is no person id"))?;
+    let path = folder.join(routes::FILE);
+    let shown = path.display();
+    let file = disk::read_if_there(&path).map_err(|error| error.to_string())?;
+    let file = file.unwrap_or_default();
+    let routes = Routes::parse(&String::from_utf8_lossy(&file))
+        .map_err(|why| format!("`{shown}`: {why}"))?;
+    let known = routes.managers.into_iter().find(|manager| manager.person == person);
+    known.ok_or_else(|| format!("`{shown}` has no [[manager]] `{person}`: add one with `reports`"))
 }
 
 fn day_name(from: u64) -> String {

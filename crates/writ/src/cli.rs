@@ -134,6 +134,9 @@ pub enum Command {
         after_help = "Example:\n  writ sessions --request 01JD8Z3X5QJ6T4W0RZV9K2M7AB --data ./writ-data"
     )]
     Sessions(crate::gate::SessionsArgs),
+    /// Play, export or list what was recorded of a session; others must have approved that you read it.
+    #[command(after_help = PLAY_HELP)]
+    Play(crate::play::PlayArgs),
     /// Open, close and list the tickets that requests name.
     Ticket {
         /// What to do.
@@ -205,6 +208,18 @@ Examples:
 
 It is printed before it is signed, with whose data it can lead to and who must agree. Approvers see the same code.
 It never changes: to ask for something else, or for longer, is a new request.";
+
+const PLAY_HELP: &str = "\
+Examples:
+  writ sessions                                          what there is
+  writ request --group review --playback 01JD8Z3X5QJ6T4W0RZV9K2M7AB --ticket OPS-17 \\
+      --basis review --reason 'what was changed' --key ~/.ssh/id_writ_sk
+  writ play 01JD8Z3X5QJ6T4W0RZV9K2M7AB --speed 4 --idle-limit 2 --key ~/.ssh/id_writ_sk
+  writ play 01JD8Z3X5QJ6T4W0RZV9K2M7AB --list            who ran what, and which files went where
+  writ play 01JD8Z3X5QJ6T4W0RZV9K2M7AB --export ./session.cast
+
+Each opening is signed with your key and told in the ledger, and to the customers whose data it can show. Nothing
+is shown before the recording has been verified. What was typed is shown with --input alone: it may hold passwords.";
 
 const APPROVE_HELP: &str = "\
 Examples:

@@ -14,6 +14,7 @@ mod front;
 mod gate;
 mod krl;
 mod people;
+mod play;
 mod policy;
 mod recover;
 mod role;
@@ -61,6 +62,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Ssh(args) => gate::ssh(&args)?,
         Command::Krl(args) => krl::run(&args)?,
         Command::Sessions(args) => gate::sessions(&args)?,
+        Command::Play(args) => play::run(&args)?,
         Command::Request(args) => access::ask::run(&args)?,
         Command::Approve(args) => access::decide::approve(&args)?,
         Command::Deny(args) => access::decide::deny(&args)?,

@@ -33,6 +33,14 @@ pub enum WatchCommand {
         #[command(flatten)]
         at: At,
     },
+    /// Raise an alarm that means nothing, to see whether it reaches everybody.
+    Test {
+        /// Who you are.
+        #[arg(long, value_name = "NAME")]
+        by: String,
+        #[command(flatten)]
+        at: At,
+    },
     /// Show what happened in a day: who had which access, what they did, and which alarms are open.
     ///
     /// Example: writ watch summary --day 2026-11-21 --manager boris --html summary.html
@@ -131,6 +139,10 @@ pub fn run(command: WatchCommand) -> Result<ExitCode> {
         WatchCommand::Ack { alarm, by, at } => {
             at.ask(&json!({ "op": "ack", "alarm": alarm, "by": by }))?;
             println!("alarm {alarm} is taken note of by {by}");
+        }
+        WatchCommand::Test { by, at } => {
+            at.ask(&json!({ "op": "test", "by": by }))?;
+            println!("raised; `writ watch alarms` says who has not got it yet");
         }
         WatchCommand::Summary { day, manager, html, at } => {
             summary(&at, day.as_deref(), manager.as_deref(), html.as_deref())?;

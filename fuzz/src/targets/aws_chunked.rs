@@ -11,7 +11,7 @@ const MODES: [(&str, Option<&str>); 4] = [
 ];
 
 /// What came out: data, number of chunks, and whether the body was accepted.
-fn run(mode: usize, body: &[u8], piece: usize) -> (Vec<u8>, usize, bool) {
+fn decode(mode: usize, body: &[u8], piece: usize) -> (Vec<u8>, usize, bool) {
     let (literal, trailer) = MODES[mode];
     let mode = PayloadMode::parse(literal).expect("a mode of AWS");
     let framing = Framing::from_headers(mode, Some("5"), trailer).expect("a framing");
@@ -36,8 +36,8 @@ fn run(mode: usize, body: &[u8], piece: usize) -> (Vec<u8>, usize, bool) {
 pub(crate) fn run(input: &[u8]) {
     let Some((first, body)) = input.split_first() else { return };
     let mode = usize::from(first % 4);
-    let whole = run(mode, body, body.len().max(1));
-    let pieces = run(mode, body, 1 + usize::from(first / 4));
+    let whole = decode(mode, body, body.len().max(1));
+    let pieces = decode(mode, body, 1 + usize::from(first / 4));
     assert!(whole.2 == pieces.2, "how the bytes are cut decides");
     assert!(!whole.2 || whole == pieces, "how the bytes are cut changes the data");
 }

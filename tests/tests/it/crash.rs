@@ -1,5 +1,6 @@
 //! Crashes under load: what was acknowledged is there and recorded, and `writ verify` is clean.
 
+mod hosts;
 mod load;
 mod power;
 mod sessions;

@@ -192,6 +192,7 @@ impl Session {
             start: self.shared.env.now(),
             key: crate::notary::hex(&key.sealed),
             recorder: self.shared.recorder_run,
+            accounts: key.facts.accounts.clone(),
         };
         let bytes: &[u8; 32] =
             key.key.expose().try_into().map_err(|_| "the recording's key is none".to_owned())?;

@@ -236,7 +236,7 @@ fn window(group: &Group) -> String {
 pub(crate) fn draft(draft: &DraftView, code: &str, reader: &Reader) -> String {
     let request = &draft.request;
     let mut html = String::from("<h2>Check before you sign</h2>\n<div class=\"columns\">\n<div>\n");
-    html.push_str(&lets(request, reader));
+    html.push_str(&lets("What you would get", request, reader));
     html.push_str(
         "</div>\n<div>\n<section aria-labelledby=\"must\">\n<h2 id=\"must\">Who must agree</h2>\n",
     );

@@ -2,8 +2,6 @@
 
 use std::fmt::Write as _;
 
-use writ_proof::access::Scope;
-
 use crate::html::text;
 use crate::view::{GrantView, Page, Reader, RequestView, TicketView};
 use crate::words::reaches;
@@ -156,13 +154,10 @@ pub(super) fn grant_table(caption: &str, grants: &[GrantView], whose: bool) -> S
         let who = if whose { format!("{}: ", text(grant.person.as_str())) } else { String::new() };
         let what = match grant.request.as_deref() {
             Some(request) => {
-                let Scope::Ssh(ssh) = &request.scope;
-                let hosts: Vec<&str> = ssh.hosts.0.iter().map(|host| host.as_str()).collect();
-                format!(
-                    "<code>{}</code> on <code>{}</code>",
-                    text(&ssh.login),
-                    text(&hosts.join(", "))
-                )
+                let hosts = request.scope.hosts().iter().map(|host| host.as_str());
+                let hosts: Vec<&str> = hosts.collect();
+                let login = request.scope.ssh().map_or("recording", |ssh| &ssh.login);
+                format!("<code>{}</code> on <code>{}</code>", text(login), text(&hosts.join(", ")))
             }
             None => grant.id.to_string(),
         };

@@ -1,5 +1,6 @@
 //! Pages for people who are signed in. They read; what a person signs goes through [`crate::decide`].
 
+mod alarms;
 mod ask;
 mod inbox;
 mod lists;
@@ -23,6 +24,7 @@ pub(crate) const REQUEST: &str = "/requests/";
 /// Which page is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum What {
+    Alarms,
     Grants,
     Groups,
     Inbox,
@@ -46,6 +48,7 @@ impl What {
     pub(crate) fn of(path: &str) -> Option<What> {
         match path {
             "/" => Some(What::Inbox),
+            "/alarms" => Some(What::Alarms),
             "/grants" => Some(What::Grants),
             "/groups" => Some(What::Groups),
             "/people" => Some(What::People),
@@ -62,6 +65,7 @@ impl What {
     /// What whoever asks for it does.
     pub(crate) const fn act(&self) -> Act {
         match self {
+            What::Alarms => Act::ReadAlarms,
             What::Grants => Act::ReadGrants,
             What::Groups => Act::ReadGroups,
             What::People => Act::ReadPeople,
@@ -107,6 +111,7 @@ async fn make(
         }
     };
     Ok(match what {
+        What::Alarms => alarms::make(&books.alarms(reader, request).await?, reader),
         What::NewRequest => {
             // The newest state of tickets is enough; what is not among them can be typed.
             ask::make(place, &books.tickets(None, reader, request).await?, reader)

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use writ_model::Timestamp;
-use writ_proof::access::{Decision, Request, Scope, Touches};
+use writ_proof::access::{Decision, Request, Scope, SshScope, Touches};
 
 use crate::html::{spelled, text};
 use crate::view::{DecisionView, GrantView, Reader, RequestPage, RequestView};
@@ -21,11 +21,11 @@ pub(super) fn make(page: &RequestPage, reader: &Reader) -> Made {
     let mut main = format!("<h1>{who} wants {}</h1>\n", wanted(request));
     main.push_str(&standing(page));
     main.push_str("<div class=\"columns\">\n<div>\n");
-    main.push_str(&lets(request, reader));
+    main.push_str(&lets("What it would let them do", request, reader));
     main.push_str(&why(page, reader));
     main.push_str("</div>\n<div>\n");
     main.push_str(&decided(page));
-    main.push_str(&code(&page.view));
+    main.push_str(&code(&page.view, reader));
     if page.view.state == "pending" {
         main.push_str(&decide(page, reader));
     }
@@ -105,17 +105,16 @@ fn granted(grant: &GrantView) -> (&'static str, String) {
 }
 
 /// What it would let them do.
-pub(super) fn lets(request: &Request, reader: &Reader) -> String {
-    let Scope::Ssh(ssh) = &request.scope;
+pub(super) fn lets(title: &str, request: &Request, reader: &Reader) -> String {
     let touches = request.touches(&reader.roster);
     let kind = if touches == Touches::Everybody { "alert" } else { "reach" };
     let mut html = format!(
-        "<section aria-labelledby=\"lets\">\n<h2 id=\"lets\">What it would let them do</h2>\n\
+        "<section aria-labelledby=\"lets\">\n<h2 id=\"lets\">{title}</h2>\n\
          <p class=\"{kind}\">It can lead to <strong>{}</strong>.</p>\n<dl class=\"rows\">\n",
         text(&reaches(&touches))
     );
     let mut hosts = String::from("<ul class=\"plain\">\n");
-    for host in &ssh.hosts.0 {
+    for host in request.scope.hosts() {
         let (held, data) = holds(&reader.roster, host);
         let address =
             reader.roster.host(host).map_or("not in the roster", |known| known.address.as_str());
@@ -131,23 +130,38 @@ pub(super) fn lets(request: &Request, reader: &Reader) -> String {
     }
     hosts.push_str("</ul>");
     fact(&mut html, "Hosts", &hosts);
-    fact(&mut html, "Logs in as", &format!("<code>{}</code>", text(&ssh.login)));
+    match &request.scope {
+        Scope::Playback(scope) => {
+            let id = scope.session.to_string();
+            let link = format!("<a href=\"/sessions/{id}\"><code>{id}</code></a>");
+            fact(&mut html, "Recording of session", &link);
+        }
+        Scope::Ssh(ssh) => lets_log_in(&mut html, ssh),
+    }
+    fact(&mut html, "Window", &window(request.not_before, request.not_after));
+    html.push_str("</dl>\n");
+    if request.scope.ssh().is_some() {
+        html.push_str(
+            "<p class=\"hint\">Forwarding of ports, of agents and of X11 is never given.</p>\n",
+        );
+    }
+    html.push_str("</section>\n");
+    html
+}
+
+fn lets_log_in(html: &mut String, ssh: &SshScope) {
+    fact(html, "Logs in as", &format!("<code>{}</code>", text(&ssh.login)));
     let shell = if ssh.interactive {
         "<strong>yes: any command that the login can run</strong>"
     } else {
         "no"
     };
-    fact(&mut html, "Shell", shell);
+    fact(html, "Shell", shell);
     if !ssh.commands.0.is_empty() {
-        fact(&mut html, "Commands", &codes(&ssh.commands.0));
+        fact(html, "Commands", &codes(&ssh.commands.0));
     }
     let files: Vec<String> = ssh.files.0.iter().map(ToString::to_string).collect();
-    fact(&mut html, "Files", &if files.is_empty() { "none".to_owned() } else { codes(&files) });
-    fact(&mut html, "Window", &window(request.not_before, request.not_after));
-    html.push_str(
-        "</dl>\n<p class=\"hint\">Forwarding of ports, of agents and of X11 is never given.</p>\n</section>\n",
-    );
-    html
+    fact(html, "Files", &if files.is_empty() { "none".to_owned() } else { codes(&files) });
 }
 
 fn codes(items: &[String]) -> String {
@@ -204,18 +218,24 @@ fn why(page: &RequestPage, reader: &Reader) -> String {
     html
 }
 
-fn code(view: &RequestView) -> String {
-    let who = text(view.request.requester.as_str()).to_string();
+fn code(view: &RequestView, reader: &Reader) -> String {
+    let request = &view.request;
+    let how = if request.requester == reader.person {
+        "Read it out to whoever approves, in another way than the link came by: theirs must be the same.".to_owned()
+    } else {
+        format!(
+            "A security key shows nothing of what it signs, and a page can lie. Ask {who} in another way for the code \
+             of the request as it was signed: it must be this one. <code>writ approve {id} --check</code> shows it too.",
+            who = text(request.requester.as_str()),
+            id = request.id,
+        )
+    };
     format!(
         "<section class=\"step\" aria-labelledby=\"compare\">\n<h2 id=\"compare\">Compare this code</h2>\n\
-         <p class=\"code small\" aria-label=\"{spelled}\">{code}</p>\n\
-         <p class=\"hint\">A security key shows nothing of what it signs, and a page can lie. Ask {who} in \
-         another way for the code that <code>writ request</code> printed: it must be this one. \
-         <code>writ approve {id} --check</code> shows it too.</p>\n\
+         <p class=\"code small\" aria-label=\"{spelled}\">{code}</p>\n<p class=\"hint\">{how}</p>\n\
          <details><summary>Digest of the signed request</summary><p><code>{digest}</code></p></details>\n</section>\n",
         spelled = spelled(&view.code),
         code = text(&view.code),
-        id = view.request.id,
         digest = text(&view.digest),
     )
 }

@@ -56,7 +56,12 @@ pub(super) fn length(from: Timestamp, to: Timestamp) -> String {
 
 /// What is wanted, in one line, as HTML.
 pub(super) fn wanted(request: &Request) -> String {
-    let Scope::Ssh(ssh) = &request.scope;
+    let ssh = match &request.scope {
+        Scope::Playback(scope) => {
+            return format!("to read a recording of <code>{}</code>", text(scope.host.as_str()));
+        }
+        Scope::Ssh(ssh) => ssh,
+    };
     let what = match (ssh.interactive, ssh.commands.0.len(), ssh.files.0.len()) {
         (true, _, 0) => "a shell".to_owned(),
         (true, _, _) => "a shell and files".to_owned(),

@@ -1,5 +1,7 @@
 //! Certificates for operators' sessions, asked for by a bastion that cheats.
 
+mod playback;
+
 use std::cell::RefCell;
 
 use writ_keyd_client::operator::{Evidence, Purpose, RecordingKey, SshCertificate, SshSign};
@@ -190,7 +192,7 @@ fn oncall() -> Group {
     let rights = Rights {
         hosts: AtMost(vec!["web-*".parse().unwrap()]),
         logins: AtMost(vec!["svc".to_owned()]),
-        kinds: AtMost(vec![RequestKind::Ssh]),
+        kinds: AtMost(vec![RequestKind::Ssh, RequestKind::Playback]),
         max_hours: 1,
         ssh: Some(SshRights {
             interactive: true,
@@ -234,7 +236,7 @@ fn login(session_id: [u8; 32], user: &str, n: u8) -> (Vec<u8>, Vec<u8>) {
 }
 
 fn ssh(request: &mut Request) -> &mut SshScope {
-    let Scope::Ssh(scope) = &mut request.scope;
+    let Scope::Ssh(scope) = &mut request.scope else { panic!() };
     scope
 }
 
@@ -259,7 +261,12 @@ fn certificate_says_what_was_approved_and_no_more() {
     assert!(fields.critical.admits("192.0.2.9".parse().unwrap()));
     assert!(!fields.critical.admits("192.0.2.10".parse().unwrap()));
     assert_eq!(fields.critical.force_command, None);
-    assert_eq!(fields.extensions.iter().collect::<Vec<_>>(), [&Extension::PermitPty]);
+    let [Extension::PermitPty, Extension::SessionUntil(until)] =
+        fields.extensions.iter().copied().collect::<Vec<_>>()[..]
+    else {
+        panic!("{:?}", fields.extensions)
+    };
+    assert_eq!(until, signed.not_after.secs(), "the agent on the host ends it with its grant");
     let records = gate.site.records();
     let Some(What::Use(record)) = records.last().map(|record| &record.what) else { panic!() };
     assert_eq!((record.op.as_str(), record.basis), ("ssh_sign", Basis::Roster));
@@ -357,7 +364,8 @@ fn session_for_something_that_was_not_asked_for_is_refused() {
     let uptime = gate.sign(with(Purpose::Command("uptime".to_owned()))).unwrap();
     let certificate = Certificate::from_bytes(&uptime.certificate).unwrap();
     assert_eq!(certificate.unverified().critical.force_command.as_deref(), Some("uptime"));
-    assert!(certificate.unverified().extensions.is_empty());
+    let extensions: Vec<_> = certificate.unverified().extensions.iter().collect();
+    assert!(matches!(extensions[..], [Extension::SessionUntil(_)]), "{extensions:?}");
     let (login, login_signature) = login([8; 32], "svc+web-1", 11);
     let session = Ulid::from_bytes([6; 16]);
     let files = SshSign { login, login_signature, session, ..with(Purpose::Files) };

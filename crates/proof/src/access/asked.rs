@@ -6,7 +6,7 @@ use std::time::Duration;
 use writ_model::{AccountId, Timestamp};
 
 use super::scope::hides;
-use super::{REQUEST, Request, Ticket, refused};
+use super::{REQUEST, Request, Scope, Ticket, refused};
 use crate::error::Error;
 use crate::hash::Hash;
 use crate::limits;
@@ -101,7 +101,9 @@ impl Request {
         check_window(self, group, at)?;
         self.scope.check()?;
         self.scope.within(group)?;
-        for host in self.scope.hosts() {
+        // A recording outlives its host.
+        let reached = if self.scope.ssh().is_some() { self.scope.hosts() } else { &[] };
+        for host in reached {
             if roster.host(host).is_none() {
                 return refused(REQUEST, format!("there is no host `{host}`"));
             }
@@ -116,10 +118,19 @@ impl Request {
         Ok(())
     }
 
-    /// Whose data it can lead to: what the roster says of its hosts, and the customer that it names.
+    /// Whose data it can lead to: what the roster says of its hosts, the customer that it names, and those whose
+    /// data a recording shows.
     pub fn touches(&self, roster: &Roster) -> Touches {
         let mut accounts: BTreeSet<AccountId> = self.account.into_iter().collect();
-        for host in self.scope.hosts() {
+        if let Scope::Playback(scope) = &self.scope {
+            match &scope.accounts {
+                None => return Touches::Everybody,
+                Some(shown) => accounts.extend(&shown.0),
+            }
+        }
+        // Of a host that is gone the recording alone knows whose data it held.
+        let gone = |host| self.scope.ssh().is_none() && roster.host(host).is_none();
+        for host in self.scope.hosts().iter().filter(|host| !gone(host)) {
             match roster.accounts(host) {
                 Accounts::All => return Touches::Everybody,
                 Accounts::Only(held) => accounts.extend(&held.0),

@@ -5,7 +5,7 @@
 
 use writ_model::{Nonce, Timestamp, Uuid};
 
-use super::{Lost, Position};
+use super::{Bye, Lost, Position};
 use crate::cbor::{self, Version};
 use crate::error::Error;
 use crate::hash::Hash;
@@ -50,6 +50,8 @@ pub enum Event {
     Again(Again),
     /// Somebody has taken note of an alarm.
     Acknowledged(Acknowledged),
+    /// A host got its next certificate.
+    Renewed(Renewed),
     /// A channel has taken an alarm or a summary.
     Delivered(Delivered),
     /// Whom alarms go to was set.
@@ -72,6 +74,7 @@ cbor_enum!(Event {
     11: Delivered(_),
     12: Routes(_),
     13: Summary(_),
+    20: Renewed(_),
 });
 
 /// Lost frames of a host.
@@ -110,6 +113,18 @@ pub struct Enrolment {
 }
 cbor_map!(Enrolment { 1: host, 2: key, 3: token, 4: until });
 
+/// A host's next certificate, for the key that it has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renewed {
+    /// The host.
+    pub host: HostName,
+    /// SHA-256 of the certificate in DER.
+    pub certificate: Hash,
+    /// Until when it is valid.
+    pub until: Timestamp,
+}
+cbor_map!(Renewed { 1: host, 2: certificate, 3: until });
+
 /// A host that is managed no more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Removed {
@@ -143,10 +158,10 @@ cbor_map!(Connected { 1: host, 2: boot, 3: epoch, 4: instance, 5: config, 6: end
 pub struct Left {
     /// The host.
     pub host: HostName,
-    /// Why, as the agent says.
-    pub reason: String,
+    /// The agent's own word, signed.
+    pub bye: Bye,
 }
-cbor_map!(Left { 1: host, 2: reason });
+cbor_map!(Left { 1: host, 2: bye });
 
 /// A time in which an agent may stop.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -18,6 +18,7 @@ fn frame(seq: u64, payload: Payload) -> Frame {
         source: "sshd".to_owned(),
         class: Class::Security,
         payload,
+        signature: None,
     }
 }
 
@@ -69,7 +70,8 @@ fn chain_tells_a_changed_frame_from_the_one_that_was_announced() {
     // What is lost takes its place with the head behind it.
     let class = Class::Audit;
     let head = start.after(&first).head;
-    let lost = Lost { first: 0, count: 1, class, reason: GapReason::Damaged, head };
+    let lost =
+        Lost { first: 0, count: 1, class, reason: GapReason::Damaged, head, signature: None };
     assert_eq!(start.behind(&lost).unwrap().after(&second), end);
     assert!(start.behind(&Lost { first: 1, ..lost }).is_err());
     assert!(start.behind(&Lost { count: 0, ..lost }).is_err());
@@ -109,7 +111,7 @@ fn messages_round_trip() {
         FromAgent::Hello(hello),
         FromAgent::Frames(Frames { from: position, items: vec![Item::Frame(vec![1])] }),
         FromAgent::Beat(beat),
-        FromAgent::Bye(Bye { end: position, reason: "reboot".to_owned() }),
+        FromAgent::Bye(Bye { end: position, reason: "reboot".to_owned(), signature: [1; 64] }),
     ] {
         assert_eq!(cbor::from_slice::<FromAgent>(&cbor::to_vec(&message)).unwrap(), message);
     }

@@ -148,7 +148,7 @@ fn follow(
     let context = witness::Context { files, notes, shared: Arc::clone(&shared), env };
     witness::start(config.witnesses, &context)?;
     if let Some(connector) = config.watch {
-        push::start(connector, context, &genesis, genesis_hash)?;
+        push::start(connector, context, Arc::clone(&keyd), &genesis, genesis_hash)?;
     }
     Ok(Trail {
         shared,

@@ -8,14 +8,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use writ_model::{Env, Nonce, Timestamp, Uuid};
 use writ_proof::Hash;
 use writ_proof::cbor::Version;
-use writ_proof::ed25519::SoftKey;
 use writ_proof::hostlog::log::{
     Acknowledged, Again, Alarm, Delivered, Enrolment, Entry, Event, Routes, Summary, Window,
 };
 use writ_proof::hostlog::{Frame, Position};
 use writ_proof::roster::HostName;
+use writ_proof::stream::WitnessReply;
 
-use super::log::HostLog;
+use super::cosigned::Answered;
+use super::log::{HostLog, LogKeys};
 use crate::alarm::AlarmLines;
 use crate::detect::{Detectors, Finding};
 use crate::error::WatchError;
@@ -102,6 +103,10 @@ pub(crate) struct Facts {
 pub(crate) struct HostFacts {
     /// Its key; `None` once it was removed.
     pub(crate) key: Option<[u8; 32]>,
+    /// All keys that it ever had.
+    pub(crate) keys: Vec<[u8; 32]>,
+    /// SHA-256 of the newest certificate, if it was renewed.
+    pub(crate) certificate: Option<Hash>,
     /// Until when its certificate is valid.
     pub(crate) until: Timestamp,
     /// The highest epoch.
@@ -153,18 +158,16 @@ impl Book {
     #[cfg(test)]
     pub(crate) fn open(
         folder: &Path,
-        origin: String,
-        key: SoftKey,
+        keys: LogKeys,
         env: Arc<dyn Env>,
     ) -> Result<Book, WatchError> {
-        Book::open_with(folder, origin, key, env, &mut |_| {})
+        Book::open_with(folder, keys, env, &mut |_| {})
     }
 
     /// The same, and shows each entry to `look`.
     pub(crate) fn open_with(
         folder: &Path,
-        origin: String,
-        key: SoftKey,
+        keys: LogKeys,
         env: Arc<dyn Env>,
         look: &mut dyn FnMut(&Entry),
     ) -> Result<Book, WatchError> {
@@ -174,7 +177,7 @@ impl Book {
             facts.apply(index, &entry);
         };
         let dir = folder.join(HOST_LOG_FOLDER);
-        let log = HostLog::open(&dir, origin, key, SEGMENT_BYTES, each)?;
+        let log = HostLog::open(&dir, keys, SEGMENT_BYTES, each)?;
         let lines = AlarmLines::open(&folder.join(ALARMS_FILE))?;
         Ok(Book { env, log, lines, facts })
     }
@@ -200,6 +203,21 @@ impl Book {
     /// Signs a checkpoint if something came.
     pub(crate) fn checkpoint(&mut self) -> Result<(), WatchError> {
         self.log.checkpoint()
+    }
+
+    /// True if keyd has not been asked to cosign all there is.
+    pub(crate) fn is_uncosigned(&self) -> bool {
+        self.log.is_uncosigned()
+    }
+
+    /// What keyd is to cosign: the body of a request.
+    pub(crate) fn ask_keyd(&mut self) -> Result<Option<Vec<u8>>, WatchError> {
+        self.log.ask()
+    }
+
+    /// Takes keyd's answer.
+    pub(crate) fn keyd_answered(&mut self, reply: &WitnessReply) -> Result<Answered, WatchError> {
+        self.log.answered(reply)
     }
 
     /// The number of entries.
@@ -346,6 +364,11 @@ impl Facts {
                 self.tokens.insert(token.hash, (token.host.clone(), token.expires));
             }
             Event::Enrolled(enrolment) => self.enrol(enrolment, at),
+            Event::Renewed(renewed) => {
+                let host = self.host(&renewed.host, at);
+                host.until = renewed.until;
+                host.certificate = Some(renewed.certificate);
+            }
             Event::Removed(removed) => {
                 let host = self.host(&removed.host, at);
                 host.key = None;
@@ -424,6 +447,10 @@ impl Facts {
         self.tokens.remove(&enrolment.token);
         let host = self.host(&enrolment.host, at);
         host.key = Some(enrolment.key);
+        host.certificate = None;
+        if !host.keys.contains(&enrolment.key) {
+            host.keys.push(enrolment.key);
+        }
         host.until = enrolment.until;
     }
 

@@ -13,6 +13,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use writ_link::wire::{self, Inbox};
 use writ_model::Env;
+use writ_proof::hash::sha256;
 use writ_proof::hostlog::FromAgent;
 use writ_proof::limits::HOST_MESSAGE_MAX_BYTES;
 
@@ -136,9 +137,11 @@ impl Server {
             Ok(Err(error)) => return self.refused(peer, &error),
             Err(_) => return Ok(()),
         };
-        let key = stream.get_ref().1.peer_certificates().and_then(<[_]>::first).and_then(agent_key);
+        let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+        let (key, certificate) = (shown.and_then(agent_key), shown.map(|shown| sha256(shown)));
         let (kick, kicked) = oneshot::channel();
         let mut connection = lock(&self.hosts).connected(peer, key, kick);
+        connection.certificate = certificate;
         let result = self.talk(stream, &mut connection, kicked).await;
         lock(&self.hosts).ended(&connection);
         result

@@ -23,17 +23,21 @@ pub fn request(request: &Request, roster: &Roster) -> String {
     if let Some(account) = request.account {
         line("for", &format!("the customer {account}"));
     }
-    let Scope::Ssh(ssh) = &request.scope;
-    for host in &ssh.hosts.0 {
+    if let Scope::Playback(scope) = &request.scope {
+        line("recording", &format!("of session {}", scope.session));
+    }
+    for host in request.scope.hosts() {
         let (holds, _) = words::holds(roster, host);
         line("host", &format!("{host} (holds {holds})"));
     }
-    line("login", &ssh.login);
-    if ssh.interactive {
-        line("shell", "yes: any command");
+    if let Some(ssh) = request.scope.ssh() {
+        line("login", &ssh.login);
+        if ssh.interactive {
+            line("shell", "yes: any command");
+        }
+        ssh.commands.0.iter().for_each(|command| line("command", command));
+        ssh.files.0.iter().for_each(|file| line("files", &file.to_string()));
     }
-    ssh.commands.0.iter().for_each(|command| line("command", command));
-    ssh.files.0.iter().for_each(|file| line("files", &file.to_string()));
     line("window", &window(request.not_before, request.not_after));
     line("reaches", &words::reaches(&request.touches(roster)));
     line("needs", &needs(request, roster));

@@ -9,7 +9,8 @@ use writ_console::port::{Act, Books, Decided, PortFuture, SignedCall, Want, Wish
 use writ_console::session::{Gate, GateError, Session, Token};
 use writ_console::sign_in;
 use writ_console::view::{
-    DraftView, GrantView, Inbox, Page, PersonView, Reader, RequestPage, RequestView, TicketView,
+    AlarmsView, DraftView, GrantView, Inbox, Page, PersonView, Reader, RequestPage, RequestView,
+    TicketView,
 };
 use writ_console::webauthn::Assertion;
 use writ_model::{Env as _, PersonId, SystemEnv, Ulid};
@@ -23,6 +24,7 @@ use writ_store::Snapshot;
 use writ_trail::record::{Call, Identity};
 
 use super::access::Access;
+use super::alarms::Alarms;
 use super::people;
 use super::platform::{self, Platform};
 use super::roster::Keeper;
@@ -36,6 +38,7 @@ pub struct Clerk {
     platform: Platform,
     keeper: Arc<Keeper>,
     access: Arc<Access>,
+    alarms: Alarms,
     gate: StdMutex<Gate>,
     strangers: StrangerLimit,
 }
@@ -47,11 +50,20 @@ impl Clerk {
         platform: Platform,
         keeper: Arc<Keeper>,
         access: Arc<Access>,
+        alarms: Alarms,
     ) -> Clerk {
         let mut key = [0; 32];
         SystemEnv.fill(&mut key);
         let gate = StdMutex::new(Gate::new(&key));
-        Clerk { pipeline, platform, keeper, access, gate, strangers: StrangerLimit::default() }
+        Clerk {
+            pipeline,
+            platform,
+            keeper,
+            access,
+            alarms,
+            gate,
+            strangers: StrangerLimit::default(),
+        }
     }
 
     fn gate(&self) -> MutexGuard<'_, Gate> {
@@ -332,6 +344,18 @@ impl Books for Clerk {
         )
     }
 
+    fn alarms<'a>(
+        &'a self,
+        reader: &'a Reader,
+        request: &'a Request,
+    ) -> PortFuture<'a, Result<AlarmsView, Refused>> {
+        Box::pin(async move {
+            let shown = [("reader", reader.person.to_string())];
+            self.tell("ReadAlarms", true, &shown, request).await?;
+            Ok(self.alarms.shown(reader.now))
+        })
+    }
+
     fn draft<'a>(
         &'a self,
         want: Want,
@@ -371,6 +395,7 @@ impl Books for Clerk {
     ) -> PortFuture<'a, ()> {
         Box::pin(async move {
             let name = match act {
+                Act::ReadAlarms => "ReadAlarms",
                 Act::ReadGroups => "ReadGroups",
                 Act::ReadPeople => "ReadPersons",
                 Act::SignIn => "SignIn",

@@ -25,10 +25,11 @@ use super::confine::Reach;
 use super::{Inherited, Line, harden};
 use crate::front::access::{self, Access, Ender};
 use crate::front::clerk::Clerk;
+use crate::front::lender::Lender;
 use crate::front::people::api::Readers;
 use crate::front::people::{self, Office};
 use crate::front::platform::Platform;
-use crate::front::{accounts, catalogue, console, customer, enrol, link, listener, roster};
+use crate::front::{accounts, alarms, catalogue, console, customer, enrol, link, listener, roster};
 
 /// The state database, in front's folder.
 const DATABASE: &str = "state.sqlite";
@@ -114,8 +115,9 @@ async fn serve(
     ));
     let (stop, stopped) = watch::channel(false);
     let gateway = link::Gateway::new(Arc::clone(&pipeline), inherited.channel(Role::S3)?)?;
-    let gatekeeper =
-        link::Gatekeeper::new(Arc::clone(&pipeline), inherited.channel(Role::Bastion)?)?;
+    let lender = Arc::new(Lender::default());
+    let (ours, lends) = (Arc::clone(&pipeline), Arc::clone(&lender));
+    let gatekeeper = link::Gatekeeper::new(ours, lends, inherited.channel(Role::Bastion)?)?;
     let (reload, reloads) = watch::channel(0u64);
     let genesis = hex::decode(&config.genesis)?;
     let (ours, own) = (Arc::clone(&pipeline), platform.clone());
@@ -124,10 +126,11 @@ async fn serve(
     let (ours, own) = (Arc::clone(&pipeline), platform.clone());
     let desk = enrol::Enrolments::new(ours, own, Arc::clone(&keeper));
     listen(line, &keyd, &trail, (gateway, gatekeeper), reload, stop)?;
-    let (readers, access) = operators(&pipeline, &platform, &keeper, &config);
+    let (readers, access) = operators(&pipeline, &platform, &keeper, &config, lender);
     customers.open(Arc::clone(&access));
     let (ours, own, known) = (Arc::clone(&pipeline), platform.clone(), Arc::clone(&access));
-    let clerk = Arc::new(Clerk::new(ours, own, Arc::clone(&keeper), known));
+    let alarms = alarms::Alarms::new(&config.word, &genesis)?;
+    let clerk = Arc::new(Clerk::new(ours, own, Arc::clone(&keeper), known, alarms));
     beat(keyd, store);
     keep_current(Arc::clone(&pipeline), platform, reloads);
     let address = listener.local_addr()?.to_string();
@@ -166,6 +169,7 @@ fn operators(
     platform: &Platform,
     keeper: &Arc<roster::Keeper>,
     config: &FrontConfig,
+    lender: Arc<Lender>,
 ) -> (Arc<Readers>, Arc<Access>) {
     let ours = || (Arc::clone(pipeline), platform.clone());
     let (pipeline, platform) = ours();
@@ -177,7 +181,7 @@ fn operators(
         writ_service::task::spawn("hr feed", people::watch(Arc::clone(&office), source));
     }
     let (pipeline, platform) = ours();
-    let access = Access::new(pipeline, platform, Arc::clone(keeper), ender);
+    let access = Access::new(pipeline, platform, Arc::clone(keeper), ender, lender);
     writ_service::task::spawn("access", access::watch(Arc::clone(&access)));
     let (pipeline, platform) = ours();
     (Arc::new(Readers::new(office, pipeline, Arc::clone(keeper), platform)), access)

@@ -62,7 +62,7 @@ pub fn chapter(story: &mut Story, client: &Client, people: &People) -> Result<Ke
     let ann = &people.ann;
     let arn =
         story.need("CreateKey, its policy names the account", create(client, ann), |arn| {
-            arn.clone()
+            arn.rsplit(':').next().unwrap_or_default().to_owned()
         })?;
     let alias = json!({ "AliasName": "alias/tour", "TargetKeyId": arn });
     let alias = client.ok(ann, &client.kms("CreateAlias", &alias));

@@ -46,6 +46,10 @@ pub struct TourArgs {
 pub fn run(args: &TourArgs) -> Result<ExitCode> {
     let mut dir = TourDir::new()?;
     let mut story = Story::new();
+    story.line(
+        "a step a line: how it went, the promise that it is about (they stand at the end), \
+         what was done; below it what was seen",
+    );
     story.line(&format!("everything happens in {}", dir.path().display()));
     if let Err(error) = tell(&mut story, dir.path(), args.built_in_host) {
         story.failed(&error);
@@ -53,13 +57,14 @@ pub fn run(args: &TourArgs) -> Result<ExitCode> {
     if !story.held() {
         story.line("");
         story.line("the last lines of the processes' log:");
-        site::log_tail(dir.path()).iter().for_each(|line| story.line(line));
+        site::log_tail(dir.path()).iter().for_each(|line| story.quote(line));
     }
+    story.summary();
     if args.keep || !story.held() {
         dir.keep();
         story.line(&format!("kept: {}", dir.path().display()));
+        story.line("look at: up.log (all processes), agent.log, host/log, data/");
     }
-    story.summary();
     Ok(if story.held() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

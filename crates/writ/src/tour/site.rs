@@ -27,7 +27,7 @@ const START_MAX: Duration = Duration::from_secs(30);
 const STOP_MAX: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(20);
 /// Lines of the log that a failure shows.
-const LOG_TAIL_LINES: usize = 40;
+const LOG_TAIL_LINES: usize = 12;
 
 /// Recordings are small here, and so may be the disk.
 const CONFIG: &str = "recordings-floor-mib = 64\nrecordings-close-mib = 32\n";
@@ -161,9 +161,11 @@ impl Finished {
         }
     }
 
+    /// The line that holds `part`: an error's before any other.
     fn line(&self, part: &str) -> Option<String> {
-        let found = self.lines.iter().find(|line| line.contains(part));
-        found.map(|line| line.trim().to_owned())
+        let mut found: Vec<&String> = self.lines.iter().filter(|l| l.contains(part)).collect();
+        found.sort_by_key(|line| !line.starts_with("writ: "));
+        found.first().map(|line| line.trim().to_owned())
     }
 }
 

@@ -16,10 +16,26 @@ const COLUMNS: usize = 80;
 const INDENT: usize = 16;
 /// Columns for the text of a step.
 const TEXT_COLUMNS: usize = COLUMNS - INDENT;
-/// Lines that what was seen may take; the rest is cut.
+/// Lines that each paragraph of what was seen may take; the rest is cut.
 const SEEN_MAX_LINES: usize = 2;
 /// The same for a step that failed, whose reason is wanted whole.
 const FAILED_MAX_LINES: usize = 12;
+
+/// The promises that steps are about, in a few words each.
+const PROMISES: [(&str, &str); 12] = [
+    ("C-01", "plaintext keys stay inside the key module"),
+    ("C-02", "a customer's key is used only with the customer's signature"),
+    ("C-03", "everything is in the ledger before its reply"),
+    ("C-04", "history cannot be changed, cut or forked unnoticed"),
+    ("C-05", "no operator access without approvals of others"),
+    ("C-06", "no operator session goes unrecorded"),
+    ("C-07", "every action names one human being"),
+    ("C-08", "access ends within a second of its end"),
+    ("C-09", "the watched cannot switch the watching off"),
+    ("C-10", "the customer sees, and decides"),
+    ("C-12", "accounts are separated"),
+    ("C-13", "deny is the default"),
+];
 
 /// The story so far.
 pub struct Story {
@@ -55,7 +71,7 @@ impl Story {
         print(&format!("\n{title:<70}{:>8.1} s", self.seconds()));
     }
 
-    /// The promise that the next steps are about (C-01 to C-13 of README).
+    /// The promise that the next steps are about (one of [`PROMISES`]).
     pub fn about(&mut self, promise: &'static str) {
         self.promise = promise;
     }
@@ -67,6 +83,11 @@ impl Story {
             false => wrapped(text, FAILED_MAX_LINES),
         };
         lines.iter().for_each(|line| print(format!("{:INDENT$}{line}", "").trim_end()));
+    }
+
+    /// A line of somebody else's, as it is.
+    pub fn quote(&self, line: &str) {
+        print(&format!("  | {line}"));
     }
 
     /// Something that must work, and what was seen of it.
@@ -118,10 +139,12 @@ impl Story {
     /// The last lines.
     pub fn summary(&self) {
         let Story { checks, attacks, failures, promises, .. } = self;
-        let each = promises.iter().map(|(promise, count)| format!("{promise} {count}"));
         let seconds = self.seconds();
-        print("");
-        self.line(&format!("steps by promise: {}", each.collect::<Vec<_>>().join(", ")));
+        print("\nWhat the steps were about");
+        for (promise, words) in PROMISES {
+            let count = promises.get(promise).copied().unwrap_or_default();
+            print(&format!("  {promise}  {words:60}  {count:>4}"));
+        }
         if self.held() {
             print(&format!(
                 "\nAll held: {checks} checks, {attacks} attacks refused, in {seconds:.1} s."
@@ -151,7 +174,7 @@ impl Story {
         if !promise.is_empty() {
             *self.promises.entry(promise).or_default() += 1;
         }
-        let lines = wrapped(&seen, most);
+        let lines = paragraphs(&seen, most);
         let head = format!("  {mark:7} {promise:5} {what}");
         match lines.as_slice() {
             [only] if head.chars().count() + 2 + only.chars().count() <= COLUMNS => {
@@ -168,6 +191,11 @@ impl Story {
 #[expect(clippy::print_stdout, reason = "the tour is there to be read")]
 fn print(line: &str) {
     println!("{line}");
+}
+
+/// Each line of `text` as [`wrapped`] has it.
+fn paragraphs(text: &str, most: usize) -> Vec<String> {
+    text.lines().flat_map(|line| wrapped(line, most)).collect()
 }
 
 /// `text` in lines of [`TEXT_COLUMNS`], broken between words; what does not fit in `most` of them is cut.
@@ -229,5 +257,6 @@ mod tests {
         assert!(lines[1].ends_with(" …"));
         assert_eq!(wrapped(&"é".repeat(100), 2).len(), 2);
         assert!(wrapped("", 2).is_empty());
+        assert_eq!(paragraphs("a b\nc", 2), ["a b", "c"]);
     }
 }

@@ -98,10 +98,19 @@ impl DataDir {
         Ok(folder)
     }
 
-    /// The same of a folder that everybody may read.
-    pub fn shown_folder(&self, name: &str, uid: Option<u32>) -> Result<PathBuf> {
+    /// The same of a folder that user id `reader` may read.
+    pub fn shown_folder(
+        &self,
+        name: &str,
+        uid: Option<u32>,
+        reader: Option<u32>,
+    ) -> Result<PathBuf> {
         let folder = self.folder(name, uid)?;
-        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755))?;
+        if let Some(reader) = reader {
+            std::os::unix::fs::chown(&folder, None, Some(reader))
+                .with_context(|| format!("cannot show `{}` to {reader}", folder.display()))?;
+        }
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o750))?;
         Ok(folder)
     }
 

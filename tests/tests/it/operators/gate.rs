@@ -51,12 +51,13 @@ impl Host {
         std::fs::write(folder.path().join("principals"), format!("{user}@web-1\n")).unwrap();
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let config = format!(
-            "ListenAddress {address}\nHostKey {}\nPidFile none\nAuthorizedKeysFile none\n\
+            "ListenAddress {address}\nHostKey {}\nPidFile {}\nExposeAuthInfo yes\nAuthorizedKeysFile none\n\
              TrustedUserCAKeys {}\nAuthorizedPrincipalsFile {}\nPasswordAuthentication no\n\
              KbdInteractiveAuthentication no\nUsePAM no\nPermitRootLogin yes\nStrictModes no\n\
              AcceptEnv LANG LC_*\nLogLevel VERBOSE\nAllowTcpForwarding yes\nX11Forwarding yes\n\
              AllowAgentForwarding yes\nSubsystem sftp internal-sftp\n",
             path("host_key"),
+            path("pid"),
             site.dir().join("ssh_ca.pub").display(),
             path("principals"),
         );
@@ -73,8 +74,17 @@ impl Host {
         self.folder.path().join("host_key.pub")
     }
 
+    /// The file that names this `sshd` among others on the machine.
+    pub(crate) fn pid_file(&self) -> PathBuf {
+        self.folder.path().join("pid")
+    }
+
     pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+        std::fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    pub(crate) fn log_file(&self) -> PathBuf {
+        self.folder.path().join("log")
     }
 }
 

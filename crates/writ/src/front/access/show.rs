@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use writ_access::decision::{decisions, missing, waits_for};
 use writ_access::{World, state};
 use writ_model::{AccountId, PersonId, Timestamp, Ulid};
-use writ_proof::access::{Approval, Scope};
+use writ_proof::access::{Approval, Scope, SshScope};
 use writ_proof::cbor;
 use writ_proof::statement::Signed;
 use writ_store::Entry;
@@ -71,8 +71,11 @@ pub struct ShownRequest {
 /// What is asked for.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ShownScope {
-    /// `ssh`.
+    /// `ssh` or `playback`.
     pub kind: String,
+    /// The session whose recording it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<Ulid>,
     /// The hosts.
     pub hosts: Vec<String>,
     /// The login role.
@@ -83,6 +86,17 @@ pub struct ShownScope {
     pub commands: Vec<String>,
     /// Rules for files.
     pub files: Vec<String>,
+}
+
+impl ShownScope {
+    /// In short: `ROLE@HOST,HOST`, or whose recording.
+    pub fn place(&self) -> String {
+        let hosts = self.hosts.join(",");
+        match &self.session {
+            Some(session) => format!("recording {session} of {hosts}"),
+            None => format!("{}@{hosts}", self.login),
+        }
+    }
 }
 
 /// A decision.
@@ -184,10 +198,16 @@ pub(super) fn request(
 }
 
 fn scope(scope: &Scope) -> ShownScope {
-    let Scope::Ssh(ssh) = scope;
+    let session = match scope {
+        Scope::Playback(scope) => Some(scope.session),
+        Scope::Ssh(_) => None,
+    };
+    let none = SshScope::nothing();
+    let ssh = scope.ssh().unwrap_or(&none);
     ShownScope {
         kind: scope.kind().as_str().to_owned(),
-        hosts: ssh.hosts.0.iter().map(ToString::to_string).collect(),
+        session,
+        hosts: scope.hosts().iter().map(ToString::to_string).collect(),
         login: ssh.login.clone(),
         interactive: ssh.interactive,
         commands: ssh.commands.0.clone(),

@@ -1,5 +1,6 @@
 //! `bastion`: the gate through which operators come to hosts, a process and a port of its own.
 
+mod lend;
 mod state;
 mod watched;
 
@@ -92,6 +93,7 @@ async fn serve(
     let (fail, mut failed) = watch::channel(None::<String>);
     let following = feed::follow(Arc::clone(&node), front.clone(), incoming, fail);
     writ_service::task::spawn("feed", following);
+    lend::serve(&front, &config.folder);
     let state = FedState::new(Arc::clone(&node), &config, Arc::clone(&env))?;
 
     let mut recording = recorder::Config::new(config.folder.clone());

@@ -9,11 +9,12 @@ use tokio::sync::watch;
 use writ_access::Customers as _;
 use writ_bastion::access::{Access, Held};
 use writ_bastion::ports::{Stale, State};
+use writ_bastion::shelf::{Lending, Wanted};
 use writ_keyd_client::client::Client;
 use writ_keyd_client::operator::Evidence;
 use writ_model::{AccountId, Env, PersonId, Timestamp, Ulid};
 use writ_people::{Settings, is_present};
-use writ_proof::access::{self, Approved, Asked, Outcome, Scope};
+use writ_proof::access::{self, Approved, Asked, Outcome};
 use writ_proof::hash::Hash;
 use writ_proof::origin::SiteId;
 use writ_proof::roster::Roster;
@@ -27,8 +28,8 @@ use crate::front::access::OfCustomers;
 use crate::front::alarms::Alarms;
 use crate::front::hr::Rules;
 
-/// front's end of the channel: it carries pushes alone.
-pub(super) type Feed = Client<u64, u64>;
+/// front's end of the channel: the feed comes as pushes, and what is wanted of the recordings as answers.
+pub(super) type Feed = Client<Lending, Wanted>;
 
 /// A grant that was judged is judged again after this long, whatever has changed.
 const JUDGED_FOR: Duration = Duration::from_secs(60);
@@ -184,7 +185,7 @@ impl FedState {
         }
         let judged = judge(&kept.roster, &self.site, snapshot, stored, statements, now);
         let held = match judged {
-            Ok(held) => Some(Arc::new(held)),
+            Ok(held) => held.map(Arc::new),
             Err(error) => {
                 let (request, error) = (stored.request, format!("{error:#}"));
                 tracing::warn!(%request, error, "a grant of front's does not hold here");
@@ -246,6 +247,7 @@ fn approvals(snapshot: &Snapshot, request: Ulid) -> Vec<Vec<u8>> {
 }
 
 /// Judges a grant from what people signed, as keyd will.
+/// The grant, judged anew; `None` if it opens no session.
 fn judge(
     roster: &Roster,
     site: &SiteId,
@@ -253,11 +255,12 @@ fn judge(
     stored: &AccessGrant,
     statements: Vec<Vec<u8>>,
     now: Timestamp,
-) -> Result<Held> {
+) -> Result<Option<Held>> {
     let id = stored.request.to_string();
     let request = snapshot.get::<AccessRequest>(AccountId::PLATFORM, &id);
     let request = request.context("its request is not there")?.statement.as_slice().to_vec();
     let asked = Asked::verify(&Signed::from_bytes(&request)?, roster, now)?;
+    let Some(scope) = asked.request().scope.ssh().cloned() else { return Ok(None) };
     let approved = statements
         .iter()
         .map(|bytes| Ok(Approved::verify(&Signed::from_bytes(bytes)?, &asked, roster, None, now)?))
@@ -273,14 +276,13 @@ fn judge(
     };
     // front may know of something that shortens it, and of nothing that lengthens it.
     grant.not_after = grant.not_after.min(stored.not_after);
-    let Scope::Ssh(scope) = asked.request().scope.clone();
-    Ok(Held {
+    Ok(Some(Held {
         accounts: customers(stored, snapshot),
         pseudonym: writ_access::pseudonym(site, &grant.person),
         grant,
         scope,
         evidence: Evidence { request, approvals: statements },
-    })
+    }))
 }
 
 /// The customers that there are, of those to whose data a grant can lead.

@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result};
 
+use super::super::site::Finished;
 use super::super::story::Story;
 use super::host::NAME;
 use super::trace::parameter;
@@ -16,12 +17,12 @@ pub fn chapter(story: &mut Story, shift: &Shift<'_>) -> Result<String> {
     let refused = shift.is_refused("anna", &shift.login(), "no grant lets `anna` log in");
     story.attack("anna logs in without having asked", refused);
     shift.trace.begin()?;
-    let refused = file(shift, &[]).and_then(|done| done.refusing("no ticket"));
+    let refused = file(shift).and_then(|done| done.refusing("no ticket"));
     story.attack("a request without a ticket", shift.trace.of(refused, "RequestAccess"));
     let opened = shift.crew.run_as("anna", &["ticket", "open", TICKET, "The disk is full"]);
     story.check("a ticket is opened", opened.and_then(|done| done.saying(TICKET)));
     shift.trace.begin()?;
-    let filed = file(shift, &[])?;
+    let filed = file(shift)?;
     let code = filed.saying("code  ")?.trim_start_matches("code").trim().to_owned();
     let id = story.need("anna asks: 45 minutes, one host, a reason", id_of(&filed), |id| {
         format!("request {id}, code {code}")
@@ -56,10 +57,11 @@ pub fn approved(shift: &Shift<'_>) -> Result<(String, String)> {
 
 /// A request of anna's; its id.
 pub fn ask(shift: &Shift<'_>) -> Result<String> {
-    id_of(&file(shift, &[])?)
+    id_of(&file(shift)?)
 }
 
-fn file(shift: &Shift<'_>, more: &[&str]) -> Result<super::super::site::Finished> {
+/// Runs `writ request` as anna.
+pub fn file(shift: &Shift<'_>) -> Result<Finished> {
     let login = format!("--login={}", shift.host.login);
     let files = format!("--file=ro:{}/", text(&shift.crew.home)?);
     let host = format!("--host={NAME}");
@@ -76,10 +78,10 @@ fn file(shift: &Shift<'_>, more: &[&str]) -> Result<super::super::site::Finished
         &files,
         "--for=45m",
     ];
-    shift.crew.run_as("anna", &[&words[..], more].concat())
+    shift.crew.run_as("anna", &words)
 }
 
-fn id_of(filed: &super::super::site::Finished) -> Result<String> {
+fn id_of(filed: &Finished) -> Result<String> {
     let line = filed.saying("writ approve ")?;
     let id = line.split_whitespace().last().context("it names no request")?;
     Ok(id.to_owned())

@@ -56,7 +56,7 @@ fn named_by_host(shift: &Shift<'_>, request: &str) -> Result<String> {
     let name = format!("req={request};user=anna;ses=");
     let line = log.lines().find(|line| line.contains(&name)).context("it does not")?;
     let id = line.split_whitespace().find(|word| word.contains(&name));
-    Ok(id.unwrap_or(line).to_owned())
+    Ok(id.unwrap_or(line).trim_matches('"').to_owned())
 }
 
 /// A file that the grant gives, and one that it does not.

@@ -198,6 +198,7 @@ impl Drop for Visit<'_> {
 
 /// What the bastion said, without what our client puts around it.
 fn told(said: &str) -> String {
-    let said = said.strip_prefix("the peer disconnected: ").unwrap_or(said);
+    let ours = ["the peer disconnected: ", "authentication failed: "];
+    let said = ours.iter().fold(said, |said, prefix| said.strip_prefix(prefix).unwrap_or(said));
     said.rsplit_once(" (reason ").map_or(said, |(text, _)| text).to_owned()
 }

@@ -53,7 +53,7 @@ impl Trace {
     pub fn of(&self, refused: Result<String>, name: &str) -> Result<String> {
         let refused = refused?;
         let event = self.event(name, |event| !field(event, "errorCode").is_empty())?;
-        Ok(format!("{refused} [ledger: {name}, {}]", field(&event, "errorCode")))
+        Ok(format!("{refused}\nin the ledger: {name}, {}", field(&event, "errorCode")))
     }
 
     fn look(&self, name: &str, fits: &impl Fn(&Value) -> bool) -> Result<Option<Value>> {
