@@ -17,6 +17,7 @@
 //! | SSH's data types, and what a client signs to log in (RFC 4251, RFC 4252) | [`ssh`], [`ssh_auth`] |
 //! | SSH certificates and revocation lists (OpenSSH PROTOCOL.certkeys, .krl) | [`ssh`], [`ssh_cert`], [`krl`] |
 //! | recordings of sessions | [`recording`] |
+//! | runbooks: catalogue, orders, output | [`runbook`] |
 //! | forward access tickets | [`fas`] |
 
 pub mod access;
@@ -44,6 +45,7 @@ pub mod receipt;
 pub mod recording;
 pub mod replay;
 pub mod roster;
+pub mod runbook;
 pub mod ssh;
 pub mod ssh_auth;
 pub mod ssh_cert;
