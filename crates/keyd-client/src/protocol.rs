@@ -12,7 +12,7 @@ use writ_proof::roster::EnrolmentId;
 pub use writ_proof::use_record::UsePosition;
 
 use crate::caller::Caller;
-use crate::operator::{RecordingKey, SshCertificate, SshSign};
+use crate::operator::{OrderRun, OrderedRun, RecordingKey, SshCertificate, SshSign};
 use crate::secret::SecretBytes;
 
 /// The version of this protocol; both ends must speak the same.
@@ -93,6 +93,8 @@ pub enum Command {
     NewRecording(Ulid),
     /// Signs how far a session's recording is. bastion.
     SignRecording(Box<recording::Mark>),
+    /// Signs the order of one run of a runbook. front.
+    RunOrder(Box<OrderRun>),
 }
 cbor_enum!(Command {
     0: Hello(_),
@@ -114,6 +116,7 @@ cbor_enum!(Command {
     16: SshSign(_),
     17: NewRecording(_),
     18: SignRecording(_),
+    20: RunOrder(_),
 });
 
 /// keyd's answer to a command that it carried out.
@@ -142,6 +145,8 @@ pub enum Reply {
     Recording(Box<RecordingKey>),
     /// To `SignRecording`: an Ed25519 signature.
     Signature([u8; 64]),
+    /// To `RunOrder`.
+    Ordered(Box<OrderedRun>),
 }
 cbor_enum!(Reply {
     0: Done,
@@ -156,6 +161,7 @@ cbor_enum!(Reply {
     9: Certificate(_),
     10: Recording(_),
     11: Signature(_),
+    13: Ordered(_),
 });
 
 /// Why keyd did not carry out a command.
@@ -606,8 +612,17 @@ pub enum End {
     Person(EnrolmentId),
     /// A grant, named by the digest of its signed request. Whatever rests on it is refused from now on.
     Grant(Hash),
+    /// An entry of the catalogue of runbooks, by its digest: nothing is ordered from it any more.
+    Entry(Hash),
 }
-cbor_enum!(End { 0: AccessKey(_), 1: Sessions(_), 2: Principal(_), 3: Person(_), 4: Grant(_) });
+cbor_enum!(End {
+    0: AccessKey(_),
+    1: Sessions(_),
+    2: Principal(_),
+    3: Person(_),
+    4: Grant(_),
+    5: Entry(_),
+});
 
 /// Chunk signatures of one upload, in order.
 pub struct Chunks {

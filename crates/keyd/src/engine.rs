@@ -32,6 +32,7 @@ use crate::records::{RecordSink, Records};
 use crate::refuse::{self, forbidden, unavailable};
 use crate::root::{Root, SigningKeys};
 use crate::roster::Rosters;
+use crate::run_order::Runs;
 use crate::session::Session;
 use crate::shared::{Room, Shared};
 use crate::unconfirmed::Unconfirmed;
@@ -85,6 +86,8 @@ pub(crate) struct Engine {
     pub(crate) sessions: Locked<Shared<Ulid, Session>>,
     /// The SSH connections that have opened them.
     pub(crate) connections: Locked<Shared<SessionId, ()>>,
+    /// Runs of runbooks that an order was signed for.
+    pub(crate) runs: Locked<Runs>,
     feed: Locked<Feed>,
 }
 
@@ -140,6 +143,7 @@ impl Engine {
             rosters,
             sessions: Locked::new(Shared::new(Room::of(limits::SESSIONS_MAX))),
             connections: Locked::new(Shared::new(Room::of(limits::SESSIONS_MAX))),
+            runs: Locked::default(),
             feed: Locked::default(),
             env,
         })
@@ -182,6 +186,7 @@ impl Engine {
             }
             Command::Ack(ack) => self.records.acknowledge(ack.boot, ack.seq).map(|()| Reply::Done),
             Command::Roster(statement) => self.rosters.apply(&statement).map(|()| Reply::Done),
+            Command::RunOrder(asked) => self.run_order(&asked),
             Command::SshSign(asked) => self.ssh_sign(&asked),
             Command::NewRecording(session) => self.new_recording(session),
             Command::SignRecording(mark) => self.sign_recording(&mark),
@@ -201,6 +206,7 @@ impl Engine {
         self.signing_keys.lock().sweep(now);
         self.sessions.lock().sweep(now);
         self.connections.lock().sweep(now);
+        self.runs.lock().sweep(now);
         self.fas.rotate(&*self.env);
         self.records.persist()
     }

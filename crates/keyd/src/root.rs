@@ -33,6 +33,8 @@ pub(crate) struct SigningKeys {
     pub(crate) use_records: SoftKey,
     /// The authority of SSH certificates.
     pub(crate) ssh_ca: SoftKey,
+    /// For orders of runbooks.
+    pub(crate) run_orders: SoftKey,
 }
 
 /// What a root file holds, opened.
@@ -188,6 +190,7 @@ impl Root {
                 checkpoint: signing_key(&body.seeds.checkpoint)?,
                 use_records: signing_key(&body.seeds.use_records)?,
                 ssh_ca: signing_key(&body.seeds.ssh_ca)?,
+                run_orders: signing_key(&body.seeds.run_orders)?,
             },
         })
     }

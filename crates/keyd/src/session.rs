@@ -48,9 +48,9 @@ pub(crate) struct Session {
 }
 
 /// A grant that holds now, with what was asked for.
-struct Held {
-    asked: Asked,
-    grant: Grant,
+pub(crate) struct Held {
+    pub(crate) asked: Asked,
+    pub(crate) grant: Grant,
 }
 
 impl Engine {
@@ -104,7 +104,7 @@ impl Engine {
     }
 
     /// The grant that the evidence makes, if it holds now and has not ended.
-    fn grant(&self, roster: &Roster, evidence: &Evidence) -> Result<Held, Refusal> {
+    pub(crate) fn grant(&self, roster: &Roster, evidence: &Evidence) -> Result<Held, Refusal> {
         if evidence.approvals.len() > limits::APPROVALS_MAX {
             return Err(forbidden("there are too many approvals"));
         }
@@ -166,7 +166,9 @@ impl Engine {
         if *person != held.grant.person {
             return Err(forbidden(format!("the grant is not `{person}`'s")));
         }
-        let Scope::Ssh(scope) = &held.asked.request().scope;
+        let Scope::Ssh(scope) = &held.asked.request().scope else {
+            return Err(forbidden("the grant is for something else than a session"));
+        };
         if login.request().user != format!("{}+{}", scope.login, asked.host) {
             return Err(forbidden("the login at the bastion names another role or host"));
         }
@@ -191,7 +193,9 @@ impl Engine {
         asked: &SshSign,
     ) -> Result<SshCertificate, Refusal> {
         let now = self.env.now();
-        let Scope::Ssh(scope) = &held.asked.request().scope;
+        let Scope::Ssh(scope) = &held.asked.request().scope else {
+            return Err(forbidden("the grant is for something else than a session"));
+        };
         let mut serial = [0; 8];
         self.env.fill(&mut serial);
         let mut nonce = [0; 32];

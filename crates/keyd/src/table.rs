@@ -21,6 +21,7 @@ pub(crate) fn senders(command: &Command) -> (&'static str, &'static [Role]) {
         Command::NewRecording(_) => ("new-recording", &[Role::Bastion]),
         Command::Present(_) => ("present", FRONT),
         Command::Roster(_) => ("roster", FRONT),
+        Command::RunOrder(_) => ("run_order", FRONT),
         Command::Seal(_) => ("seal", FRONT),
         Command::SignRecording(_) => ("sign-recording", &[Role::Bastion]),
         Command::SshSign(_) => ("ssh_sign", &[Role::Bastion]),

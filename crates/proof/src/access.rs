@@ -23,6 +23,7 @@ use crate::{cbor_enum, cbor_map};
 pub use approved::{Approved, may_fill};
 pub use asked::{Asked, Touches};
 pub use quorum::{Consent, Evidence, Grant, Missing, Outcome, decide};
+pub(crate) use scope::hides;
 pub use scope::{FileRight, FileRule, Scope, SshRights, SshScope};
 
 /// The version of requests and approvals that this build writes and reads.

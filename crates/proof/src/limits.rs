@@ -247,6 +247,9 @@ pub const RUNBOOK_MAX_FIELDS: usize = 32;
 /// What the output of one run can tell, in bits.
 pub const RUNBOOK_MAX_OUTPUT_BITS: u32 = 256;
 
+/// What the way in which a run ends can tell beside its output, in bits: outcomes, causes, and which field was wrong.
+pub const RUNBOOK_END_BITS: u32 = 6;
+
 /// What a program may write as its output, in bytes.
 pub const RUNBOOK_OUTPUT_MAX_BYTES: usize = 64 * 1024;
 

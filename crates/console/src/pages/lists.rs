@@ -137,13 +137,13 @@ pub(super) fn grant_table(caption: &str, grants: &[GrantView], whose: bool) -> S
         let who = if whose { format!("{}: ", text(grant.person.as_str())) } else { String::new() };
         let what = match grant.request.as_deref() {
             Some(request) => {
-                let Scope::Ssh(ssh) = &request.scope;
-                let hosts: Vec<&str> = ssh.hosts.0.iter().map(|host| host.as_str()).collect();
-                format!(
-                    "<code>{}</code> on <code>{}</code>",
-                    text(&ssh.login),
-                    text(&hosts.join(", "))
-                )
+                let hosts: Vec<&str> = request.scope.hosts().iter().map(|h| h.as_str()).collect();
+                let what = match &request.scope {
+                    Scope::Runbook(run) => run.runbook.as_str(),
+                    Scope::Ssh(ssh) => &ssh.login,
+                };
+                let hosts = hosts.join(", ");
+                format!("<code>{}</code> on <code>{}</code>", text(what), text(&hosts))
             }
             None => grant.id.to_string(),
         };

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use writ_model::Timestamp;
-use writ_proof::access::{Decision, Request, Scope, Touches};
+use writ_proof::access::{Decision, Request, Scope, SshScope, Touches};
+use writ_proof::runbook::RunScope;
 
 use crate::html::{spelled, text};
 use crate::view::{DecisionView, GrantView, Reader, RequestPage, RequestView};
@@ -102,7 +103,6 @@ fn granted(grant: &GrantView) -> (&'static str, String) {
 
 /// What it would let them do.
 fn lets(request: &Request, reader: &Reader) -> String {
-    let Scope::Ssh(ssh) = &request.scope;
     let touches = request.touches(&reader.roster);
     let kind = if touches == Touches::Everybody { "alert" } else { "reach" };
     let mut html = format!(
@@ -111,7 +111,7 @@ fn lets(request: &Request, reader: &Reader) -> String {
         text(&reaches(&touches))
     );
     let mut hosts = String::from("<ul class=\"plain\">\n");
-    for host in &ssh.hosts.0 {
+    for host in request.scope.hosts() {
         let (held, data) = holds(&reader.roster, host);
         let address =
             reader.roster.host(host).map_or("not in the roster", |known| known.address.as_str());
@@ -127,23 +127,45 @@ fn lets(request: &Request, reader: &Reader) -> String {
     }
     hosts.push_str("</ul>");
     fact(&mut html, "Hosts", &hosts);
-    fact(&mut html, "Logs in as", &format!("<code>{}</code>", text(&ssh.login)));
+    match &request.scope {
+        Scope::Runbook(run) => lets_run(&mut html, run),
+        Scope::Ssh(ssh) => lets_in(&mut html, ssh),
+    }
+    fact(&mut html, "Window", &window(request.not_before, request.not_after));
+    let hint = match &request.scope {
+        Scope::Runbook(_) => {
+            "Nobody comes in: its agent runs the program that the catalogue names, and only typed values come back."
+        }
+        Scope::Ssh(_) => "Forwarding of ports, of agents and of X11 is never given.",
+    };
+    write!(html, "</dl>\n<p class=\"hint\">{hint}</p>\n</section>\n").ok();
+    html
+}
+
+/// A runbook, with what it is told.
+fn lets_run(html: &mut String, run: &RunScope) {
+    let name = format!("<code>{}</code>, version {}", text(run.runbook.as_str()), run.version);
+    fact(html, "Runbook", &name);
+    fact(html, "Catalogue entry", &format!("<code>{}</code>", run.entry));
+    fact(html, "Reach", &text(run.class.describe()).to_string());
+    let told: Vec<String> =
+        run.settings.0.iter().map(|one| format!("{} = {}", one.name, one.value)).collect();
+    fact(html, "Told", &if told.is_empty() { "nothing".to_owned() } else { codes(&told) });
+}
+
+fn lets_in(html: &mut String, ssh: &SshScope) {
+    fact(html, "Logs in as", &format!("<code>{}</code>", text(&ssh.login)));
     let shell = if ssh.interactive {
         "<strong>yes: any command that the login can run</strong>"
     } else {
         "no"
     };
-    fact(&mut html, "Shell", shell);
+    fact(html, "Shell", shell);
     if !ssh.commands.0.is_empty() {
-        fact(&mut html, "Commands", &codes(&ssh.commands.0));
+        fact(html, "Commands", &codes(&ssh.commands.0));
     }
     let files: Vec<String> = ssh.files.0.iter().map(ToString::to_string).collect();
-    fact(&mut html, "Files", &if files.is_empty() { "none".to_owned() } else { codes(&files) });
-    fact(&mut html, "Window", &window(request.not_before, request.not_after));
-    html.push_str(
-        "</dl>\n<p class=\"hint\">Forwarding of ports, of agents and of X11 is never given.</p>\n</section>\n",
-    );
-    html
+    fact(html, "Files", &if files.is_empty() { "none".to_owned() } else { codes(&files) });
 }
 
 fn codes(items: &[String]) -> String {

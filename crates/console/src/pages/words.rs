@@ -57,7 +57,19 @@ pub(super) fn length(from: Timestamp, to: Timestamp) -> String {
 
 /// What is wanted, in one line, as HTML.
 pub(super) fn wanted(request: &Request) -> String {
-    let Scope::Ssh(ssh) = &request.scope;
+    let hosts = match request.scope.hosts() {
+        [one] => format!("<code>{}</code>", text(one.as_str())),
+        [first, rest @ ..] => {
+            format!("<code>{}</code> and {} more", text(first.as_str()), rest.len())
+        }
+        [] => "no host".to_owned(),
+    };
+    let ssh = match &request.scope {
+        Scope::Runbook(run) => {
+            return format!("to run <code>{}</code> on {hosts}", text(run.runbook.as_str()));
+        }
+        Scope::Ssh(ssh) => ssh,
+    };
     let what = match (ssh.interactive, ssh.commands.0.len(), ssh.files.0.len()) {
         (true, _, 0) => "a shell".to_owned(),
         (true, _, _) => "a shell and files".to_owned(),
@@ -66,13 +78,6 @@ pub(super) fn wanted(request: &Request) -> String {
         (false, n, 0) => format!("{n} commands"),
         (false, 1, _) => "one command and files".to_owned(),
         (false, n, _) => format!("{n} commands and files"),
-    };
-    let hosts = match ssh.hosts.0.as_slice() {
-        [one] => format!("<code>{}</code>", text(one.as_str())),
-        [first, rest @ ..] => {
-            format!("<code>{}</code> and {} more", text(first.as_str()), rest.len())
-        }
-        [] => "no host".to_owned(),
     };
     format!("{what} on {hosts} as <code>{}</code>", text(&ssh.login))
 }

@@ -233,7 +233,7 @@ fn login(session_id: [u8; 32], user: &str, n: u8) -> (Vec<u8>, Vec<u8>) {
 }
 
 fn ssh(request: &mut Request) -> &mut SshScope {
-    let Scope::Ssh(scope) = &mut request.scope;
+    let Scope::Ssh(scope) = &mut request.scope else { panic!("no session") };
     scope
 }
 

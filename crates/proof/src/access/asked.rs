@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::hash::Hash;
 use crate::limits;
 use crate::roster::{Accounts, Group, Mode, Roster, Tier};
+use crate::runbook::Class;
 use crate::statement::Signed;
 
 /// A request whose signature is its requester's, and that the requester may make.
@@ -102,6 +103,10 @@ impl Request {
     /// Whose data it can lead to: what the roster says of its hosts, and the customer that it names.
     pub fn touches(&self, roster: &Roster) -> Touches {
         let mut accounts: BTreeSet<AccountId> = self.account.into_iter().collect();
+        // What such an entry may answer is closed, and it cannot touch data (its class says so, and people signed it).
+        if self.scope.runbook().is_some_and(|run| run.class != Class::Customer) {
+            return Touches::Only(accounts);
+        }
         for host in self.scope.hosts() {
             match roster.accounts(host) {
                 Accounts::All => return Touches::Everybody,

@@ -11,15 +11,18 @@ use crate::at_most::AtMost;
 use crate::error::Error;
 use crate::limits;
 use crate::roster::{Group, HostName, RequestKind, is_login, matches_pattern};
+use crate::runbook::RunScope;
 use crate::{cbor_enum, cbor_map};
 
 /// What is asked for. Closed and exact: no patterns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scope {
+    /// Runs of a runbook, without a session.
+    Runbook(RunScope),
     /// A session on hosts.
     Ssh(SshScope),
 }
-cbor_enum!(Scope { 0: Ssh(_) });
+cbor_enum!(Scope { 0: Ssh(_), 1: Runbook(_) });
 
 /// A session on hosts. What is not named is not given; forwarding of ports, of agents and of X11 never is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -199,13 +202,31 @@ impl Scope {
     /// The kind of request.
     pub fn kind(&self) -> RequestKind {
         match self {
+            Scope::Runbook(_) => RequestKind::Runbook,
             Scope::Ssh(_) => RequestKind::Ssh,
+        }
+    }
+
+    /// The session that is asked for, if it is one.
+    pub fn ssh(&self) -> Option<&SshScope> {
+        match self {
+            Scope::Ssh(scope) => Some(scope),
+            Scope::Runbook(_) => None,
+        }
+    }
+
+    /// The runbook that is asked for, if it is one.
+    pub fn runbook(&self) -> Option<&RunScope> {
+        match self {
+            Scope::Runbook(scope) => Some(scope),
+            Scope::Ssh(_) => None,
         }
     }
 
     /// The hosts that it names.
     pub fn hosts(&self) -> &[HostName] {
         match self {
+            Scope::Runbook(scope) => &scope.hosts.0,
             Scope::Ssh(scope) => &scope.hosts.0,
         }
     }
@@ -213,6 +234,7 @@ impl Scope {
     /// Fails unless it makes sense by itself.
     pub(super) fn check(&self) -> Result<(), Error> {
         match self {
+            Scope::Runbook(scope) => scope.check().or_else(|why| refused(REQUEST, why)),
             Scope::Ssh(scope) => scope.check().or_else(|why| refused(REQUEST, why)),
         }
     }
@@ -232,6 +254,8 @@ impl Scope {
             }
         }
         match self {
+            // Its entry names the group.
+            Scope::Runbook(_) => Ok(()),
             Scope::Ssh(scope) => {
                 if !rights.logins.0.contains(&scope.login) {
                     return no(format!("does not give the login role `{}`", scope.login));
@@ -288,7 +312,7 @@ impl SshScope {
 
 /// True if a text holds what a terminal or a page does not show as it is: control characters, and those
 /// that turn the direction of what follows or take no room (Unicode TR36, section 2.5).
-pub(super) fn hides(text: &str) -> bool {
+pub(crate) fn hides(text: &str) -> bool {
     text.chars().any(|c| {
         c.is_control()
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')

@@ -1,16 +1,16 @@
 //! What a runbook may answer: typed values of a known number of bits.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use writ_model::Timestamp;
 use writ_model::person::is_name;
 
 use crate::at_most::AtMost;
-use crate::error::Error;
 use crate::limits;
 use crate::{cbor_enum, cbor_map};
-
-const OUTPUT: &str = "runbook output";
 
 /// What an answer may hold: these fields and no others.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +62,33 @@ cbor_map!(Steps { 1: min, 2: max, 3: step });
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer(pub BTreeMap<String, AnswerValue>);
 
+impl Answer {
+    /// One JSON object, its fields in the order of their names: the same bytes for the same answer.
+    pub fn to_json(&self) -> String {
+        let value = |value: &AnswerValue| match value {
+            AnswerValue::Bool(value) => serde_json::Value::from(*value),
+            AnswerValue::Int(value) => serde_json::Value::from(*value),
+            AnswerValue::Time(value) => serde_json::Value::from(value.secs()),
+            AnswerValue::Word(value) => serde_json::Value::from(value.as_str()),
+        };
+        let all: BTreeMap<&str, serde_json::Value> =
+            self.0.iter().map(|(name, held)| (name.as_str(), value(held))).collect();
+        // INVARIANT: names and values are plain; nothing of them fails to serialize.
+        serde_json::to_string(&all).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for AnswerValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AnswerValue::Bool(value) => write!(f, "{value}"),
+            AnswerValue::Int(value) => write!(f, "{value}"),
+            AnswerValue::Time(value) => f.write_str(&value.iso()),
+            AnswerValue::Word(value) => f.write_str(value),
+        }
+    }
+}
+
 /// A value of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AnswerValue {
@@ -73,6 +100,45 @@ pub enum AnswerValue {
     Time(Timestamp),
     /// A word of the schema.
     Word(String),
+}
+
+/// Why what a program wrote is dropped, all of it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{why}{}", .field.as_ref().map(|name| format!(": `{name}`")).unwrap_or_default())]
+pub struct OutputRefused {
+    /// In our own words.
+    pub why: &'static str,
+    /// The field of the schema that is wrong.
+    pub field: Option<String>,
+}
+
+/// A JSON object that names each of its members once.
+struct Given(BTreeMap<String, serde_json::Value>);
+
+impl<'de> Deserialize<'de> for Given {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Given, D::Error> {
+        struct Members;
+
+        impl<'de> Visitor<'de> for Members {
+            type Value = Given;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Given, M::Error> {
+                let mut members = BTreeMap::new();
+                while let Some((name, value)) = map.next_entry()? {
+                    if members.insert(name, value).is_some() {
+                        return Err(M::Error::custom("a member twice"));
+                    }
+                }
+                Ok(Given(members))
+            }
+        }
+
+        deserializer.deserialize_map(Members)
+    }
 }
 
 impl Output {
@@ -107,32 +173,41 @@ impl Output {
         self.fields.0.iter().map(Field::bits).sum()
     }
 
-    /// Reads what a program has written: one JSON object of exactly these fields. The error names the
-    /// field by the schema, and never what was in it.
-    pub fn read(&self, bytes: &[u8]) -> Result<Answer, Error> {
-        let refused = |why: String| Error::Refused { what: OUTPUT, why };
+    /// Reads what a program has written: one JSON object of exactly these fields. A program that has none writes
+    /// nothing.
+    ///
+    /// # Errors
+    /// It is anything else. Of what was in it nothing is told but the name of a field of the schema.
+    pub fn read(&self, bytes: &[u8]) -> Result<Answer, OutputRefused> {
+        let refused = |why, field: Option<&Field>| {
+            Err(OutputRefused { why, field: field.map(|field| field.name.clone()) })
+        };
         if bytes.len() > limits::RUNBOOK_OUTPUT_MAX_BYTES {
-            return Err(refused("it is too long".to_owned()));
+            return refused("it is too long", None);
         }
-        let parsed: Result<BTreeMap<String, serde_json::Value>, _> = serde_json::from_slice(bytes);
-        let mut given = parsed.map_err(|_| refused("it is no JSON object".to_owned()))?;
+        if bytes.is_empty() && self.fields.0.is_empty() {
+            return Ok(Answer(BTreeMap::new()));
+        }
+        let Ok(Given(mut given)) = serde_json::from_slice(bytes) else {
+            return refused("it is no JSON object, or names a field twice", None);
+        };
         let mut answer = BTreeMap::new();
         for field in &self.fields.0 {
             match given.remove(&field.name) {
                 None if field.optional => {}
-                None => return Err(refused(format!("the field `{}` is absent", field.name))),
+                None => return refused("a field is absent", Some(field)),
                 Some(value) => {
-                    let read = field.kind.read(&value);
-                    let wrong =
-                        || refused(format!("the field `{}` is of another type", field.name));
-                    answer.insert(field.name.clone(), read.ok_or_else(wrong)?);
+                    let Some(read) = field.kind.read(&value) else {
+                        return refused("a field is of another type", Some(field));
+                    };
+                    answer.insert(field.name.clone(), read);
                 }
             }
         }
         if given.is_empty() {
             Ok(Answer(answer))
         } else {
-            Err(refused("it has a field that its schema does not name".to_owned()))
+            refused("it has a field that its schema does not name", None)
         }
     }
 }

@@ -238,7 +238,7 @@ fn approval(asked: &Asked, n: u8) -> Approval {
 }
 
 fn ssh(request: &mut Request) -> &mut SshScope {
-    let Scope::Ssh(scope) = &mut request.scope;
+    let Scope::Ssh(scope) = &mut request.scope else { panic!() };
     scope
 }
 
@@ -345,7 +345,7 @@ fn approval_that_does_not_count_is_refused() {
         ("of another request", |a| a.ticket.id = "OPS-18".to_owned()),
         ("of another request", |a| a.revision += 1),
         ("of another request", |a| {
-            let Scope::Ssh(scope) = &mut a.scope;
+            let Scope::Ssh(scope) = &mut a.scope else { panic!() };
             scope.login = "root".to_owned();
         }),
         ("wider than", |a| a.not_after = time(3661)),

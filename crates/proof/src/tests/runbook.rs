@@ -26,7 +26,7 @@ fn entry() -> Entry {
             parameter("volume", ParameterKind::Enum(words(&["root", "var"]))),
             parameter("samples", ParameterKind::Int((1, 9))),
         ]),
-        program: Hash([1; 32]),
+        program: Program { path: "/usr/bin/writ".to_owned(), digest: Hash([1; 32]) },
         arguments: AtMost(vec![
             Argument::Literal("disk".to_owned()),
             Argument::Parameter("volume".to_owned()),
@@ -54,17 +54,22 @@ fn setting(name: &str, value: Value) -> Setting {
 #[test]
 fn entry_format_is_fixed() {
     let digest = crate::hash::sha256(&crate::cbor::to_vec(&entry())).to_string();
-    expect_test::expect!["8652fb983039027e1c1f732085527fa8ee648aea449e1e592b44226e8dfc52df"].assert_eq(&digest);
+    expect_test::expect!["0047ce81bee8ff445af381c288ed9963fb9e8020cc9f0483d40ef0f3d30dccd8"]
+        .assert_eq(&digest);
     assert_eq!(crate::cbor::from_slice::<Entry>(&crate::cbor::to_vec(&entry())).unwrap(), entry());
 }
 
 #[test]
 fn entry_that_makes_no_sense_is_refused() {
     type Harm = fn(&mut Entry);
-    let harms: [(&str, Harm); 15] = [
+    let harms: [(&str, Harm); 19] = [
         ("counts from 1", |e| e.version = 0),
         ("title", |e| e.title.clear()),
         ("title", |e| e.description = "x".repeat(2001)),
+        ("title", |e| e.title = "Disk\u{202e}".to_owned()),
+        ("plain absolute", |e| e.program.path = "bin/writ".to_owned()),
+        ("plain absolute", |e| e.program.path = "/usr/../bin/writ".to_owned()),
+        ("plain absolute", |e| e.program.path = "/usr/bin/\n".to_owned()),
         ("no user", |e| e.run_as = "Root!".to_owned()),
         ("no time", |e| e.seconds = 0),
         ("no time", |e| e.seconds = 3601),
@@ -146,9 +151,92 @@ fn output_tells_no_more_than_its_schema() {
         r#"{"used":1,"state":"ok"}"#,
         r#"{"used":1,"state":"ok","mounted":true,"checked":-1}"#,
         r#"{"used":1,"state":"ok","mounted":true} {"more":1}"#,
+        r#"{"used":1,"used":2,"state":"ok","mounted":true}"#,
+        r#"{"used":1,"state":"ok\nroot:x:0:0","mounted":true}"#,
+        r#"{"used":1,"state":["ok","root:x:0:0"],"mounted":true}"#,
     ] {
         let error = read(text).unwrap_err().to_string();
         assert!(!error.contains(secret), "{error}");
     }
     assert!(output.read(&[b' '; 65_537]).is_err());
+    let wrong = read(r#"{"used":1,"state":"root:x:0:0","mounted":true}"#).unwrap_err();
+    assert_eq!(wrong.field.as_deref(), Some("state"), "named by the schema");
+    assert_eq!(entry().bits(), 27 + limits::RUNBOOK_END_BITS, "how it ends tells something, too");
+    let nothing = Output { fields: AtMost(Vec::new()) };
+    assert_eq!(nothing.read(b"").unwrap().to_json(), "{}");
+    assert!(nothing.read(b"root:x:0:0").is_err());
+}
+
+#[test]
+fn answer_is_the_same_json_for_the_same_values_and_is_read_again() {
+    let output = entry().output;
+    let loose = r#" {"state": "full", "mounted":true, "used":  64 }"#;
+    let json = output.read(loose.as_bytes()).unwrap().to_json();
+    assert_eq!(json, r#"{"mounted":true,"state":"full","used":60}"#);
+    assert_eq!(output.read(json.as_bytes()).unwrap().to_json(), json);
+}
+
+#[test]
+fn order_is_keyds_and_for_its_entry() {
+    use crate::ed25519::{Signer as _, SoftKey};
+    let (keyd, other) =
+        (SoftKey::from_seed(&[1; 32]).unwrap(), SoftKey::from_seed(&[2; 32]).unwrap());
+    let settings =
+        vec![setting("volume", Value::Word("var".to_owned())), setting("samples", Value::Int(1))];
+    let order = RunOrder {
+        v: Version,
+        site: "site-1".parse().unwrap(),
+        run: writ_model::Ulid::from_bytes([7; 16]),
+        grant: Hash([3; 32]),
+        person: "p11".parse().unwrap(),
+        entry: entry().digest(),
+        settings: AtMost(settings),
+        host: "web-1".parse().unwrap(),
+        not_before: Timestamp::from_secs(1_800_000_000),
+        not_after: Timestamp::from_secs(1_800_000_060),
+    };
+    let signed = order.sign(&keyd).unwrap();
+    assert_eq!(signed.verify(&keyd.public_key()).unwrap(), order);
+    assert!(signed.verify(&other.public_key()).is_err());
+    for at in 0..signed.order.len() {
+        let mut bent = signed.clone();
+        bent.order[at] ^= 1;
+        assert!(bent.verify(&keyd.public_key()).is_err(), "byte {at}");
+    }
+    assert_eq!(order.arguments(&entry()).unwrap(), ["disk", "var", "1"]);
+    let wider = Entry { seconds: 3600, ..entry() };
+    assert!(order.arguments(&wider).is_err(), "another entry than was ordered");
+}
+
+#[test]
+fn scope_must_be_what_the_catalogue_says() {
+    let scope = |harm: fn(&mut RunScope)| {
+        let mut scope = RunScope {
+            hosts: AtMost(vec!["web-1".parse().unwrap()]),
+            runbook: "disk-usage".parse().unwrap(),
+            version: 1,
+            entry: entry().digest(),
+            class: Class::Health,
+            settings: AtMost(vec![
+                setting("volume", Value::Word("var".to_owned())),
+                setting("samples", Value::Int(1)),
+            ]),
+        };
+        harm(&mut scope);
+        scope
+    };
+    let (group, other) = ("oncall".parse().unwrap(), "others".parse().unwrap());
+    entry().check_scope(&scope(|_| ()), &group).unwrap();
+    let harms: [fn(&mut RunScope); 5] = [
+        |s| s.version = 2,
+        |s| s.entry = Hash([9; 32]),
+        |s| s.class = Class::Platform,
+        |s| s.runbook = "other".parse().unwrap(),
+        |s| s.settings.0[1].value = Value::Int(10),
+    ];
+    for harm in harms {
+        assert!(entry().check_scope(&scope(harm), &group).is_err());
+    }
+    let why = entry().check_scope(&scope(|_| ()), &other).unwrap_err().to_string();
+    assert!(why.contains("members of `oncall`"), "{why}");
 }

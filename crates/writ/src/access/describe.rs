@@ -22,8 +22,7 @@ pub fn request(request: &Request, roster: &Roster) -> String {
     if let Some(account) = request.account {
         line("for", &format!("the customer {account}"));
     }
-    let Scope::Ssh(ssh) = &request.scope;
-    for host in &ssh.hosts.0 {
+    for host in request.scope.hosts() {
         let holds = match roster.accounts(host) {
             Accounts::All => "holds data of EVERYBODY, as far as the roster says".to_owned(),
             Accounts::Only(held) if held.0.is_empty() => "holds no customer's data".to_owned(),
@@ -34,12 +33,22 @@ pub fn request(request: &Request, roster: &Roster) -> String {
         };
         line("host", &format!("{host} ({holds})"));
     }
-    line("login", &ssh.login);
-    if ssh.interactive {
-        line("shell", "yes: any command");
+    match &request.scope {
+        Scope::Runbook(run) => {
+            line("runbook", &format!("{}, version {}", run.runbook, run.version));
+            line("entry", &run.entry.to_string());
+            line("class", &format!("{}: {}", run.class.as_str(), run.class.describe()));
+            run.settings.0.iter().for_each(|s| line("told", &format!("{} = {}", s.name, s.value)));
+        }
+        Scope::Ssh(ssh) => {
+            line("login", &ssh.login);
+            if ssh.interactive {
+                line("shell", "yes: any command");
+            }
+            ssh.commands.0.iter().for_each(|command| line("command", command));
+            ssh.files.0.iter().for_each(|file| line("files", &file.to_string()));
+        }
     }
-    ssh.commands.0.iter().for_each(|command| line("command", command));
-    ssh.files.0.iter().for_each(|file| line("files", &file.to_string()));
     line("window", &window(request.not_before, request.not_after));
     line("reaches", &reaches(&request.touches(roster)));
     line("needs", &needs(request, roster));

@@ -67,7 +67,7 @@ pub fn requests(args: &RequestsArgs) -> Result<()> {
             shown.id,
             shown.state.as_str(),
             shown.requester,
-            shown.scope.login,
+            shown.scope.what(),
             shown.scope.hosts.join(","),
             describe::window(shown.not_before, shown.not_after),
         );

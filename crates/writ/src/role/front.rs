@@ -28,6 +28,7 @@ use crate::front::clerk::Clerk;
 use crate::front::people::api::Readers;
 use crate::front::people::{self, Office};
 use crate::front::platform::Platform;
+use crate::front::runs::{self, Runs};
 use crate::front::{accounts, catalogue, console, customer, enrol, link, listener, roster};
 
 /// The state database, in front's folder.
@@ -127,6 +128,7 @@ async fn serve(
     let (ours, own, known) = (Arc::clone(&pipeline), platform.clone(), Arc::clone(&access));
     let clerk = Arc::new(Clerk::new(ours, own, Arc::clone(&keeper), known));
     beat(keyd, store);
+    let platforms = platform.clone();
     keep_current(Arc::clone(&pipeline), platform, reloads);
     let address = listener.local_addr()?.to_string();
     let console_address = console.local_addr()?.to_string();
@@ -134,7 +136,10 @@ async fn serve(
     facts.extend(hardening);
     line.ready(facts)?;
     let (ours, known) = (Arc::clone(&pipeline), Arc::clone(&access));
-    let desks = listener::Desks { pipeline: ours, keeper, readers, access: known };
+    let runs =
+        Runs::new(Arc::clone(&pipeline), platforms, Arc::clone(&keeper), Arc::clone(&access));
+    writ_service::task::spawn("runs", runs::watch(Arc::clone(&runs)));
+    let desks = listener::Desks { pipeline: ours, keeper, readers, access: known, runs };
     // The supervisor starts front again, which opens the database anew and keyd's catalogue with it.
     tokio::select! {
         served = listener::serve(listener, tls, desks, stopped.clone()) => served,

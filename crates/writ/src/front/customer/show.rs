@@ -11,7 +11,7 @@ use writ_aws::generated::writ::{
 };
 use writ_aws::{ApiError, Output as _, Service};
 use writ_model::{AccountId, Timestamp, Ulid};
-use writ_proof::access::{Request, Scope, SshScope};
+use writ_proof::access::{Request, Scope};
 use writ_service::call::{Call, Outcome};
 use writ_store::state::{AccessGrant, AccessRequest, Consent, EndReason, RequestState};
 use writ_store::{Entry, Snapshot};
@@ -117,7 +117,6 @@ pub(super) fn show(
     let stored = snapshot.get::<Consent>(call.account(), &id).map(|consent| &*consent.value);
     let approvals = decisions(snapshot, entry.id).filter(|one| one.decision == "approve").count();
     let end = grant.and_then(|grant| grant.end.as_ref());
-    let Scope::Ssh(scope) = &asked.scope;
     let (not_before, not_after) = grant
         .map_or((asked.not_before, asked.not_after), |grant| (grant.not_before, grant.not_after));
     OperatorAccess {
@@ -128,8 +127,8 @@ pub(super) fn show(
         ticket: Some(format!("{}/{}", asked.ticket.system, asked.ticket.id)),
         scope: Some(asked.scope.kind().as_str().to_owned()),
         hosts: Some(seen.hosts.iter().map(ToString::to_string).collect()),
-        logins: Some(vec![scope.login.clone()]),
-        rights: Some(rights(scope)),
+        logins: Some(asked.scope.ssh().map(|ssh| ssh.login.clone()).into_iter().collect()),
+        rights: Some(rights(&asked.scope)),
         not_before: Some(not_before),
         not_after: Some(not_after),
         request_date: Some(asked.created),
@@ -167,7 +166,16 @@ fn state(request: &AccessRequest, grant: Option<&AccessGrant>, now: Timestamp) -
     }
 }
 
-fn rights(scope: &SshScope) -> Vec<String> {
+fn rights(scope: &Scope) -> Vec<String> {
+    let scope = match scope {
+        Scope::Runbook(run) => {
+            let told = run.settings.0.iter().map(|one| format!(" {}={}", one.name, one.value));
+            let told: String = told.collect();
+            let (name, version) = (&run.runbook, run.version);
+            return vec![format!("runbook {name} version {version} ({}){told}", run.entry)];
+        }
+        Scope::Ssh(scope) => scope,
+    };
     let shell = scope.interactive.then(|| "shell".to_owned());
     let commands = scope.commands.0.iter().map(|command| format!("run {command}"));
     let files = scope.files.0.iter().map(|rule| {

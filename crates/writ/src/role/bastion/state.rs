@@ -259,7 +259,9 @@ fn judge(
     };
     // front may know of something that shortens it, and of nothing that lengthens it.
     grant.not_after = grant.not_after.min(stored.not_after);
-    let Scope::Ssh(scope) = asked.request().scope.clone();
+    let Scope::Ssh(scope) = asked.request().scope.clone() else {
+        anyhow::bail!("it is for something else than a session");
+    };
     Ok(Held {
         accounts: customers(stored, snapshot),
         pseudonym: writ_access::pseudonym(site, &grant.person),
