@@ -12,7 +12,10 @@ pub mod program;
 pub mod stage;
 mod used;
 
-use std::path::Path;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 
 use writ_model::{Env, Timestamp, Ulid};
 use writ_proof::cbor::{self, Version};
@@ -30,6 +33,8 @@ use used::Used;
 
 /// The folder in the agent's folder.
 pub const FOLDER: &str = "runs";
+/// The file in it that tells of every run and refusal, a line each: a source for the host's own log at watch.
+pub const LOG: &str = "runs.log";
 
 /// What front sends for one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +70,7 @@ pub struct Executor {
     host: HostName,
     key: PublicKey,
     used: Used,
+    log: PathBuf,
     _lock: DirLock,
 }
 
@@ -77,7 +83,8 @@ impl Executor {
         let folder = dir.join(FOLDER);
         disk::create_dir(&folder)?;
         let lock = DirLock::take(&folder)?;
-        Ok(Executor { host, key, used: Used::open(&folder)?, _lock: lock })
+        let (used, log) = (Used::open(&folder)?, folder.join(LOG));
+        Ok(Executor { host, key, used, log, _lock: lock })
     }
 
     /// Tells front of the ends that it has not taken yet; a run that was under way when this process went down has
@@ -111,6 +118,7 @@ impl Executor {
             Err(cause) => {
                 let ended = ended(Outcome::Refused, Some(cause));
                 tracing::warn!(run = %ordered.run, cause = cause.as_str(), "an order was refused");
+                self.note(ordered.run, "-", ended.outcome.as_str(), Some(cause), env)?;
                 // The end of a run that was carried out once is not told anew.
                 if !self.used.has_run(ordered.run) {
                     orders.end(ordered.run, &ended).unwrap_or_else(|error| {
@@ -122,6 +130,7 @@ impl Executor {
         };
         // On the disk first: whatever happens now, it is not run a second time.
         self.used.take(&order)?;
+        self.note(order.run, entry.name.as_str(), "taken", None, env)?;
         let ended = match orders.begin(order.run) {
             Ok(()) => {
                 tracing::info!(run = %order.run, runbook = %entry.name, "a runbook begins");
@@ -132,8 +141,7 @@ impl Executor {
                 ended(Outcome::Refused, Some(Cause::GrantEnded))
             }
         };
-        let (outcome, cause) = (ended.outcome.as_str(), ended.cause.map(Cause::as_str));
-        tracing::info!(run = %order.run, outcome, cause, "a runbook has ended");
+        self.note(order.run, entry.name.as_str(), ended.outcome.as_str(), ended.cause, env)?;
         self.used.ended(order.run, &ended)?;
         self.tell(order.run, &ended, orders)?;
         Ok(ended)
@@ -147,6 +155,24 @@ impl Executor {
                 Ok(())
             }
         }
+    }
+
+    /// A line for the host's log: words of ours, and what a signed order names.
+    fn note(
+        &self,
+        run: Ulid,
+        runbook: &str,
+        what: &str,
+        cause: Option<Cause>,
+        env: &dyn Env,
+    ) -> Result<(), AgentError> {
+        let cause = cause.map_or("-", Cause::as_str);
+        let line =
+            format!("{} run={run} runbook={runbook} {what} cause={cause}\n", env.now().iso());
+        let opened = OpenOptions::new().create(true).append(true).mode(0o600).open(&self.log);
+        opened
+            .and_then(|mut file| file.write_all(line.as_bytes()).and_then(|()| file.sync_data()))
+            .map_err(AgentError::io("append to", &self.log))
     }
 
     /// The order and its entry, if this host may run it now.

@@ -1,14 +1,22 @@
 //! The programs of the runbooks that come with Writ. Each answers with one JSON object of numbers, flags and words that
 //! are written here: nothing that a file, a log or another program says comes through as it is.
 
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
+use rustix::fs::{FlockOperation, flock};
 use serde_json::{Value, json};
 
 /// States of a service, as both supervisors' are told.
 pub const STATES: [&str; 6] = ["down", "failed", "finishing", "other", "running", "starting"];
 /// How long a service may take to come up again, in seconds.
 const RESTART_SECONDS: &str = "20";
+/// What runit's `supervise/status` may be.
+const STATUS_MAX_BYTES: u64 = 64;
+/// The second of 1970 in TAI64, as runit counts.
+const TAI64_EPOCH: u64 = 4_611_686_018_427_387_914;
 /// What a supervisor may say.
 const SAID_MAX_BYTES: usize = 64 * 1024;
 
@@ -113,10 +121,7 @@ struct Seen {
 
 fn look(supervisor: Supervisor, folder: &str, service: &str) -> Result<Seen, String> {
     match supervisor {
-        Supervisor::Runit => {
-            let path = format!("{folder}/{service}");
-            Ok(runit(&ask(supervisor, &["status", &path], false)?))
-        }
+        Supervisor::Runit => look_at_runit(&Path::new(folder).join(service)),
         Supervisor::Systemd => {
             let properties =
                 "--property=ActiveState,MainPID,UnitFileState,ActiveEnterTimestampMonotonic";
@@ -126,29 +131,44 @@ fn look(supervisor: Supervisor, folder: &str, service: &str) -> Result<Seen, Str
     }
 }
 
+/// Reads what `sv status` reads, without the writing to a pipe by which that asks whether a supervisor is there: runsv
+/// holds the lock instead.
+fn look_at_runit(service: &Path) -> Result<Seen, String> {
+    let folder = service.join("supervise");
+    let wrong = |name: &str, error: &dyn std::fmt::Display| {
+        format!("{}: {error}", folder.join(name).display())
+    };
+    let lock = File::open(folder.join("lock")).map_err(|error| wrong("lock", &error))?;
+    let lonely = flock(&lock, FlockOperation::NonBlockingLockShared).is_ok();
+    let mut status = Vec::new();
+    let opened = File::open(folder.join("status")).map_err(|error| wrong("status", &error))?;
+    let read = opened.take(STATUS_MAX_BYTES).read_to_end(&mut status);
+    read.map_err(|error| wrong("status", &error))?;
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime).tv_sec;
+    let seen = runit(&status, u64::try_from(now).unwrap_or(0));
+    let seen = seen.ok_or_else(|| wrong("status", &"it is no status of runit"))?;
+    Ok(if lonely { Seen { state: "failed", ..seen } } else { seen })
+}
+
 fn unit(service: &str) -> String {
     format!("{service}.service")
 }
 
-/// `run: /etc/service/x: (pid 12) 345s, normally down; run: log: (pid 11) 345s` (sv(8)).
-fn runit(said: &str) -> Seen {
-    let own = said.lines().next().unwrap_or_default().split(';').next().unwrap_or_default();
-    let state = match own.split(':').next() {
-        Some("run") => "running",
-        Some("down") => "down",
-        Some("finish") => "finishing",
-        Some("fail") => "failed",
+/// The 20 bytes of `supervise/status`: since when as TAI64N, the process, paused, wanted, told to end, state (runit's
+/// sv.c).
+fn runit(status: &[u8], now: u64) -> Option<Seen> {
+    let status: &[u8; 20] = status.try_into().ok()?;
+    let [since @ .., _, _, _, _, p0, p1, p2, p3, _, wanted, _, state] = status;
+    let state = match state {
+        0 => "down",
+        1 => "running",
+        2 => "finishing",
         _ => "other",
     };
-    let process =
-        own.split_once("(pid ").and_then(|(_, rest)| rest.split(')').next()?.parse().ok());
-    let seconds = |word: &str| word.trim_end_matches(',').strip_suffix('s')?.parse().ok();
-    let up_seconds = own.split_whitespace().find_map(seconds).filter(|_| state == "running");
-    let wanted = match state {
-        "running" => !own.contains(", normally down"),
-        _ => own.contains(", normally up") || own.contains(", want up"),
-    };
-    Seen { state, wanted, process, up_seconds }
+    let process = Some(u32::from_le_bytes([*p0, *p1, *p2, *p3])).filter(|pid| *pid != 0);
+    let since = u64::from_be_bytes(*since).checked_sub(TAI64_EPOCH)?;
+    let up_seconds = (state == "running").then(|| now.saturating_sub(since));
+    Some(Seen { state, wanted: *wanted == b'u', process, up_seconds })
 }
 
 /// `NAME=VALUE` a line (systemctl(1), "show").
@@ -202,26 +222,26 @@ mod tests {
         Seen { state, wanted, process, up_seconds: up }
     }
 
+    /// Since the 1,000th second, process 515.
+    fn status(wanted: u8, state: u8) -> Vec<u8> {
+        let since = (TAI64_EPOCH + 1000).to_be_bytes();
+        let rest = [0, 0, 0, 0, 3, 2, 0, 0, 0, wanted, 0, state];
+        [&since[..], &rest].concat()
+    }
+
     #[test]
-    fn what_sv_says_becomes_words_of_ours() {
-        for (said, wanted) in [
-            ("run: /s/web: (pid 12) 345s\n", seen("running", true, Some(12), Some(345))),
-            (
-                "run: /s/web: (pid 12) 5s, normally down; run: log: (pid 9) 6s\n",
-                seen("running", false, Some(12), Some(5)),
-            ),
-            ("down: /s/web: 3s, normally up\n", seen("down", true, None, None)),
-            ("down: /s/web: 3s\n", seen("down", false, None, None)),
-            ("finish: /s/web: (pid 7) 1s\n", seen("finishing", false, Some(7), None)),
-            (
-                "fail: /s/web: unable to change to service directory\n",
-                seen("failed", false, None, None),
-            ),
-            ("root:x:0:0:root:/root:/bin/sh\n", seen("other", false, None, None)),
-            ("", seen("other", false, None, None)),
-            ("run\nroot:x:0\n", seen("running", true, None, None)),
+    fn what_runit_says_becomes_words_of_ours() {
+        for (status, wanted) in [
+            (status(b'u', 1), seen("running", true, Some(515), Some(345))),
+            (status(b'd', 1), seen("running", false, Some(515), Some(345))),
+            (status(b'u', 0), seen("down", true, Some(515), None)),
+            (status(b'u', 2), seen("finishing", true, Some(515), None)),
+            (status(b'x', b'x'), seen("other", false, Some(515), None)),
         ] {
-            assert_eq!(runit(said), wanted, "{said}");
+            assert_eq!(runit(&status, 1345), Some(wanted));
+        }
+        for hostile in [&b""[..], b"root:x:0:0:root:/root", b"root:x:0:0:root:/roo"] {
+            assert!(runit(hostile, 1345).is_none_or(|seen| STATES.contains(&seen.state)));
         }
     }
 
@@ -249,8 +269,8 @@ mod tests {
 
     #[test]
     fn every_state_that_is_told_is_in_the_list() {
-        for said in ["run: x", "down: x", "finish: x", "fail: x", ""] {
-            assert!(STATES.contains(&runit(said).state), "{said}");
+        for state in 0..=255 {
+            assert!(STATES.contains(&runit(&status(b'u', state), 0).unwrap().state), "{state}");
         }
         for state in ["active", "activating", "deactivating", "inactive", "failed", "maintenance"] {
             assert!(STATES.contains(&systemd(&format!("ActiveState={state}")).state), "{state}");

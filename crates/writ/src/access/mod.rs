@@ -6,7 +6,7 @@
 pub mod ask;
 mod bundle;
 pub mod decide;
-mod describe;
+pub mod describe;
 pub mod list;
 pub mod ticket;
 mod who;
@@ -60,7 +60,7 @@ fn json<T: DeserializeOwned>(reply: &[u8]) -> Result<T> {
 }
 
 /// A duration such as `90s`, `45m`, `1h` or `1h30m`, in seconds.
-fn seconds(text: &str) -> Result<u64> {
+pub fn seconds(text: &str) -> Result<u64> {
     let mut total = 0u64;
     let mut rest = text;
     while !rest.is_empty() {

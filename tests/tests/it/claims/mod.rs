@@ -24,6 +24,7 @@ mod c08_leaver;
 mod c08_sessions_end;
 mod c09_agents;
 mod c10_lockbox;
+mod c11_runbooks;
 mod c12_accounts;
 mod c13_deny;
 

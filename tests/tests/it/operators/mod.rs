@@ -7,3 +7,4 @@ pub(crate) mod enrol;
 pub(crate) mod gate;
 pub(crate) mod people;
 pub(crate) mod roster;
+pub(crate) mod runbook;

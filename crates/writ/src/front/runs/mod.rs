@@ -4,7 +4,7 @@
 //! is in the ledger before the next one: ordered, begun, ended.
 
 pub mod api;
-mod host;
+pub mod host;
 mod order;
 pub mod show;
 
