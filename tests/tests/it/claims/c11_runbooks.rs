@@ -164,7 +164,7 @@ if how == 'sleep': say('{"n": 1, "word": "ok"}'); time.sleep(60)
 if how == 'write':
     try: open(sys.argv[2], 'w').write(secret)
     except OSError: say('{"n": 1, "word": "no"}')
-if how == 'env': say('{"n": %d, "word": "ok"}' % len(os.environ))
+if how == 'env': say('{"n": %d, "word": "ok"}' % len(open('/proc/self/environ').read()))
 if how == 'who': say('{"n": %d, "word": "ok"}' % (os.getuid() == 65534))
 "#;
 
