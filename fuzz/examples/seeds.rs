@@ -102,6 +102,7 @@ fn recording() -> Vec<u8> {
         start: Timestamp::from_secs(1_800_000_000),
         key: "k".to_owned(),
         recorder: Uuid::from_bytes([2; 16]),
+        accounts: None,
     };
     let mut bytes = header.to_bytes().expect("a header");
     let mut chain = Chain::begin(&header).expect("a chain");
@@ -200,6 +201,7 @@ fn host_frame() -> Vec<u8> {
         source: "sshd".to_owned(),
         class: Class::Security,
         payload: Payload::Line(line),
+        signature: None,
     };
     frame.to_bytes().expect("a frame")
 }

@@ -1,7 +1,8 @@
 //! Chromium with a virtual authenticator, driven over its debugging pipe (Chrome DevTools Protocol).
 //!
 //! Messages are JSON that ends with a zero byte. Chromium reads them from descriptor 3 and writes them to
-//! descriptor 4, which a shell makes of its own input and output. `WRIT_SHOTS` names a folder for pictures.
+//! descriptor 4, which a shell makes of its own input and output. `WRIT_SHOTS` names a folder for pictures, `WRIT_AXE`
+//! the file `axe.min.js` of axe-core, with which every page that is looked at is judged, too.
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -104,7 +105,11 @@ impl Browser {
         // A page that is being replaced answers nothing.
         let kept =
             format!("(() => {{ try {{ return {expression}; }} catch (e) {{ return false; }} }})()");
-        let fits = within(PATIENCE, || (self.eval(&kept) == Value::Bool(true)).then_some(()));
+        let what = json!({ "expression": kept, "awaitPromise": true, "returnByValue": true });
+        let fits = within(PATIENCE, || {
+            let said = self.asked("Runtime.evaluate", &what);
+            (said["result"]["result"]["value"] == Value::Bool(true)).then_some(())
+        });
         assert!(fits.is_some(), "not so: {expression}\n{}", self.text());
     }
 
@@ -139,6 +144,7 @@ impl Browser {
             self.call("Emulation.setEmulatedMedia", &media);
             let needed = self.eval("document.documentElement.scrollWidth");
             assert!(needed.as_u64() <= Some(width), "{name} needs {needed} of {width} pixels");
+            self.judge(name);
             let Some(folder) = std::env::var_os("WRIT_SHOTS") else { continue };
             let what = json!({ "format": "png", "captureBeyondViewport": true });
             let picture = self.call("Page.captureScreenshot", &what);
@@ -148,8 +154,77 @@ impl Browser {
         }
     }
 
+    /// Has axe-core judge the page as it is, where there is one.
+    #[track_caller]
+    fn judge(&mut self, name: &str) {
+        let Some(file) = std::env::var_os("WRIT_AXE") else { return };
+        let axe = fs::read_to_string(file).expect("WRIT_AXE");
+        self.eval(&format!("{axe}; true"));
+        let found = self.eval(
+            "axe.run().then((found) => found.violations.map((one) => one.id + ': ' + \
+             one.nodes.map((node) => node.html).join(' | ')))",
+        );
+        assert_eq!(found, json!([]), "{name}");
+    }
+
+    /// Types text into what has the focus.
+    pub fn types(&mut self, text: &str) {
+        self.call("Input.insertText", &json!({ "text": text }));
+    }
+
+    /// Goes through the page with the tabulator alone; what cannot be reached so, or not seen when it is.
+    pub fn unreached(&mut self) -> String {
+        let all = self.eval(
+            "(() => {
+                const all = 'a[href], button, input, select, textarea, summary, [tabindex=\"0\"]';
+                window.stops = [...document.querySelectorAll(all)].filter((e) => !e.disabled && e.type !== 'hidden' &&
+                    e.checkVisibility({ visibilityProperty: true }));
+                window.reached = new Set();
+                document.activeElement.blur();
+                return window.stops.length;
+            })()",
+        );
+        // A field for a time has several stops within.
+        for _ in 0..all.as_u64().unwrap() * 2 + 8 {
+            self.press("Tab");
+            self.eval(
+                "(() => {
+                    const at = document.activeElement;
+                    const seen = getComputedStyle(at).outlineStyle !== 'none' && at.getBoundingClientRect().width > 0;
+                    if (seen) window.reached.add(at);
+                })()",
+            );
+        }
+        let left = self.eval(
+            "window.stops.filter((e) => !window.reached.has(e)).map((e) => e.outerHTML).join(' | ')",
+        );
+        left.as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Presses a key of the keyboard, as somebody without a mouse does.
+    pub fn press(&mut self, key: &str) {
+        let text = if key == "Enter" { "\r" } else { "" };
+        for kind in ["keyDown", "keyUp"] {
+            let mut what = json!({ "type": kind, "key": key, "code": key, "text": text });
+            what["windowsVirtualKeyCode"] = json!(match key {
+                "Enter" => 13,
+                "Tab" => 9,
+                _ => 27,
+            });
+            self.call("Input.dispatchKeyEvent", &what);
+        }
+    }
+
     #[track_caller]
     fn call(&mut self, method: &str, params: &Value) -> Value {
+        let reply = self.asked(method, params);
+        assert!(reply["error"].is_null(), "{method}: {reply}");
+        reply["result"].clone()
+    }
+
+    /// The whole reply to a command, which may be an error: of a page that is being replaced it is one.
+    #[track_caller]
+    fn asked(&mut self, method: &str, params: &Value) -> Value {
         self.calls += 1;
         let mut message = json!({ "id": self.calls, "method": method, "params": params });
         if let Some(session) = &self.session {
@@ -164,8 +239,7 @@ impl Browser {
             assert!(bytes.pop() == Some(0), "chromium has ended at {method}; see chromium.log");
             let reply: Value = serde_json::from_slice(&bytes).unwrap();
             if reply["id"] == json!(self.calls) {
-                assert!(reply["error"].is_null(), "{method}: {reply}");
-                return reply["result"].clone();
+                return reply;
             }
         }
     }

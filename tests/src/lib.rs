@@ -24,6 +24,7 @@ pub mod ledger;
 pub mod manifest;
 pub mod process;
 pub mod search;
+pub mod sink;
 pub mod site;
 pub mod skip;
 pub mod wait;

@@ -41,6 +41,11 @@ const BENCHES: &[Bench] = &[
         about: "the whole system beside a plain hyper server; OPTIONs are its own, try --help",
         run: http,
     },
+    Bench {
+        name: "bastion",
+        about: "sessions through the bastion beside plain OpenSSH; OPTION is --scale SHARE",
+        run: bastion,
+    },
 ];
 
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
@@ -64,6 +69,14 @@ fn http(options: &[String]) -> Result<()> {
     let built = target().join("release");
     let mut bench = Command::new(built.join("writ-http-bench"));
     check(bench.arg("--writ").arg(built.join("writ")).args(options))
+}
+
+/// Only what is measured is a release build; what drives it starts stock clients and waits for them.
+fn bastion(options: &[String]) -> Result<()> {
+    check(&mut cargo(&["build", "--release", "-p", "writ"]))?;
+    let mut bench =
+        cargo(&["bench", "-p", "writ-tests", "--bench", "bastion", "--profile", "dev", "--"]);
+    check(bench.args(options).env("WRIT_BIN", target().join("release").join("writ")))
 }
 
 /// Cargo in a package below `benches/`, which is a workspace of its own.

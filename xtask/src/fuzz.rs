@@ -1,7 +1,7 @@
 //! `cargo xtask fuzz`: libFuzzer on the stable toolchain.
 //!
-//! libFuzzer needs only the coverage pass of LLVM, which plain `RUSTFLAGS` switch on; the targets are
-//! ordinary binaries of the package in `fuzz/`.
+//! libFuzzer needs only the coverage pass of LLVM, which plain `RUSTFLAGS` switch on. The package in
+//! `fuzz/` is one program with all targets.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -18,6 +18,9 @@ const FLAGS: &str = "-Cpasses=sancov-module \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
     -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares";
+
+/// Tells the program which of its targets to run.
+const CHOICE: &str = "WRIT_FUZZ_TARGET";
 
 /// A target with a planted bug, which must be found: it tests this wrapper itself.
 const PLANTED: &str = "planted";
@@ -77,23 +80,24 @@ fn build() -> Result<()> {
 
 fn names() -> Result<Vec<String>> {
     let mut names = Vec::new();
-    for entry in std::fs::read_dir(root().join("fuzz/src/bin"))? {
+    for entry in std::fs::read_dir(root().join("fuzz/src/targets"))? {
         let path = entry?.path();
         names.push(path.file_stem().context("no name")?.to_string_lossy().into_owned());
     }
+    names.retain(|name| name != "mod");
     names.sort();
     Ok(names)
 }
 
 fn one(name: &str, seconds: u64) -> Result<()> {
-    let binary = folder().join("x86_64-unknown-linux-gnu/release").join(name);
+    let binary = folder().join("x86_64-unknown-linux-gnu/release/writ-fuzz");
     let work = folder().join("corpus").join(name);
     let seeds = root().join("fuzz/corpus").join(name);
     std::fs::create_dir_all(&work)?;
     let artifacts = folder().join("artifacts").join(name);
     std::fs::create_dir_all(&artifacts)?;
     let mut command = Command::new(&binary);
-    command.arg(&work);
+    command.env(CHOICE, name).arg(&work);
     if seeds.is_dir() {
         command.arg(&seeds);
     }

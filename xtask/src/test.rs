@@ -21,6 +21,9 @@ const CRASH_ROUNDS_LONG: &str = "200";
 /// Every crate that has crash tests of its own, and the binary.
 const FAILPOINTS: &str = "writ/failpoints,writ-bastion/failpoints,writ-store/failpoints,writ-trail/failpoints,writ-watch/failpoints";
 
+/// System tests side by side; those that must run alone say so in `.config/nextest.toml`.
+const SYSTEM_THREADS: &str = "3";
+
 struct Stage {
     name: &'static str,
     long: bool,
@@ -153,11 +156,18 @@ fn doc() -> Result<()> {
 /// The real binary, with failpoints, driven by the real clients.
 fn system() -> Result<Tally> {
     check(&mut cargo(&["build", "--quiet", "-p", "writ", "--features", "failpoints"]))?;
-    nextest(&["-p", "writ-tests"])
+    nextest(&["-p", "writ-tests", "--test-threads", SYSTEM_THREADS])
 }
 
+/// With an sshd if there is one, and with the host that is built in for machines without.
 fn tour() -> Result<()> {
-    check(Command::new(target().join("debug/writ")).arg("tour"))
+    let tour = || {
+        let mut command = Command::new(target().join("debug/writ"));
+        command.arg("tour");
+        command
+    };
+    check(&mut tour())?;
+    check(tour().arg("--built-in-host"))
 }
 
 fn tour_release() -> Result<()> {

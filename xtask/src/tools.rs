@@ -8,7 +8,8 @@ use anyhow::{Result, bail};
 use crate::run::{cargo, check, exists, output, target};
 
 /// The clients that judge us, pinned.
-const PYTHON_PACKAGES: [&str; 3] = ["asyncssh==2.24.1", "awscli==1.46.3", "boto3==1.44.5"];
+const PYTHON_PACKAGES: [&str; 5] =
+    ["aiosmtpd==1.4.6", "asciinema==2.4.0", "asyncssh==2.24.1", "awscli==1.46.3", "boto3==1.44.5"];
 const UV: &str = "uv==0.13.9";
 const NEXTEST: &str = "0.9.143";
 const DENY: &str = "0.20.2";
@@ -36,7 +37,7 @@ pub(crate) fn folder() -> PathBuf {
     target().join("tools")
 }
 
-/// The Python environment with the AWS CLI, boto3 and asyncssh.
+/// The Python environment with the AWS CLI, boto3, asyncssh, aiosmtpd and asciinema.
 pub(crate) fn venv() -> PathBuf {
     folder().join("venv")
 }

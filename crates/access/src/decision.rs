@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use writ_model::{AccountId, PersonId, Ulid};
 use writ_proof::access::{
-    Approval, Approved, Asked, Decision, Evidence, Missing, Outcome, Touches, may_fill,
+    Approval, Approved, Asked, Decision, Evidence, Missing, Outcome, Request, Touches, may_fill,
 };
 use writ_proof::cbor;
 use writ_proof::roster::{Approver, Slot, SlotName};
@@ -148,7 +148,7 @@ pub fn may_decide(
     if *person == request.requester {
         why = "nobody approves their own request".to_owned();
     } else if let [slot] = rule
-        && let Err(error) = fills(&asked, slot, person, world)
+        && let Err(error) = fills(request, slot, person, world)
     {
         why = error;
     }
@@ -158,7 +158,7 @@ pub fn may_decide(
 /// The slots that a person may fill for a request, in the order of the rule.
 fn slots_for(asked: &Asked, person: &PersonId, world: &World<'_>) -> Vec<SlotName> {
     let rule = rule_of(asked.request().group.as_str(), world);
-    let fitting = rule.iter().filter(|slot| fills(asked, slot, person, world).is_ok());
+    let fitting = rule.iter().filter(|slot| fills(asked.request(), slot, person, world).is_ok());
     fitting.map(|slot| slot.slot.clone()).collect()
 }
 
@@ -184,10 +184,21 @@ pub fn waits_for(
     rule.iter().filter(fits).map(|slot| slot.slot.clone()).collect()
 }
 
-fn fills(asked: &Asked, slot: &Slot, person: &PersonId, world: &World<'_>) -> Result<(), String> {
-    let manager = world.hr.manager(&asked.request().requester);
+/// Who could fill a slot for a request now, as far as the roster and HR say.
+pub fn fillers(request: &Request, slot: &Slot, world: &World<'_>) -> Vec<PersonId> {
+    let all = world.roster.people().map(|(person, _)| person);
+    all.filter(|person| fills(request, slot, person, world).is_ok()).cloned().collect()
+}
+
+fn fills(
+    request: &Request,
+    slot: &Slot,
+    person: &PersonId,
+    world: &World<'_>,
+) -> Result<(), String> {
+    let manager = world.hr.manager(&request.requester);
     if slot.from == Approver::ManagerOfRequester && manager.is_none() {
-        let who = &asked.request().requester;
+        let who = &request.requester;
         return Err(format!("HR names no manager of `{who}`"));
     }
     let group = match &slot.from {
@@ -195,7 +206,7 @@ fn fills(asked: &Asked, slot: &Slot, person: &PersonId, world: &World<'_>) -> Re
         _ => None,
     };
     world.hr.may_act(person, group).map_err(|why| format!("`{person}` may not act now: {why}"))?;
-    may_fill(asked.request(), slot, person, world.roster, manager.as_ref(), world.now)
+    may_fill(request, slot, person, world.roster, manager.as_ref(), world.now)
         .map_err(|error| error.to_string())
 }
 
@@ -239,7 +250,7 @@ pub(crate) fn judge(
     // INVARIANT: it is there, or the decision would not have been good.
     let slot = rule.iter().find(|slot| slot.slot == said.slot);
     let slot = slot.ok_or_else(|| Refusal::Refused("the rule has no such slot".to_owned()))?;
-    fills(asked, slot, &said.approver, world).map_err(Refusal::Refused)?;
+    fills(asked.request(), slot, &said.approver, world).map_err(Refusal::Refused)?;
     Ok(approved)
 }
 

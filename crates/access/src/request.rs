@@ -61,6 +61,18 @@ pub fn file(signed: &Signed, world: &World<'_>) -> Result<Filed, Refusal> {
     Ok(Filed { request, asked, repeated: false })
 }
 
+/// Fails unless a request could be filed now, once it is signed.
+///
+/// # Errors
+/// What is wrong with it and what to do.
+pub fn check(request: &Request, world: &World<'_>) -> Result<(), Refusal> {
+    let checked = request.check(world.roster, world.now);
+    checked.map_err(|error| Refusal::Refused(error.to_string()))?;
+    check_time(request, world.now)?;
+    may_ask(request, world)?;
+    check_room(request, world)
+}
+
 /// Fails unless HR and the ticket let the requester ask, now. Looked at again at each decision.
 pub(crate) fn may_ask(request: &Request, world: &World<'_>) -> Result<(), Refusal> {
     let who = &request.requester;

@@ -13,7 +13,7 @@ use crate::error::AgentError;
 use crate::limits::{CONFIG_MAX_BYTES, SEGMENT_DEFAULT_MIB, SPOOL_DEFAULT_MIB};
 
 /// Names of sources that the agent has itself.
-const OWN: [&str; 3] = ["agent", "audit", "canary"];
+const OWN: [&str; 4] = ["agent", "audit", "canary", "sessions"];
 
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +27,9 @@ pub struct Config {
     pub segment_mib: u64,
     /// The kernel's audit.
     pub audit: AuditConfig,
+    /// Operators' sessions, which end on this host when they end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<SessionsConfig>,
     /// Log files, one line an event.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub file: Vec<FileConfig>,
@@ -44,6 +47,17 @@ pub struct AuditConfig {
     /// Make an exec each 30 s that must come back through it. Needs audit to be on; the agent adds the one
     /// rule that this takes.
     pub canary: bool,
+}
+
+/// How operators' sessions are ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SessionsConfig {
+    /// The public key of the SSH authority that signs sessions, as `sshd` trusts it (`TrustedUserCAKeys`).
+    pub authority: PathBuf,
+    /// The file of the one `sshd` that counts; all there are if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pid_file: Option<PathBuf>,
 }
 
 /// A followed file.
@@ -70,6 +84,7 @@ impl Default for Config {
             spool_mib: SPOOL_DEFAULT_MIB,
             segment_mib: SEGMENT_DEFAULT_MIB,
             audit: AuditConfig::default(),
+            sessions: None,
             file: Vec::new(),
             journal: Vec::new(),
         }

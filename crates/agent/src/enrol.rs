@@ -89,5 +89,5 @@ fn write_config(dir: &Path, watch: &str) -> Result<(), AgentError> {
         "# What this host reports to watch. A change shows at watch; restart the agent for it.\n{}",
         config.to_toml()?
     );
-    disk::replace(&path, text.as_bytes(), 0o644)
+    Ok(disk::replace(&path, text.as_bytes(), 0o644)?)
 }

@@ -78,3 +78,23 @@ impl AgentError {
         }
     }
 }
+
+impl From<writ_durable::Error> for AgentError {
+    fn from(error: writ_durable::Error) -> AgentError {
+        match error {
+            writ_durable::Error::Io { action, path, source } => {
+                AgentError::Io { action, path, source }
+            }
+            writ_durable::Error::Locked(path) => AgentError::Locked(path),
+        }
+    }
+}
+
+impl From<writ_link::Error> for AgentError {
+    fn from(error: writ_link::Error) -> AgentError {
+        match error {
+            writ_link::Error::Tls(why) => AgentError::Tls(why),
+            writ_link::Error::Message(why) => AgentError::Network(std::io::Error::other(why)),
+        }
+    }
+}

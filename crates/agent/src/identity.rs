@@ -1,9 +1,12 @@
 //! Who the agent is: its key, its certificate of watch's authority, and its folder.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use rustls::ClientConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use writ_proof::ed25519::SoftKey;
 use writ_proof::roster::HostName;
 
 use crate::disk::{self, DirLock};
@@ -29,6 +32,8 @@ const PKCS8_PREFIX: [u8; 16] = [
 pub(crate) struct Home {
     pub(crate) dir: PathBuf,
     pub(crate) host: HostName,
+    /// Signs what explains missing frames.
+    pub(crate) key: SoftKey,
     _lock: DirLock,
 }
 
@@ -40,7 +45,9 @@ impl Home {
         let name = disk::read_if_there(&path)?.ok_or_else(|| foreign("it is missing"))?;
         let name = String::from_utf8(name).map_err(|_| foreign("it is no name"))?;
         let host = name.trim_end().parse().map_err(|_| foreign("it is no name"))?;
-        Ok(Home { dir: dir.to_owned(), host, _lock: DirLock::take(dir)? })
+        let lock = DirLock::take(dir)?;
+        let key = SoftKey::from_seed(&seed(dir)?)?;
+        Ok(Home { dir: dir.to_owned(), host, key, _lock: lock })
     }
 
     /// Begins the next epoch, above `floor`: its number is on the disk before it is used.
@@ -54,21 +61,37 @@ impl Home {
         Ok(next)
     }
 
-    /// The key and the certificate.
-    pub(crate) fn certificate(
-        &self,
-    ) -> Result<(CertificateDer<'static>, PrivateKeyDer<'static>), AgentError> {
-        let path = self.dir.join(SEED_FILE);
-        let foreign = |why: &str| AgentError::Foreign { path: path.clone(), why: why.to_owned() };
-        let seed = disk::read_if_there(&path)?.ok_or_else(|| foreign("it is missing"))?;
-        let seed: [u8; 32] = seed.try_into().map_err(|_| foreign("it is not 32 bytes"))?;
-        Ok((pem(&self.dir.join(CERTIFICATE_FILE))?, private_key(&seed)))
+    /// The agent's end of a connection.
+    pub(crate) fn tls(&self) -> Result<Arc<ClientConfig>, AgentError> {
+        let (certificate, key) = self.certificate()?;
+        crate::tls::client_config(self.authority()?, certificate, key)
+    }
+
+    fn certificate(&self) -> Result<(CertificateDer<'static>, PrivateKeyDer<'static>), AgentError> {
+        Ok((pem(&self.dir.join(CERTIFICATE_FILE))?, private_key(&seed(&self.dir)?)))
+    }
+
+    /// Keeps the next certificate, if it is one for this host's key; the next connection shows it.
+    pub(crate) fn renew(&self, text: &str) -> Result<(), AgentError> {
+        let next = CertificateDer::from_pem_slice(text.as_bytes())
+            .map_err(|error| AgentError::Tls(error.to_string()))?;
+        crate::tls::client_config(self.authority()?, next, private_key(&seed(&self.dir)?))?;
+        disk::replace(&self.dir.join(CERTIFICATE_FILE), text.as_bytes(), 0o644)?;
+        tracing::info!("watch has sent the next certificate");
+        Ok(())
     }
 
     /// watch's authority.
-    pub(crate) fn authority(&self) -> Result<CertificateDer<'static>, AgentError> {
+    fn authority(&self) -> Result<CertificateDer<'static>, AgentError> {
         pem(&self.dir.join(AUTHORITY_FILE))
     }
+}
+
+fn seed(dir: &Path) -> Result<[u8; 32], AgentError> {
+    let path = dir.join(SEED_FILE);
+    let foreign = |why: &str| AgentError::Foreign { path: path.clone(), why: why.to_owned() };
+    let seed = disk::read_if_there(&path)?.ok_or_else(|| foreign("it is missing"))?;
+    seed.try_into().map_err(|_| foreign("it is not 32 bytes"))
 }
 
 fn pem(path: &Path) -> Result<CertificateDer<'static>, AgentError> {

@@ -12,21 +12,22 @@
 //! stopped shows at watch.
 
 mod config;
-mod disk;
 mod enrol;
 mod error;
 mod identity;
 pub mod limits;
 mod run;
 pub mod runbook;
+mod session;
 mod ship;
 pub mod source;
 mod spool;
 mod state;
 mod tls;
-mod wire;
 
-pub use config::{AuditConfig, Config, FileConfig};
+use writ_durable as disk;
+
+pub use config::{AuditConfig, Config, FileConfig, SessionsConfig};
 pub use enrol::{EnrolArgs, enrol};
 pub use error::AgentError;
 pub use run::run;

@@ -62,5 +62,14 @@ pub const BYE_MAX: Duration = Duration::from_secs(5);
 /// Directory entries that are looked at to find a rotated file again.
 pub const ROTATED_MAX_FILES: usize = 4096;
 
+/// How often processes are looked at. A session's first process is in its group by then.
+pub const SESSION_LOOK: Duration = Duration::from_millis(25);
+
+/// Names of killed processes that are told.
+pub const SESSION_NAMES_MAX: usize = 20;
+
+/// What `sshd` says of a login, in bytes.
+pub const AUTH_FILE_MAX_BYTES: u64 = 64 * 1024;
+
 /// The file of the configuration in bytes.
 pub const CONFIG_MAX_BYTES: u64 = 256 * 1024;

@@ -25,7 +25,7 @@ use crate::limits::{BATCH_MAX_EVENTS, BYE_MAX, POLL, STATE_EVERY};
 use crate::source::{AuditSource, Canary, Event, FileSource, Shape, Source};
 use crate::spool::Spool;
 use crate::state::{Cursor, SPOOL_FOLDER, State};
-use crate::{CONFIG_FILE, ship, source, tls};
+use crate::{CONFIG_FILE, session, ship, source};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -130,9 +130,11 @@ impl Shared {
         let (source, class) = (AGENT.to_owned(), Class::Security);
         let gap = Event { source, class, payload: Payload::Gap(gap) };
         let first = welcome.held.next_seq;
-        let mut frames = vec![self.frame(&gap, first)];
+        let mut frames = vec![self.frame(&gap, first)?];
         let kept = (first.saturating_add(1)..).zip(kept);
-        frames.extend(kept.map(|(seq, frame)| Frame { epoch, seq, ..frame }));
+        for (seq, frame) in kept {
+            frames.push(Frame { epoch, seq, ..frame }.sign(&self.home.key)?);
+        }
         let frames: Result<Vec<Vec<u8>>, _> = frames.iter().map(Frame::to_bytes).collect();
         spool.rebase(welcome.held, &frames?)
     }
@@ -152,8 +154,8 @@ impl Shared {
         rustix::io::write(&self.wake, &1u64.to_ne_bytes()).ok();
     }
 
-    fn frame(&self, event: &Event, seq: u64) -> Frame {
-        Frame {
+    fn frame(&self, event: &Event, seq: u64) -> Result<Frame, AgentError> {
+        let frame = Frame {
             v: Version,
             host: self.home.host.clone(),
             boot: self.boot,
@@ -164,7 +166,9 @@ impl Shared {
             source: event.source.clone(),
             class: event.class,
             payload: event.payload.clone(),
-        }
+            signature: None,
+        };
+        Ok(frame.sign(&self.home.key)?)
     }
 }
 
@@ -183,8 +187,8 @@ fn millis(time: Duration) -> u64 {
 pub fn run(dir: &Path, env: Arc<dyn Env>) -> Result<(), AgentError> {
     let home = Home::open(dir)?;
     let (config, digest) = Config::load(&dir.join(CONFIG_FILE))?;
-    let (certificate, key) = home.certificate()?;
-    let tls = tls::client_config(home.authority()?, certificate, key)?;
+    // What is wrong with the identity shows at once.
+    home.tls()?;
     let mut state = State::load(dir)?;
     let epoch = home.next_epoch(0)?;
     let mut cursors: BTreeMap<String, Cursor> =
@@ -218,9 +222,13 @@ pub fn run(dir: &Path, env: Arc<dyn Env>) -> Result<(), AgentError> {
         env,
     });
     signals(&shared)?;
-    let mut collector = Collector::new(Arc::clone(&shared), &config, &state);
+    let sessions = match &config.sessions {
+        Some(wanted) => Some(session::start(wanted, dir, Arc::clone(&shared.env))?),
+        None => None,
+    };
+    let mut collector = Collector::new(Arc::clone(&shared), &config, &state, sessions);
     collector.begin(found.cut_bytes)?;
-    let shipper = ship(&shared, config.watch, tls)?;
+    let shipper = ship(&shared, config.watch)?;
     let collected = collector.run(&shipper);
     if collected.is_err() {
         shared.over.store(true, Ordering::SeqCst);
@@ -236,12 +244,11 @@ pub fn run(dir: &Path, env: Arc<dyn Env>) -> Result<(), AgentError> {
 fn ship(
     shared: &Arc<Shared>,
     watch: String,
-    tls: Arc<rustls::ClientConfig>,
 ) -> Result<JoinHandle<Result<(), AgentError>>, AgentError> {
     let shared = Arc::clone(shared);
     std::thread::Builder::new()
         .name("ship".to_owned())
-        .spawn(move || ship::run(&shared, &watch, &tls))
+        .spawn(move || ship::run(&shared, &watch))
         .map_err(AgentError::io("start", Path::new("ship")))
 }
 
@@ -306,6 +313,7 @@ struct Collector {
     shared: Arc<Shared>,
     sources: Vec<Source>,
     canary: Option<Canary>,
+    sessions: Option<session::Handle>,
     queue: Vec<Event>,
     /// Events that were given up before they had a number, by source and class.
     owed: BTreeMap<(String, Class), u64>,
@@ -316,7 +324,12 @@ struct Collector {
 }
 
 impl Collector {
-    fn new(shared: Arc<Shared>, config: &Config, state: &State) -> Collector {
+    fn new(
+        shared: Arc<Shared>,
+        config: &Config,
+        state: &State,
+        sessions: Option<session::Handle>,
+    ) -> Collector {
         let mut sources = Vec::new();
         for (files, shape) in [(&config.file, Shape::Lines), (&config.journal, Shape::Journal)] {
             for file in files {
@@ -337,6 +350,7 @@ impl Collector {
             shared,
             sources,
             canary,
+            sessions,
             queue: Vec::new(),
             owed: BTreeMap::new(),
             counts: BTreeMap::new(),
@@ -412,6 +426,9 @@ impl Collector {
         if let Some(canary) = &mut self.canary {
             canary.poll(self.shared.env.as_ref(), now, &mut self.queue);
         }
+        if let Some(sessions) = self.sessions.as_ref().filter(|_| !waiting) {
+            self.queue.extend(sessions.take());
+        }
         let busy = !self.queue.is_empty() && !self.blocked;
         if !self.queue.is_empty() {
             self.commit()?;
@@ -447,9 +464,9 @@ impl Collector {
         let written = {
             let mut spool = self.shared.spool();
             let first = spool.end().next_seq;
-            let frames: Result<Vec<Vec<u8>>, _> = (first..)
+            let frames: Result<Vec<Vec<u8>>, AgentError> = (first..)
                 .zip(&events)
-                .map(|(seq, event)| self.shared.frame(event, seq).to_bytes())
+                .map(|(seq, event)| Ok(self.shared.frame(event, seq)?.to_bytes()?))
                 .collect();
             spool.append(&frames?)
         };
@@ -560,6 +577,11 @@ impl Collector {
         if let (Some(canary), Some(audit)) = (&self.canary, audit) {
             let name = source::CANARY.to_owned();
             beats.push(SourceBeat { name, frames: canary.frames, fault: canary.fault(audit) });
+        }
+        if let Some(sessions) = &self.sessions {
+            let name = session::NAME.to_owned();
+            let frames = count(session::NAME);
+            beats.push(SourceBeat { name, frames, fault: sessions.fault() });
         }
         beats
     }

@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use writ_link::tls::watch_name;
+use writ_link::wire::{self, Inbox};
 use writ_model::Env;
 use writ_model::limits::AGENT_FROZEN_ALARM;
 use writ_proof::cbor::{self, Version};
 use writ_proof::hostlog::{
     Bye, Frames, FromAgent, Hello, Item, Position, Refusal, ToAgent, Welcome,
 };
-use writ_proof::limits::HOST_BATCH_BYTES;
+use writ_proof::limits::{HOST_BATCH_BYTES, HOST_MESSAGE_MAX_BYTES};
 
 use crate::enrol::connect;
 use crate::error::AgentError;
@@ -22,8 +24,7 @@ use crate::limits::{
     WATCH_SILENT_MAX,
 };
 use crate::run::Shared;
-use crate::wire::{self, Inbox};
-use crate::{spool, tls};
+use crate::spool;
 
 /// A connection whose other end is watch.
 pub(crate) struct Connection {
@@ -47,12 +48,15 @@ impl Connection {
             Ok(())
         };
         prepare().map_err(AgentError::Network)?;
-        let mut session = ClientConnection::new(config, tls::server_name()?)
+        let mut session = ClientConnection::new(config, watch_name()?)
             .map_err(|error| AgentError::Tls(error.to_string()))?;
         while session.is_handshaking() {
             session.complete_io(&mut socket).map_err(AgentError::Network)?;
         }
-        Ok(Connection { stream: StreamOwned::new(session, socket), inbox: Inbox::default() })
+        Ok(Connection {
+            stream: StreamOwned::new(session, socket),
+            inbox: Inbox::limited(HOST_MESSAGE_MAX_BYTES),
+        })
     }
 
     pub(crate) fn send(&mut self, message: &FromAgent) -> io::Result<()> {
@@ -66,7 +70,7 @@ impl Connection {
         self.stream.sock.set_read_timeout(Some(patience.max(Duration::from_millis(1))))?;
         let mut buffer = [0; 4096];
         loop {
-            if let Some(message) = self.inbox.take()? {
+            if let Some(message) = self.inbox.take().map_err(io::Error::other)? {
                 return Ok(Some(message));
             }
             match self.stream.read(&mut buffer) {
@@ -85,15 +89,11 @@ fn is_patience(error: &io::Error) -> bool {
 }
 
 /// Ships until the agent ends. Whatever happens to the connection, it is tried again.
-pub(crate) fn run(
-    shared: &Shared,
-    watch: &str,
-    config: &Arc<ClientConfig>,
-) -> Result<(), AgentError> {
+pub(crate) fn run(shared: &Shared, watch: &str) -> Result<(), AgentError> {
     let mut pause = BACKOFF_MIN;
     while !shared.is_over() {
         let mut session = Session { shared, welcomed: false };
-        match session.run(watch, config) {
+        match session.run(watch) {
             Ok(()) => return Ok(()),
             Err(fatal @ AgentError::Io { .. }) => return Err(fatal),
             Err(error) => {
@@ -127,8 +127,10 @@ struct Session<'a> {
 
 impl Session<'_> {
     /// Returns when everything is said and the agent ends.
-    fn run(&mut self, watch: &str, config: &Arc<ClientConfig>) -> Result<(), AgentError> {
-        let mut connection = Connection::open(connect(watch)?, Arc::clone(config))?;
+    fn run(&mut self, watch: &str) -> Result<(), AgentError> {
+        // Read anew: the certificate may be the next one.
+        let config = self.shared.home.tls()?;
+        let mut connection = Connection::open(connect(watch)?, config)?;
         let held = self.greet(&mut connection)?.held;
         self.welcomed = true;
         let (mut reader, lost) = {
@@ -137,7 +139,8 @@ impl Session<'_> {
             spool.reader(held)?
         };
         if let Some(lost) = lost {
-            let frames = Frames { from: held, items: vec![Item::Lost(lost)] };
+            let items = self.signed(vec![Item::Lost(lost)])?;
+            let frames = Frames { from: held, items };
             connection.send(&FromAgent::Frames(frames)).map_err(AgentError::Network)?;
         }
         let env = &self.shared.env;
@@ -173,6 +176,7 @@ impl Session<'_> {
                             sent = 0;
                         }
                     }
+                    ToAgent::Certificate(pem) => self.shared.home.renew(&pem)?,
                     other => return Err(self.refusal(other)?),
                 }
             }
@@ -218,10 +222,23 @@ impl Session<'_> {
         if items.is_empty() {
             return Ok(0);
         }
+        let items = self.signed(items)?;
         let size = items.iter().map(|item| cbor::to_vec(item).len()).sum();
         let frames = FromAgent::Frames(Frames { from, items });
         connection.send(&frames).map_err(AgentError::Network)?;
         Ok(size)
+    }
+
+    /// What is lost goes out under the host's own signature.
+    fn signed(&self, items: Vec<Item>) -> Result<Vec<Item>, AgentError> {
+        let home = &self.shared.home;
+        let sign = |item| {
+            Ok(match item {
+                Item::Lost(lost) => Item::Lost(lost.sign(&home.host, &home.key)?),
+                frame => frame,
+            })
+        };
+        items.into_iter().map(sign).collect()
     }
 
     /// Says good-bye if watch holds everything.
@@ -233,7 +250,8 @@ impl Session<'_> {
         if end != acked {
             return Ok(false);
         }
-        let bye = Bye { end, reason: "stop".to_owned() };
+        let home = &self.shared.home;
+        let bye = Bye::sign(&home.host, end, "stop".to_owned(), &home.key)?;
         connection.send(&FromAgent::Bye(bye)).map_err(AgentError::Network)?;
         // watch closes the connection once it has written that down.
         while connection.recv(BYE_MAX).is_ok_and(|message| message.is_some()) {}

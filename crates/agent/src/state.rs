@@ -45,7 +45,7 @@ impl State {
 
     /// Writes it durably.
     pub(crate) fn save(&self, dir: &Path) -> Result<(), AgentError> {
-        disk::replace(&dir.join(STATE_FILE), &cbor::to_vec(self), 0o600)
+        Ok(disk::replace(&dir.join(STATE_FILE), &cbor::to_vec(self), 0o600)?)
     }
 
     pub(crate) fn cursor(&self, source: &str) -> Option<&Cursor> {

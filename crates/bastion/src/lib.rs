@@ -14,9 +14,12 @@
 //! | recordings, durable before anything is forwarded | [`recorder`] | `writ_proof::recording` |
 //! | SFTP between operator and host | [`sftp`] | draft-ietf-secsh-filexfer-02, OpenSSH PROTOCOL |
 //! | asciicast of a recording | [`cast`] | asciicast v2 and v3 |
+//! | what it tells in words | [`told`] | |
+//! | recordings, as front relays them to readers | [`shelf`] | |
 
 pub mod access;
 pub mod cast;
+mod clock;
 mod error;
 pub mod limits;
 mod notary;
@@ -25,7 +28,10 @@ pub mod recorder;
 mod server;
 mod session;
 pub mod sftp;
+pub mod shelf;
+mod strangers;
 mod teller;
+pub mod told;
 
 pub use error::Error;
 pub use server::{Bastion, Ports, Settings};

@@ -38,8 +38,9 @@ pub const FLOOR_EVERY: Duration = Duration::from_millis(250);
 /// How long the recorder sleeps when nothing comes.
 pub const TICK: Duration = Duration::from_millis(50);
 
-/// Files of one batch that get an fsync each; of more, the file system gets one for all.
-pub const SYNC_EACH_MAX: usize = 8;
+/// Files of one batch that get an fsync each, side by side; of more, the file system gets one for all, which
+/// waits for what others have written there too.
+pub const SYNC_EACH_MAX: usize = 16;
 
 /// Bytes that recovery reads at once.
 pub const READ_CHUNK_BYTES: usize = 1024 * 1024;
@@ -83,6 +84,15 @@ pub const CAST_ROWS: u32 = 24;
 /// Connections of operators at one time, those included that have not logged in.
 pub const CONNECTIONS_MAX: usize = 512;
 
+/// Recordings in one page of a listing.
+pub const SHELF_PAGE_MAX: usize = 50;
+
+/// Bytes of a recording that are lent at once: a segment.
+pub const SHELF_PIECE_MAX_BYTES: u64 = 8 * 1024 * 1024;
+
+/// The file of a recording's signed end, in bytes.
+pub const END_FILE_MAX_BYTES: u64 = 4096;
+
 /// Things that are refused in one session before it ends.
 pub const REFUSALS_MAX: u32 = 64;
 
@@ -124,3 +134,15 @@ pub const SFTP_SESSION_MAX_BYTES: u64 = 256 * 1024 * 1024 * 1024;
 
 /// Files that one channel opens.
 pub const SFTP_FILES_MAX: u64 = 1_000_000;
+
+/// Addresses whose failed logins are counted one by one until they are told.
+pub const STRANGERS_MAX: usize = 64;
+
+/// How often failed logins of strangers are told, and how often the wall clock is looked at.
+pub const TELL_STRANGERS_EVERY: Duration = Duration::from_secs(2);
+
+/// A change of the wall clock against the monotonic one that is told.
+pub const CLOCK_STEP_MAX: Duration = Duration::from_secs(2);
+
+/// How long a session on a host goes on after watch last said that it is watched (watch says so every 2 s).
+pub const WATCH_LEASE: Duration = Duration::from_secs(10);

@@ -21,6 +21,7 @@ use crate::error::Error;
 use crate::limits::{MARKS_MAX, OWED_FILE_MAX_BYTES, READ_CHUNK_BYTES, TELL_AGAIN};
 use crate::ports::{Keyd, NotDone};
 use crate::recorder::Marks;
+use crate::shelf::{self, SignedEnd};
 use crate::teller::{Event, Shown, Teller};
 
 /// What the ledger has to be told at a session's end.
@@ -244,7 +245,12 @@ impl Notary {
         let mut shown = owed.shown();
         shown.extend(of_mark(mark));
         match self.keyd.ask(Command::SignRecording(Box::new(mark.clone()))).await {
-            Ok(Reply::Signature(signature)) => shown.push(("signature", hex(&signature))),
+            Ok(Reply::Signature(signature)) => {
+                shown.push(("signature", hex(&signature)));
+                if end {
+                    self.keep_end(mark, signature);
+                }
+            }
             // keyd has started anew since and does not know the session: the end is told unsigned.
             Err(NotDone::Refused(why)) if end => shown.push(("unsigned", why)),
             Ok(_) => return Err("the key module answers something else".to_owned()),
@@ -261,6 +267,14 @@ impl Notary {
             }));
         }
         self.teller.tell(&owed.source, events).await
+    }
+
+    /// For readers, who cannot read the operator log. `writ verify` reads that, and needs no file.
+    fn keep_end(&self, mark: &Mark, signature: [u8; 64]) {
+        let end = SignedEnd { mark: mark.clone(), signature };
+        if let Err(error) = shelf::keep_end(&self.dir, &end) {
+            tracing::warn!(%error, "the signed end is in the ledger and not beside its recording");
+        }
     }
 
     fn done(&self, session: &str) {

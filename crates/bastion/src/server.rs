@@ -1,7 +1,7 @@
 //! The gate: takes connections, proves who comes, and lets in who holds a grant.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -15,12 +15,14 @@ use writ_proof::sshsig::{SshPublicKey, VerifiedSsh};
 use writ_ssh::{Answer, Authenticator, Decision, HostKey, Proof, SoftHostKey};
 
 use crate::access::{Need, Place, covering};
+use crate::clock::Clock;
 use crate::error::Error;
-use crate::limits::{CONNECTIONS_MAX, STOP_WAIT};
+use crate::limits::{CONNECTIONS_MAX, STOP_WAIT, TELL_STRANGERS_EVERY};
 use crate::notary::Notary;
 use crate::ports::{Keyd, Ledger, State};
 use crate::recorder::{self, Disk, Recorder};
 use crate::session::Session;
+use crate::strangers::Strangers;
 use crate::teller::{Event, Teller};
 
 /// What the bastion is told.
@@ -56,6 +58,8 @@ pub(crate) struct Shared {
     pub(crate) notary: Arc<Notary>,
     pub(crate) recorder: Recorder,
     pub(crate) env: Arc<dyn Env>,
+    /// Failed logins that are not told yet.
+    strangers: Strangers,
     pub(crate) recorder_run: writ_model::Uuid,
     /// How to speak SSH.
     pub(crate) ssh: writ_ssh::Config,
@@ -92,7 +96,9 @@ impl Bastion {
         let recorder_run = writ_model::Uuid::random(&*env);
         let ssh = writ_ssh::Config::default();
         let host_key = Arc::new(SoftHostKey(host_key)) as Arc<dyn HostKey>;
-        let shared = Shared { state, keyd, teller, notary, recorder, env, recorder_run, ssh };
+        let strangers = Strangers::default();
+        let shared =
+            Shared { state, keyd, teller, notary, recorder, env, strangers, recorder_run, ssh };
         Ok(Bastion { shared: Arc::new(shared), host_key, marks, owed })
     }
 
@@ -108,6 +114,8 @@ impl Bastion {
                 settling.settle(&session).await;
             }
         });
+        let mut looking = JoinSet::new();
+        looking.spawn(look_around(Arc::clone(&shared)));
         let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let mut connections = JoinSet::new();
         loop {
@@ -137,10 +145,22 @@ impl Bastion {
         tokio::time::timeout(STOP_WAIT, all).await.ok();
         connections.shutdown().await;
         settle.shutdown().await;
+        looking.shutdown().await;
+        tokio::time::timeout(STOP_WAIT, shared.strangers.tell(&shared.teller)).await.ok();
         // The recorder's end of the marks goes with it; what is told by then is told, the rest at the next start.
         drop(shared);
         let told = async { while notary.join_next().await.is_some() {} };
         tokio::time::timeout(STOP_WAIT, told).await.ok();
+    }
+}
+
+/// Tells from time to time who tried in vain, and whether somebody moves the clock.
+async fn look_around(shared: Arc<Shared>) {
+    let mut clock = Clock::new(&*shared.env);
+    loop {
+        tokio::time::sleep(TELL_STRANGERS_EVERY).await;
+        clock.look(&*shared.env, &shared.teller).await;
+        shared.strangers.tell(&shared.teller).await;
     }
 }
 
@@ -153,7 +173,14 @@ async fn connection(
 ) {
     // Keystrokes go out as they come.
     stream.set_nodelay(true).ok();
-    let mut gate = Gate { shared: Arc::clone(&shared), source: peer.ip().to_string(), place: None };
+    let source = peer.ip().to_string();
+    let mut gate = Gate {
+        shared: Arc::clone(&shared),
+        source,
+        place: None,
+        offered: Mutex::default(),
+        told: false,
+    };
     let config = &shared.ssh;
     let accepted =
         writ_ssh::accept(stream, config, host_key, &mut gate, Arc::clone(&shared.env)).await;
@@ -163,7 +190,13 @@ async fn connection(
             Session::run(shared, place, peer.ip().to_string(), accepted, stop).await;
         }
         (Ok(_), None) => tracing::error!("a login was accepted that nobody was named for"),
-        (Err(error), _) => tracing::info!(%error, %peer, "a connection did not log in"),
+        (Err(error), _) => {
+            tracing::info!(%error, %peer, "a connection did not log in");
+            if !gate.told {
+                let offered = gate.offered.into_inner().unwrap_or_else(PoisonError::into_inner);
+                shared.strangers.note(&gate.source, offered.as_deref(), &error.to_string());
+            }
+        }
     }
 }
 
@@ -173,10 +206,16 @@ struct Gate {
     source: String,
     /// Who came in, after the signature held.
     place: Option<Place>,
+    /// The fingerprint of the key that was offered last; nothing of it is proven.
+    offered: Mutex<Option<String>>,
+    /// The ledger has been told of the refusal.
+    told: bool,
 }
 
 impl Authenticator for Gate {
     fn offered(&self, _: &str, key: &SshPublicKey) -> bool {
+        let mut offered = self.offered.lock().unwrap_or_else(PoisonError::into_inner);
+        *offered = Some(key.fingerprint());
         // Nothing of the login name: a stranger learns no hosts, roles or people.
         self.shared.state.current().is_ok_and(|access| access.roster.person(key).is_some())
     }
@@ -190,7 +229,7 @@ impl Authenticator for Gate {
                 }
                 Err(Refused { person, why }) => {
                     if let Some(person) = person {
-                        self.record(proof, person, &why).await;
+                        self.told = self.record(proof, person, &why).await;
                     }
                     Decision::Disconnect(why)
                 }
@@ -201,7 +240,7 @@ impl Authenticator for Gate {
 
 /// Why somebody was not let in.
 struct Refused {
-    /// The person whose key signed; nobody's refusal is recorded.
+    /// The person whose key signed; of nobody it is counted.
     person: Option<String>,
     why: String,
 }
@@ -232,6 +271,7 @@ impl Gate {
         if let Some(why) = access.away.get(person) {
             return Err(refuse(format!("`{person}` may not act now: {why}")));
         }
+        access.watched(&place.host).map_err(refuse)?;
         let live = access.live(&place, self.shared.env.now());
         match covering(&live, &Need::Login) {
             Some(_) => Ok(place),
@@ -244,7 +284,7 @@ impl Gate {
     }
 
     /// A refusal of somebody whom the roster knows is told; if it cannot be, it is a refusal all the same.
-    async fn record(&self, proof: &Proof, person: String, why: &str) {
+    async fn record(&self, proof: &Proof, person: String, why: &str) -> bool {
         let shown = vec![
             ("person", person),
             ("user", proof.user().chars().take(128).collect()),
@@ -252,8 +292,10 @@ impl Gate {
         ];
         let refused = Some(("AccessDenied", why.to_owned()));
         let event = Event { refused, ..Event::new("RefuseLogin", shown) };
-        if let Err(error) = self.shared.teller.tell(&self.source, vec![event]).await {
+        let told = self.shared.teller.tell(&self.source, vec![event]).await;
+        if let Err(error) = &told {
             tracing::warn!(error, "a refused login is not in the ledger");
         }
+        told.is_ok()
     }
 }

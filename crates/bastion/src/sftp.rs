@@ -230,7 +230,7 @@ impl Sftp {
             return Ok(());
         }
         let path = String::from_utf8_lossy(path);
-        Err(format!("your grant gives no right to {} `{path}`", right.verb()))
+        Err(format!("your grant gives no right to {} `{path}`", right.as_str()))
     }
 
     /// Room for one more open file.

@@ -4,6 +4,8 @@
 //! It covers method, path, query, date and body, so it is good for one request and for minutes, and it counts in
 //! one namespace alone, which says for what kind of request it was made. It opens what changes no right:
 //! reading, links to enrol, a human's word on what the HR feed says. Everything else is a statement.
+//!
+//! A browser signs the same message with a passkey; it comes in by a page ([`crate::port::SignedCall`]), not here.
 
 use std::collections::BTreeSet;
 
@@ -49,6 +51,18 @@ pub fn message(method: &str, target: &str, date: &str, body: &[u8]) -> String {
     format!("{method} {target}\n{date}\n{}", hex::encode(sha256(body).0))
 }
 
+/// Fails unless the date that was signed is near this clock.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn in_time(date: &str, now: Timestamp) -> Result<(), &'static str> {
+    let at = Timestamp::parse_basic(date).map_err(|_| "the date cannot be read")?;
+    if at.since(now).max(now.since(at)) > PROOF_WINDOW {
+        return Err("the date is more than five minutes from this clock");
+    }
+    Ok(())
+}
+
 /// Everybody who signed a request in `namespace`, in the order of the signatures.
 ///
 /// # Errors
@@ -59,10 +73,7 @@ pub fn callers(
     now: Timestamp,
 ) -> Result<Vec<Caller>, &'static str> {
     let date = request.header(DATE).ok_or("there is no date in x-writ-date")?;
-    let at = Timestamp::parse_basic(date).map_err(|_| "the date cannot be read")?;
-    if at.since(now).max(now.since(at)) > PROOF_WINDOW {
-        return Err("the date is more than five minutes from this clock");
-    }
+    in_time(date, now)?;
     let proofs = request.header("authorization").and_then(|text| text.strip_prefix(SCHEME));
     let proofs = proofs.ok_or("there is no signature in authorization")?;
     if proofs.split(',').count() > PROOFS_MAX {

@@ -16,7 +16,7 @@ use crate::face::Face;
 use crate::port::{Act, Books, Wish};
 use crate::routes::json_reply;
 use crate::view::Reader;
-use crate::webauthn::{Assertion, Posted};
+use crate::webauthn::{Assertion, AssertionError, Posted};
 
 /// What the page of a request asks for.
 #[derive(Deserialize)]
@@ -46,14 +46,10 @@ pub(crate) async fn statement(
         Ok(wish) => wish,
         Err(refused) => return failed(books, reader, request, refused).await,
     };
-    let passkeys: Vec<String> = passkeys(reader, face)
-        .filter_map(|key| key.passkey.as_ref())
-        .map(|passkey| URL_SAFE_NO_PAD.encode(&passkey.credential_id))
-        .collect();
-    if passkeys.is_empty() {
-        let what = format!("you have no passkey for {}: use `writ approve`", face.host);
-        return failed(books, reader, request, Refused::new(409, "NoPasskey", what)).await;
-    }
+    let passkeys = match usable(reader, face) {
+        Ok(passkeys) => passkeys,
+        Err(refused) => return failed(books, reader, request, refused).await,
+    };
     let approval = match books.statement(wish, reader, request).await {
         Ok(approval) => approval,
         Err(refused) => return refused.reply(),
@@ -137,7 +133,18 @@ fn offered(
         );
         return Err(Refused::new(403, "AccessDenied", what));
     }
-    let answer = Assertion::read(&offer.passkey).map_err(|error| bad(error.to_string()))?;
+    let signature = answered(&offer.passkey, (reader, face), Namespace::Approval.as_str())?;
+    Ok((said, signature))
+}
+
+/// What a passkey of the reader answered, as a signature in a namespace. Whether it holds is not known yet.
+pub(crate) fn answered(
+    passkey: &Posted,
+    (reader, face): (&Reader, &Face),
+    namespace: &str,
+) -> Result<SshSig, Refused> {
+    let bad = |error: AssertionError| Refused::new(400, "Malformed", error.to_string());
+    let answer = Assertion::read(passkey).map_err(bad)?;
     let known = |key: &&PersonKey| {
         key.passkey.as_ref().is_some_and(|own| own.credential_id == answer.credential_id)
     };
@@ -146,8 +153,20 @@ fn offered(
         let what = format!("the passkey is none of `{}`", reader.person);
         Refused::new(403, "AccessDenied", what)
     })?;
-    let signature = answer.signature(&key.key, Namespace::Approval.as_str());
-    Ok((said, signature.map_err(|error| bad(error.to_string()))?))
+    answer.signature(&key.key, namespace).map_err(bad)
+}
+
+/// The ids of the reader's passkeys that this page can use, as a page takes them.
+pub(crate) fn usable(reader: &Reader, face: &Face) -> Result<Vec<String>, Refused> {
+    let ids: Vec<String> = passkeys(reader, face)
+        .filter_map(|key| key.passkey.as_ref())
+        .map(|passkey| URL_SAFE_NO_PAD.encode(&passkey.credential_id))
+        .collect();
+    if ids.is_empty() {
+        let what = format!("you have no passkey for {}: use the command line", face.host);
+        return Err(Refused::new(409, "NoPasskey", what));
+    }
+    Ok(ids)
 }
 
 /// The reader's passkeys that this page can use.

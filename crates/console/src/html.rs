@@ -34,7 +34,12 @@ impl fmt::Display for Escaped<'_> {
 
 /// A whole page. `main` is HTML, `title` is text; `script` is one of our files.
 pub(crate) fn page(face: &Face, title: &str, script: Option<&str>, main: &str) -> Vec<u8> {
-    frame(face, (title, script), "", main)
+    frame(face, (title, script), "", ("", main))
+}
+
+/// The same over the whole width.
+pub(crate) fn wide_page(face: &Face, title: &str, script: &str, main: &str) -> Vec<u8> {
+    frame(face, (title, Some(script)), "", (" class=\"wide\"", main))
 }
 
 /// A whole page for somebody who is signed in; `here` is the path of its part of the console.
@@ -52,27 +57,35 @@ pub(crate) fn own_page(
     }
     let bar = format!(
         "<div class=\"bar\">\n<nav aria-label=\"Console\"><ul>\n{links}</ul></nav>\n\
-         <form class=\"who\" method=\"post\" action=\"/sign-out\">\
+         <form class=\"who\" aria-label=\"Session\" method=\"post\" action=\"/sign-out\">\
          <span>Signed in as <strong>{person}</strong></span> \
          <button class=\"quiet small\">Sign out</button></form>\n</div>\n",
         person = text(reader.person.as_str()),
     );
-    frame(face, (title, script), &bar, main)
+    frame(face, (title, script), &bar, (" class=\"wide\"", main))
 }
 
 /// The parts of the console.
-const PARTS: [(&str, &str); 6] = [
+const PARTS: [(&str, &str); 8] = [
     ("/", "Inbox"),
     ("/requests", "Requests"),
     ("/grants", "Grants"),
+    ("/sessions", "Sessions"),
     ("/tickets", "Tickets"),
+    ("/alarms", "Alarms"),
     ("/groups", "Groups"),
     ("/people", "People"),
 ];
 
-fn frame(face: &Face, (title, script): (&str, Option<&str>), bar: &str, main: &str) -> Vec<u8> {
-    let script =
-        script.map(|path| format!("<script src=\"{path}\" defer></script>\n")).unwrap_or_default();
+fn frame(
+    face: &Face,
+    (title, script): (&str, Option<&str>),
+    bar: &str,
+    (width, main): (&str, &str),
+) -> Vec<u8> {
+    let script = script
+        .map(|path| format!("<script type=\"module\" src=\"{path}\"></script>\n"))
+        .unwrap_or_default();
     let mode = if face.dev {
         "<span class=\"mode\" title=\"Software keys hold this installation together\">mode dev</span>"
     } else {
@@ -87,7 +100,7 @@ fn frame(face: &Face, (title, script): (&str, Option<&str>), bar: &str, main: &s
          <link rel=\"icon\" href=\"/static/icon.svg\" type=\"image/svg+xml\">\n{script}</head>\n<body>\n\
          <a class=\"skip\" href=\"#main\">Skip to the content</a>\n\
          <header><p class=\"brand\">Writ</p><p class=\"site\">{site}{mode}</p></header>\n{bar}\
-         <main id=\"main\" tabindex=\"-1\">\n{main}\n</main>\n</body>\n</html>\n",
+         <main id=\"main\"{width} tabindex=\"-1\">\n{main}\n</main>\n</body>\n</html>\n",
         title = text(title),
         site = text(face.site.as_str()),
     )

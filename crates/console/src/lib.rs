@@ -14,21 +14,26 @@
 //! INVARIANT: no page has a script or a style within itself, and none is shown within another page.
 //! INVARIANT: a cookie alone changes nothing but its own session.
 
+mod ask;
 mod assets;
+mod call;
 pub mod caller;
 mod challenge;
+mod customer;
 mod decide;
 mod enrol;
 mod face;
 mod html;
 pub mod limits;
 mod pages;
+mod playback;
 pub mod port;
 mod routes;
 pub mod session;
 pub mod sign_in;
 pub mod view;
 pub mod webauthn;
+pub mod words;
 
 pub use challenge::{NAMESPACE, possession};
 pub use face::Face;

@@ -2,18 +2,20 @@
 
 use std::pin::Pin;
 
-use writ_model::{PersonId, Timestamp, Ulid};
-use writ_proof::access::{Approval, Decision, Missing};
+use writ_model::{AccountId, PersonId, Timestamp, Ulid};
+use writ_proof::access::{self, Approval, Basis, Decision, Missing, Opening, Scope, Ticket};
 use writ_proof::hash::Hash;
 use writ_proof::origin::SiteId;
-use writ_proof::roster::{Change, PersonKey, SlotName};
+use writ_proof::roster::{Change, GroupName, PersonKey, SlotName};
 use writ_proof::sshsig::SshSig;
+use writ_proof::statement::Signed;
 use writ_service::http::{Refused, Request};
 
 use crate::caller::Caller;
 use crate::session::Token;
 use crate::view::{
-    GrantView, Inbox, Page, PersonView, Reader, RequestPage, RequestView, TicketView,
+    AlarmsView, DraftView, GrantView, Inbox, Page, PersonView, Reader, RequestPage, RequestView,
+    SessionView, TicketView,
 };
 use crate::webauthn::Assertion;
 
@@ -30,6 +32,9 @@ pub trait Desk: Send + Sync {
 
     /// The wall clock.
     fn now(&self) -> Timestamp;
+
+    /// The home region, which customers sign their calls for.
+    fn region(&self) -> &str;
 
     /// True if browsers may sign for this installation at pages of `origin` with keys of `rp_id`.
     fn is_origin(&self, origin: &str, rp_id: &str) -> bool;
@@ -179,6 +184,39 @@ pub trait Books: Send + Sync {
         request: &'a Request,
     ) -> PortFuture<'a, Result<Page<GrantView>, Refused>>;
 
+    /// Recorded sessions before the id `before`.
+    fn sessions<'a>(
+        &'a self,
+        before: Option<&'a str>,
+        reader: &'a Reader,
+        request: &'a Request,
+    ) -> PortFuture<'a, Result<Page<SessionView>, Refused>>;
+
+    /// A recorded session.
+    fn session<'a>(
+        &'a self,
+        id: &'a str,
+        reader: &'a Reader,
+        request: &'a Request,
+    ) -> PortFuture<'a, Result<SessionView, Refused>>;
+
+    /// The statement that the reader would sign to open a recording for a key of theirs.
+    fn opening<'a>(
+        &'a self,
+        session: Ulid,
+        recipient: [u8; 32],
+        reader: &'a Reader,
+        request: &'a Request,
+    ) -> PortFuture<'a, Result<Opening, Refused>>;
+
+    /// Opens a recording for who signed.
+    fn open_recording<'a>(
+        &'a self,
+        signed: Signed,
+        reader: &'a Reader,
+        request: &'a Request,
+    ) -> PortFuture<'a, Result<OpenedRecording, Refused>>;
+
     /// All tickets before the id `before`.
     fn tickets<'a>(
         &'a self,
@@ -202,6 +240,13 @@ pub trait Books: Send + Sync {
         request: &'a Request,
     ) -> PortFuture<'a, Result<(), Refused>>;
 
+    /// What watch says of alarms.
+    fn alarms<'a>(
+        &'a self,
+        reader: &'a Reader,
+        request: &'a Request,
+    ) -> PortFuture<'a, Result<AlarmsView, Refused>>;
+
     /// The statement that the reader would sign.
     fn statement<'a>(
         &'a self,
@@ -219,6 +264,31 @@ pub trait Books: Send + Sync {
         request: &'a Request,
     ) -> PortFuture<'a, Result<Decided, Refused>>;
 
+    /// Judges what the reader wants as if it were filed now, and makes the request that they would sign.
+    fn draft<'a>(
+        &'a self,
+        want: Want,
+        reader: &'a Reader,
+        request: &'a Request,
+    ) -> PortFuture<'a, Result<DraftView, Refused>>;
+
+    /// Files a request with its signature.
+    fn file<'a>(
+        &'a self,
+        asked: access::Request,
+        signature: SshSig,
+        reader: &'a Reader,
+        request: &'a Request,
+    ) -> PortFuture<'a, Result<Ulid, Refused>>;
+
+    /// Carries out a call that the reader has signed.
+    fn call<'a>(
+        &'a self,
+        call: SignedCall,
+        reader: &'a Reader,
+        request: &'a Request,
+    ) -> PortFuture<'a, Result<(), Refused>>;
+
     /// Records that something was refused before it came to any of these; of strangers only so many a second.
     fn refused<'a>(
         &'a self,
@@ -232,8 +302,16 @@ pub trait Books: Send + Sync {
 /// What was tried, where it did not come to one of the calls of [`Books`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Act {
+    /// To ask for access.
+    Ask,
+    /// To change something that is no statement.
+    Call,
     /// To decide on a request.
     Decide,
+    /// To read alarms.
+    ReadAlarms,
+    /// To open a recording.
+    OpenRecording,
     /// To read grants.
     ReadGrants,
     /// To read the roster.
@@ -242,12 +320,27 @@ pub enum Act {
     ReadPeople,
     /// To read requests.
     ReadRequests,
+    /// To read sessions.
+    ReadSessions,
     /// To read tickets.
     ReadTickets,
     /// To sign in.
     SignIn,
     /// To sign out.
     SignOut,
+}
+
+/// A recording that was opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenedRecording {
+    /// Its key, sealed to the reader's.
+    pub sealed: Vec<u8>,
+    /// What fetches its bytes.
+    pub token: String,
+    /// How many they are.
+    pub bytes: u64,
+    /// Its end as keyd has signed it, in hexadecimal.
+    pub mark: Option<String>,
 }
 
 /// What somebody wants to decide.
@@ -270,4 +363,40 @@ pub struct Decided {
     pub state: &'static str,
     /// Who has still to agree.
     pub missing: Vec<Missing>,
+}
+
+/// A call of the API of access with a passkey's signature over it, unchecked ([`crate::caller`]). It is a `POST`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedCall {
+    /// The path.
+    pub target: String,
+    /// The body; empty for most.
+    pub body: String,
+    /// The date that was signed, in the basic form of ISO 8601.
+    pub date: String,
+    /// The page at which it must have been signed.
+    pub origin: String,
+    /// The signature.
+    pub signature: SshSig,
+}
+
+/// What somebody asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Want {
+    /// The group as whose member.
+    pub group: GroupName,
+    /// What.
+    pub scope: Scope,
+    /// The ticket of the work.
+    pub ticket: Ticket,
+    /// The kind of reason.
+    pub basis: Basis,
+    /// The customer, if it is for one.
+    pub account: Option<AccountId>,
+    /// The reason in words.
+    pub reason: String,
+    /// From when on; now if absent.
+    pub start: Option<Timestamp>,
+    /// For how long.
+    pub minutes: u32,
 }

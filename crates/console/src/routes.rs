@@ -5,12 +5,16 @@ use std::sync::Arc;
 use serde_json::Value;
 use writ_service::http::{Refused, Reply, Request};
 
+use crate::ask;
 use crate::assets;
+use crate::call;
+use crate::customer;
 use crate::enrol;
 use crate::face::{Asked, Face, Names};
 use crate::html;
 use crate::limits::PATH_MAX_BYTES;
 use crate::pages;
+use crate::playback;
 use crate::port::{Act, Books, Desk};
 use crate::sign_in;
 use crate::{decide, view::Reader};
@@ -48,6 +52,23 @@ impl Console {
             reply.body.clear();
         }
         reply
+    }
+
+    /// True for a call of AWS form that the customer's page has signed, or somebody else for this console's name:
+    /// front's own pipeline answers it, and judges it as any other. A page of another site gets nowhere.
+    pub fn is_call(&self, request: &Request) -> bool {
+        customer::is_call(request)
+            && match self.names.asked(request) {
+                Asked::Ours(_, origin) => {
+                    request.header("origin").is_none_or(|from| from == origin)
+                }
+                Asked::Redirect(_) | Asked::Unknown => false,
+            }
+    }
+
+    /// The same of a reply that the pipeline has made.
+    pub fn guarded(&self, reply: Reply) -> Reply {
+        guarded(reply)
     }
 
     /// The answer to a request whose body was not read.
@@ -91,6 +112,7 @@ impl Console {
         }
         match (path, path.strip_prefix(enrol::PAGE)) {
             (enrol::OPEN, _) => plain(405, "Only POST is answered here.").with("allow", "POST"),
+            (customer::PATH, _) => customer::show(face, self.desk.region(), self.desk.now()),
             (sign_in::PATH, _) => sign_in::challenge(&*self.books, face),
             (_, Some(rest)) => match rest.strip_suffix("/state") {
                 Some(token) => enrol::state(&*self.desk, token),
@@ -141,8 +163,30 @@ impl Console {
                 None => self.no_origin(Act::SignIn, None, request).await,
             };
         }
+        if matches!(request.path.as_str(), "/requests/check" | "/requests/file") {
+            return match self.poster(Act::Ask, request, face).await {
+                Ok(reader) if request.path == "/requests/check" => {
+                    ask::check(&*self.books, face, &reader, request).await
+                }
+                Ok(reader) => ask::file(&*self.books, face, &reader, request).await,
+                Err(reply) => reply,
+            };
+        }
+        if let Some(rest) = request.path.strip_prefix(pages::SESSION) {
+            return self.recording(rest, request, face).await;
+        }
         if let Some(rest) = request.path.strip_prefix(pages::REQUEST) {
             return self.decision(rest, request, face).await;
+        }
+        if matches!(request.path.as_str(), call::MESSAGE | call::CALLED) {
+            return match self.poster(Act::Call, request, face).await {
+                Ok(reader) if request.path == call::MESSAGE => {
+                    let at = (&reader, self.desk.now());
+                    call::prepare(&*self.books, face, at, request).await
+                }
+                Ok(reader) => call::take(&*self.books, face, &reader, request).await,
+                Err(reply) => reply,
+            };
         }
         let answered = match request.path.strip_prefix(enrol::PAGE) {
             Some(token) => enrol::propose(&*self.desk, face, token, request).await,
@@ -158,17 +202,30 @@ impl Console {
         }
     }
 
+    /// What the page of a session posts.
+    async fn recording(&self, rest: &str, request: &Request, face: &Face) -> Reply {
+        let reader = match self.poster(Act::OpenRecording, request, face).await {
+            Ok(reader) => reader,
+            Err(reply) => return reply,
+        };
+        match rest.split_once('/') {
+            Some((id, "statement")) => {
+                playback::statement(&*self.books, face, (id, &reader), request).await
+            }
+            Some((id, "open")) => playback::open(&*self.books, face, (id, &reader), request).await,
+            _ => {
+                let refused = Refused::new(404, "NotFound", "there is nothing here");
+                self.books.refused(Act::OpenRecording, &refused, Some(&reader), request).await;
+                refused.reply()
+            }
+        }
+    }
+
     /// What the page of a request posts. A cookie counts only with the origin of our own page.
     async fn decision(&self, rest: &str, request: &Request, face: &Face) -> Reply {
-        let reader = self.reader(request, face);
-        if request.header("origin").is_none() {
-            return self.no_origin(Act::Decide, reader.as_ref(), request).await;
-        }
-        let Some(reader) = reader else {
-            let what = "nobody is signed in any more: load the page again";
-            let refused = Refused::new(401, "NotSignedIn", what);
-            self.books.refused(Act::Decide, &refused, None, request).await;
-            return refused.reply();
+        let reader = match self.poster(Act::Decide, request, face).await {
+            Ok(reader) => reader,
+            Err(reply) => return reply,
         };
         match rest.split_once('/') {
             Some((id, "statement")) => {
@@ -183,6 +240,21 @@ impl Console {
                 refused.reply()
             }
         }
+    }
+
+    /// Who posts from a page of ours.
+    async fn poster(&self, act: Act, request: &Request, face: &Face) -> Result<Reader, Reply> {
+        let reader = self.reader(request, face);
+        if request.header("origin").is_none() {
+            return Err(self.no_origin(act, reader.as_ref(), request).await);
+        }
+        if let Some(reader) = reader {
+            return Ok(reader);
+        }
+        let what = "nobody is signed in any more: load the page again";
+        let refused = Refused::new(401, "NotSignedIn", what);
+        self.books.refused(act, &refused, None, request).await;
+        Err(refused.reply())
     }
 
     async fn no_origin(&self, act: Act, reader: Option<&Reader>, request: &Request) -> Reply {

@@ -134,7 +134,9 @@ pub(crate) fn show(face: &Face, status: u16, again: &str) -> Reply {
          <a href=\"{again}\">Go on to the page</a>.</p>\n\
          <h2>No passkey yet?</h2>\n<p>Ask somebody who is enrolled for a link: \
          <code>writ enrol PERSON</code> prints one. A security key that has no room to remember passkeys cannot sign in here: use the \
-         command line.</p>\n</div>",
+         command line.</p>\n\
+         <h2>Are you a customer?</h2>\n<p><a href=\"/customer\">See who of the provider touched your account</a>, and \
+         decide who may.</p>\n</div>",
         again = text(again),
     );
     page(status, html::page(face, "Sign in", Some("/static/sign.js"), &main))

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use writ_model::{PersonId, Timestamp, Ulid};
+use writ_model::{AccountId, PersonId, Timestamp, Ulid};
 use writ_proof::access::{Approval, Decision, Missing, Request};
 use writ_proof::roster::{Roster, SlotName};
 
@@ -92,6 +92,30 @@ pub struct DecisionView {
     pub browser: bool,
 }
 
+/// A request that nobody has signed, and what would come of it.
+#[derive(Debug, Clone)]
+pub struct DraftView {
+    /// What would be signed.
+    pub request: Request,
+    /// Who must agree, by the rule of the group.
+    pub slots: Vec<SlotView>,
+    /// True if two people must agree whatever the rule says.
+    pub two: bool,
+    /// Customers who must approve it themselves.
+    pub lockboxes: Vec<AccountId>,
+}
+
+/// A slot of a rule.
+#[derive(Debug, Clone)]
+pub struct SlotView {
+    /// How many people it needs.
+    pub count: u32,
+    /// The rule in words.
+    pub rule: String,
+    /// Who could fill it now.
+    pub people: Vec<PersonId>,
+}
+
 /// A grant.
 #[derive(Debug, Clone)]
 pub struct GrantView {
@@ -126,6 +150,31 @@ pub struct TicketView {
     pub closed: Option<(PersonId, Timestamp)>,
 }
 
+/// A recorded session.
+#[derive(Debug, Clone)]
+pub struct SessionView {
+    /// Its id.
+    pub id: Ulid,
+    /// The request behind it.
+    pub request: Ulid,
+    /// Who worked.
+    pub person: PersonId,
+    /// Where.
+    pub host: String,
+    /// When it began.
+    pub start: Timestamp,
+    /// The size of its recording.
+    pub bytes: u64,
+    /// True if the recording has its end.
+    pub ended: bool,
+    /// Why it ended.
+    pub reason: Option<String>,
+    /// The customers whose data it can show; absent if that is anybody's.
+    pub accounts: Option<Vec<AccountId>>,
+    /// The request by which the reader may read it now, and until when.
+    pub right: Option<(Ulid, Timestamp)>,
+}
+
 /// A person: of the roster, of the HR feed, or of both.
 #[derive(Debug, Clone)]
 pub struct PersonView {
@@ -135,4 +184,65 @@ pub struct PersonView {
     pub hr: Option<&'static str>,
     /// Why they may not act now.
     pub denied: Option<String>,
+}
+
+/// What watch says of alarms, as far as it says it to the control side.
+#[derive(Debug, Clone, Default)]
+pub struct AlarmsView {
+    /// When it last spoke; absent if nothing can be read of it.
+    pub said: Option<Timestamp>,
+    /// Why nothing can be read.
+    pub silent: String,
+    /// True if that is too long ago.
+    pub stale: bool,
+    /// Alarms that nobody has taken note of.
+    pub open: u64,
+    /// The newest alarms; absent if watch tells counts alone.
+    pub alarms: Option<Vec<AlarmView>>,
+    /// Hosts with an agent, each with why it is not watched now.
+    pub hosts: Vec<(String, Option<String>)>,
+    /// Ways by which watch tells people.
+    pub channels: Vec<ChannelView>,
+}
+
+/// An alarm. Hosts and peers have written some of its texts.
+#[derive(Debug, Clone)]
+pub struct AlarmView {
+    /// By which watch knows it.
+    pub number: u64,
+    /// Such as `agent-killed`.
+    pub kind: String,
+    /// `page`, `warning` or `notice`.
+    pub severity: String,
+    /// The host that it is about.
+    pub host: Option<String>,
+    /// What happened.
+    pub what: String,
+    /// What to do first.
+    pub todo: String,
+    /// When.
+    pub at: Timestamp,
+    /// How often the same came again.
+    pub again: u64,
+    /// When it came last.
+    pub last: Timestamp,
+    /// What happened then.
+    pub last_what: String,
+    /// Who took note of it, and when.
+    pub noted: Option<(String, Timestamp)>,
+    /// Ways that have not told it yet.
+    pub undelivered: Vec<String>,
+}
+
+/// A way by which watch tells people.
+#[derive(Debug, Clone)]
+pub struct ChannelView {
+    /// Its name.
+    pub name: String,
+    /// `webhook` or `mail`.
+    pub kind: String,
+    /// Alarms that it has still to tell.
+    pub waiting: u64,
+    /// Why it does not work now.
+    pub fault: Option<String>,
 }

@@ -1,23 +1,7 @@
 // The page of a link to enrol: makes a passkey, collects an SSH key's proof, sends both.
-"use strict";
+import { byId, say, toBytes, toText } from "/static/common.js";
 
-const byId = (id) => document.getElementById(id);
-
-const toBytes = (text) =>
-  Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/g, "/")), (c) => c.charCodeAt(0));
-
-const toText = (buffer) =>
-  btoa(String.fromCharCode(...new Uint8Array(buffer)))
-    .replace(/\+/g, "-")
-    .replace(/\//g, "_")
-    .replace(/=+$/, "");
-
-function say(element, kind, text) {
-  element.className = "status " + kind;
-  element.textContent = text;
-}
-
-// What the browser's own words do not tell.
+// What the browser's own words do not tell of a passkey that was not made.
 function explain(error) {
   switch (error.name) {
     case "NotAllowedError":

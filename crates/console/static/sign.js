@@ -1,119 +1,89 @@
-// Signing in, and signing a decision. The bytes that the passkey signs come from the console as they are.
-"use strict";
+// Signing in, and signing what changes something. The bytes that the passkey signs come from the console as they are.
+import { ask, byId, explain, say, sign } from "/static/common.js";
 
-const byId = (id) => document.getElementById(id);
+const TOUCH = "Touch the key and enter its PIN";
 
-const toBytes = (text) =>
-  Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/g, "/")), (c) => c.charCodeAt(0));
-
-const toText = (buffer) =>
-  btoa(String.fromCharCode(...new Uint8Array(buffer)))
-    .replace(/\+/g, "-")
-    .replace(/\//g, "_")
-    .replace(/=+$/, "");
-
-function say(kind, text) {
-  const status = byId("said");
-  status.className = "status " + kind;
-  status.textContent = text;
-}
-
-// What the browser's own words do not tell.
-function explain(error) {
-  if (error.refused) return "Refused: " + error.message + ".";
-  switch (error.name) {
-    case "NotAllowedError":
-      return "Nothing was signed: it was cancelled, took too long, or no passkey of this console is on the key. Try again.";
-    case "SecurityError":
-      return "Nothing was signed: this page is not where the passkey was made for.";
-    case "TypeError":
-      return "The console did not answer. Try again.";
-    default:
-      return "Nothing was signed (" + error.name + "): " + error.message;
-  }
-}
-
-async function ask(path, body) {
-  const reply = await fetch(path, {
-    method: body ? "POST" : "GET",
-    headers: body ? { "content-type": "application/json" } : {},
-    body: body ? JSON.stringify(body) : undefined,
-  });
-  const said = await reply.json();
-  if (!reply.ok) {
-    const error = new Error(said.message);
-    error.refused = true;
-    throw error;
-  }
-  return said;
-}
-
-async function sign(what) {
-  const credential = await navigator.credentials.get({
-    publicKey: {
-      challenge: toBytes(what.sign),
-      rpId: what.rpId,
-      allowCredentials: (what.passkeys || []).map((id) => ({ type: "public-key", id: toBytes(id) })),
-      userVerification: "required",
-      timeout: 240000,
-    },
-  });
-  return {
-    credentialId: toText(credential.rawId),
-    clientDataJSON: toText(credential.response.clientDataJSON),
-    authenticatorData: toText(credential.response.authenticatorData),
-    signature: toText(credential.response.signature),
-  };
-}
-
-function signIn(button) {
+// Runs `work` at a press of `button`; the page's messages go to `status`, and while it runs all of `buttons` rest.
+function at(button, status, work, buttons = [button]) {
   button.addEventListener("click", async () => {
-    button.disabled = true;
-    say("", "Follow your browser: touch the key and enter its PIN.");
+    buttons.forEach((one) => (one.disabled = true));
     try {
-      const what = await ask("/sign-in");
-      const passkey = await sign(what);
-      await ask("/sign-in", { challenge: what.challenge, passkey: passkey });
-      location.assign(location.pathname === "/sign-in" ? "/" : location.pathname);
+      await work();
     } catch (error) {
-      say("bad", explain(error));
-      button.disabled = false;
+      say(status, "bad", explain(error));
+      buttons.forEach((one) => (one.disabled = false));
       button.focus();
     }
   });
 }
 
+function signIn(button) {
+  const status = byId("said");
+  at(button, status, async () => {
+    say(status, "", "Follow your browser: touch the key and enter its PIN.");
+    const what = await ask("/sign-in");
+    const passkey = await sign(what);
+    await ask("/sign-in", { challenge: what.challenge, passkey: passkey });
+    location.assign(location.pathname === "/sign-in" ? "/" : location.pathname);
+  });
+}
+
 function decide(form) {
+  const status = byId("said");
   const buttons = [...form.querySelectorAll("button[data-decision]")];
   const path = "/requests/" + form.dataset.request;
-  const able = (yes) => buttons.forEach((button) => (button.disabled = !yes));
-  const submit = async (button) => {
+  form.addEventListener("submit", (event) => event.preventDefault());
+  buttons.forEach((button) => {
     const decision = button.dataset.decision;
-    able(false);
-    say("", "Asking for what is to be signed…");
-    try {
+    const work = async () => {
+      say(status, "", "Asking for what is to be signed…");
       const minutes = decision === "approve" ? byId("minutes").value : "";
       const what = await ask(path + "/statement", {
         decision: decision,
         slot: byId("slot").value,
         minutes: minutes === "" ? null : Number(minutes),
       });
-      say("", "Touch the key and enter its PIN to " + decision + ". Code of what you sign: " + what.code);
+      say(status, "", TOUCH + " to " + decision + ". Code of what you sign: " + what.code);
       const passkey = await sign(what);
       const done = await ask(path + "/decision", { statement: what.statement, passkey: passkey });
-      say("good", "Taken. The request is " + done.state + ".");
+      say(status, "good", "Taken. The request is " + done.state + ".");
       location.assign(path);
-    } catch (error) {
-      say("bad", explain(error));
-      able(true);
-      button.focus();
+    };
+    at(button, status, work, buttons);
+  });
+}
+
+// A call that is no statement: to withdraw, to revoke, to open or close a ticket. The passkey signs the whole call.
+function call(form) {
+  const status = form.querySelector(".status");
+  const button = form.querySelector("button");
+  const field = (name) => (form.elements[name] ? form.elements[name].value.trim() : undefined);
+  // Return in a field presses the button.
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    if (!button.disabled) button.click();
+  });
+  at(button, status, async () => {
+    const empty = [...form.querySelectorAll("input[required]")].find((input) => input.value.trim() === "");
+    if (empty) {
+      say(status, "bad", "Fill in: " + empty.labels[0].textContent.trim() + ".");
+      button.disabled = false;
+      empty.focus();
+      return;
     }
-  };
-  form.addEventListener("submit", (event) => event.preventDefault());
-  buttons.forEach((button) => button.addEventListener("click", () => submit(button)));
+    say(status, "", "Asking for what is to be signed…");
+    const wanted = { act: form.dataset.act, id: form.dataset.id || field("id"), title: field("title") };
+    const what = await ask("/call/message", wanted);
+    say(status, "", TOUCH + " to " + what.does + ".");
+    const passkey = await sign(what);
+    const done = await ask("/call", { ...wanted, date: what.date, passkey: passkey });
+    say(status, "good", done.said);
+    location.reload();
+  });
 }
 
 const go = byId("go");
 if (go) signIn(go);
 const form = byId("decide");
 if (form) decide(form);
+document.querySelectorAll("form.call").forEach(call);

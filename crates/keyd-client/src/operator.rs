@@ -2,6 +2,7 @@
 //! a runbook's run.
 
 use writ_model::{PersonId, Timestamp, Ulid, Uuid};
+use writ_proof::access::RecordedAccounts;
 use writ_proof::hash::Hash;
 use writ_proof::roster::HostName;
 use writ_proof::runbook::SignedOrder;
@@ -117,6 +118,16 @@ pub struct OrderedRun {
 }
 cbor_map!(OrderedRun { 1: order, 2: bits, 3: position });
 
+/// A list of revoked certificates, signed beside the file, since OpenSSH takes none that is signed within.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedKrl {
+    /// The list in OpenSSH's form (PROTOCOL.krl).
+    pub list: Vec<u8>,
+    /// SSHSIG in the namespace `krl@writ` by the key that genesis names for it.
+    pub signature: Vec<u8>,
+}
+cbor_map!(SignedKrl { 1: list, 2: signature });
+
 /// What a recording's key is sealed with: who was where, on which request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordingFacts {
@@ -128,8 +139,10 @@ pub struct RecordingFacts {
     pub person: PersonId,
     /// Where.
     pub host: HostName,
+    /// The customers whose data the session could lead to; absent if that is anybody's.
+    pub accounts: Option<RecordedAccounts>,
 }
-cbor_map!(RecordingFacts { 1: session, 2: grant, 3: person, 4: host });
+cbor_map!(RecordingFacts { 1: session, 2: grant, 3: person, 4: host, 5: opt accounts });
 
 /// The key of a recording.
 pub struct RecordingKey {
@@ -142,3 +155,32 @@ pub struct RecordingKey {
     pub facts: RecordingFacts,
 }
 cbor_map!(RecordingKey { 1: key, 2: sealed, 3: facts });
+
+/// Asks for the key of a recording, sealed to who reads it.
+pub struct OpenRecording {
+    /// Why: a request of kind playback, and its approvals.
+    pub evidence: Evidence,
+    /// What the reader has signed for this time (`writ_proof::access::Opening`).
+    pub opening: Vec<u8>,
+    /// The recording's key as [`RecordingKey::sealed`].
+    pub sealed: Vec<u8>,
+    /// What it is sealed with, by the recording's own word.
+    pub facts: RecordingFacts,
+    /// The event that will tell of it.
+    pub event_id: Uuid,
+}
+cbor_map!(OpenRecording { 1: evidence, 2: opening, 3: sealed, 4: facts, 5: event_id });
+
+/// The key of a recording, for its reader alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenedRecording {
+    /// The 32 bytes of the key, sealed to the reader's own (`writ_proof::hpke`, `access::seal_info`).
+    pub sealed: Vec<u8>,
+    /// Who reads.
+    pub person: PersonId,
+    /// SHA-256 of the signed request: names the grant.
+    pub grant: Hash,
+    /// keyd's record of it.
+    pub position: UsePosition,
+}
+cbor_map!(OpenedRecording { 1: sealed, 2: person, 3: grant, 4: position });

@@ -9,10 +9,14 @@ use writ_proof::cbor_map;
 use writ_proof::hash::Hash;
 use writ_proof::recording;
 use writ_proof::roster::EnrolmentId;
+use writ_proof::stream::WitnessReply;
 pub use writ_proof::use_record::UsePosition;
 
 use crate::caller::Caller;
-use crate::operator::{OrderRun, OrderedRun, RecordingKey, SshCertificate, SshSign};
+use crate::operator::{
+    OpenRecording, OpenedRecording, OrderRun, OrderedRun, RecordingKey, SignedKrl, SshCertificate,
+    SshSign,
+};
 use crate::secret::SecretBytes;
 
 /// The version of this protocol; both ends must speak the same.
@@ -83,6 +87,9 @@ pub enum Command {
     Tick,
     /// Signs a checkpoint that extends the last one signed for its log. trail.
     Checkpoint(Checkpoint),
+    /// Cosigns a checkpoint of watch's host log that extends the last one: the body of an add-checkpoint
+    /// request ([`writ_proof::witness::AddCheckpoint`]). trail.
+    Cosign(Vec<u8>),
     /// Acknowledges use records as durable. trail.
     Ack(Ack),
     /// The next statement of the roster, signed. front.
@@ -93,6 +100,10 @@ pub enum Command {
     NewRecording(Ulid),
     /// Signs how far a session's recording is. bastion.
     SignRecording(Box<recording::Mark>),
+    /// Seals the key of a recording to who reads it. front.
+    OpenRecording(Box<OpenRecording>),
+    /// Signs the list of the certificates that opened what has ended. front.
+    SignKrl,
     /// Signs the order of one run of a runbook. front.
     RunOrder(Box<OrderRun>),
 }
@@ -116,7 +127,10 @@ cbor_enum!(Command {
     16: SshSign(_),
     17: NewRecording(_),
     18: SignRecording(_),
-    20: RunOrder(_),
+    19: Cosign(_),
+    20: OpenRecording(_),
+    21: RunOrder(_),
+    24: SignKrl,
 });
 
 /// keyd's answer to a command that it carried out.
@@ -145,6 +159,12 @@ pub enum Reply {
     Recording(Box<RecordingKey>),
     /// To `SignRecording`: an Ed25519 signature.
     Signature([u8; 64]),
+    /// To `Cosign`: what a witness answers.
+    Cosigned(WitnessReply),
+    /// To `OpenRecording`.
+    OpenedRecording(Box<OpenedRecording>),
+    /// To `SignKrl`.
+    Krl(Box<SignedKrl>),
     /// To `RunOrder`.
     Ordered(Box<OrderedRun>),
 }
@@ -161,7 +181,10 @@ cbor_enum!(Reply {
     9: Certificate(_),
     10: Recording(_),
     11: Signature(_),
-    13: Ordered(_),
+    12: Cosigned(_),
+    13: OpenedRecording(_),
+    14: Ordered(_),
+    16: Krl(_),
 });
 
 /// Why keyd did not carry out a command.

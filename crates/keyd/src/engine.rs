@@ -1,6 +1,7 @@
 //! The engine: every command, its checks and its answer. It has no sockets; the server feeds it.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use writ_keyd_client::arena::Arena;
@@ -11,8 +12,10 @@ use writ_keyd_client::protocol::{
 };
 use writ_model::limits::REVOCATION_FEED_AGE_MAX;
 use writ_model::{Env, Timestamp, Ulid, Uuid};
+use writ_proof::hash::Hash;
 use writ_proof::origin::SiteId;
 use writ_proof::ssh_auth::SessionId;
+use writ_proof::stream::WitnessReply;
 use writ_proof::use_record::{Use, What};
 
 use crate::admissions::{Admissions, SigningKeyCache};
@@ -20,7 +23,7 @@ use crate::authenticate::too_many;
 use crate::budget::Budgets;
 use crate::catalogue::{Catalogue, Stale};
 use crate::channels::Channels;
-use crate::checkpoint::Checkpoints;
+use crate::checkpoint::{Checkpoints, Cosigner};
 use crate::chunks::Upload;
 use crate::domain::Domain;
 use crate::fas::FasKeys;
@@ -84,8 +87,12 @@ pub(crate) struct Engine {
     pub(crate) rosters: Rosters,
     /// Sessions that a certificate was signed for, until their grants are over.
     pub(crate) sessions: Locked<Shared<Ulid, Session>>,
+    /// The version of the last list of revoked certificates.
+    pub(crate) krl_version: AtomicU64,
     /// The SSH connections that have opened them.
     pub(crate) connections: Locked<Shared<SessionId, ()>>,
+    /// Openings of recordings that were used, while they could be used again.
+    pub(crate) openings: Locked<Shared<Hash, ()>>,
     /// Runs of runbooks that an order was signed for.
     pub(crate) runs: Locked<Runs>,
     feed: Locked<Feed>,
@@ -142,7 +149,9 @@ impl Engine {
             unconfirmed: Locked::default(),
             rosters,
             sessions: Locked::new(Shared::new(Room::of(limits::SESSIONS_MAX))),
+            krl_version: AtomicU64::new(0),
             connections: Locked::new(Shared::new(Room::of(limits::SESSIONS_MAX))),
+            openings: Locked::new(Shared::new(Room::of(limits::OPENINGS_MAX))),
             runs: Locked::default(),
             feed: Locked::default(),
             env,
@@ -184,13 +193,24 @@ impl Engine {
                 let head = self.records.head();
                 self.checkpoints.sign(&asked, key, &*self.head_log, head).map(Reply::Note)
             }
+            Command::Cosign(body) => self.cosign(&body).map(Reply::Cosigned),
             Command::Ack(ack) => self.records.acknowledge(ack.boot, ack.seq).map(|()| Reply::Done),
             Command::Roster(statement) => self.rosters.apply(&statement).map(|()| Reply::Done),
             Command::RunOrder(asked) => self.run_order(&asked),
             Command::SshSign(asked) => self.ssh_sign(&asked),
             Command::NewRecording(session) => self.new_recording(session),
             Command::SignRecording(mark) => self.sign_recording(&mark),
+            Command::OpenRecording(asked) => self.open_recording(&asked),
+            Command::SignKrl => self.sign_krl(),
         }
+    }
+
+    /// Cosigns watch's host log.
+    fn cosign(&self, body: &[u8]) -> Result<WitnessReply, Refusal> {
+        let (log, name) = self.rosters.host_log()?;
+        let signer = Cosigner { name, key: &self.signing.checkpoint, now: self.env.now() };
+        let head = self.records.head();
+        self.checkpoints.cosign(body, log, &signer, &*self.head_log, head)
     }
 
     /// Work that is due now and then: a head record, forgetting what has expired.
@@ -206,6 +226,7 @@ impl Engine {
         self.signing_keys.lock().sweep(now);
         self.sessions.lock().sweep(now);
         self.connections.lock().sweep(now);
+        self.openings.lock().sweep(now);
         self.runs.lock().sweep(now);
         self.fas.rotate(&*self.env);
         self.records.persist()

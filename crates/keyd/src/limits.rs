@@ -121,5 +121,8 @@ pub(crate) const RUN_BITS_DAILY: u32 = 4096;
 /// An order is signed this long before the run must have begun; what the run itself may take comes on top.
 pub(crate) const RUN_ORDER_LIFETIME: Duration = Duration::from_secs(60);
 
+/// Openings of recordings that are remembered while they could be used again: some minutes.
+pub(crate) const OPENINGS_MAX: usize = 10_000;
+
 /// Approvals that are looked at for one session.
 pub(crate) const APPROVALS_MAX: usize = 64;

@@ -33,6 +33,8 @@ pub(crate) struct SigningKeys {
     pub(crate) use_records: SoftKey,
     /// The authority of SSH certificates.
     pub(crate) ssh_ca: SoftKey,
+    /// For lists of revoked certificates.
+    pub(crate) krl: SoftKey,
     /// For orders of runbooks.
     pub(crate) run_orders: SoftKey,
 }
@@ -190,6 +192,7 @@ impl Root {
                 checkpoint: signing_key(&body.seeds.checkpoint)?,
                 use_records: signing_key(&body.seeds.use_records)?,
                 ssh_ca: signing_key(&body.seeds.ssh_ca)?,
+                krl: signing_key(&body.seeds.krl)?,
                 run_orders: signing_key(&body.seeds.run_orders)?,
             },
         })

@@ -10,7 +10,8 @@ use std::time::Duration;
 use writ_keyd_client::protocol::{Refusal, RosterHead, RosterStatus};
 use writ_model::{Env, PersonId};
 use writ_proof::hash::Hash;
-use writ_proof::roster::Roster;
+use writ_proof::note::VerifierKey;
+use writ_proof::roster::{Genesis, Roster};
 use writ_proof::statement::Signed;
 
 use crate::head::{Head, HeadLog, HeadRecord};
@@ -26,6 +27,8 @@ pub(crate) struct Rosters {
     log: Arc<dyn HeadLog>,
     /// The roster right after genesis, or why there is none.
     genesis: Result<Roster, String>,
+    /// The key of watch's host log, and the name under which keyd cosigns it.
+    host_log: Result<(VerifierKey, String), String>,
     state: Locked<State>,
 }
 
@@ -46,12 +49,17 @@ impl Rosters {
         log: Arc<dyn HeadLog>,
         env: Arc<dyn Env>,
     ) -> Rosters {
-        let genesis = verified(genesis, head.genesis, &*log);
+        let begun = verified(genesis, head.genesis, &*log);
+        let host_log = begun.as_ref().map_err(Clone::clone).and_then(|(genesis, _)| {
+            let key = genesis.host_log_key().map_err(|error| format!("genesis: {error}"))?;
+            Ok((key, genesis.keyd_cosigner_name()))
+        });
+        let genesis = begun.map(|(_, roster)| roster);
         let first = genesis.as_ref().map_or(Hash::ZERO, Roster::head);
         let kept = head.roster.unwrap_or(RosterHead { seq: 0, digest: first.0 });
         let whole = Err("front has not shown the roster yet".to_owned());
         let state = State { kept, whole, shown: genesis.clone() };
-        Rosters { env, log, genesis, state: Locked::new(state) }
+        Rosters { env, log, genesis, host_log, state: Locked::new(state) }
     }
 
     /// front begins to show all statements.
@@ -109,6 +117,15 @@ impl Rosters {
         state.whole.as_ref().map(ask).map_err(|why| unavailable(why.as_str()))
     }
 
+    /// The key of watch's host log, and the name under which keyd cosigns it.
+    ///
+    /// # Errors
+    /// There is no genesis.
+    pub(crate) fn host_log(&self) -> Result<(&VerifierKey, &str), Refusal> {
+        let known = self.host_log.as_ref().map_err(|why| unavailable(why.as_str()))?;
+        Ok((&known.0, &known.1))
+    }
+
     /// What keyd says of it. `is_ended` knows whom front has told to have ended.
     pub(crate) fn status(&self, is_ended: impl Fn(&PersonId, u64) -> bool) -> RosterStatus {
         let state = self.state.lock();
@@ -159,18 +176,22 @@ impl Rosters {
 }
 
 /// The roster of a genesis that verifies and is the one that was given first.
-fn verified(genesis: &[u8], pinned: Option<[u8; 32]>, log: &dyn HeadLog) -> Result<Roster, String> {
+fn verified(
+    genesis: &[u8],
+    pinned: Option<[u8; 32]>,
+    log: &dyn HeadLog,
+) -> Result<(Genesis, Roster), String> {
     let begun = Signed::from_bytes(genesis).and_then(|signed| Roster::begin(&signed, None));
-    let (_, roster) = begun.map_err(|error| format!("genesis: {error}"))?;
+    let (genesis, roster) = begun.map_err(|error| format!("genesis: {error}"))?;
     match pinned {
         Some(digest) if digest != roster.head().0 => {
             Err("the genesis statement is another one than at the first start".to_owned())
         }
-        Some(_) => Ok(roster),
+        Some(_) => Ok((genesis, roster)),
         None => {
             let written = log.append(&[HeadRecord::Genesis(roster.head().0)]);
             written.map_err(|_| "the head file cannot be written".to_owned())?;
-            Ok(roster)
+            Ok((genesis, roster))
         }
     }
 }

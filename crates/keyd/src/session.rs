@@ -5,25 +5,30 @@
 //! connection. So the bastion gets a certificate only for what people have signed, and only for somebody
 //! who is there.
 
-use std::collections::BTreeSet;
+mod playback;
+
 use std::net::IpAddr;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use writ_keyd_client::operator::{
-    Evidence, Purpose, RecordingFacts, RecordingKey, SshCertificate, SshSign,
+    Evidence, Purpose, RecordingFacts, RecordingKey, SignedKrl, SshCertificate, SshSign,
 };
 use writ_keyd_client::protocol::{Refusal, Reply};
 use writ_keyd_client::secret::SecretBytes;
-use writ_model::{AccountId, Timestamp, Ulid};
-use writ_proof::access::{self, Approved, Asked, Grant, Outcome, Scope};
+use writ_model::{AccountId, PersonId, Timestamp, Ulid};
+use writ_proof::access::{self, Approved, Asked, Grant, Outcome, RecordedAccounts, Touches};
+use writ_proof::at_most::AtMost;
 use writ_proof::cbor;
 use writ_proof::ed25519::{PublicKey, Signer as _};
+use writ_proof::krl::Krl;
+use writ_proof::limits::RECORDING_MAX_ACCOUNTS;
 use writ_proof::recording::Mark;
 use writ_proof::roster::{Mode, Roster, Tier};
 use writ_proof::ssh_auth::{self, VerifiedUserAuth};
 use writ_proof::ssh_cert::{CertFields, CertKind, Cidr, CriticalOptions, Extension};
-use writ_proof::sshsig::VerifiedSsh;
-use writ_proof::statement::Signed;
+use writ_proof::sshsig::{SshSig, VerifiedSsh};
+use writ_proof::statement::{Namespace, Signed};
 use writ_proof::use_record::{Basis, Use, UseProof};
 use zeroize::Zeroizing;
 
@@ -37,14 +42,18 @@ use crate::{limits, narrate};
 const CERTIFICATE_LIFETIME: Duration = Duration::from_secs(300);
 /// A host's clock may be behind ours by this much.
 const CLOCK_SKEW: Duration = Duration::from_secs(60);
+/// What a list of revoked certificates says of itself.
+const KRL_COMMENT: &str = "writ";
 /// The first bytes of a sealed recording key; the digit is the format's version.
 const RECORDING_MAGIC: &[u8; 4] = b"WRR1";
-/// What is signed of a recording begins with this.
-const RECORDING_LABEL: &[u8] = b"writ-recording-v1";
 
 /// A session that keyd has signed a certificate for.
 pub(crate) struct Session {
     facts: RecordingFacts,
+    /// The certificate's serial number.
+    serial: u64,
+    /// When the certificate opens nothing any more, in seconds since 1970.
+    until: u64,
 }
 
 /// A grant that holds now, with what was asked for.
@@ -59,10 +68,12 @@ impl Engine {
         let signed = self.rosters.with(|roster| {
             let held = self.grant(roster, &asked.evidence)?;
             let login = self.login(roster, &held, asked)?;
-            Ok((held, login))
+            let accounts = recorded(&held.asked.touches(roster));
+            Ok((held, login, accounts))
         });
-        let (held, login) = signed?.inspect_err(|refusal| self.record_refused(asked, refusal))?;
-        let outcome = self.certificate(&held, &login, asked);
+        let (held, login, accounts) =
+            signed?.inspect_err(|refusal| self.record_refused(asked, refusal))?;
+        let outcome = self.certificate((&held, accounts), &login, asked);
         outcome.map(|signed| Reply::Certificate(Box::new(signed))).inspect_err(|refusal| {
             self.record_refused(asked, refusal);
         })
@@ -98,9 +109,35 @@ impl Engine {
         if !known && !matches!(mark, Mark::Truncated(_)) {
             return Err(forbidden("there is no such session"));
         }
-        let message = [RECORDING_LABEL, &cbor::to_vec(mark)].concat();
-        let signature = self.signing.use_records.sign(&message);
+        let signature = self.signing.use_records.sign(&mark.signed_bytes());
         signature.map(Reply::Signature).map_err(|_| unavailable("the recording cannot be signed"))
+    }
+
+    /// The list of the certificates whose grant or person has ended, and that could still open something.
+    /// Nobody says what is on it: keyd knows what it has signed, and what has ended.
+    pub(crate) fn sign_krl(&self) -> Result<Reply, Refusal> {
+        self.check_ready()?;
+        let now = self.env.now();
+        let broken = |_| unavailable("the list of revoked certificates cannot be made");
+        // Milliseconds: no two lists of different contents have one version, and none is older than the last.
+        let version = now.millis().max(self.krl_version.load(Ordering::SeqCst).saturating_add(1));
+        self.krl_version.store(version, Ordering::SeqCst);
+        let mut krl = Krl::new(version, now.secs(), KRL_COMMENT).map_err(broken)?;
+        let ca = self.signing.ssh_ca.public_key();
+        let enrolled = |person: &PersonId| self.rosters.with(|roster| roster.enrolment(person));
+        let catalogue = self.catalogue.read();
+        for session in self.sessions.lock().values().filter(|session| now.secs() <= session.until) {
+            let RecordingFacts { grant, person, .. } = &session.facts;
+            let left = enrolled(person)?.is_none_or(|number| catalogue.is_ended(person, number));
+            if left || catalogue.is_grant_ended(grant) {
+                krl.revoke_serials(Some(&ca), session.serial..=session.serial).map_err(broken)?;
+            }
+        }
+        drop(catalogue);
+        let list = krl.to_bytes().map_err(broken)?;
+        let signature = SshSig::sign(&list, Namespace::Krl.as_str(), &self.signing.krl);
+        let signature = signature.map_err(broken)?.to_bytes();
+        Ok(Reply::Krl(Box::new(SignedKrl { list, signature })))
     }
 
     /// The grant that the evidence makes, if it holds now and has not ended.
@@ -166,7 +203,7 @@ impl Engine {
         if *person != held.grant.person {
             return Err(forbidden(format!("the grant is not `{person}`'s")));
         }
-        let Scope::Ssh(scope) = &held.asked.request().scope else {
+        let Some(scope) = held.asked.request().scope.ssh() else {
             return Err(forbidden("the grant is for something else than a session"));
         };
         if login.request().user != format!("{}+{}", scope.login, asked.host) {
@@ -188,14 +225,11 @@ impl Engine {
 
     fn certificate(
         &self,
-        held: &Held,
+        (held, accounts): (&Held, Option<RecordedAccounts>),
         login: &VerifiedUserAuth,
         asked: &SshSign,
     ) -> Result<SshCertificate, Refusal> {
         let now = self.env.now();
-        let Scope::Ssh(scope) = &held.asked.request().scope else {
-            return Err(forbidden("the grant is for something else than a session"));
-        };
         let mut serial = [0; 8];
         self.env.fill(&mut serial);
         let mut nonce = [0; 32];
@@ -217,7 +251,7 @@ impl Engine {
             serial,
             kind: CertKind::User,
             key_id: format!("req={request};user={person};ses={}", asked.session),
-            principals: vec![format!("{}@{}", scope.login, asked.host)],
+            principals: vec![login.request().user.replacen('+', "@", 1)],
             valid_after: from,
             valid_before: to,
             critical: CriticalOptions {
@@ -225,19 +259,20 @@ impl Engine {
                 source_address: vec![Cidr::host(source)],
                 ..CriticalOptions::default()
             },
-            extensions: if shell {
-                BTreeSet::from([Extension::PermitPty])
-            } else {
-                BTreeSet::new()
-            },
+            extensions: shell
+                .then_some(Extension::PermitPty)
+                .into_iter()
+                .chain([Extension::SessionUntil(held.grant.not_after.secs())])
+                .collect(),
         };
         let facts = RecordingFacts {
             session: asked.session,
             grant: held.grant.digest,
             person: person.clone(),
             host: asked.host.clone(),
+            accounts,
         };
-        self.open_session(&held.grant, login, facts)?;
+        self.open_session(&held.grant, login, Session { facts, serial, until: to })?;
         let certificate = fields
             .sign(&self.signing.ssh_ca)
             .map_err(|error| forbidden(format!("the certificate: {error}")))?;
@@ -257,7 +292,7 @@ impl Engine {
         &self,
         grant: &Grant,
         login: &VerifiedUserAuth,
-        facts: RecordingFacts,
+        opened: Session,
     ) -> Result<(), Refusal> {
         let now = self.env.now();
         let full = |_| unavailable("there are too many sessions");
@@ -267,19 +302,29 @@ impl Engine {
         if connections.live_mut(&connection, now).is_some() {
             return Err(forbidden("this connection has opened its session already"));
         }
-        if sessions.live_mut(&facts.session, now).is_some() {
+        let session = opened.facts.session;
+        if sessions.live_mut(&session, now).is_some() {
             return Err(forbidden("there is a session of this name already"));
         }
         let owner = AccountId::PLATFORM;
         let until = grant.not_after;
         connections.insert(connection, owner, until, 0, ()).map_err(full)?;
-        let session = facts.session;
-        sessions.insert(session, owner, until, 0, Session { facts }).map_err(full)
+        sessions.insert(session, owner, until, 0, opened).map_err(full)
     }
 
     fn record_refused(&self, asked: &SshSign, refusal: &Refusal) {
         let record = narrated(asked, None);
         self.record_if_ready(narrate::refused(record, refusal));
+    }
+}
+
+/// Whose data a recording can show; of too many it is taken to be anybody's.
+fn recorded(touches: &Touches) -> Option<RecordedAccounts> {
+    match touches {
+        Touches::Only(accounts) if accounts.len() <= RECORDING_MAX_ACCOUNTS => {
+            Some(AtMost(accounts.iter().copied().collect()))
+        }
+        Touches::Only(_) | Touches::Everybody => None,
     }
 }
 

@@ -92,6 +92,11 @@ impl<K: Eq + Hash, V> Shared<K, V> {
         self.entries.get_mut(key).filter(|entry| now <= entry.until).map(|entry| &mut entry.value)
     }
 
+    /// All entries, also those whose time is over and that nothing has swept yet.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &V> {
+        self.entries.values().map(|entry| &entry.value)
+    }
+
     /// Keeps an entry for longer.
     pub(crate) fn extend(&mut self, key: &K, until: Timestamp) {
         if let Some(entry) = self.entries.get_mut(key) {

@@ -7,6 +7,7 @@
 
 mod approved;
 mod asked;
+mod opening;
 mod quorum;
 mod scope;
 
@@ -22,9 +23,10 @@ use crate::{cbor_enum, cbor_map};
 
 pub use approved::{Approved, may_fill};
 pub use asked::{Asked, Touches};
+pub use opening::{Opened, Opening, seal_info};
 pub use quorum::{Consent, Evidence, Grant, Missing, Outcome, decide};
 pub(crate) use scope::hides;
-pub use scope::{FileRight, FileRule, Scope, SshRights, SshScope};
+pub use scope::{FileRight, FileRule, PlaybackScope, RecordedAccounts, Scope, SshRights, SshScope};
 
 /// The version of requests and approvals that this build writes and reads.
 pub const ACCESS_VERSION: u64 = 1;
@@ -198,6 +200,7 @@ cbor_map!(LedgerHead { 1: origin, 2: size, 3: root });
 
 const REQUEST: &str = "request";
 const APPROVAL: &str = "approval";
+const OPENING: &str = "opening of a recording";
 
 fn refused<T>(what: &'static str, why: impl Into<String>) -> Result<T, Error> {
     Err(Error::Refused { what, why: why.into() })

@@ -12,6 +12,7 @@
 //! Nothing here proves that the host was honest: who has root on it can invent frames. What holds is that a
 //! frame which watch has acknowledged, or whose head a [`Beat`] has announced, cannot be changed unnoticed.
 
+pub mod chains;
 pub mod log;
 mod message;
 
@@ -23,6 +24,7 @@ pub use message::{
 use writ_model::{Timestamp, Uuid};
 
 use crate::cbor::{self, Version};
+use crate::ed25519::{PublicKey, Signer};
 use crate::error::Error;
 use crate::hash::{Hash, sha256_of};
 use crate::limits;
@@ -57,6 +59,9 @@ pub struct Frame {
     pub class: Class,
     /// What happened.
     pub payload: Payload,
+    /// The host key's signature over all the rest, on frames that explain why others are missing or where a
+    /// run begins and ends ([`Frame::must_be_signed`]).
+    pub signature: Option<[u8; 64]>,
 }
 cbor_map!(Frame {
     1: v,
@@ -69,6 +74,7 @@ cbor_map!(Frame {
     8: source,
     9: class,
     10: payload,
+    11: opt signature,
 });
 
 /// What is given up first when an agent has no room: the highest of these.
@@ -220,8 +226,10 @@ pub struct Lost {
     pub reason: GapReason,
     /// The head behind them.
     pub head: Hash,
+    /// The host key's signature ([`Lost::sign`]); watch takes none without.
+    pub signature: Option<[u8; 64]>,
 }
-cbor_map!(Lost { 1: first, 2: count, 3: class, 4: reason, 5: head });
+cbor_map!(Lost { 1: first, 2: count, 3: class, 4: reason, 5: head, 6: opt signature });
 
 /// A place in a host's chain, between two frames.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -256,7 +264,62 @@ impl Position {
     }
 }
 
+impl Lost {
+    /// Signs it as of `host`.
+    ///
+    /// # Errors
+    /// The key cannot be used.
+    pub fn sign(self, host: &HostName, key: &dyn Signer) -> Result<Lost, Error> {
+        Ok(Lost { signature: Some(key.sign(&self.message(host))?), ..self })
+    }
+
+    /// True if one of the host's keys has signed it.
+    pub fn is_signed(&self, host: &HostName, keys: &[[u8; 32]]) -> bool {
+        self.signature.is_some_and(|signature| signed_by(keys, &self.message(host), &signature))
+    }
+
+    fn message(&self, host: &HostName) -> Vec<u8> {
+        let mut message = b"writ agent lost v1\0".to_vec();
+        message.extend_from_slice(&cbor::to_vec(host));
+        message.extend_from_slice(&cbor::to_vec(&Lost { signature: None, ..*self }));
+        message
+    }
+}
+
+fn signed_by(keys: &[[u8; 32]], message: &[u8], signature: &[u8; 64]) -> bool {
+    keys.iter().any(|key| PublicKey(*key).verifies(message, signature))
+}
+
 impl Frame {
+    /// True for what explains missing frames, and for the begin and the end of a run.
+    pub fn must_be_signed(&self) -> bool {
+        matches!(self.payload, Payload::Began(_) | Payload::Gap(_) | Payload::Ended(_))
+    }
+
+    /// Signs it, if it must be.
+    ///
+    /// # Errors
+    /// The key cannot be used.
+    pub fn sign(mut self, key: &dyn Signer) -> Result<Frame, Error> {
+        self.signature = match self.must_be_signed() {
+            true => Some(key.sign(&self.message())?),
+            false => None,
+        };
+        Ok(self)
+    }
+
+    /// True if it need not be signed, or one of the host's keys has signed it.
+    pub fn is_signed(&self, keys: &[[u8; 32]]) -> bool {
+        let holds = |signature| signed_by(keys, &self.message(), signature);
+        !self.must_be_signed() || self.signature.as_ref().is_some_and(holds)
+    }
+
+    fn message(&self) -> Vec<u8> {
+        let mut message = b"writ agent frame v1\0".to_vec();
+        message.extend_from_slice(&cbor::to_vec(&Frame { signature: None, ..self.clone() }));
+        message
+    }
+
     /// The bytes that are chained, spooled and sent.
     ///
     /// # Errors

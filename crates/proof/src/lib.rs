@@ -16,6 +16,7 @@
 //! | SSH's data types, and what a client signs to log in (RFC 4251, RFC 4252) | [`ssh`], [`ssh_auth`] |
 //! | SSH certificates and revocation lists (OpenSSH PROTOCOL.certkeys, .krl) | [`ssh`], [`ssh_cert`], [`krl`] |
 //! | recordings of sessions | [`recording`] |
+//! | sealing to somebody's key (RFC 9180) | [`hpke`] |
 //! | statements, their signatures (OpenSSH SSHSIG, WebAuthn), genesis and roster | [`statement`], [`sshsig`], [`client_data`], [`roster`] |
 //! | what managed hosts report, and watch's host log | [`hostlog`] |
 //! | runbooks: catalogue, orders, output | [`runbook`] |
@@ -37,6 +38,7 @@ pub mod fas;
 pub mod frame;
 pub mod hash;
 pub mod hostlog;
+pub mod hpke;
 pub mod json;
 pub mod krl;
 pub mod leaf;

@@ -169,6 +169,12 @@ pub const SCOPE_COMMAND_MAX_BYTES: usize = 1024;
 /// One path of a request in bytes.
 pub const SCOPE_PATH_MAX_BYTES: usize = 1024;
 
+/// Customers that a recording names as those whose data it can show; of more it is taken to show anybody's.
+pub const RECORDING_MAX_ACCOUNTS: usize = 256;
+
+/// How old the signature may be with which a recording is opened, and how far it may be ahead.
+pub const OPENING_AGE_MAX: Duration = Duration::from_secs(300);
+
 /// How far a request may be dated ahead of the clock of who checks it.
 pub const REQUEST_AHEAD_MAX: Duration = Duration::from_secs(300);
 

@@ -3,6 +3,10 @@
 //! Proofs are computed from hash tiles ([`TileReader`]), so that nobody needs a tree in memory.
 //! Verification is that of RFC 9162 sections 2.1.3.2 and 2.1.4.2.
 
+mod range;
+
+pub use range::{Range, consistency_of};
+
 use crate::cbor::{CborError, Decode, Encode, MapReader, Reader, Writer};
 use crate::error::Error;
 use crate::hash::{Hash, sha256, sha256_of};

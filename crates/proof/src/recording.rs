@@ -25,6 +25,7 @@ pub use frame::{Chain, Direction, Frame, Kind, RecordingKey, Stored};
 pub use mark::{Checkpoint, Cut, End, Mark, Totals};
 pub use verify::{State, Verified, Verifier};
 
+use crate::access::RecordedAccounts;
 use crate::cbor::{self, Version};
 use crate::error::Error;
 use crate::hash::{Hash, sha256_of};
@@ -59,6 +60,8 @@ pub struct Header {
     pub key: String,
     /// The run of the recorder that made it.
     pub recorder: Uuid,
+    /// The customers whose data it can show; absent if that is anybody's.
+    pub accounts: Option<RecordedAccounts>,
 }
 cbor_map!(Header {
     1: v,
@@ -71,6 +74,7 @@ cbor_map!(Header {
     8: start,
     9: key,
     10: recorder,
+    11: opt accounts,
 });
 
 /// The kinds of session that are recorded.

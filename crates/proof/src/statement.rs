@@ -57,6 +57,8 @@ namespaces! {
     Host = "host@writ",
     /// An SSH revocation list.
     Krl = "krl@writ",
+    /// Somebody opens a recording.
+    Playback = "playback@writ",
     /// A build may run.
     Release = "release@writ",
     /// Somebody asks for access.

@@ -25,8 +25,8 @@ pub enum ToWatch {
     Frame(Vec<u8>),
     /// The first message.
     Hello(Hello),
-    /// keyd's cosignature (the signature line) on the host checkpoint that watch sent.
-    HostCosigned(Vec<u8>),
+    /// What keyd answers to the host checkpoint that watch sent, as a witness does.
+    HostCosigned(WitnessReply),
 }
 cbor_enum!(ToWatch { 0: Hello(_), 1: Frame(_), 2: Checkpoint(_), 3: HostCosigned(_), 4: Beat(_) });
 
@@ -101,7 +101,11 @@ mod tests {
             ToWatch::Hello(hello),
             ToWatch::Frame(vec![1, 2]),
             ToWatch::Checkpoint(vec![]),
-            ToWatch::HostCosigned(vec![4]),
+            ToWatch::HostCosigned(WitnessReply {
+                request: Hash([2; 32]),
+                status: 200,
+                body: vec![4],
+            }),
             ToWatch::Beat(Timestamp::from_millis(5)),
         ] {
             let bytes = cbor::to_vec(&message);

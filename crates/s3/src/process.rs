@@ -5,16 +5,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use writ_keyd_client::arena::Arena;
 use writ_keyd_client::channel::Channel;
 use writ_keyd_client::client::Client;
 use writ_keyd_client::protocol::Role;
-use writ_model::limits::BEAT;
 use writ_model::{Env, Region};
 use writ_proof::origin::SiteId;
 use writ_service::listener::TlsSettings;
-use writ_service::task;
+use writ_service::{feed, task};
 use writ_store::Node;
 use writ_trail::client::TrailClient;
 
@@ -31,8 +30,6 @@ use crate::limits::STREAMS_MAX;
 const PEERS_WAIT: Duration = Duration::from_secs(30);
 /// How long it waits before it asks a peer again.
 const PEERS_PAUSE: Duration = Duration::from_millis(50);
-/// Frames of the feed that wait to be applied.
-const FRAMES_MAX: usize = 64;
 /// Data keys at once: each stream has at most two, and the channel's own keys are two more.
 const DATA_KEYS_MAX: usize = 4 * STREAMS_MAX;
 
@@ -93,17 +90,11 @@ impl Process {
         let trail = TrailClient::new(channels.trail)
             .map_err(S3Error::io("starting a channel's threads"))?;
         let node = Arc::new(Node::new(Arc::clone(&env)));
-        let (frames, incoming) = mpsc::channel(FRAMES_MAX);
-        let on_push = Box::new(move |frame| {
-            // A lost frame breaks the feed's order, which the node notices.
-            if frames.blocking_send(frame).is_err() {
-                tracing::warn!("the feed has no reader");
-            }
-        });
+        let (on_push, incoming) = feed::frames();
         let kms: KmsClient = Client::with_pushes("front", channels.front, on_push)
             .map_err(S3Error::io("starting a channel's threads"))?;
         let (fail, failed) = watch::channel(None);
-        task::spawn("feed", follow(Arc::clone(&node), kms.clone(), incoming, fail));
+        task::spawn("feed", feed::follow(Arc::clone(&node), kms.clone(), incoming, fail));
 
         let gateway = Gateway::new(GatewayParts {
             env,
@@ -202,32 +193,6 @@ impl Process {
             () = self.gateway.stopped() => Err(S3Error::Stopped { what: "the object index" }),
             _ = failed.wait_for(Option::is_some) => {
                 Err(S3Error::Stopped { what: "the state feed" })
-            }
-        }
-    }
-}
-
-/// Follows front's feed: a poll every [`BEAT`], what comes is applied.
-async fn follow(
-    node: Arc<Node>,
-    front: KmsClient,
-    mut incoming: mpsc::Receiver<Vec<u8>>,
-    fail: watch::Sender<Option<String>>,
-) {
-    let mut beat = tokio::time::interval(BEAT);
-    beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            frame = incoming.recv() => {
-                let Some(frame) = frame else { return };
-                if let Err(error) = node.apply(&frame) {
-                    fail.send_replace(Some(error.to_string()));
-                    return;
-                }
-            }
-            _ = beat.tick() => {
-                // While front is away the lease runs out, and nothing is decided.
-                front.push(node.poll()).ok();
             }
         }
     }

@@ -12,6 +12,7 @@ pub mod audit;
 pub mod authorize;
 pub mod call;
 pub mod error;
+pub mod feed;
 pub mod forward;
 pub mod http;
 pub mod limits;

@@ -9,7 +9,8 @@
 //!
 //! The protocol's state is without I/O ([`Transport`], [`auth`], [`connection::Core`]): pure functions
 //! over bytes, which fuzz targets drive. [`accept`] and [`connect`] run it over a stream, [`Driver`]
-//! carries a connection until it ends.
+//! carries a connection until it ends. [`admit`] is for a managed host that is no `sshd`, as the tour
+//! has one: it takes certificates, and the gate's [`accept`] never does.
 //!
 //! Implements RFC 4250 to 4254, 8308, 8731, draft-ietf-sshm-mlkem-hybrid-kex, and of OpenSSH's PROTOCOL
 //! strict key exchange, `aes*-gcm@openssh.com` and `chacha20-poly1305@openssh.com`.
@@ -23,6 +24,7 @@ mod config;
 pub mod connection;
 mod driver;
 mod error;
+mod host;
 mod kex;
 pub mod limits;
 mod login;
@@ -33,7 +35,7 @@ mod wire;
 
 use std::pin::Pin;
 
-pub use auth::{Proof, UserKey};
+pub use auth::{Certified, Judge, Proof, UserKey};
 pub use cipher::Cipher;
 pub use client::{Connected, HostVerifier, KnownKey, SoftUserKey, connect};
 pub use config::{Config, Rekey};
@@ -43,6 +45,7 @@ pub use connection::{
 };
 pub use driver::Driver;
 pub use error::{Error, Reason};
+pub use host::{Admitted, admit};
 pub use kex::Kex;
 pub use negotiate::{Algorithms, Role};
 pub use server::{Accepted, Authenticator, Decision, HostKey, SoftHostKey, accept};

@@ -49,8 +49,9 @@ pub const AUTH_MAX_REQUESTS: u32 = 32;
 /// Channels of a connection at one time.
 pub const CHANNELS_MAX: usize = 10;
 
-/// What a channel's peer may send that the consumer has not accepted, in bytes.
-pub const CHANNEL_WINDOW_BYTES: u32 = 1024 * 1024;
+/// What a channel's peer may send that the consumer has not accepted, in bytes: as OpenSSH's own, so that a
+/// transfer does not stand still while what came is made durable.
+pub const CHANNEL_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
 
 /// Events of one channel, or of the connection, that nobody has taken yet; with more the socket is
 /// not read.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use writ_model::Env;
 use writ_proof::ed25519::{Signer, SoftKey};
+use writ_proof::ssh_auth::SessionId;
 use writ_proof::sshsig::SshPublicKey;
 
 use crate::auth::{Proof, ServerAuth, ServerStep};
@@ -105,17 +106,7 @@ async fn login<S: AsyncRead + AsyncWrite + Unpin>(
     host_key: &dyn HostKey,
     authenticator: &mut dyn Authenticator,
 ) -> Result<Proof, Error> {
-    let session_id = loop {
-        match wire.next().await? {
-            Arrived::Sign(hash) => sign(&mut wire.transport, host_key, &hash).await?,
-            Arrived::Established => {
-                break wire.transport.session_id().ok_or(Error::Protocol("there are no keys"))?;
-            }
-            Arrived::HostKey(_) | Arrived::Message(_) => {
-                return Err(Error::Protocol("another message came before the first keys"));
-            }
-        }
-    };
+    let session_id = established(wire, host_key).await?;
     let mut auth = ServerAuth::new(session_id, config.auth_max_attempts);
     loop {
         let message = match wire.next().await? {
@@ -145,6 +136,24 @@ async fn login<S: AsyncRead + AsyncWrite + Unpin>(
                     wire.send(&auth.refuse()?).await?;
                 }
             },
+        }
+    }
+}
+
+/// Waits for the first keys.
+pub(crate) async fn established<S: AsyncRead + AsyncWrite + Unpin>(
+    wire: &mut Wire<S>,
+    host_key: &dyn HostKey,
+) -> Result<SessionId, Error> {
+    loop {
+        match wire.next().await? {
+            Arrived::Sign(hash) => sign(&mut wire.transport, host_key, &hash).await?,
+            Arrived::Established => {
+                return wire.transport.session_id().ok_or(Error::Protocol("there are no keys"));
+            }
+            Arrived::HostKey(_) | Arrived::Message(_) => {
+                return Err(Error::Protocol("another message came before the first keys"));
+            }
         }
     }
 }

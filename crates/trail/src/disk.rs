@@ -1,10 +1,11 @@
-//! Files that survive a crash: what is written here is on the disk when the call returns.
+//! Files that survive a crash, unless a test switches fsync off: what is written here is on the disk when the
+//! call returns.
 
 use std::fs::File;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use rustix::fs::{FlockOperation, flock};
+pub(crate) use writ_durable::{DirLock, read_if_there};
 use writ_model::failpoint;
 
 use crate::error::TrailError;
@@ -46,40 +47,8 @@ pub(crate) fn replace_unsynced(path: &Path, bytes: &[u8], sync: bool) -> Result<
     std::fs::rename(&temporary, path).map_err(TrailError::io("rename", path))
 }
 
-/// The bytes of a file; `None` if there is none.
-pub(crate) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, TrailError> {
-    match std::fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(TrailError::io("read", path)(error)),
-    }
-}
-
 /// Free bytes on the disk that holds `path`.
 pub(crate) fn free_bytes(path: &Path) -> Result<u64, TrailError> {
     let stat = rustix::fs::statvfs(path).map_err(|e| TrailError::io("examine", path)(e.into()))?;
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
-}
-
-/// Holds a directory for one writer; released when dropped or when the process ends.
-#[derive(Debug)]
-pub(crate) struct DirLock {
-    _file: File,
-}
-
-impl DirLock {
-    pub(crate) fn take(dir: &Path) -> Result<DirLock, TrailError> {
-        let path: PathBuf = dir.join("lock");
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(TrailError::io("open", &path))?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(DirLock { _file: file }),
-            Err(rustix::io::Errno::WOULDBLOCK) => Err(TrailError::Locked(dir.to_owned())),
-            Err(error) => Err(TrailError::io("lock", &path)(error.into())),
-        }
-    }
 }

@@ -116,3 +116,14 @@ impl TrailError {
         move |source| TrailError::Io { action, path, source }
     }
 }
+
+impl From<writ_durable::Error> for TrailError {
+    fn from(error: writ_durable::Error) -> TrailError {
+        match error {
+            writ_durable::Error::Io { action, path, source } => {
+                TrailError::Io { action, path, source }
+            }
+            writ_durable::Error::Locked(path) => TrailError::Locked(path),
+        }
+    }
+}

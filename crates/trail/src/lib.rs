@@ -11,6 +11,7 @@ mod build;
 pub mod client;
 mod disk;
 pub mod error;
+mod hosts;
 pub mod limits;
 pub mod logs;
 pub mod lookup;
@@ -22,6 +23,9 @@ mod spool;
 pub mod wal;
 pub mod witness;
 pub mod writer;
+
+/// The newest checkpoint of watch's host log that keyd has cosigned, in the ledger's folder.
+pub const HOST_COSIGNED_FILE: &str = "host.cosigned";
 
 pub use client::TrailClient;
 pub use error::TrailError;

@@ -84,5 +84,11 @@ pub const USE_POSITIONS_MAX: usize = 65_536;
 /// Requests of one channel that are not answered yet; a peer with more does not read its answers.
 pub const OUTSTANDING_MAX: usize = 16_384;
 
+/// Without a checkpoint of watch's host log for this long there is a record of it.
+pub const HOST_LOG_SILENT: Duration = Duration::from_secs(15);
+
 /// How long an orderly end waits for the last checkpoint and watch's cosignature.
 pub const LAST_ROUND_MAX: Duration = Duration::from_secs(2);
+
+/// How long an orderly end waits for the peers, which end first, to be gone with all they had sent.
+pub const PEERS_GONE_MAX: Duration = Duration::from_secs(1);

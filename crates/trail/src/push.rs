@@ -3,6 +3,7 @@
 //! The log itself is the backlog: a cursor reads it, and at most [`PUSH_WINDOW`] frames are under way. How
 //! bytes travel (mTLS) is the connector's matter.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use writ_model::limits::RECOSIGN_AFTER;
@@ -16,9 +17,11 @@ use writ_proof::stream::{FromWatch, Hello, StreamPosition, ToWatch, WitnessReply
 
 use crate::build::notes::SignedCheckpoint;
 use crate::error::TrailError;
+use crate::hosts::HostWitness;
 use crate::limits::PUSH_WINDOW;
 use crate::wal::{Cursor, Place};
 use crate::witness::Context;
+use crate::writer::keyd::Keyd;
 
 /// How often trail shows that it lives. A quarter of the silence at which watch raises an alarm.
 const BEAT: Duration = Duration::from_millis(500);
@@ -48,17 +51,21 @@ pub trait WatchConnector: Send {
 pub(crate) fn start(
     mut connector: Box<dyn WatchConnector>,
     context: Context,
+    keyd: Arc<Keyd>,
     genesis: &Genesis,
     genesis_hash: Hash,
 ) -> Result<(), TrailError> {
     let site = genesis.site.clone();
     // watch's key is the first of the witnesses.
     let key = genesis.witness_keys()?.into_iter().next();
+    let mut hosts = HostWitness::new(&context, keyd, genesis)?;
     crate::writer::spawn("push", move || {
         while !context.shared.is_stopping() {
             let ended = connector.connect().map_err(|e| broken(&e)).and_then(|link| {
-                Stream::open(link, &context, site.clone(), genesis_hash, key.clone())?.run()
+                let from = (site.clone(), genesis_hash);
+                Stream::open(link, &context, &mut hosts, from, key.clone())?.run()
             });
+            hosts.look();
             context.shared.watch_has(None);
             if let Err(error) = ended {
                 tracing::warn!(%error, "the stream to watch is down");
@@ -71,6 +78,7 @@ pub(crate) fn start(
 struct Stream<'a> {
     link: Box<dyn WatchLink>,
     context: &'a Context,
+    hosts: &'a mut HostWitness,
     key: Option<VerifierKey>,
     cursor: Cursor,
     /// Positions after the frames that are under way, oldest first.
@@ -91,8 +99,8 @@ impl<'a> Stream<'a> {
     fn open(
         mut link: Box<dyn WatchLink>,
         context: &'a Context,
-        site: SiteId,
-        genesis: Hash,
+        hosts: &'a mut HostWitness,
+        (site, genesis): (SiteId, Hash),
         key: Option<VerifierKey>,
     ) -> Result<Stream<'a>, TrailError> {
         let end = end_of(context)?;
@@ -108,13 +116,14 @@ impl<'a> Stream<'a> {
         let last_sent = context.env.monotonic();
         let under_way = std::collections::VecDeque::new();
         let (asked, held, held_at) = (None, 0, Duration::ZERO);
-        Ok(Stream { link, context, key, cursor, under_way, asked, held, held_at, last_sent })
+        Ok(Stream { link, context, hosts, key, cursor, under_way, asked, held, held_at, last_sent })
     }
 
     fn run(&mut self) -> Result<(), TrailError> {
         while !self.context.shared.is_stopping() {
             self.send_frames()?;
             self.ask()?;
+            self.hosts.look();
             if self.context.env.monotonic().saturating_sub(self.last_sent) >= BEAT {
                 self.send(&ToWatch::Beat(self.context.env.now()))?;
             }
@@ -159,10 +168,13 @@ impl<'a> Stream<'a> {
             FromWatch::Answer(answer) => self.answered(&answer),
             FromWatch::Refuse(why) => Err(fault(&format!("it refuses: {why}"))),
             FromWatch::Welcome(_) => Err(fault("it welcomes twice")),
-            FromWatch::HostCheckpoint(_) => {
-                tracing::warn!("watch's host log is not cosigned: keyd has no such command yet");
-                Ok(())
-            }
+            FromWatch::HostCheckpoint(body) => match self.hosts.cosign(body) {
+                Ok(reply) => self.send(&ToWatch::HostCosigned(reply)),
+                Err(error) => {
+                    tracing::warn!(%error, "watch's host log is not cosigned; it will ask again");
+                    Ok(())
+                }
+            },
         }
     }
 

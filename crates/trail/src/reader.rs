@@ -102,12 +102,12 @@ impl Reader {
 
     /// The newest signed checkpoint of a log, with its cosignatures so far.
     pub fn checkpoint(&self, log: LogName) -> Result<Option<Vec<u8>>, TrailError> {
-        disk::read_if_there(&self.log(log).dir().join("checkpoint"))
+        Ok(disk::read_if_there(&self.log(log).dir().join("checkpoint"))?)
     }
 
     /// The newest checkpoint of a log that a witness has cosigned.
     pub fn cosigned(&self, log: LogName) -> Result<Option<Vec<u8>>, TrailError> {
-        disk::read_if_there(&self.log(log).dir().join("cosigned"))
+        Ok(disk::read_if_there(&self.log(log).dir().join("cosigned"))?)
     }
 
     /// The leaves of a log of `size` leaves, in order, with their records.

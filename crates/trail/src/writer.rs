@@ -24,7 +24,9 @@ use writ_keyd_client::protocol::Role;
 use writ_model::Env;
 
 use crate::error::TrailError;
-use crate::limits::{CHECKPOINT_EVERY, LAST_ROUND_MAX, RESERVE_BYTES, SEGMENT_BYTES};
+use crate::limits::{
+    CHECKPOINT_EVERY, LAST_ROUND_MAX, PEERS_GONE_MAX, RESERVE_BYTES, SEGMENT_BYTES,
+};
 use crate::protocol::Status;
 use crate::push::WatchConnector;
 use crate::witness::WitnessConfig;
@@ -110,8 +112,12 @@ impl Trail {
         self.shared.wait_built(self.shared.durable().next_seq, patience)
     }
 
-    /// Makes a last checkpoint, takes nothing more, writes what is queued, and lets the threads end.
+    /// Takes in what peers that are gone had sent, makes a last checkpoint, takes nothing more, writes
+    /// what is queued, and lets the threads end.
     pub fn stop(&self) {
+        if !self.peers.wait_gone(PEERS_GONE_MAX) {
+            tracing::warn!("a peer is still there; what it sends now is under no checkpoint yet");
+        }
         if !self.shared.last_round(LAST_ROUND_MAX) {
             tracing::warn!("the newest records are under no cosigned checkpoint yet");
         }

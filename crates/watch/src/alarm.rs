@@ -15,6 +15,10 @@ use crate::error::WatchError;
 /// What an alarm is about; the text is the `alarm` member of its line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Alarm {
+    /// Somebody came in after the end of what let them in.
+    AccessAfterEnd,
+    /// Somebody came in, and no approved grant explains it.
+    AccessWithoutGrant,
     /// An agent is gone without a word: its connection ended and it did not come back.
     AgentKilled,
     /// Somebody who is no enrolled agent tried to be one.
@@ -27,38 +31,62 @@ pub(crate) enum Alarm {
     AuditChanged,
     /// A frame does not verify, or does not continue what watch holds.
     BadFrame,
+    /// A host's certificate ends soon, and is not renewed by itself.
+    CertificateEnds,
+    /// One certificate of a session opened a second connection.
+    CertificateReused,
     /// trail has not asked for a cosignature for too long.
     CheckpointLate,
     /// A host's wall clock was moved.
     ClockStep,
     /// A commit stays incomplete, or a record of it came twice.
     Commit,
-    /// A host's certificate ends soon, and is not renewed by itself.
-    CertificateEnds,
     /// An agent runs with another configuration.
     ConfigChanged,
+    /// A channel has not taken alarms for too long.
+    DeliveryFailing,
     /// A second agent with the identity of a host.
     DoubleConnection,
     /// An agent began an epoch that is not new.
     EpochRollback,
+    /// An event names a use of a key that is not in keyd's chain.
+    EventWithoutUse,
     /// Two trees of one log.
     Fork,
+    /// A service used a customer's key without a request of the customer.
+    ForwardWithoutParent,
     /// Frames of a host are lost.
     Gap,
+    /// keyd has not cosigned the host log for too long.
+    HostLogUncosigned,
     /// A host's chain is not the one that was announced or acknowledged.
     HistoryRewritten,
+    /// A key was used, and the event that tells of it does not come.
+    KeyUseUntold,
     /// The peer does not keep to the protocol, or is of another installation.
     Protocol,
+    /// Marks of one recording contradict each other, or are not signed by keyd.
+    RecordingDiffers,
     /// trail shows less than watch holds.
     Rollback,
-    /// Nothing came from trail.
-    Silent,
+    /// Whom alarms go to was changed.
+    RoutesChanged,
+    /// What says whom alarms go to cannot be read.
+    RoutesUnsound,
+    /// A session whose time is over has no end in the ledger.
+    SessionUnended,
+    /// A session goes on, and marks of its recording do not come.
+    SessionUnrecorded,
     /// Something came from trail again.
     SilenceOver,
+    /// Nothing came from trail.
+    Silent,
     /// A source delivers nothing while its agent lives.
     SourceSilent,
     /// An agent has little room left.
     SpoolFull,
+    /// Somebody tries whether alarms arrive.
+    Test,
     /// An agent begins anew though its last run did not end.
     UncleanStop,
     /// watch holds less of a host than it has acknowledged.
@@ -66,8 +94,51 @@ pub(crate) enum Alarm {
 }
 
 impl Alarm {
+    /// All of them.
+    pub(crate) const ALL: &[Alarm] = &[
+        Alarm::AccessAfterEnd,
+        Alarm::AccessWithoutGrant,
+        Alarm::AgentKilled,
+        Alarm::AgentRefused,
+        Alarm::AgentSilent,
+        Alarm::AgentStopped,
+        Alarm::AuditChanged,
+        Alarm::BadFrame,
+        Alarm::CertificateEnds,
+        Alarm::CertificateReused,
+        Alarm::CheckpointLate,
+        Alarm::ClockStep,
+        Alarm::Commit,
+        Alarm::ConfigChanged,
+        Alarm::DeliveryFailing,
+        Alarm::DoubleConnection,
+        Alarm::EpochRollback,
+        Alarm::EventWithoutUse,
+        Alarm::Fork,
+        Alarm::ForwardWithoutParent,
+        Alarm::Gap,
+        Alarm::HistoryRewritten,
+        Alarm::KeyUseUntold,
+        Alarm::Protocol,
+        Alarm::RecordingDiffers,
+        Alarm::Rollback,
+        Alarm::RoutesChanged,
+        Alarm::RoutesUnsound,
+        Alarm::SessionUnended,
+        Alarm::SessionUnrecorded,
+        Alarm::SilenceOver,
+        Alarm::Silent,
+        Alarm::SourceSilent,
+        Alarm::SpoolFull,
+        Alarm::Test,
+        Alarm::UncleanStop,
+        Alarm::WatchRolledBack,
+    ];
+
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
+            Alarm::AccessAfterEnd => "access-after-end",
+            Alarm::AccessWithoutGrant => "access-without-grant",
             Alarm::AgentKilled => "agent-killed",
             Alarm::AgentRefused => "agent-refused",
             Alarm::AgentSilent => "agent-silent",
@@ -75,21 +146,33 @@ impl Alarm {
             Alarm::AuditChanged => "audit-changed",
             Alarm::BadFrame => "bad-frame",
             Alarm::CertificateEnds => "certificate-ends",
+            Alarm::CertificateReused => "certificate-reused",
             Alarm::CheckpointLate => "checkpoint-late",
             Alarm::ClockStep => "clock-step",
             Alarm::Commit => "commit-incomplete",
             Alarm::ConfigChanged => "config-changed",
+            Alarm::DeliveryFailing => "delivery-failing",
             Alarm::DoubleConnection => "double-connection",
             Alarm::EpochRollback => "epoch-rollback",
+            Alarm::EventWithoutUse => "event-without-use",
             Alarm::Fork => "fork",
+            Alarm::ForwardWithoutParent => "forward-without-parent",
             Alarm::Gap => "gap",
+            Alarm::HostLogUncosigned => "host-log-uncosigned",
             Alarm::HistoryRewritten => "history-rewritten",
+            Alarm::KeyUseUntold => "key-use-untold",
             Alarm::Protocol => "protocol",
+            Alarm::RecordingDiffers => "recording-differs",
             Alarm::Rollback => "rollback",
-            Alarm::Silent => "stream-silent",
+            Alarm::RoutesChanged => "routes-changed",
+            Alarm::RoutesUnsound => "routes-unsound",
+            Alarm::SessionUnended => "session-unended",
+            Alarm::SessionUnrecorded => "session-unrecorded",
             Alarm::SilenceOver => "stream-back",
+            Alarm::Silent => "stream-silent",
             Alarm::SourceSilent => "source-silent",
             Alarm::SpoolFull => "spool-full",
+            Alarm::Test => "test",
             Alarm::UncleanStop => "unclean-stop",
             Alarm::WatchRolledBack => "watch-rolled-back",
         }

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use writ_link::tls::watch_name;
+use writ_link::wire::{self, Inbox};
 use writ_proof::stream::{FromWatch, ToWatch};
 
-use crate::limits::{HANDSHAKE_MAX, READ_BYTES, SEND_MAX};
-use crate::tls;
-use crate::wire::{self, Inbox};
+use crate::limits::{HANDSHAKE_MAX, MESSAGE_MAX_BYTES, READ_BYTES, SEND_MAX};
 
 /// A connection to watch whose key is the pinned one.
 pub struct Connection {
@@ -29,13 +29,17 @@ impl Connection {
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(HANDSHAKE_MAX))?;
         socket.set_write_timeout(Some(SEND_MAX))?;
-        let name = tls::server_name().map_err(io::Error::other)?;
+        let name = watch_name().map_err(io::Error::other)?;
         let mut session = ClientConnection::new(config, name).map_err(io::Error::other)?;
         while session.is_handshaking() {
             session.complete_io(&mut socket)?;
         }
         let stream = StreamOwned::new(session, socket);
-        Ok(Connection { stream, inbox: Inbox::default(), buffer: vec![0; READ_BYTES] })
+        Ok(Connection {
+            stream,
+            inbox: Inbox::limited(MESSAGE_MAX_BYTES),
+            buffer: vec![0; READ_BYTES],
+        })
     }
 
     /// Sends one message whole.

@@ -13,13 +13,15 @@ use tokio::time::timeout;
 use writ_proof::hostlog::log::{Event, Removed, Window};
 use writ_proof::roster::HostName;
 
-use crate::CONTROL_FILE;
+use crate::alarm::Alarm;
+use crate::delivery::{ChannelState, Desk};
 use crate::error::WatchError;
 use crate::hosts::listen::lock;
 use crate::hosts::{Health, Hosts};
 use crate::limits::{
     CONTROL_ANSWER_MAX_BYTES, CONTROL_MAX_ALARMS, CONTROL_MAX_BYTES, CONTROL_WAIT, WINDOW_MAX,
 };
+use crate::{CONTROL_FILE, advice, summary};
 
 /// Asks the watch whose folder this is. Answers its answer, or why it refused.
 ///
@@ -60,6 +62,7 @@ pub fn health(folder: &Path, host: &HostName) -> Result<Health, WatchError> {
 pub(crate) async fn serve(
     stream: tokio::net::UnixStream,
     hosts: std::sync::Arc<Mutex<Hosts>>,
+    desk: Desk,
 ) -> Result<(), WatchError> {
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
@@ -70,7 +73,11 @@ pub(crate) async fn serve(
     }
     let answered = serde_json::from_str(&line).map_err(|error| error.to_string());
     let answered = match answered {
-        Ok(request) => answer(&mut lock(&hosts), &request)?,
+        Ok(request) if is_summary(&request) => {
+            let now = desk.env.now();
+            summary::answer(&desk.folder, &desk.site, &desk.book, now, &request).await
+        }
+        Ok(request) => answer(&mut lock(&hosts), &desk, &request)?,
         Err(why) => Err(why),
     };
     let answer = match answered {
@@ -82,7 +89,15 @@ pub(crate) async fn serve(
     Ok(())
 }
 
-fn answer(hosts: &mut Hosts, request: &Value) -> Result<Result<Value, String>, WatchError> {
+fn is_summary(request: &Value) -> bool {
+    request.get("op").and_then(Value::as_str) == Some("summary")
+}
+
+fn answer(
+    hosts: &mut Hosts,
+    desk: &Desk,
+    request: &Value,
+) -> Result<Result<Value, String>, WatchError> {
     let text = |name: &str| request.get(name).and_then(Value::as_str);
     let host = || -> Result<HostName, String> {
         text("host").ok_or("`host` is missing")?.parse().map_err(|e| format!("{e}"))
@@ -94,7 +109,7 @@ fn answer(hosts: &mut Hosts, request: &Value) -> Result<Result<Value, String>, W
     match text("op") {
         Some("alarms") => {
             let all = request.get("all").and_then(Value::as_bool).unwrap_or_default();
-            Ok(Ok(alarms(hosts, all)))
+            Ok(Ok(alarms(hosts, desk, all)))
         }
         Some("ack") => {
             let Some(alarm) = request.get("alarm").and_then(Value::as_u64) else {
@@ -108,6 +123,14 @@ fn answer(hosts: &mut Hosts, request: &Value) -> Result<Result<Value, String>, W
             Ok(done.then_some(Value::Null).ok_or_else(|| format!("no open alarm {alarm}")))
         }
         Some("hosts") => Ok(Ok(list(hosts))),
+        Some("test") => match by() {
+            Ok(by) => {
+                let what = format!("`{by}` tries whether alarms arrive");
+                hosts.book().lock().raise(Alarm::Test.as_str(), None, &what)?;
+                Ok(Ok(Value::Null))
+            }
+            Err(why) => Ok(Err(why)),
+        },
         Some("health") => Ok(host().map(|host| match hosts.health(&host) {
             Health::Healthy => json!({ "unwatched": null }),
             Health::Unwatched(why) => json!({ "unwatched": why }),
@@ -128,15 +151,27 @@ fn answer(hosts: &mut Hosts, request: &Value) -> Result<Result<Value, String>, W
     }
 }
 
-fn alarms(hosts: &Hosts, all: bool) -> Value {
+fn alarms(hosts: &Hosts, desk: &Desk, all: bool) -> Value {
+    let channels = desk.channels.lock();
     let book = hosts.book().lock();
     let known = book.facts().alarms.iter().rev();
-    let open = book.facts().alarms.values().filter(|a| a.acknowledged.is_none()).count();
+    let open = book.facts().open.len();
     let shown = known.filter(|(_, alarm)| all || alarm.acknowledged.is_none());
     let list: Vec<Value> = shown
         .take(CONTROL_MAX_ALARMS)
         .map(|(number, known)| {
+            let advice = advice::of(&known.alarm.kind);
+            let owes = |(name, _): &(&String, &ChannelState)| {
+                known.acknowledged.is_none() && !known.delivered.contains(*name)
+            };
+            let undelivered = channels.channels.iter().filter(owes).map(|(name, state)| {
+                json!({ "channel": name, "tries": state.tries, "fault": state.fault })
+            });
             json!({
+                "severity": advice.severity.as_str(),
+                "detector": advice.detector,
+                "todo": advice.todo,
+                "undelivered": undelivered.collect::<Vec<Value>>(),
                 "number": number,
                 "alarm": known.alarm.kind,
                 "host": known.alarm.host.as_ref().map(HostName::as_str),
@@ -150,7 +185,11 @@ fn alarms(hosts: &Hosts, all: bool) -> Value {
             })
         })
         .collect();
-    json!({ "open": open, "alarms": list })
+    let channels = channels.channels.iter().map(|(name, state)| {
+        let waiting = book.owed(name).count();
+        json!({ "channel": name, "kind": state.kind, "fault": state.fault, "waiting": waiting })
+    });
+    json!({ "open": open, "alarms": list, "channels": channels.collect::<Vec<Value>>() })
 }
 
 fn list(hosts: &Hosts) -> Value {

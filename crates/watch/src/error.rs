@@ -66,3 +66,23 @@ impl WatchError {
         move |source| WatchError::Io { action, path, source }
     }
 }
+
+impl From<writ_durable::Error> for WatchError {
+    fn from(error: writ_durable::Error) -> WatchError {
+        match error {
+            writ_durable::Error::Io { action, path, source } => {
+                WatchError::Io { action, path, source }
+            }
+            writ_durable::Error::Locked(path) => WatchError::Locked(path),
+        }
+    }
+}
+
+impl From<writ_link::Error> for WatchError {
+    fn from(error: writ_link::Error) -> WatchError {
+        match error {
+            writ_link::Error::Tls(why) => WatchError::Tls(why),
+            writ_link::Error::Message(why) => WatchError::Message(why),
+        }
+    }
+}

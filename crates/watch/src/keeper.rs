@@ -1,35 +1,46 @@
 //! What watch does with each message of trail's stream, without the network.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use writ_model::limits::TRAIL_SILENCE_MAX;
-use writ_model::{Env, failpoint};
+use writ_model::{Env, Timestamp, failpoint};
 use writ_proof::Hash;
 use writ_proof::checkpoint::Checkpoint;
 use writ_proof::commits::Missing;
 use writ_proof::ed25519::{Signer as _, SoftKey};
+use writ_proof::frame::Frame;
 use writ_proof::hash::sha256;
+use writ_proof::hostlog::log::{Entry, Event};
+use writ_proof::hostlog::{Frame as HostFrame, Payload};
 use writ_proof::note::{KeyKind, VerifierKey};
 use writ_proof::origin::{LogName, Origin};
-use writ_proof::roster::Genesis;
+use writ_proof::replay::Accepted;
+use writ_proof::roster::{Genesis, Roster};
 use writ_proof::statement::Signed;
 use writ_proof::stream::{FromWatch, Hello, ToWatch, WitnessReply};
 use writ_proof::witness::{AddCheckpoint, WitnessAnswer};
 
 use crate::alarm::Alarm;
+use crate::detect::Detectors;
 use crate::disk;
 use crate::error::WatchError;
 use crate::hosts::book::{Book, Shared};
-use crate::limits::{CHECKPOINT_LATE, COMMIT_OPEN_MAX, SEGMENT_BYTES};
+use crate::hosts::cosigned::Answered;
+use crate::hosts::log::LogKeys;
+use crate::limits::{
+    CHECKPOINT_LATE, COMMIT_OPEN_MAX, HOST_COSIGN_AGAIN, HOST_COSIGN_EVERY, HOST_COSIGN_LATE,
+    LOGINS_AGAIN, REMEMBERED_MAX, SEGMENT_BYTES,
+};
 use crate::mirror::{Mirror, RootAt};
 use crate::witness::{Breach, Witness};
 use crate::{MIRROR_FOLDER, SEED_FILE, WITNESS_FOLDER};
 
 /// Everything that watch holds.
 pub(crate) struct Keeper {
+    folder: PathBuf,
     env: Arc<dyn Env>,
     genesis: Genesis,
     digest: Hash,
@@ -44,7 +55,42 @@ pub(crate) struct Keeper {
     cosigned: Duration,
     late: bool,
     looked: Duration,
+    host: HostAsked,
     open: BTreeMap<String, Open>,
+}
+
+/// How far keyd's cosignature on the host log is.
+struct HostAsked {
+    /// When it was asked for last on this connection.
+    at: Option<Duration>,
+    /// When it came last.
+    cosigned: Duration,
+    late: bool,
+}
+
+/// Logins that a start looks at again: a crash may have come before the ledger had explained them.
+#[derive(Default)]
+struct Logins {
+    recent: VecDeque<(Timestamp, HostFrame)>,
+}
+
+impl Logins {
+    fn see(&mut self, entry: &Entry) {
+        let is_old = |at: &Timestamp| entry.at.since(*at) > LOGINS_AGAIN;
+        while self.recent.front().is_some_and(|(at, _)| is_old(at)) {
+            self.recent.pop_front();
+        }
+        let Event::Frame(bytes) = &entry.event else { return };
+        let Ok(frame) = HostFrame::from_bytes(bytes) else { return };
+        let speaks = match &frame.payload {
+            Payload::Line(line) => line.text.windows(9).any(|nine| nine == b"Accepted "),
+            Payload::Record(_) => true,
+            _ => false,
+        };
+        if speaks && self.recent.len() < REMEMBERED_MAX {
+            self.recent.push_back((entry.at, frame));
+        }
+    }
 }
 
 /// An incomplete commit.
@@ -74,11 +120,29 @@ impl Keeper {
         let key = signing_key(folder, &statement)?;
         let name = own_name(&statement)?;
         let now = env.monotonic();
-        let host_log = Origin::new(statement.site.clone(), LogName::Host).to_string();
-        let host_key = signing_key(folder, &statement)?;
-        let book = Shared::new(Book::open(folder, host_log, host_key, Arc::clone(&env))?);
+        let keys = LogKeys {
+            origin: Origin::new(statement.site.clone(), LogName::Host).to_string(),
+            key: signing_key(folder, &statement)?,
+            cosigner: statement.keyd_cosigner()?,
+        };
+        let mut detectors = Detectors::new(&statement);
+        let mut see = |frame: &Frame, accepted: &Accepted, roster: &Roster| {
+            detectors.frame(frame, accepted, roster, now);
+        };
+        let mirror = folder.join(MIRROR_FOLDER);
+        let mirror = Mirror::open_with(&mirror, &signed, SEGMENT_BYTES, &mut see)?;
+        let mut logins = Logins::default();
+        let mut see = |entry: &Entry| logins.see(entry);
+        let book = Book::open_with(folder, keys, Arc::clone(&env), &mut see)?;
+        for (at, frame) in logins.recent {
+            detectors.host_frame(&frame, at, now);
+        }
+        detectors.begin();
+        let book = Shared::with(book, detectors);
+        book.detect(|_| {})?;
         Ok(Keeper {
-            mirror: Mirror::open(&folder.join(MIRROR_FOLDER), &signed, SEGMENT_BYTES)?,
+            folder: folder.to_owned(),
+            mirror,
             witness: Witness::open(&folder.join(WITNESS_FOLDER), &name, key, [log])?,
             book,
             digest: signed.digest(),
@@ -91,12 +155,18 @@ impl Keeper {
             cosigned: now,
             late: false,
             looked: now,
+            host: HostAsked { at: None, cosigned: now, late: false },
             open: BTreeMap::new(),
         })
     }
 
     pub(crate) fn genesis(&self) -> &Genesis {
         &self.genesis
+    }
+
+    /// Another copy of watch's key.
+    pub(crate) fn signing_key(&self) -> Result<SoftKey, WatchError> {
+        signing_key(&self.folder, &self.genesis)
     }
 
     /// The alarms, and everything of the hosts.
@@ -108,6 +178,7 @@ impl Keeper {
     pub(crate) fn begin(&mut self) {
         self.greeted = false;
         self.waiting = None;
+        self.host.at = None;
     }
 
     /// Takes the messages that came together: one fsync for all their frames, then the answers.
@@ -130,10 +201,7 @@ impl Keeper {
                     self.alive()?;
                     self.checkpoint(body, &mut turn)?;
                 }
-                // watch keeps no host log yet, so it asks for no cosignature.
-                ToWatch::HostCosigned(_) => {
-                    self.refuse(Alarm::Protocol, "a cosignature nobody asked for", &mut turn)?;
-                }
+                ToWatch::HostCosigned(reply) => self.host_cosigned(&reply)?,
             }
             if turn.close {
                 break;
@@ -158,13 +226,49 @@ impl Keeper {
         let age = now.saturating_sub(self.cosigned);
         if !self.late && !self.silent && age > CHECKPOINT_LATE {
             self.late = true;
-            self.raise(Alarm::CheckpointLate, "no checkpoint to cosign for two minutes")?;
+            self.raise(Alarm::CheckpointLate, "no checkpoint to cosign for 75 s")?;
+        }
+        let age = now.saturating_sub(self.host.cosigned);
+        if !self.host.late && !self.silent && age > HOST_COSIGN_LATE {
+            self.host.late = true;
+            let what = "keyd has not cosigned the host log for a minute";
+            self.raise(Alarm::HostLogUncosigned, what)?;
         }
         if now.saturating_sub(self.looked) >= Duration::from_secs(1) {
             self.looked = now;
             self.commits(now)?;
+            let wall = self.env.now();
+            self.book.detect(|detectors| detectors.due(now, wall))?;
         }
         Ok(())
+    }
+
+    /// What to ask keyd for, through trail, now.
+    pub(crate) fn host_checkpoint(&mut self) -> Result<Option<FromWatch>, WatchError> {
+        let now = self.env.monotonic();
+        let mut book = self.book.lock();
+        let every = if book.is_uncosigned() { HOST_COSIGN_EVERY } else { HOST_COSIGN_AGAIN };
+        let is_due = self.host.at.is_none_or(|at| now.saturating_sub(at) >= every);
+        if !self.greeted || !is_due {
+            return Ok(None);
+        }
+        self.host.at = Some(now);
+        Ok(book.ask_keyd()?.map(FromWatch::HostCheckpoint))
+    }
+
+    fn host_cosigned(&mut self, reply: &WitnessReply) -> Result<(), WatchError> {
+        self.alive()?;
+        let answered = self.book.lock().keyd_answered(reply)?;
+        match answered {
+            Answered::Cosigned => {
+                self.host.cosigned = self.env.monotonic();
+                self.host.late = false;
+                Ok(())
+            }
+            Answered::Breach(alarm, what) => self.raise(alarm, &what),
+            // The connection on which it was asked for is gone; it is asked for again.
+            Answered::Unasked => Ok(()),
+        }
     }
 
     /// A peer that did not keep to the protocol, or whose bytes are no messages.
@@ -191,7 +295,16 @@ impl Keeper {
 
     fn frame(&mut self, bytes: &[u8], turn: &mut Turn) -> Result<bool, WatchError> {
         self.alive()?;
-        match self.mirror.accept(bytes) {
+        let (now, mirror) = (self.env.monotonic(), &mut self.mirror);
+        let mut accepted = None;
+        self.book.detect(|detectors| {
+            let mut see = |frame: &Frame, accepted: &Accepted, roster: &Roster| {
+                detectors.frame(frame, accepted, roster, now);
+            };
+            accepted = Some(mirror.accept_with(bytes, &mut see));
+        })?;
+        let Some(accepted) = accepted else { return Ok(false) };
+        match accepted {
             Ok(odd) => {
                 for what in odd {
                     self.raise(Alarm::Commit, &what)?;

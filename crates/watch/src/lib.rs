@@ -9,28 +9,45 @@
 //! (`hosts`). Their frames go into the host log before they are acknowledged; alarms of all kinds are entries of
 //! it, open until a named human takes note ([`control`]).
 //!
-//! Not here: detectors over what the hosts report. watch opens nothing of the control side but what trail pushes,
-//! and depends on no service. It can refuse and raise alarms; it can grant nothing.
+//! Alarms go to people by webhooks and mail, as the security organisation's own `watch.toml` says (`delivery`); a
+//! summary of each day goes to managers and to the security organisation (`summary`). What the control side may
+//! see of all this is one signed file ([`word`]).
+//!
+//! watch opens nothing of the control side but what trail pushes, and depends on no service. It can refuse and
+//! raise alarms; it can grant nothing.
 //!
 //! `writ witness` and both ends of the connection share [`witness`], [`tls`] and [`wire`].
 
+mod advice;
 mod alarm;
 pub mod client;
 pub mod control;
-mod disk;
+mod delivery;
+mod detect;
 mod error;
 mod hosts;
 mod keeper;
 pub mod limits;
+mod mime;
 mod mirror;
+mod outgoing;
+mod routes;
 mod serve;
+mod smtp;
+mod summary;
 pub mod tls;
-pub mod wire;
+pub mod webhook;
 pub mod witness;
+pub mod word;
+
+use writ_durable as disk;
 
 pub use error::WatchError;
 pub use hosts::Health;
-pub use mirror::{Mirror, segment_path};
+pub use hosts::cosigned::COSIGNED_FILE;
+pub use hosts::log::{CHECKPOINT_FILE, read_entries};
+pub use mirror::{Each, Mirror, segment_path};
+pub use routes::FILE as ROUTES_FILE;
 pub use serve::{Listeners, WatchConfig, run};
 
 /// The file of watch's Ed25519 seed, 32 bytes, in its folder.

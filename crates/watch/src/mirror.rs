@@ -26,6 +26,9 @@ use crate::disk;
 use crate::error::WatchError;
 use crate::limits::ROOTS_MAX;
 
+/// Who looks at each frame that is good: with what it holds, and the roster after it.
+pub type Each<'a> = dyn FnMut(&Frame, &Accepted, &Roster) + 'a;
+
 /// The mirror, open for one writer.
 pub struct Mirror {
     dir: PathBuf,
@@ -72,6 +75,16 @@ impl Mirror {
     /// # Errors
     /// [`WatchError::Damaged`] when a frame does not verify: then this copy was changed.
     pub fn open(dir: &Path, genesis: &Signed, segment_bytes: u64) -> Result<Mirror, WatchError> {
+        Mirror::open_with(dir, genesis, segment_bytes, &mut |_, _, _| {})
+    }
+
+    /// The same, and hands each frame to `each`, with the roster after it.
+    pub fn open_with(
+        dir: &Path,
+        genesis: &Signed,
+        segment_bytes: u64,
+        each: &mut Each<'_>,
+    ) -> Result<Mirror, WatchError> {
         disk::create_dir(dir)?;
         let (statement, roster) = Roster::begin(genesis, None)?;
         let mut checked = Checked::new(&statement, roster, genesis.digest());
@@ -80,7 +93,7 @@ impl Mirror {
             let path = segment_path(dir, segment);
             let Some(bytes) = disk::read_if_there(&path)? else { break };
             let is_last = !segment_path(dir, segment + 1).exists();
-            offset = read_segment(&path, &bytes, is_last, &mut checked)?;
+            offset = read_segment(&path, &bytes, is_last, &mut checked, each)?;
             if is_last {
                 break;
             }
@@ -105,10 +118,19 @@ impl Mirror {
     /// [`WatchError::Replay`] or [`WatchError::Proof`] when the frame does not follow or does not verify:
     /// nothing has changed then. [`WatchError::Io`] leaves an unknown state: the mirror must be opened anew.
     pub fn accept(&mut self, bytes: &[u8]) -> Result<Vec<String>, WatchError> {
+        self.accept_with(bytes, &mut |_, _, _| {})
+    }
+
+    /// The same, and hands the frame to `each` if it is good.
+    pub fn accept_with(
+        &mut self,
+        bytes: &[u8],
+        each: &mut Each<'_>,
+    ) -> Result<Vec<String>, WatchError> {
         let frame = Frame::from_bytes(bytes).map_err(writ_proof::replay::ReplayError::from)?;
         let end = bytes.len() as u64;
         let located = Located { at: 0, end, hash: frame_hash(bytes), frame };
-        let odd = self.checked.accept(&located)?;
+        let odd = self.checked.accept(&located, each)?;
         if self.offset >= self.segment_bytes {
             self.roll()?;
         }
@@ -170,13 +192,14 @@ fn read_segment(
     bytes: &[u8],
     is_last: bool,
     checked: &mut Checked,
+    each: &mut Each<'_>,
 ) -> Result<u64, WatchError> {
     let damaged = |at, why: String| WatchError::Damaged { path: path.to_owned(), at, why };
     let mut offset = 0;
     for located in Frames::new(bytes) {
         match located {
             Ok(located) => {
-                checked.accept(&located).map_err(|e| damaged(located.at, e.to_string()))?;
+                checked.accept(&located, each).map_err(|e| damaged(located.at, e.to_string()))?;
                 offset = located.end;
             }
             Err(error) if error.fault == FrameFault::Torn && is_last => break,
@@ -199,13 +222,18 @@ impl Checked {
         }
     }
 
-    fn accept(&mut self, located: &Located) -> Result<Vec<String>, WatchError> {
+    fn accept(
+        &mut self,
+        located: &Located,
+        each: &mut Each<'_>,
+    ) -> Result<Vec<String>, WatchError> {
         let roster = self.roster.after(&located.frame.batch, self.genesis)?;
         let accepted = self.replay.accept(located, &self.keyd)?;
         if let Some(roster) = roster {
             self.roster = roster;
         }
         self.checkpoints(located);
+        each(&located.frame, &accepted, &self.roster);
         Ok(self.commits(&accepted))
     }
 

@@ -15,15 +15,16 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use writ_link::wire::{self, Inbox};
 use writ_model::Env;
 use writ_proof::stream::ToWatch;
 
+use crate::delivery::{self, Channels, Desk};
 use crate::error::WatchError;
 use crate::hosts::listen;
 use crate::keeper::Keeper;
-use crate::limits::{HANDSHAKE_MAX, HANDSHAKES_MAX, READ_BYTES, SEND_MAX, TICK};
+use crate::limits::{HANDSHAKE_MAX, HANDSHAKES_MAX, MESSAGE_MAX_BYTES, READ_BYTES, SEND_MAX, TICK};
 use crate::tls::{self, Identity};
-use crate::wire::{self, Inbox};
 
 /// What watch is told at its start.
 #[derive(Debug, Clone)]
@@ -32,6 +33,8 @@ pub struct WatchConfig {
     pub folder: PathBuf,
     /// The signed genesis statement ([`writ_proof::statement::Signed::to_bytes`]).
     pub genesis: Vec<u8>,
+    /// The folder of what the control side may read ([`crate::word`]), if it may read anything.
+    pub word: Option<PathBuf>,
 }
 
 /// What watch listens on; both are bound already.
@@ -62,7 +65,19 @@ pub fn run(
     let site = keeper.genesis().site.as_str();
     let (agents_stop, stopped) = oneshot::channel();
     let book = keeper.book().clone();
-    let agents = listen::start(config.folder.clone(), site, agents, &clock, book, stopped)?;
+    let desk = Desk {
+        folder: config.folder.clone(),
+        word: config.word.clone(),
+        site: site.to_owned(),
+        mode: keeper.genesis().mode,
+        key: Arc::new(keeper.signing_key()?),
+        env: Arc::clone(&clock),
+        book,
+        channels: Channels::default(),
+    };
+    let agents = listen::start(desk.clone(), agents, stopped)?;
+    let (delivery_stop, stopped) = oneshot::channel();
+    let delivery = delivery::start(desk, stopped)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -78,13 +93,21 @@ pub fn run(
             _ = stop => Ok(()),
             // Half a watch is none: what ended the agents' side ends this one.
             () = ended(&agents) => Ok(()),
+            () = ended(&delivery) => Ok(()),
         }
     });
-    drop(agents_stop);
-    let agents = agents.join().unwrap_or_else(|_| {
-        Err(WatchError::Network(std::io::Error::other("the thread of the agents' side panicked")))
-    });
-    served.and(agents)
+    drop((agents_stop, delivery_stop));
+    let agents = join(agents, "the thread of the agents' side panicked");
+    let delivery = join(delivery, "the thread of deliveries panicked");
+    served.and(agents).and(delivery)
+}
+
+fn join(
+    thread: std::thread::JoinHandle<Result<(), WatchError>>,
+    panicked: &'static str,
+) -> Result<(), WatchError> {
+    let failed = |_| Err(WatchError::Network(std::io::Error::other(panicked)));
+    thread.join().unwrap_or_else(failed)
 }
 
 /// Waits until the thread has ended.
@@ -128,7 +151,7 @@ impl Server {
                     if let Ok(Some(stream)) = done {
                         // trail has connected anew; what it had before is of no use.
                         self.keeper.begin();
-                        self.link = Some(Link { stream, inbox: Inbox::default() });
+                        self.link = Some(Link { stream, inbox: Inbox::limited(MESSAGE_MAX_BYTES) });
                     }
                 }
                 read = read(&mut self.link, &mut buffer) => match read {
@@ -139,9 +162,27 @@ impl Server {
                     // trail's end or its restart: the clock of silence runs.
                     _ => self.link = None,
                 },
-                _ = ticks.tick() => self.keeper.tick()?,
+                _ = ticks.tick() => {
+                    self.keeper.tick()?;
+                    self.ask().await?;
+                }
             }
         }
+    }
+
+    /// Asks keyd, through trail, to cosign the host log if that is due.
+    async fn ask(&mut self) -> Result<(), WatchError> {
+        let Some(link) = &mut self.link else { return Ok(()) };
+        let Some(message) = self.keeper.host_checkpoint()? else { return Ok(()) };
+        let bytes = wire::encode(&message);
+        let send = async {
+            link.stream.write_all(&bytes).await?;
+            link.stream.flush().await
+        };
+        if !matches!(timeout(SEND_MAX, send).await, Ok(Ok(()))) {
+            self.link = None;
+        }
+        Ok(())
     }
 
     fn shake_hands(&self, stream: TcpStream, handshakes: &mut JoinSet<Handshake>) {

@@ -126,11 +126,17 @@ pub enum Command {
     #[command(after_help = "Examples:\n  writ ssh svc@web-1 --key ~/.ssh/id_writ_sk\n  \
         writ ssh svc@web-1 -- systemctl status nginx")]
     Ssh(crate::gate::SshArgs),
+    /// Bring the list of revoked certificates to a host's sshd, verified.
+    #[command(after_help = KRL_HELP)]
+    Krl(crate::krl::KrlArgs),
     /// List operators' sessions, from the ledger.
     #[command(
         after_help = "Example:\n  writ sessions --request 01JD8Z3X5QJ6T4W0RZV9K2M7AB --data ./writ-data"
     )]
     Sessions(crate::gate::SessionsArgs),
+    /// Play, export or list what was recorded of a session; others must have approved that you read it.
+    #[command(after_help = PLAY_HELP)]
+    Play(crate::play::PlayArgs),
     /// Let hosts do something without entering them: ask for a runbook, wait for the approval, print the answer.
     #[command(after_help = RUN_HELP)]
     Run(crate::runbook::RunArgs),
@@ -224,6 +230,18 @@ It waits while people approve, and runs once on each host. Nobody comes to the h
 catalogue names come back (`writ runbook show NAME`). Ctrl-C while it waits: nothing is run.
 Exit codes: 0 every run is ok; 1 one is not, or it was refused.";
 
+const PLAY_HELP: &str = "\
+Examples:
+  writ sessions                                          what there is
+  writ request --group review --playback 01JD8Z3X5QJ6T4W0RZV9K2M7AB --ticket OPS-17 \\
+      --basis review --reason 'what was changed' --key ~/.ssh/id_writ_sk
+  writ play 01JD8Z3X5QJ6T4W0RZV9K2M7AB --speed 4 --idle-limit 2 --key ~/.ssh/id_writ_sk
+  writ play 01JD8Z3X5QJ6T4W0RZV9K2M7AB --list            who ran what, and which files went where
+  writ play 01JD8Z3X5QJ6T4W0RZV9K2M7AB --export ./session.cast
+
+Each opening is signed with your key and told in the ledger, and to the customers whose data it can show. Nothing
+is shown before the recording has been verified. What was typed is shown with --input alone: it may hold passwords.";
+
 const APPROVE_HELP: &str = "\
 Examples:
   writ requests --key ~/.ssh/id_writ_sk                  what waits for you
@@ -259,6 +277,14 @@ Example:
 
 The file holds the account's own records and, of everything else, hashes. The directory may be in use;
 it is only read. The file is verified before it gets its name.";
+
+const KRL_HELP: &str = "Examples:
+  writ krl --endpoint https://writ.example:8440 --ca ./ca.pem --genesis SHA256 --out /etc/ssh/writ.krl
+  writ krl --out /etc/ssh/writ.krl --check
+
+Run it each minute on each managed host (cron, a systemd timer), and name the file under RevokedKeys in sshd_config once \
+it is there: sshd refuses every login while it is missing. An older list than the one that is there, one that keyd did not sign and \
+one that is older than --max-age are refused, and the old one stays. --check fetches nothing and fails when the list is too old.";
 
 const VERIFY_HELP: &str = "\
 Examples:

@@ -134,7 +134,7 @@ fn open(args: &EnrolArgs, roster: &Roster, console: &Client) -> Result<Opened> {
     let nonce = hex::encode(SystemEnv.nonce().0);
     let body = json!({ "person": args.person.as_str(), "nonce": nonce }).to_string().into_bytes();
     let [date, proof] = sign::proof(("POST", OPEN, &body), |message| match &args.by {
-        Some(key) => sign::by_ssh_keygen(message, caller::READ, key),
+        Some(key) => sign::by_key(message, caller::READ, key),
         None if roster.mode() == Mode::Dev => {
             let founder = sign::founder(&args.source.data, 1)?;
             Ok(SshSig::sign(message, caller::READ, &founder)?)
@@ -163,7 +163,7 @@ fn offer(
     let token = URL_SAFE_NO_PAD.decode(&opened.token).context("the link has no token")?;
     let message = writ_console::possession(roster.site(), &args.person, &token);
     let private = args.key.clone().unwrap_or_else(|| beside(public));
-    let proof = sign::by_ssh_keygen(message.as_bytes(), writ_console::NAMESPACE, &private)?;
+    let proof = sign::by_key(message.as_bytes(), writ_console::NAMESPACE, &private)?;
     if *proof.key() != key {
         bail!("`{}` is not the private half of `{}`", private.display(), public.display());
     }

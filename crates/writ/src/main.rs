@@ -12,7 +12,9 @@ mod enrol;
 mod export;
 mod front;
 mod gate;
+mod krl;
 mod people;
+mod play;
 mod policy;
 mod recover;
 mod role;
@@ -60,7 +62,9 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Recover(args) => recover::run(&args)?,
         Command::Enrol(args) => enrol::run(&args)?,
         Command::Ssh(args) => gate::ssh(&args)?,
+        Command::Krl(args) => krl::run(&args)?,
         Command::Sessions(args) => gate::sessions(&args)?,
+        Command::Play(args) => play::run(&args)?,
         Command::Request(args) => access::ask::run(&args)?,
         Command::Approve(args) => access::decide::approve(&args)?,
         Command::Deny(args) => access::decide::deny(&args)?,

@@ -117,7 +117,7 @@ fn check(file: &Path) -> Result<ExitCode> {
 /// Asks front, with the proof of an enrolled person.
 fn ask(args: &PeopleArgs, method: &'static str, namespace: &str, path: &str) -> Result<Vec<u8>> {
     let [date, proof] = sign::proof((method, path, b""), |message| match &args.key {
-        Some(key) => sign::by_ssh_keygen(message, namespace, key),
+        Some(key) => sign::by_key(message, namespace, key),
         None => {
             let founder = sign::founder(&args.data, DEV_FOUNDER);
             let founder = founder.context("name your own enrolled key with --key")?;

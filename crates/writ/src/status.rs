@@ -4,13 +4,19 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use writ_model::{Env as _, SystemEnv};
+use writ_watch::word::{STALE, Word};
 
+use crate::front::alarms::Alarms;
 use crate::roster::client::{Client, KeydState, State};
 use crate::up::config::Config;
 use crate::up::data::is_held;
+use crate::up::plan::WORD_FOLDER;
 use crate::up::ready::{FILE, Ready};
+use crate::watch::plain;
 
 /// What mode `dev` on one machine does not give, in plain words.
 const NOT_PROMISED: [&str; 6] = [
@@ -35,6 +41,8 @@ pub fn banner(ready: &Ready, data: &Path) -> String {
          IAM, STS, KMS, CloudTrail  {}\n  \
          S3                         {}\n  \
          Console                    {}\n  \
+         Bastion, for `writ ssh`    {}\n  \
+         Agents of managed hosts    {}\n  \
          HTTPS on the same ports    AWS_CONFIG_FILE={data}/config-tls, or trust {data}/ca.pem\n  \
          genesis SHA-256            {}\n\n\
          Use it:\n  \
@@ -42,7 +50,13 @@ pub fn banner(ready: &Ready, data: &Path) -> String {
          export AWS_DATA_PATH={data}/models\n  \
          aws --profile ACCOUNT sts get-caller-identity{hint}\n\n\
          `writ status --data {data}` says what this mode cannot promise. Ctrl-C stops.",
-        ready.mode, ready.endpoint, ready.s3, ready.console, ready.genesis
+        ready.mode,
+        ready.endpoint,
+        ready.s3,
+        ready.console,
+        ready.bastion,
+        ready.agents,
+        ready.genesis
     )
 }
 
@@ -76,8 +90,16 @@ pub fn show(data: &Path) -> Result<ExitCode> {
 /// What runs, and whether all of it does.
 fn describe(ready: &Ready, roster: &str, alarms: &str) -> (String, bool) {
     let mut text = format!(
-        "mode       {}\nendpoint   {}\ns3         {}\nconsole    {}\ngenesis    {}\n\nprocesses\n",
-        ready.mode, ready.endpoint, ready.s3, ready.console, ready.genesis
+        "mode       {}\nendpoint   {}\ns3         {}\nconsole    {}\nbastion    {}\nagents     {}\n\
+         watch      {}\ngenesis    {}\n\nprocesses\n",
+        ready.mode,
+        ready.endpoint,
+        ready.s3,
+        ready.console,
+        ready.bastion,
+        ready.agents,
+        ready.watch,
+        ready.genesis
     );
     let mut all = true;
     let roles: BTreeSet<&String> = ready.hardening.keys().chain(ready.pids.keys()).collect();
@@ -109,15 +131,47 @@ fn describe(ready: &Ready, roster: &str, alarms: &str) -> (String, bool) {
     (text, all)
 }
 
-/// One line on watch's alarms; only watch's own administrators may ask for it.
+/// What watch's word says: how many alarms are open, whether they reach people, and which hosts are not watched. More of
+/// watch is not the control side's to see.
 fn alarms(data: &Path) -> String {
-    match crate::watch::open_alarms(data) {
-        None => "not known: watch does not answer this user".to_owned(),
-        Some(0) => "none is open".to_owned(),
-        Some(open) => {
-            format!("{open} OPEN: `writ watch alarms --data {}` lists them", data.display())
+    let word = std::fs::read(data.join(crate::up::genesis::FILE))
+        .map_err(anyhow::Error::from)
+        .and_then(|genesis| Alarms::new(&data.join(WORD_FOLDER), &genesis)?.word());
+    match word {
+        Ok(word) => {
+            let age = word.age(SystemEnv.now());
+            describe_word(&word, age, data).join("\n  ")
+        }
+        Err(error) => format!("NOT KNOWN: {error:#}"),
+    }
+}
+
+fn describe_word(word: &Word, age: Duration, data: &Path) -> Vec<String> {
+    let mut lines = Vec::new();
+    if age > STALE {
+        lines.push(format!("WATCH IS NOT HEARD: its last word is {} s old", age.as_secs()));
+    }
+    lines.push(match word.open {
+        0 => "none is open".to_owned(),
+        open => format!("{open} OPEN: `writ watch alarms --data {}` lists them", data.display()),
+    });
+    if word.channels.is_empty() {
+        lines.push("NOBODY IS TOLD: watch.toml names nobody (docs/watch.md)".to_owned());
+    }
+    if word.undelivered > 0 {
+        lines.push(format!("{} NOT DELIVERED to everybody yet", word.undelivered));
+    }
+    for channel in &word.channels {
+        if let Some(why) = &channel.fault {
+            lines.push(format!("{} `{}` FAILS: {}", channel.kind, channel.name, plain(why)));
         }
     }
+    for host in &word.hosts {
+        if let Some(why) = &host.unwatched {
+            lines.push(format!("host {} is NOT WATCHED: {}", host.host, plain(why)));
+        }
+    }
+    lines
 }
 
 /// One line on the roster.

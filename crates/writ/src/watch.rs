@@ -1,7 +1,7 @@
 //! `writ watch …`: what the security organisation asks of its watch, over the socket in watch's own folder. No key
 //! and no role of the control side has a part in it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
@@ -30,6 +30,30 @@ pub enum WatchCommand {
         /// Who you are.
         #[arg(long, value_name = "NAME")]
         by: String,
+        #[command(flatten)]
+        at: At,
+    },
+    /// Raise an alarm that means nothing, to see whether it reaches everybody.
+    Test {
+        /// Who you are.
+        #[arg(long, value_name = "NAME")]
+        by: String,
+        #[command(flatten)]
+        at: At,
+    },
+    /// Show what happened in a day: who had which access, what they did, and which alarms are open.
+    ///
+    /// Example: writ watch summary --day 2026-11-21 --manager boris --html summary.html
+    Summary {
+        /// The day in UTC, such as 2026-11-22; today without.
+        #[arg(long, value_name = "DAY")]
+        day: Option<String>,
+        /// Only the people whom `watch.toml` says are this manager's.
+        #[arg(long, value_name = "PERSON")]
+        manager: Option<String>,
+        /// Write it as HTML into this file instead of printing it.
+        #[arg(long, value_name = "FILE")]
+        html: Option<PathBuf>,
         #[command(flatten)]
         at: At,
     },
@@ -104,12 +128,6 @@ impl At {
     }
 }
 
-/// How many alarms are open, if this user may ask.
-pub fn open_alarms(data: &std::path::Path) -> Option<u64> {
-    let at = At { data: data.to_owned() };
-    at.ask(&json!({ "op": "alarms" })).ok()?.get("open")?.as_u64()
-}
-
 /// Does it.
 #[expect(clippy::print_stdout, reason = "this is what the commands are for")]
 pub fn run(command: WatchCommand) -> Result<ExitCode> {
@@ -121,6 +139,13 @@ pub fn run(command: WatchCommand) -> Result<ExitCode> {
         WatchCommand::Ack { alarm, by, at } => {
             at.ask(&json!({ "op": "ack", "alarm": alarm, "by": by }))?;
             println!("alarm {alarm} is taken note of by {by}");
+        }
+        WatchCommand::Test { by, at } => {
+            at.ask(&json!({ "op": "test", "by": by }))?;
+            println!("raised; `writ watch alarms` says who has not got it yet");
+        }
+        WatchCommand::Summary { day, manager, html, at } => {
+            summary(&at, day.as_deref(), manager.as_deref(), html.as_deref())?;
         }
         WatchCommand::Hosts { json, at } => {
             let answer = at.ask(&json!({ "op": "hosts" }))?;
@@ -155,6 +180,20 @@ pub fn run(command: WatchCommand) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+#[expect(clippy::print_stdout, reason = "this is what the command is for")]
+fn summary(at: &At, day: Option<&str>, manager: Option<&str>, html: Option<&Path>) -> Result<()> {
+    let answer = at.ask(&json!({ "op": "summary", "day": day, "manager": manager }))?;
+    match html {
+        Some(path) => {
+            std::fs::write(path, text(&answer, "html"))
+                .with_context(|| format!("cannot write `{}`", path.display()))?;
+            println!("{} is in `{}`", text(&answer, "subject"), path.display());
+        }
+        None => print!("{}", text(&answer, "text").replace("\r\n", "\n")),
+    }
+    Ok(())
+}
+
 fn list<'a>(answer: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {
     answer.get(name).and_then(Value::as_array).into_iter().flatten()
 }
@@ -168,7 +207,7 @@ fn number(value: &Value, name: &str) -> u64 {
 }
 
 /// A text of a host or of a peer, without what a terminal would act on.
-fn plain(text: &str) -> String {
+pub fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
@@ -177,8 +216,11 @@ fn alarms(answer: &Value) -> String {
     for alarm in list(answer, "alarms") {
         let (number_, again) = (number(alarm, "number"), number(alarm, "again"));
         let (time, kind, host) = (text(alarm, "time"), text(alarm, "alarm"), text(alarm, "host"));
-        let what = plain(text(alarm, "what"));
-        out.push_str(&format!("{number_:>6}  {time}  {kind:18} {host:16} {what}"));
+        let (what, severity) = (plain(text(alarm, "what")), text(alarm, "severity"));
+        let detector = text(alarm, "detector");
+        out.push_str(&format!(
+            "{number_:>6}  {time}  {severity:7} {detector:4}  {kind:20} {host:16} {what}"
+        ));
         if again > 0 {
             let (last, what) = (text(alarm, "last"), plain(text(alarm, "last_what")));
             out.push_str(&format!("\n        again {again} times, last {last}: {what}"));
@@ -186,7 +228,29 @@ fn alarms(answer: &Value) -> String {
         if let Some(by) = alarm.get("acknowledged_by").and_then(Value::as_str) {
             out.push_str(&format!(" [noted by {} at {}]", plain(by), text(alarm, "acknowledged")));
         }
+        if alarm.get("acknowledged_by").is_none_or(Value::is_null) {
+            out.push_str(&format!("\n        do first: {}", text(alarm, "todo")));
+        }
+        for owing in list(alarm, "undelivered") {
+            let (channel, tries) = (text(owing, "channel"), number(owing, "tries"));
+            let why = plain(owing.get("fault").and_then(Value::as_str).unwrap_or("under way"));
+            out.push_str(&format!("\n        NOT DELIVERED to {channel} ({tries} tries: {why})"));
+        }
         out.push('\n');
+    }
+    for channel in list(answer, "channels") {
+        let (name, kind) = (text(channel, "channel"), text(channel, "kind"));
+        let state = match channel.get("fault").and_then(Value::as_str) {
+            None => "ok".to_owned(),
+            Some(why) => format!("FAILS: {}", plain(why)),
+        };
+        let waiting = number(channel, "waiting");
+        out.push_str(&format!("{kind} {name}: {state}, {waiting} wait\n"));
+    }
+    if list(answer, "channels").next().is_none() {
+        out.push_str(
+            "NOBODY IS TOLD: name whom in `watch.toml` of watch's folder (docs/watch.md)\n",
+        );
     }
     out.push_str(&format!("{} open\n", number(answer, "open")));
     out

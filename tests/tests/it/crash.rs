@@ -1,7 +1,9 @@
 //! Crashes under load: what was acknowledged is there and recorded, and `writ verify` is clean.
 
+mod hosts;
 mod load;
 mod power;
+mod sessions;
 
 use std::collections::BTreeSet;
 

@@ -36,8 +36,12 @@ fn request_needs_hr_ticket_and_its_time() {
     let refused = |world: &World, request: &Request, why: &str| {
         let refusal = world.judge(request).unwrap_err().to_string();
         assert!(refusal.contains(why), "{why}: {refusal}");
+        // Who looks before signing hears the same.
+        let before = writ_access::request::check(request, &world.judged()).unwrap_err();
+        assert_eq!(before.to_string(), refusal);
     };
     let right = world.request(1);
+    writ_access::request::check(&right, &world.judged()).unwrap();
     world.now = time(60 + 15 * 60 + 1);
     refused(&world, &right, "more than 15 minutes ago");
     world.now = time(60);

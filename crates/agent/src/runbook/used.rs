@@ -118,7 +118,7 @@ impl Used {
     }
 
     fn write(&self, kept: &Kept) -> Result<(), AgentError> {
-        disk::replace(&self.path(kept.run), &cbor::to_vec(kept), 0o600)
+        Ok(disk::replace(&self.path(kept.run), &cbor::to_vec(kept), 0o600)?)
     }
 
     fn path(&self, run: Ulid) -> PathBuf {

@@ -407,7 +407,7 @@ impl Spool {
                     let goes = frame.is_ok_and(|frame| frame.class == class);
                     let reason = GapReason::Full;
                     let first = step.place.next_seq;
-                    goes.then_some(Lost { first, count: 1, class, reason, head })
+                    goes.then_some(Lost { first, count: 1, class, reason, head, signature: None })
                 }
             };
             match (&mut pending, lost) {
@@ -466,7 +466,8 @@ fn after(place: Position, item: &Item) -> Position {
 
 fn lost(from: Position, to: Position, reason: GapReason) -> Lost {
     let count = to.next_seq.saturating_sub(from.next_seq);
-    Lost { first: from.next_seq, count, class: Class::Security, reason, head: to.head }
+    let (class, signature) = (Class::Security, None);
+    Lost { first: from.next_seq, count, class, reason, head: to.head, signature }
 }
 
 fn path_of(dir: &Path, number: u64) -> PathBuf {
@@ -521,7 +522,7 @@ fn remove(dir: &Path, segments: impl IntoIterator<Item = Segment>) -> Result<(),
             _ => {}
         }
     }
-    disk::sync_dir(dir)
+    Ok(disk::sync_dir(dir)?)
 }
 
 #[cfg(test)]

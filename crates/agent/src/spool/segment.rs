@@ -165,6 +165,7 @@ impl Iterator for Walk<'_> {
                         class: Class::Security,
                         reason: GapReason::Damaged,
                         head: entry.before,
+                        signature: None,
                     };
                     self.place = place.behind(&lost).ok()?;
                     self.at = at;

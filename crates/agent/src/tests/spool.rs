@@ -23,6 +23,7 @@ fn frame(seq: u64, class: Class) -> Vec<u8> {
         source: "sshd".to_owned(),
         class,
         payload: Payload::Line(line),
+        signature: None,
     };
     frame.to_bytes().unwrap()
 }

@@ -25,7 +25,8 @@ pub(super) fn closed_name(session: Ulid) -> String {
 pub(super) struct Session {
     pub(super) line: Arc<Line>,
     pub(super) id: Ulid,
-    file: Box<dyn DiskFile>,
+    /// Away while another thread makes it durable.
+    file: Option<Box<dyn DiskFile>>,
     chain: Chain,
     key: RecordingKey,
     begun: Duration,
@@ -63,7 +64,7 @@ impl Session {
         Ok(Session {
             line,
             id: header.session,
-            file,
+            file: Some(file),
             chain,
             key,
             begun: now,
@@ -135,11 +136,28 @@ impl Session {
     /// Writes what there is; it is not durable yet.
     pub(super) fn write(&mut self) -> Result<(), Error> {
         let bytes = std::mem::take(&mut self.buffer);
-        self.file.append(&bytes).map_err(Error::io("append to", &open_name(self.id)))
+        let Some(file) = &mut self.file else { return Err(Error::Ended) };
+        file.append(&bytes).map_err(Error::io("append to", &open_name(self.id)))
     }
 
-    pub(super) fn sync(&mut self) -> Result<(), Error> {
-        self.file.sync().map_err(Error::io("fsync", &open_name(self.id)))
+    /// Lends the file out; nothing can be written until [`Session::synced`] gives it back.
+    pub(super) fn lend(&mut self) -> Option<Box<dyn DiskFile>> {
+        self.file.take()
+    }
+
+    /// Takes the file back, with what came of its fsync.
+    pub(super) fn synced(
+        &mut self,
+        file: Box<dyn DiskFile>,
+        result: std::io::Result<()>,
+    ) -> Result<(), Error> {
+        self.file = Some(file);
+        result.map_err(Error::io("fsync", &open_name(self.id)))
+    }
+
+    /// True if the file is there.
+    pub(super) fn is_whole(&self) -> bool {
+        self.file.is_some()
     }
 
     /// Gives an ended recording its final name.

@@ -10,6 +10,7 @@ use writ_model::failpoint;
 use super::disk::Disk;
 use super::queue::{Job, Line, Shared, What};
 use super::session::Session;
+use super::syncers::Syncers;
 use super::{Config, Marks};
 use crate::error::Error;
 use crate::limits::{FLOOR_EVERY, SYNC_EACH_MAX, TICK};
@@ -21,6 +22,7 @@ pub(super) struct Writer {
     disk: Box<dyn Disk>,
     marks: Box<dyn Marks>,
     shared: Arc<Shared>,
+    syncers: Syncers,
     /// By their order: the first is the oldest.
     sessions: BTreeMap<u64, Session>,
     looked_at: Duration,
@@ -32,9 +34,10 @@ impl Writer {
         disk: Box<dyn Disk>,
         marks: Box<dyn Marks>,
         shared: Arc<Shared>,
+        syncers: Syncers,
     ) -> Writer {
         let sessions = BTreeMap::new();
-        Writer { config, disk, marks, shared, sessions, looked_at: Duration::ZERO }
+        Writer { config, disk, marks, shared, syncers, sessions, looked_at: Duration::ZERO }
     }
 
     pub(super) fn run(mut self) {
@@ -149,16 +152,40 @@ impl Writer {
                 let error = Error::io("fsync", "the disk of the recordings")(error);
                 dirty.iter().for_each(|id| self.fail(*id, &error));
             }
-            None => {
-                for id in &dirty {
-                    if let Some(Err(error)) = self.sessions.get_mut(id).map(Session::sync) {
-                        self.fail(*id, &error);
-                    }
-                }
-            }
+            None => self.sync_each(&dirty),
         }
         failpoint::hit("bastion.after_fsync");
         dirty
+    }
+
+    fn sync_each(&mut self, dirty: &[u64]) {
+        let mut files = Vec::new();
+        for id in dirty {
+            files.extend(self.sessions.get_mut(id).and_then(Session::lend).map(|file| (*id, file)));
+        }
+        // One alone needs no other thread.
+        let synced = match files.as_mut_slice() {
+            [(_, file)] => {
+                let result = file.sync();
+                files
+                    .into_iter()
+                    .zip([result])
+                    .map(|((id, file), result)| (id, file, result))
+                    .collect()
+            }
+            _ => self.syncers.sync(files),
+        };
+        for (id, file, result) in synced {
+            let done = self.sessions.get_mut(&id).map(|session| session.synced(file, result));
+            if let Some(Err(error)) = done {
+                self.fail(id, &error);
+            }
+        }
+        for id in dirty {
+            if self.sessions.get(id).is_some_and(|session| !session.is_whole()) {
+                self.fail(*id, &Error::Stopped);
+            }
+        }
     }
 
     /// Names what has ended, hands over the marks, and acknowledges, unless the watch was faster.

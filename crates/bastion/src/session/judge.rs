@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use writ_model::limits::{BASTION_CLOSE_AFTER, BASTION_FREEZE_AFTER};
+use writ_model::{Env, Timestamp};
 use writ_proof::hash::Hash;
 
 use crate::access::{Access, Held, Need, Place, covering};
@@ -23,10 +24,29 @@ pub(super) struct Judge {
     changes: watch::Receiver<u64>,
 }
 
+/// When each grant is over, by the monotonic clock.
+#[derive(Default)]
+struct Deadlines(BTreeMap<Hash, Duration>);
+
+impl Deadlines {
+    /// True if a grant until `not_after` is not over. A wall clock that was set ahead shortens its time; one that
+    /// was set back lengthens nothing.
+    fn holds(&mut self, grant: Hash, not_after: Timestamp, env: &dyn Env) -> bool {
+        let (wall, now) = (env.now(), env.monotonic());
+        let left = now + not_after.since(wall);
+        let deadline = self.0.entry(grant).or_insert(left);
+        *deadline = (*deadline).min(left);
+        now < *deadline
+    }
+
+    fn of(&self, grant: &Hash) -> Option<Duration> {
+        self.0.get(grant).copied()
+    }
+}
+
 #[derive(Default)]
 struct State {
-    /// When each grant is over, by the monotonic clock.
-    deadlines: BTreeMap<Hash, Duration>,
+    deadlines: Deadlines,
     /// What each open channel needs, and the grant that gives it.
     needs: BTreeMap<u32, (Need, Option<Hash>)>,
     /// The change of the state that was judged last.
@@ -49,6 +69,7 @@ impl Judge {
     /// The grant that gives `need` now, from a current state; the channel needs it from here on.
     pub(super) fn take(&self, channel: u32, need: Need) -> Result<Arc<Held>, String> {
         let access = self.shared.state.current().map_err(|stale| stale.to_string())?;
+        access.watched(&self.place.host)?;
         let mut state = self.lock();
         let live = self.live(&mut state, &access);
         let Some(held) = covering(&live, &need) else {
@@ -114,8 +135,8 @@ impl Judge {
             }
         }
         state.needs = needs;
-        let next = live.iter().filter_map(|held| state.deadlines.get(&held.grant.digest)).min();
-        state.until = next.map_or(now, |next| *next).min(now + JUDGE_EVERY);
+        let next = live.iter().filter_map(|held| state.deadlines.of(&held.grant.digest)).min();
+        state.until = next.unwrap_or(now).min(now + JUDGE_EVERY);
         state.judged = Some(change);
         Ok(())
     }
@@ -132,30 +153,22 @@ impl Judge {
 
     /// The live grants whose deadline by the monotonic clock has not come either.
     fn live(&self, state: &mut State, access: &Access) -> Vec<Arc<Held>> {
-        let (wall, now) = (self.shared.env.now(), self.shared.env.monotonic());
-        let mut live = access.live(&self.place, wall);
-        live.retain(|held| {
-            let left = held.grant.not_after.since(wall);
-            let deadline = state.deadlines.entry(held.grant.digest).or_insert(now + left);
-            // A clock that was set ahead shortens; one that was set back lengthens nothing.
-            *deadline = (*deadline).min(now + left);
-            now < *deadline
-        });
+        let env = &*self.shared.env;
+        let mut live = access.live(&self.place, env.now());
+        live.retain(|held| state.deadlines.holds(held.grant.digest, held.grant.not_after, env));
         live
     }
 
-    fn why(
-        &self,
-        grant: Option<&Hash>,
-        deadlines: &BTreeMap<Hash, Duration>,
-        access: &Access,
-    ) -> String {
+    fn why(&self, grant: Option<&Hash>, deadlines: &Deadlines, access: &Access) -> String {
         if let Some(why) = access.away.get(&self.place.person) {
             return format!("`{}` may not act any more: {why}", self.place.person);
         }
+        if let Some(host) = access.unwatched.get(&self.place.host).filter(|host| host.over) {
+            return format!("its host is not watched any more: {}", host.why);
+        }
         let ended = grant.and_then(|digest| access.ended.get(digest));
         let now = self.shared.env.monotonic();
-        let over = grant.and_then(|digest| deadlines.get(digest)).is_none_or(|end| now >= *end);
+        let over = grant.and_then(|digest| deadlines.of(digest)).is_none_or(|end| now >= end);
         // The roster has changed, and front has not drawn the conclusion yet.
         let why = if over { "expired" } else { "policy_changed" };
         format!("its grant ended: {}", ended.map_or(why, String::as_str))
@@ -235,3 +248,7 @@ impl super::Session {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "../tests/judge.rs"]
+mod tests;

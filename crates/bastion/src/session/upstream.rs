@@ -192,6 +192,7 @@ impl Session {
             start: self.shared.env.now(),
             key: crate::notary::hex(&key.sealed),
             recorder: self.shared.recorder_run,
+            accounts: key.facts.accounts.clone(),
         };
         let bytes: &[u8; 32] =
             key.key.expose().try_into().map_err(|_| "the recording's key is none".to_owned())?;
@@ -221,6 +222,7 @@ impl Session {
             ("certificateSerial", signed.serial.to_string()),
             ("purpose", purpose),
             ("key", self.proof.key().fingerprint()),
+            ("token", token(&self.proof).to_owned()),
             ("notAfter", held.grant.not_after.iso()),
             ("recording", format!("{}.rec", self.id)),
         ]);
@@ -255,6 +257,16 @@ impl Session {
                 Incoming::Global(request) => request.answer(None),
             }
         }
+    }
+}
+
+/// What the key's hardware says of its user at this login.
+fn token(proof: &writ_ssh::Proof) -> &'static str {
+    match proof.hardware() {
+        None => "none",
+        Some(flags) if flags.user_present() && flags.user_verified() => "touched, user verified",
+        Some(flags) if flags.user_present() => "touched",
+        Some(_) => "not touched",
     }
 }
 

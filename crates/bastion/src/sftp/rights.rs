@@ -2,61 +2,10 @@
 
 use std::collections::BTreeMap;
 
+pub use writ_proof::access::FileRight as Right;
+
 use super::path::Glob;
 use crate::limits;
-
-/// One kind of right.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Right {
-    /// Make links, symbolic or hard; both ends must be within.
-    Link,
-    /// List folders.
-    List,
-    /// Make folders.
-    Mkdir,
-    /// Read files.
-    Read,
-    /// Remove files and folders.
-    Remove,
-    /// Rename; both names must be within.
-    Rename,
-    /// Change owner, mode and times.
-    Setattr,
-    /// See attributes, and where links lead.
-    Stat,
-    /// Write, create and truncate files.
-    Write,
-}
-
-impl Right {
-    /// All of them.
-    pub const ALL: [Right; 9] = [
-        Right::Link,
-        Right::List,
-        Right::Mkdir,
-        Right::Read,
-        Right::Remove,
-        Right::Rename,
-        Right::Setattr,
-        Right::Stat,
-        Right::Write,
-    ];
-
-    /// Its name in grants, which is a verb.
-    pub const fn verb(self) -> &'static str {
-        match self {
-            Right::Link => "link",
-            Right::List => "list",
-            Right::Mkdir => "mkdir",
-            Right::Read => "read",
-            Right::Remove => "remove",
-            Right::Rename => "rename",
-            Right::Setattr => "setattr",
-            Right::Stat => "stat",
-            Right::Write => "write",
-        }
-    }
-}
 
 /// Rights, each with the paths that it is good for. The default is none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

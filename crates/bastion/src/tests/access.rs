@@ -5,6 +5,7 @@ use writ_model::Ulid;
 use writ_proof::at_most::AtMost;
 
 use super::*;
+use crate::sftp::Right;
 
 const START: u64 = 1_800_000_000_000;
 

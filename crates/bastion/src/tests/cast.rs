@@ -60,6 +60,7 @@ impl Tape {
             start: Timestamp::from_secs(1_800_000_000),
             key: "k1".to_owned(),
             recorder: Uuid::from_bytes([2; 16]),
+            accounts: None,
         };
         let chain = Chain::begin(&header).unwrap();
         Tape { bytes: header.to_bytes().unwrap(), chain, ns: 0 }

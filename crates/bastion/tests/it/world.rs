@@ -36,6 +36,7 @@ pub(crate) fn header(session: &str) -> Header {
         start: Timestamp::from_secs(1_800_000_000),
         key: "k1".to_owned(),
         recorder: Uuid::from_bytes([2; 16]),
+        accounts: None,
     }
 }
 

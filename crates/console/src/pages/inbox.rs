@@ -23,15 +23,14 @@ pub(super) fn make(inbox: &Inbox, reader: &Reader) -> Made {
         "</section>\n<section aria-labelledby=\"mine\">\n<h2 id=\"mine\">Your grants</h2>\n",
     );
     if inbox.grants.is_empty() {
-        main.push_str(&nothing(
-            "You have no access to anything now. Ask with <code>writ request</code>.",
-        ));
+        main.push_str(&nothing("You have no access to anything now."));
     } else {
         main.push_str(&lists::grant_table("Your grants", &inbox.grants, false));
     }
     main.push_str(
         "</section>\n<section aria-labelledby=\"asked\">\n<h2 id=\"asked\">Your requests</h2>\n",
     );
+    main.push_str(lists::ASK);
     if inbox.requests.is_empty() {
         main.push_str(&nothing("You have not asked for anything."));
     } else {
@@ -43,5 +42,6 @@ pub(super) fn make(inbox: &Inbox, reader: &Reader) -> Made {
          case.</p>\n",
         time(reader.ends)
     ));
-    Made { here: "/", title: "Inbox".to_owned(), script: None, main }
+    let script = main.contains("class=\"call\"").then_some("/static/sign.js");
+    Made { here: "/", title: "Inbox".to_owned(), script, main }
 }

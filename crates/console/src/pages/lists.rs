@@ -6,12 +6,17 @@ use writ_proof::access::Scope;
 
 use crate::html::text;
 use crate::view::{GrantView, Page, Reader, RequestView, TicketView};
+use crate::words::reaches;
 
-use super::words::{badge, length, marked, reaches, time, wanted};
-use super::{Made, more, nothing};
+use super::words::{badge, length, marked, time, wanted};
+use super::{Made, call_form, more, nothing};
+
+/// The way to the form of a request.
+pub(super) const ASK: &str =
+    "<p><a class=\"button\" href=\"/requests/new\">Ask for access</a></p>\n";
 
 pub(super) fn requests(page: &Page<RequestView>) -> Made {
-    let mut main = String::from("<h1>Requests</h1>\n");
+    let mut main = format!("<h1>Requests</h1>\n{ASK}");
     if page.items.is_empty() {
         main.push_str(&nothing("Nobody has asked for anything."));
     } else {
@@ -25,7 +30,7 @@ pub(super) fn grants(page: &Page<GrantView>, reader: &Reader) -> Made {
     let live = page.items.iter().filter(|grant| grant.state == "live").count();
     let mut main = format!(
         "<h1>Grants</h1>\n<p class=\"lede\">Access at this moment ({}) is what is <strong>live</strong>: {live} \
-         on this page. End one with <code>writ revoke ID</code>.</p>\n",
+         on this page. Anybody who is enrolled may end one.</p>\n",
         time(reader.now)
     );
     if page.items.is_empty() {
@@ -34,23 +39,28 @@ pub(super) fn grants(page: &Page<GrantView>, reader: &Reader) -> Made {
         main.push_str(&grant_table("Grants, the newest first", &page.items, true));
     }
     main.push_str(&more("/grants", page.next.as_ref()));
-    Made { here: "/grants", title: "Grants".to_owned(), script: None, main }
+    let script = main.contains("class=\"call\"").then_some("/static/sign.js");
+    Made { here: "/grants", title: "Grants".to_owned(), script, main }
 }
 
 pub(super) fn tickets(page: &Page<TicketView>) -> Made {
     let mut main = String::from(
-        "<h1>Tickets</h1>\n<p class=\"lede\">Work that requests rest on. Closing a ticket ends every grant that \
-         names it, at once: <code>writ ticket close ID</code>.</p>\n",
+        "<h1>Tickets</h1>\n<p class=\"lede\">Work that requests rest on. Closing a ticket ends every request and grant \
+         that names it, at once. You sign both with your passkey.</p>\n",
     );
+    main.push_str(OPEN_TICKET);
     if page.items.is_empty() {
-        main.push_str(&nothing(
-            "There are no tickets. Open one with <code>writ ticket open ID TITLE</code>.",
-        ));
+        main.push_str(&nothing("There are no tickets yet."));
     } else {
         main.push_str(&table("Tickets", &["Ticket", "About", "Opened", "State"]));
         for ticket in &page.items {
             let state = match &ticket.closed {
-                None => badge("open"),
+                None => {
+                    let label = format!("Close the ticket {}", ticket.id);
+                    let form =
+                        call_form(("close-ticket", &ticket.id), "quiet small", "Close", &label);
+                    format!("{} {form}", badge("open"))
+                }
                 Some((by, at)) => {
                     format!("{} by {} {}", badge("closed"), text(by.as_str()), time(*at))
                 }
@@ -71,8 +81,17 @@ pub(super) fn tickets(page: &Page<TicketView>) -> Made {
         main.push_str("</tbody></table>\n");
     }
     main.push_str(&more("/tickets", page.next.as_ref()));
-    Made { here: "/tickets", title: "Tickets".to_owned(), script: None, main }
+    let script = Some("/static/sign.js");
+    Made { here: "/tickets", title: "Tickets".to_owned(), script, main }
 }
+
+const OPEN_TICKET: &str = "<form class=\"call step\" data-act=\"open-ticket\" aria-labelledby=\"open-ticket\">\n\
+    <h2 id=\"open-ticket\">Open a ticket</h2>\n<div class=\"fields\">\n\
+    <div class=\"field\"><label for=\"id\">Id</label>\n<input type=\"text\" id=\"id\" name=\"id\" maxlength=\"64\" required \
+    autocapitalize=\"off\" spellcheck=\"false\" placeholder=\"OPS-17\"></div>\n\
+    <div class=\"field grows\"><label for=\"title\">What it is about</label>\n<input type=\"text\" id=\"title\" name=\"title\" \
+    maxlength=\"200\" required></div>\n<button type=\"button\">Open it</button>\n</div>\n\
+    <p class=\"status\" role=\"alert\"></p>\n</form>\n";
 
 /// Requests that wait, one card each.
 pub(super) fn cards(views: &[RequestView], reader: &Reader) -> String {
@@ -137,17 +156,24 @@ pub(super) fn grant_table(caption: &str, grants: &[GrantView], whose: bool) -> S
         let who = if whose { format!("{}: ", text(grant.person.as_str())) } else { String::new() };
         let what = match grant.request.as_deref() {
             Some(request) => {
-                let hosts: Vec<&str> = request.scope.hosts().iter().map(|h| h.as_str()).collect();
+                let hosts = request.scope.hosts().iter().map(|host| host.as_str());
+                let hosts: Vec<&str> = hosts.collect();
                 let what = match &request.scope {
+                    Scope::Playback(_) => "recording",
                     Scope::Runbook(run) => run.runbook.as_str(),
                     Scope::Ssh(ssh) => &ssh.login,
                 };
-                let hosts = hosts.join(", ");
-                format!("<code>{}</code> on <code>{}</code>", text(what), text(&hosts))
+                format!("<code>{}</code> on <code>{}</code>", text(what), text(&hosts.join(", ")))
             }
             None => grant.id.to_string(),
         };
         let state = match &grant.end {
+            None if matches!(grant.state, "live" | "scheduled") => {
+                let label = format!("End the grant of {} now", grant.person);
+                let id = grant.id.to_string();
+                let form = call_form(("revoke", &id), "danger small", "End it now", &label);
+                format!("{} {form}", badge(grant.state))
+            }
             None => badge(grant.state),
             Some((why, at, by)) => {
                 let by = by.as_ref().map_or(String::new(), |by| format!(" by {by}"));

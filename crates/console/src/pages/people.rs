@@ -6,9 +6,10 @@ use writ_proof::roster::{Group, KeyKind};
 
 use crate::html::text;
 use crate::view::{Page, PersonView, Reader};
+use crate::words::rule;
 
 use super::lists::{row, table};
-use super::words::{badge, fact, list, marked, rule, time};
+use super::words::{badge, fact, list, marked, time};
 use super::{Made, more, nothing};
 
 pub(super) fn groups(reader: &Reader) -> Made {

@@ -8,9 +8,10 @@ use writ_proof::runbook::RunScope;
 
 use crate::html::{spelled, text};
 use crate::view::{DecisionView, GrantView, Reader, RequestPage, RequestView};
+use crate::words::{holds, reaches, rule};
 
-use super::Made;
-use super::words::{badge, fact, holds, list, marked, reaches, rule, time, wanted, window};
+use super::words::{badge, fact, list, marked, time, wanted, window};
+use super::{Made, call_form};
 
 /// Windows that an approver may choose instead of the whole one, in minutes.
 const SHORTER: [u32; 5] = [15, 30, 60, 120, 240];
@@ -21,16 +22,19 @@ pub(super) fn make(page: &RequestPage, reader: &Reader) -> Made {
     let mut main = format!("<h1>{who} wants {}</h1>\n", wanted(request));
     main.push_str(&standing(page));
     main.push_str("<div class=\"columns\">\n<div>\n");
-    main.push_str(&lets(request, reader));
+    main.push_str(&lets("What it would let them do", request, reader));
     main.push_str(&why(page, reader));
     main.push_str("</div>\n<div>\n");
     main.push_str(&decided(page));
-    main.push_str(&code(&page.view));
+    main.push_str(&code(&page.view, reader));
     if page.view.state == "pending" {
         main.push_str(&decide(page, reader));
     }
+    let end = end(page, reader);
+    main.push_str(&end);
     main.push_str("</div>\n</div>\n");
-    let script = (!page.view.slots.is_empty()).then_some("/static/sign.js");
+    let signs = !page.view.slots.is_empty() || !end.is_empty();
+    let script = signs.then_some("/static/sign.js");
     let title = format!("Request of {}", request.requester);
     Made { here: "/requests", title, script, main }
 }
@@ -102,11 +106,11 @@ fn granted(grant: &GrantView) -> (&'static str, String) {
 }
 
 /// What it would let them do.
-fn lets(request: &Request, reader: &Reader) -> String {
+pub(super) fn lets(title: &str, request: &Request, reader: &Reader) -> String {
     let touches = request.touches(&reader.roster);
     let kind = if touches == Touches::Everybody { "alert" } else { "reach" };
     let mut html = format!(
-        "<section aria-labelledby=\"lets\">\n<h2 id=\"lets\">What it would let them do</h2>\n\
+        "<section aria-labelledby=\"lets\">\n<h2 id=\"lets\">{title}</h2>\n\
          <p class=\"{kind}\">It can lead to <strong>{}</strong>.</p>\n<dl class=\"rows\">\n",
         text(&reaches(&touches))
     );
@@ -128,17 +132,28 @@ fn lets(request: &Request, reader: &Reader) -> String {
     hosts.push_str("</ul>");
     fact(&mut html, "Hosts", &hosts);
     match &request.scope {
+        Scope::Playback(scope) => {
+            let id = scope.session.to_string();
+            let link = format!("<a href=\"/sessions/{id}\"><code>{id}</code></a>");
+            fact(&mut html, "Recording of session", &link);
+        }
         Scope::Runbook(run) => lets_run(&mut html, run),
-        Scope::Ssh(ssh) => lets_in(&mut html, ssh),
+        Scope::Ssh(ssh) => lets_log_in(&mut html, ssh),
     }
     fact(&mut html, "Window", &window(request.not_before, request.not_after));
-    let hint = match &request.scope {
-        Scope::Runbook(_) => {
-            "Nobody comes in: its agent runs the program that the catalogue names, and only typed values come back."
-        }
-        Scope::Ssh(_) => "Forwarding of ports, of agents and of X11 is never given.",
-    };
-    write!(html, "</dl>\n<p class=\"hint\">{hint}</p>\n</section>\n").ok();
+    html.push_str("</dl>\n");
+    if request.scope.ssh().is_some() {
+        html.push_str(
+            "<p class=\"hint\">Forwarding of ports, of agents and of X11 is never given.</p>\n",
+        );
+    }
+    if request.scope.runbook().is_some() {
+        html.push_str(
+            "<p class=\"hint\">Nobody comes in: its agent runs the program that the catalogue names, and only typed \
+             values come back.</p>\n",
+        );
+    }
+    html.push_str("</section>\n");
     html
 }
 
@@ -153,7 +168,7 @@ fn lets_run(html: &mut String, run: &RunScope) {
     fact(html, "Told", &if told.is_empty() { "nothing".to_owned() } else { codes(&told) });
 }
 
-fn lets_in(html: &mut String, ssh: &SshScope) {
+fn lets_log_in(html: &mut String, ssh: &SshScope) {
     fact(html, "Logs in as", &format!("<code>{}</code>", text(&ssh.login)));
     let shell = if ssh.interactive {
         "<strong>yes: any command that the login can run</strong>"
@@ -222,18 +237,24 @@ fn why(page: &RequestPage, reader: &Reader) -> String {
     html
 }
 
-fn code(view: &RequestView) -> String {
-    let who = text(view.request.requester.as_str()).to_string();
+fn code(view: &RequestView, reader: &Reader) -> String {
+    let request = &view.request;
+    let how = if request.requester == reader.person {
+        "Read it out to whoever approves, in another way than the link came by: theirs must be the same.".to_owned()
+    } else {
+        format!(
+            "A security key shows nothing of what it signs, and a page can lie. Ask {who} in another way for the code \
+             of the request as it was signed: it must be this one. <code>writ approve {id} --check</code> shows it too.",
+            who = text(request.requester.as_str()),
+            id = request.id,
+        )
+    };
     format!(
         "<section class=\"step\" aria-labelledby=\"compare\">\n<h2 id=\"compare\">Compare this code</h2>\n\
-         <p class=\"code small\" aria-label=\"{spelled}\">{code}</p>\n\
-         <p class=\"hint\">A security key shows nothing of what it signs, and a page can lie. Ask {who} in \
-         another way for the code that <code>writ request</code> printed: it must be this one. \
-         <code>writ approve {id} --check</code> shows it too.</p>\n\
+         <p class=\"code small\" aria-label=\"{spelled}\">{code}</p>\n<p class=\"hint\">{how}</p>\n\
          <details><summary>Digest of the signed request</summary><p><code>{digest}</code></p></details>\n</section>\n",
         spelled = spelled(&view.code),
         code = text(&view.code),
-        id = view.request.id,
         digest = text(&view.digest),
     )
 }
@@ -322,6 +343,30 @@ fn decide(page: &RequestPage, reader: &Reader) -> String {
         id = view.request.id,
         window = shorter(&view.request, reader.now),
     )
+}
+
+/// Taking one's own request back, or ending what was granted.
+fn end(page: &RequestPage, reader: &Reader) -> String {
+    let id = page.view.request.id.to_string();
+    let section = |title: &str, what: &str, form: &str| {
+        format!(
+            "<section class=\"step\" aria-labelledby=\"end\">\n<h2 id=\"end\">{title}</h2>\n<p>{what}</p>\n{form}\n\
+             </section>\n"
+        )
+    };
+    if page.view.state == "pending" && page.view.request.requester == reader.person {
+        let form = call_form(("withdraw", &id), "danger", "Take it back", "Take the request back");
+        return section("Take it back", "Nobody has to decide any more then.", &form);
+    }
+    match &page.grant {
+        Some(grant) if matches!(grant.state, "live" | "scheduled") => {
+            let form = call_form(("revoke", &id), "danger", "End it now", "End the grant now");
+            let what = "Anybody who is enrolled may. Sessions that rest on it are cut within a second, and what has \
+                        ended stays ended.";
+            section("End the access", what, &form)
+        }
+        _ => String::new(),
+    }
 }
 
 /// Says so to who has decided already.

@@ -3,8 +3,7 @@
 use std::fmt::Write as _;
 
 use writ_model::Timestamp;
-use writ_proof::access::{Request, Scope, Touches};
-use writ_proof::roster::{Accounts, Approver, Group, HostName, Roster};
+use writ_proof::access::{Request, Scope};
 
 use crate::html::{clock, text};
 
@@ -65,6 +64,9 @@ pub(super) fn wanted(request: &Request) -> String {
         [] => "no host".to_owned(),
     };
     let ssh = match &request.scope {
+        Scope::Playback(scope) => {
+            return format!("to read a recording of <code>{}</code>", text(scope.host.as_str()));
+        }
         Scope::Runbook(run) => {
             return format!("to run <code>{}</code> on {hosts}", text(run.runbook.as_str()));
         }
@@ -80,44 +82,6 @@ pub(super) fn wanted(request: &Request) -> String {
         (false, n, _) => format!("{n} commands and files"),
     };
     format!("{what} on {hosts} as <code>{}</code>", text(&ssh.login))
-}
-
-/// Whose data a host holds.
-pub(super) fn holds(roster: &Roster, host: &HostName) -> (String, bool) {
-    match roster.accounts(host) {
-        Accounts::All => ("data of EVERY customer, as far as the roster says".to_owned(), true),
-        Accounts::Only(held) if held.0.is_empty() => ("no customer's data".to_owned(), false),
-        Accounts::Only(held) => {
-            let all: Vec<String> = held.0.iter().map(ToString::to_string).collect();
-            (format!("data of {}", all.join(", ")), true)
-        }
-    }
-}
-
-/// Whose data a request can lead to.
-pub(super) fn reaches(touches: &Touches) -> String {
-    match touches {
-        Touches::Everybody => "EVERY customer's data".to_owned(),
-        Touches::Only(accounts) if accounts.is_empty() => "no customer's data".to_owned(),
-        Touches::Only(accounts) => {
-            let all: Vec<String> = accounts.iter().map(ToString::to_string).collect();
-            format!("data of {}", all.join(", "))
-        }
-    }
-}
-
-/// Who must agree, by the rule of a group, each slot a line of text.
-pub(super) fn rule(group: &Group) -> Vec<String> {
-    let one = |slot: &writ_proof::roster::Slot| {
-        let from = match &slot.from {
-            Approver::Customer => "the customer".to_owned(),
-            Approver::Group(name) => format!("the group `{name}`"),
-            Approver::ManagerOfRequester => "the requester's manager".to_owned(),
-            Approver::Owner => format!("the owners of `{}`", group.name),
-        };
-        format!("{} of {from} (slot `{}`)", slot.count, slot.slot)
-    };
-    group.rule.0.iter().map(one).collect()
 }
 
 /// A badge for a state.

@@ -87,6 +87,7 @@ fn commands() -> Vec<(&'static str, Make, &'static [Role])> {
         ("beat", || Command::Beat(Beat { feed: u64::MAX / 2 }), &[Role::Front]),
         ("tick", || Command::Tick, &[Role::Front]),
         ("checkpoint", checkpoint, &[Role::Trail]),
+        ("cosign", || Command::Cosign(Vec::new()), &[Role::Trail]),
         ("ack", || Command::Ack(Ack { boot: Uuid::from_bytes([0; 16]), seq: 0 }), &[Role::Trail]),
     ]
 }
@@ -158,6 +159,52 @@ fn checkpoint_must_extend_the_last_one_of_its_log_also_over_a_restart() {
     assert_eq!(code(ask(&again, log, 1, b.0, vec![])), "Forbidden", "forked after a restart");
     assert!(ask(&again, log, 2, both, vec![b.0]).is_ok());
     assert_eq!(code(ask(&again, log, 1, a.0, vec![])), "Forbidden", "backwards");
+}
+
+#[test]
+fn host_log_is_cosigned_only_if_it_extends_what_was_also_over_a_restart() {
+    use writ_proof::checkpoint::Checkpoint as HostCheckpoint;
+    use writ_proof::ed25519::SoftKey;
+    use writ_proof::hash::Hash;
+    use writ_proof::merkle::{leaf_hash, node_hash};
+    use writ_proof::note::{KeyKind, Note, VerifierKey};
+    use writ_proof::witness::AddCheckpoint;
+
+    let origin = "writ/test/host";
+    let watch = SoftKey::from_seed(&[106; 32]).unwrap();
+    let stranger = SoftKey::from_seed(&[107; 32]).unwrap();
+    let note = |origin: &str, size, root: Hash, key: &SoftKey| {
+        let mut note = HostCheckpoint::new(origin, size, root).to_note().unwrap();
+        note.add(note.sign(origin, key).unwrap());
+        note
+    };
+    let ask = |site: &Site, old, proof: Vec<Hash>, checkpoint: Note| {
+        let body = AddCheckpoint { old, proof, checkpoint }.to_bytes();
+        match site.engine.handle(Role::Trail, Command::Cosign(body)).unwrap() {
+            Reply::Cosigned(reply) => (reply.status, String::from_utf8(reply.body).unwrap()),
+            _ => panic!("another reply"),
+        }
+    };
+    let (a, b) = (leaf_hash(b"a"), leaf_hash(b"b"));
+    let both = node_hash(&a, &b);
+    let site = Site::new();
+    let first = note(origin, 1, a, &watch);
+    let (status, line) = ask(&site, 0, vec![], first.clone());
+    assert_eq!(status, 200);
+    let mut cosigned = first.clone();
+    cosigned.add(line.parse().unwrap());
+    let keyd = VerifierKey::new("test/keyd", KeyKind::Cosignature, site.keys.checkpoint).unwrap();
+    cosigned.verify_one(&keyd).unwrap();
+    assert_eq!(ask(&site, 0, vec![], first.clone()).0, 200, "the same again, its answer was lost");
+    assert_eq!(ask(&site, 0, vec![], note(origin, 2, both, &watch)), (409, "1\n".to_owned()));
+    assert_eq!(ask(&site, 1, vec![], note(origin, 2, both, &watch)).0, 422, "no proof");
+    assert_eq!(ask(&site, 1, vec![], note(origin, 1, b, &watch)).0, 422, "another tree");
+    assert_eq!(ask(&site, 1, vec![b], note(origin, 2, both, &stranger)).0, 403);
+    let operator = note("writ/test/operator", 2, both, &watch);
+    assert_eq!(ask(&site, 1, vec![b], operator).0, 404, "another log");
+    assert_eq!(ask(&site, 1, vec![b], note(origin, 2, both, &watch)).0, 200);
+    let again = Site::start(site.env.clone(), site.root.clone(), site.keys, site.head.clone());
+    assert_eq!(ask(&again, 1, vec![], first), (409, "2\n".to_owned()), "rolled back");
 }
 
 #[test]

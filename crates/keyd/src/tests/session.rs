@@ -1,5 +1,7 @@
 //! Certificates for operators' sessions, asked for by a bastion that cheats.
 
+mod playback;
+
 use std::cell::RefCell;
 
 use writ_keyd_client::operator::{Evidence, Purpose, RecordingKey, SshCertificate, SshSign};
@@ -12,15 +14,16 @@ use writ_proof::at_most::AtMost;
 use writ_proof::cbor::Version;
 use writ_proof::ed25519::{Signer as _, SoftKey};
 use writ_proof::hash::Hash;
+use writ_proof::krl::Krl;
 use writ_proof::recording::{Checkpoint as Progress, Cut, Mark, Totals};
 use writ_proof::roster::{
-    Accounts, Approver, Change, Enrolment, EnrolmentId, Group, Host, Membership, PersonKey,
-    RequestKind, Rights, Roster, RosterStatement, Slot, Tier,
+    Accounts, Approver, Change, Enrolment, EnrolmentId, Group, Host, MemberId, Membership,
+    PersonKey, RequestKind, Rights, Roster, RosterStatement, Slot, Tier,
 };
 use writ_proof::ssh::put_string;
 use writ_proof::ssh_auth::UserAuth;
 use writ_proof::ssh_cert::{CertKind, Certificate, Extension};
-use writ_proof::sshsig::SshPublicKey;
+use writ_proof::sshsig::{SshPublicKey, SshSig};
 use writ_proof::statement::{Signed, Statement};
 use writ_proof::use_record::{Basis, UseProof};
 
@@ -189,7 +192,7 @@ fn oncall() -> Group {
     let rights = Rights {
         hosts: AtMost(vec!["web-*".parse().unwrap()]),
         logins: AtMost(vec!["svc".to_owned()]),
-        kinds: AtMost(vec![RequestKind::Ssh]),
+        kinds: AtMost(vec![RequestKind::Ssh, RequestKind::Playback]),
         max_hours: 1,
         ssh: Some(SshRights {
             interactive: true,
@@ -258,7 +261,12 @@ fn certificate_says_what_was_approved_and_no_more() {
     assert!(fields.critical.admits("192.0.2.9".parse().unwrap()));
     assert!(!fields.critical.admits("192.0.2.10".parse().unwrap()));
     assert_eq!(fields.critical.force_command, None);
-    assert_eq!(fields.extensions.iter().collect::<Vec<_>>(), [&Extension::PermitPty]);
+    let [Extension::PermitPty, Extension::SessionUntil(until)] =
+        fields.extensions.iter().copied().collect::<Vec<_>>()[..]
+    else {
+        panic!("{:?}", fields.extensions)
+    };
+    assert_eq!(until, signed.not_after.secs(), "the agent on the host ends it with its grant");
     let records = gate.site.records();
     let Some(What::Use(record)) = records.last().map(|record| &record.what) else { panic!() };
     assert_eq!((record.op.as_str(), record.basis), ("ssh_sign", Basis::Roster));
@@ -356,7 +364,8 @@ fn session_for_something_that_was_not_asked_for_is_refused() {
     let uptime = gate.sign(with(Purpose::Command("uptime".to_owned()))).unwrap();
     let certificate = Certificate::from_bytes(&uptime.certificate).unwrap();
     assert_eq!(certificate.unverified().critical.force_command.as_deref(), Some("uptime"));
-    assert!(certificate.unverified().extensions.is_empty());
+    let extensions: Vec<_> = certificate.unverified().extensions.iter().collect();
+    assert!(matches!(extensions[..], [Extension::SessionUntil(_)]), "{extensions:?}");
     let (login, login_signature) = login([8; 32], "svc+web-1", 11);
     let session = Ulid::from_bytes([6; 16]);
     let files = SshSign { login, login_signature, session, ..with(Purpose::Files) };
@@ -420,6 +429,55 @@ fn ended_grant_and_people_who_have_left_open_nothing() {
         gate.site.engine.handle(Role::Front, Command::End(End::Person(id))).unwrap();
         gate.refused(gate.ask(), &format!("`p{n}` has left"));
     }
+}
+
+/// Whoever approved must still be one who may, when the session opens.
+#[test]
+fn approver_who_is_no_member_any_more_opens_nothing() {
+    let gate = Gate::new();
+    let asked = gate.ask();
+    let group = "approvers".parse().unwrap();
+    gate.change(Change::RemoveMember(MemberId { group, person: person(13) }));
+    gate.refused(asked, "is not a member of `approvers` now");
+}
+
+/// The list of revoked certificates, verified with the key that genesis names.
+fn krl(gate: &Gate) -> Krl {
+    let Reply::Krl(signed) = gate.site.engine.handle(Role::Front, Command::SignKrl).unwrap() else {
+        panic!("another reply");
+    };
+    let signature = SshSig::from_bytes(&signed.signature).unwrap();
+    let verified = signature.verify(&signed.list, "krl@writ").unwrap();
+    let key = gate.site.engine.signing.krl.public_key();
+    assert_eq!(verified.key, SshPublicKey::Ed25519(key.0));
+    Krl::from_bytes(&signed.list).unwrap()
+}
+
+#[test]
+fn certificate_is_revoked_when_its_grant_or_its_person_ends_and_until_it_is_worth_nothing() {
+    let digest = |asked: &SshSign| Signed::from_bytes(&asked.evidence.request).unwrap().digest();
+    let gate = Gate::new();
+    let asked = gate.ask();
+    let grant = digest(&asked);
+    let serial = gate.sign(asked).unwrap().serial;
+    let ca = gate.site.engine.signing.ssh_ca.public_key();
+    let before = krl(&gate);
+    assert!(!before.revokes_serial(&ca, serial));
+    gate.site.engine.handle(Role::Front, Command::End(End::Grant(grant))).unwrap();
+    let after = krl(&gate);
+    assert!(after.revokes_serial(&ca, serial) && !after.revokes_serial(&ca, serial ^ 1));
+    assert!(after.version() > before.version());
+    // It opens nothing any more, and the list gets short again.
+    gate.site.advance(Duration::from_secs(301));
+    assert!(!krl(&gate).revokes_serial(&ca, serial));
+
+    let gate = Gate::new();
+    let serial = gate.sign(gate.ask()).unwrap().serial;
+    let left = EnrolmentId { person: person(11), number: 1 };
+    gate.site.engine.handle(Role::Front, Command::End(End::Person(left))).unwrap();
+    let ca = gate.site.engine.signing.ssh_ca.public_key();
+    assert!(krl(&gate).revokes_serial(&ca, serial));
+    assert!(gate.site.engine.handle(Role::Bastion, Command::SignKrl).is_err(), "front alone asks");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use writ_model::{AccountId, Timestamp};
 
 use super::scope::hides;
-use super::{REQUEST, Request, Ticket, refused};
+use super::{REQUEST, Request, Scope, Ticket, refused};
 use crate::error::Error;
 use crate::hash::Hash;
 use crate::limits;
@@ -55,31 +55,14 @@ impl Asked {
         let [signer] = signers.as_slice() else {
             return refused(REQUEST, "its requester signs it, and nobody else");
         };
-        if request.site != *roster.site() {
-            return refused(REQUEST, "it is of another installation");
-        }
+        request.of_this_site(roster)?;
         let group = group_of(&request, roster)?;
         let privileged = group.tier == Tier::Privileged && roster.mode() != Mode::Dev;
         let person = roster.signer(signer, privileged)?;
         if *person != request.requester {
             return refused(REQUEST, format!("the key that signed it is `{person}`'s"));
         }
-        if roster.enrolment(&request.requester) != Some(request.enrolment) {
-            return refused(REQUEST, "it is of an enrolment that has ended; ask anew");
-        }
-        if roster.member(&group.name, &request.requester, at).is_none() {
-            let (who, what) = (&request.requester, &group.name);
-            return refused(REQUEST, format!("`{who}` is not a member of `{what}` now"));
-        }
-        check_text(&request)?;
-        check_window(&request, group, at)?;
-        request.scope.check()?;
-        request.scope.within(group)?;
-        for host in request.scope.hosts() {
-            if roster.host(host).is_none() {
-                return refused(REQUEST, format!("there is no host `{host}`"));
-            }
-        }
+        request.check(roster, at)?;
         Ok(Asked { request, digest: signed.digest() })
     }
 
@@ -100,14 +83,61 @@ impl Asked {
 }
 
 impl Request {
-    /// Whose data it can lead to: what the roster says of its hosts, and the customer that it names.
+    /// Fails unless its requester may make it, as of `at`: all of [`Asked::verify`] but the signature, for who is
+    /// about to sign. It gives nothing.
+    ///
+    /// # Errors
+    /// What is wrong with it, and for its requester what to do.
+    pub fn check(&self, roster: &Roster, at: Timestamp) -> Result<(), Error> {
+        self.of_this_site(roster)?;
+        let group = group_of(self, roster)?;
+        if roster.enrolment(&self.requester) != Some(self.enrolment) {
+            return refused(REQUEST, "it is of an enrolment that has ended; ask anew");
+        }
+        if roster.member(&group.name, &self.requester, at).is_none() {
+            let (who, what) = (&self.requester, &group.name);
+            return refused(REQUEST, format!("`{who}` is not a member of `{what}` now"));
+        }
+        check_text(self)?;
+        check_window(self, group, at)?;
+        self.scope.check()?;
+        self.scope.within(group)?;
+        // A recording outlives its host.
+        let read = matches!(self.scope, Scope::Playback(_));
+        let reached = if read { &[] } else { self.scope.hosts() };
+        for host in reached {
+            if roster.host(host).is_none() {
+                return refused(REQUEST, format!("there is no host `{host}`"));
+            }
+        }
+        Ok(())
+    }
+
+    fn of_this_site(&self, roster: &Roster) -> Result<(), Error> {
+        if self.site != *roster.site() {
+            return refused(REQUEST, "it is of another installation");
+        }
+        Ok(())
+    }
+
+    /// Whose data it can lead to: what the roster says of its hosts, the customer that it names, and those whose
+    /// data a recording shows.
     pub fn touches(&self, roster: &Roster) -> Touches {
         let mut accounts: BTreeSet<AccountId> = self.account.into_iter().collect();
         // What such an entry may answer is closed, and it cannot touch data (its class says so, and people signed it).
         if self.scope.runbook().is_some_and(|run| run.class != Class::Customer) {
             return Touches::Only(accounts);
         }
-        for host in self.scope.hosts() {
+        if let Scope::Playback(scope) = &self.scope {
+            match &scope.accounts {
+                None => return Touches::Everybody,
+                Some(shown) => accounts.extend(&shown.0),
+            }
+        }
+        // Of a host that is gone the recording alone knows whose data it held.
+        let read = matches!(self.scope, Scope::Playback(_));
+        let gone = |host| read && roster.host(host).is_none();
+        for host in self.scope.hosts().iter().filter(|host| !gone(host)) {
             match roster.accounts(host) {
                 Accounts::All => return Touches::Everybody,
                 Accounts::Only(held) => accounts.extend(&held.0),

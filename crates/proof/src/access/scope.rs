@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-use writ_model::ParseError;
+use writ_model::{AccountId, ParseError, Ulid};
 
 use super::{REQUEST, refused};
 use crate::at_most::AtMost;
@@ -17,12 +17,29 @@ use crate::{cbor_enum, cbor_map};
 /// What is asked for. Closed and exact: no patterns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scope {
+    /// One recording, to be read.
+    Playback(PlaybackScope),
     /// Runs of a runbook, without a session.
     Runbook(RunScope),
     /// A session on hosts.
     Ssh(SshScope),
 }
-cbor_enum!(Scope { 0: Ssh(_), 1: Runbook(_) });
+cbor_enum!(Scope { 0: Ssh(_), 1: Runbook(_), 3: Playback(_) });
+
+/// One recording, to be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlaybackScope {
+    /// The session that was recorded.
+    pub session: Ulid,
+    /// Where it was.
+    pub host: HostName,
+    /// The customers whose data it can show, as the recording says; absent if that is anybody's.
+    pub accounts: Option<RecordedAccounts>,
+}
+cbor_map!(PlaybackScope { 1: session, 2: host, 3: opt accounts });
+
+/// The customers whose data a recording can show.
+pub type RecordedAccounts = AtMost<AccountId, { limits::RECORDING_MAX_ACCOUNTS }>;
 
 /// A session on hosts. What is not named is not given; forwarding of ports, of agents and of X11 never is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -202,16 +219,9 @@ impl Scope {
     /// The kind of request.
     pub fn kind(&self) -> RequestKind {
         match self {
+            Scope::Playback(_) => RequestKind::Playback,
             Scope::Runbook(_) => RequestKind::Runbook,
             Scope::Ssh(_) => RequestKind::Ssh,
-        }
-    }
-
-    /// The session that is asked for, if it is one.
-    pub fn ssh(&self) -> Option<&SshScope> {
-        match self {
-            Scope::Ssh(scope) => Some(scope),
-            Scope::Runbook(_) => None,
         }
     }
 
@@ -219,21 +229,31 @@ impl Scope {
     pub fn runbook(&self) -> Option<&RunScope> {
         match self {
             Scope::Runbook(scope) => Some(scope),
-            Scope::Ssh(_) => None,
+            Scope::Playback(_) | Scope::Ssh(_) => None,
         }
     }
 
     /// The hosts that it names.
     pub fn hosts(&self) -> &[HostName] {
         match self {
+            Scope::Playback(scope) => std::slice::from_ref(&scope.host),
             Scope::Runbook(scope) => &scope.hosts.0,
             Scope::Ssh(scope) => &scope.hosts.0,
+        }
+    }
+
+    /// The scope, if it is of a session on hosts.
+    pub fn ssh(&self) -> Option<&SshScope> {
+        match self {
+            Scope::Ssh(scope) => Some(scope),
+            Scope::Playback(_) | Scope::Runbook(_) => None,
         }
     }
 
     /// Fails unless it makes sense by itself.
     pub(super) fn check(&self) -> Result<(), Error> {
         match self {
+            Scope::Playback(scope) => scope.check().or_else(|why| refused(REQUEST, why)),
             Scope::Runbook(scope) => scope.check().or_else(|why| refused(REQUEST, why)),
             Scope::Ssh(scope) => scope.check().or_else(|why| refused(REQUEST, why)),
         }
@@ -254,6 +274,7 @@ impl Scope {
             }
         }
         match self {
+            Scope::Playback(_) => Ok(()),
             // Its entry names the group.
             Scope::Runbook(_) => Ok(()),
             Scope::Ssh(scope) => {
@@ -267,7 +288,26 @@ impl Scope {
     }
 }
 
+impl PlaybackScope {
+    fn check(&self) -> Result<(), &'static str> {
+        let Some(accounts) = &self.accounts else { return Ok(()) };
+        let ordered = accounts.0.iter().zip(accounts.0.iter().skip(1)).all(|(a, b)| a < b);
+        if ordered { Ok(()) } else { Err("its accounts are not in order, or one is there twice") }
+    }
+}
+
 impl SshScope {
+    /// Of what is no session on hosts.
+    pub const fn nothing() -> SshScope {
+        SshScope {
+            hosts: AtMost(Vec::new()),
+            login: String::new(),
+            interactive: false,
+            commands: AtMost(Vec::new()),
+            files: AtMost(Vec::new()),
+        }
+    }
+
     fn check(&self) -> Result<(), &'static str> {
         let unique: BTreeSet<_> = self.hosts.0.iter().collect();
         if unique.is_empty() || unique.len() != self.hosts.0.len() {

@@ -5,7 +5,7 @@
 
 use writ_model::{Nonce, Timestamp, Uuid};
 
-use super::{Lost, Position};
+use super::{Bye, Lost, Position};
 use crate::cbor::{self, Version};
 use crate::error::Error;
 use crate::hash::Hash;
@@ -50,6 +50,14 @@ pub enum Event {
     Again(Again),
     /// Somebody has taken note of an alarm.
     Acknowledged(Acknowledged),
+    /// A host got its next certificate.
+    Renewed(Renewed),
+    /// A channel has taken an alarm or a summary.
+    Delivered(Delivered),
+    /// Whom alarms go to was set.
+    Routes(Routes),
+    /// A summary was made.
+    Summary(Summary),
 }
 cbor_enum!(Event {
     0: Frame(_),
@@ -63,6 +71,10 @@ cbor_enum!(Event {
     8: Alarm(_),
     9: Again(_),
     10: Acknowledged(_),
+    11: Delivered(_),
+    12: Routes(_),
+    13: Summary(_),
+    20: Renewed(_),
 });
 
 /// Lost frames of a host.
@@ -101,6 +113,18 @@ pub struct Enrolment {
 }
 cbor_map!(Enrolment { 1: host, 2: key, 3: token, 4: until });
 
+/// A host's next certificate, for the key that it has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renewed {
+    /// The host.
+    pub host: HostName,
+    /// SHA-256 of the certificate in DER.
+    pub certificate: Hash,
+    /// Until when it is valid.
+    pub until: Timestamp,
+}
+cbor_map!(Renewed { 1: host, 2: certificate, 3: until });
+
 /// A host that is managed no more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Removed {
@@ -134,10 +158,10 @@ cbor_map!(Connected { 1: host, 2: boot, 3: epoch, 4: instance, 5: config, 6: end
 pub struct Left {
     /// The host.
     pub host: HostName,
-    /// Why, as the agent says.
-    pub reason: String,
+    /// The agent's own word, signed.
+    pub bye: Bye,
 }
-cbor_map!(Left { 1: host, 2: reason });
+cbor_map!(Left { 1: host, 2: bye });
 
 /// A time in which an agent may stop.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -162,8 +186,10 @@ pub struct Alarm {
     pub host: Option<HostName>,
     /// What was seen.
     pub what: String,
+    /// What it follows from, if that stays as it is for good: there is no second alarm with the same.
+    pub key: Option<String>,
 }
-cbor_map!(Alarm { 1: kind, 2: opt host, 3: what });
+cbor_map!(Alarm { 1: kind, 2: opt host, 3: what, 4: opt key });
 
 /// An open alarm's cause came again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -184,6 +210,38 @@ pub struct Acknowledged {
     pub by: String,
 }
 cbor_map!(Acknowledged { 1: alarm, 2: by });
+
+/// A channel has taken what was to be delivered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivered {
+    /// The index of the alarm's or the summary's entry.
+    pub entry: u64,
+    /// The channel's name.
+    pub channel: String,
+}
+cbor_map!(Delivered { 1: entry, 2: channel });
+
+/// Whom alarms go to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Routes {
+    /// SHA-256 of the file that says so; `None` if there is none.
+    pub file: Option<Hash>,
+    /// The names of the channels that came of it.
+    pub channels: Vec<String>,
+}
+cbor_map!(Routes { 1: opt file, 2: channels });
+
+/// A summary of a day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// The day, `2026-11-22`, in UTC.
+    pub day: String,
+    /// The manager whose people it is about; `None` for the security organisation's.
+    pub manager: Option<String>,
+    /// SHA-256 of the message as it is sent.
+    pub message: Hash,
+}
+cbor_map!(Summary { 1: day, 2: opt manager, 3: message });
 
 impl Entry {
     /// The leaf's bytes.

@@ -2,8 +2,9 @@
 
 use writ_model::{Nonce, Timestamp, Uuid};
 
-use super::{HOSTLOG_VERSION, Lost, Position};
-use crate::cbor::Version;
+use super::{HOSTLOG_VERSION, Lost, Position, signed_by};
+use crate::cbor::{self, Version};
+use crate::ed25519::Signer;
 use crate::error::Error;
 use crate::hash::{Hash, sha256_of};
 use crate::limits;
@@ -37,8 +38,10 @@ pub enum ToAgent {
     Ack(Position),
     /// watch takes nothing more on this connection.
     Refuse(Refusal),
+    /// The host's next certificate in PEM, for the key that it has; for connections from now on.
+    Certificate(String),
 }
-cbor_enum!(ToAgent { 0: Enrolled(_), 1: Welcome(_), 2: Ack(_), 3: Refuse(_) });
+cbor_enum!(ToAgent { 0: Enrolled(_), 1: Welcome(_), 2: Ack(_), 3: Refuse(_), 4: Certificate(_) });
 
 /// A host asks for its certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -207,8 +210,39 @@ pub struct Bye {
     pub end: Position,
     /// Why: "stop", "upgrade", "reboot".
     pub reason: String,
+    /// The host key's signature ([`Bye::sign`]).
+    pub signature: [u8; 64],
 }
-cbor_map!(Bye { 1: end, 2: reason });
+cbor_map!(Bye { 1: end, 2: reason, 3: signature });
+
+impl Bye {
+    /// A signed end of `host`'s agent.
+    ///
+    /// # Errors
+    /// The key cannot be used.
+    pub fn sign(
+        host: &HostName,
+        end: Position,
+        reason: String,
+        key: &dyn Signer,
+    ) -> Result<Bye, Error> {
+        let signature = key.sign(&bye_message(host, end, &reason))?;
+        Ok(Bye { end, reason, signature })
+    }
+
+    /// True if one of the host's keys has signed it.
+    pub fn is_signed(&self, host: &HostName, keys: &[[u8; 32]]) -> bool {
+        signed_by(keys, &bye_message(host, self.end, &self.reason), &self.signature)
+    }
+}
+
+fn bye_message(host: &HostName, end: Position, reason: &str) -> Vec<u8> {
+    let mut message = b"writ agent bye v1\0".to_vec();
+    message.extend_from_slice(&cbor::to_vec(host));
+    message.extend_from_slice(&cbor::to_vec(&end));
+    message.extend_from_slice(reason.as_bytes());
+    message
+}
 
 /// Why watch takes nothing more.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 use writ_model::{Timestamp, Ulid};
 
+use crate::cbor;
 use crate::hash::Hash;
 use crate::{cbor_enum, cbor_map};
 
@@ -68,7 +69,15 @@ pub enum Mark {
 }
 cbor_enum!(Mark { 0: Checkpoint(_), 1: End(_), 2: Truncated(_) });
 
+/// What keyd signs of a mark begins with this.
+const LABEL: &[u8] = b"writ-recording-v1";
+
 impl Mark {
+    /// What keyd signs of it, with its key of use records.
+    pub fn signed_bytes(&self) -> Vec<u8> {
+        [LABEL, &cbor::to_vec(self)].concat()
+    }
+
     /// How far the recording was.
     pub fn at(&self) -> &Checkpoint {
         match self {

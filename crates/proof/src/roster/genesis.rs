@@ -9,8 +9,8 @@ use crate::cbor::Version;
 use crate::ed25519::PublicKey;
 use crate::error::Error;
 use crate::hash::Hash;
-use crate::note::VerifierKey;
-use crate::origin::SiteId;
+use crate::note::{KeyKind, VerifierKey};
+use crate::origin::{LogName, Origin, SiteId};
 use crate::statement::{Namespace, Signed, Statement};
 use crate::{cbor_enum, cbor_map};
 
@@ -135,6 +135,23 @@ impl Genesis {
     /// The verifier keys of the witnesses.
     pub fn witness_keys(&self) -> Result<Vec<VerifierKey>, Error> {
         self.witnesses.iter().map(|witness| witness.parse()).collect()
+    }
+
+    /// The key that signs checkpoints of the host log, named as the log.
+    pub fn host_log_key(&self) -> Result<VerifierKey, Error> {
+        let origin = Origin::new(self.site.clone(), LogName::Host);
+        VerifierKey::new(&origin.to_string(), KeyKind::Ed25519, self.watch)
+    }
+
+    /// The key with which keyd cosigns the host log: `SITE/keyd`.
+    pub fn keyd_cosigner(&self) -> Result<VerifierKey, Error> {
+        let name = self.keyd_cosigner_name();
+        VerifierKey::new(&name, KeyKind::Cosignature, self.keyd.checkpoint)
+    }
+
+    /// The name under which keyd cosigns.
+    pub fn keyd_cosigner_name(&self) -> String {
+        format!("{}/keyd", self.site)
     }
 
     fn check(&self) -> Result<(), Error> {

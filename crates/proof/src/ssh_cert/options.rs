@@ -13,6 +13,7 @@ const WHAT: &str = "SSH certificate";
 const FORCE_COMMAND: &str = "force-command";
 const SOURCE_ADDRESS: &str = "source-address";
 const VERIFY_REQUIRED: &str = "verify-required";
+const SESSION_UNTIL: &str = "session-until@writ.internal";
 
 /// Restrictions of a user's certificate.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -79,11 +80,14 @@ pub enum Extension {
     PermitPty,
     /// `permit-user-rc`.
     PermitUserRc,
+    /// `session-until@writ.internal`: when what the session started on the host must be over, in seconds since
+    /// 1970. `sshd` passes it over; the agent on the host does not.
+    SessionUntil(u64),
 }
 
 impl Extension {
-    /// All, in the order of their names' bytes.
-    const ALL: [Extension; 6] = [
+    /// All without data, in the order of their names' bytes.
+    const PLAIN: [Extension; 6] = [
         Extension::NoTouchRequired,
         Extension::PermitX11Forwarding,
         Extension::PermitAgentForwarding,
@@ -101,19 +105,30 @@ impl Extension {
             Extension::PermitPortForwarding => "permit-port-forwarding",
             Extension::PermitPty => "permit-pty",
             Extension::PermitUserRc => "permit-user-rc",
+            Extension::SessionUntil(_) => SESSION_UNTIL,
         }
     }
 
     pub(super) fn all_to_bytes(extensions: &BTreeSet<Extension>) -> Vec<u8> {
         let mut bytes = Vec::new();
-        extensions.iter().for_each(|extension| put_option(&mut bytes, extension.name(), None));
+        for extension in extensions {
+            let data = match extension {
+                Extension::SessionUntil(until) => Some(until.to_string()),
+                _ => None,
+            };
+            put_option(&mut bytes, extension.name(), data.as_deref());
+        }
         bytes
     }
 
     pub(super) fn all_from_bytes(bytes: &[u8]) -> Result<BTreeSet<Extension>, Error> {
         let mut extensions = BTreeSet::new();
-        each_option(bytes, |name, _| {
-            extensions.extend(Extension::ALL.into_iter().find(|known| known.name() == name));
+        each_option(bytes, |name, data| {
+            if name == SESSION_UNTIL {
+                let until = crate::checkpoint::decimal(&packed_text(data)?)?;
+                extensions.insert(Extension::SessionUntil(until));
+            }
+            extensions.extend(Extension::PLAIN.into_iter().find(|known| known.name() == name));
             Ok(())
         })?;
         Ok(extensions)

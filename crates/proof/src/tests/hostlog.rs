@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use writ_model::Nonce;
 
-use super::log::{Alarm, Entry, Event};
+use super::log::{Alarm, Delivered, Entry, Event, Routes, Summary};
 use super::*;
 
 fn frame(seq: u64, payload: Payload) -> Frame {
@@ -18,6 +18,7 @@ fn frame(seq: u64, payload: Payload) -> Frame {
         source: "sshd".to_owned(),
         class: Class::Security,
         payload,
+        signature: None,
     }
 }
 
@@ -69,7 +70,8 @@ fn chain_tells_a_changed_frame_from_the_one_that_was_announced() {
     // What is lost takes its place with the head behind it.
     let class = Class::Audit;
     let head = start.after(&first).head;
-    let lost = Lost { first: 0, count: 1, class, reason: GapReason::Damaged, head };
+    let lost =
+        Lost { first: 0, count: 1, class, reason: GapReason::Damaged, head, signature: None };
     assert_eq!(start.behind(&lost).unwrap().after(&second), end);
     assert!(start.behind(&Lost { first: 1, ..lost }).is_err());
     assert!(start.behind(&Lost { count: 0, ..lost }).is_err());
@@ -109,7 +111,7 @@ fn messages_round_trip() {
         FromAgent::Hello(hello),
         FromAgent::Frames(Frames { from: position, items: vec![Item::Frame(vec![1])] }),
         FromAgent::Beat(beat),
-        FromAgent::Bye(Bye { end: position, reason: "reboot".to_owned() }),
+        FromAgent::Bye(Bye { end: position, reason: "reboot".to_owned(), signature: [1; 64] }),
     ] {
         assert_eq!(cbor::from_slice::<FromAgent>(&cbor::to_vec(&message)).unwrap(), message);
     }
@@ -121,9 +123,20 @@ fn messages_round_trip() {
     ] {
         assert_eq!(cbor::from_slice::<ToAgent>(&cbor::to_vec(&message)).unwrap(), message);
     }
-    let alarm = Alarm { kind: "fork".to_owned(), host: None, what: "two roots".to_owned() };
-    let entry = Entry { v: Version, at: Timestamp::from_secs(1), event: Event::Alarm(alarm) };
-    assert_eq!(Entry::from_bytes(&entry.to_bytes().unwrap()).unwrap(), entry);
+    let what = "two roots".to_owned();
+    let alarm = Alarm { kind: "fork".to_owned(), host: None, what, key: Some("k".to_owned()) };
+    let routes = Routes { file: Some(Hash([1; 32])), channels: vec!["pager".to_owned()] };
+    let summary = Summary { day: "2026-11-22".to_owned(), manager: None, message: Hash([2; 32]) };
+    for event in [
+        Event::Alarm(Alarm { key: None, ..alarm.clone() }),
+        Event::Alarm(alarm),
+        Event::Delivered(Delivered { entry: 3, channel: "pager".to_owned() }),
+        Event::Routes(routes),
+        Event::Summary(summary),
+    ] {
+        let entry = Entry { v: Version, at: Timestamp::from_secs(1), event };
+        assert_eq!(Entry::from_bytes(&entry.to_bytes().unwrap()).unwrap(), entry);
+    }
 }
 
 proptest! {

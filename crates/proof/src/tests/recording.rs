@@ -17,6 +17,7 @@ fn header() -> Header {
         start: Timestamp::from_millis(1_800_000_000_123),
         key: "k1".to_owned(),
         recorder: Uuid::from_bytes([2; 16]),
+        accounts: None,
     }
 }
 

@@ -198,7 +198,7 @@ impl ServerAuth {
     }
 }
 
-fn failure() -> Vec<u8> {
+pub(super) fn failure() -> Vec<u8> {
     Message::new(number::USERAUTH_FAILURE).list(&[PUBLICKEY]).boolean(false).done()
 }
 

@@ -1,5 +1,6 @@
 //! Both of our ends against each other, where stock peers cannot be made to do it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,9 +8,11 @@ use bytes::Bytes;
 use tokio::io::{DuplexStream, duplex};
 use tokio::task::JoinHandle;
 use writ_model::SystemEnv;
+use writ_proof::ed25519::Signer as _;
+use writ_proof::ssh_cert::{CertFields, CertKind, Certificate, CriticalOptions};
 use writ_ssh::{
     Accepted, Channel, ChannelEvent, Config, Connected, Error, Incoming, IncomingEvents, KnownKey,
-    OpenFailure, Session, SessionRequest, SoftHostKey, SoftUserKey, Stream, accept, connect,
+    OpenFailure, Session, SessionRequest, SoftHostKey, SoftUserKey, Stream, accept, admit, connect,
 };
 
 use crate::raw::{Anybody, Raw, Seen, key};
@@ -169,4 +172,59 @@ async fn peer_that_falls_silent_is_given_up() {
     let ended = ended.unwrap().unwrap_err();
     assert!(matches!(ended, Error::Timeout { what: "the peer's silence", .. }), "{ended}");
     drop(raw);
+}
+
+/// A managed host of ours: a certificate of its authority, with the certified key's signature, and nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn host_takes_certificates_of_its_authority_and_the_certified_key_alone() {
+    let certificate = |authority: u8, certified: u8| {
+        let fields = CertFields {
+            nonce: [7; 32],
+            key: key(certified).public_key(),
+            serial: 1,
+            kind: CertKind::User,
+            key_id: "req=1".to_owned(),
+            principals: vec!["svc@web-1".to_owned()],
+            valid_after: 0,
+            valid_before: u64::MAX,
+            critical: CriticalOptions::default(),
+            extensions: BTreeSet::new(),
+        };
+        fields.sign(&key(authority)).unwrap().to_bytes()
+    };
+    let cases = [
+        ("right", SoftUserKey::certified(key(1), certificate(8, 1)), true),
+        ("of another authority", SoftUserKey::certified(key(1), certificate(9, 1)), false),
+        ("signed by another key", SoftUserKey::certified(key(2), certificate(8, 1)), false),
+        ("the key alone", SoftUserKey::new(key(1)), false),
+    ];
+    for (name, user, taken) in cases {
+        let (near, far) = duplex(64 * 1024);
+        let serving = tokio::spawn(async move {
+            let host = Arc::new(SoftHostKey(host_key()));
+            let judge = |user: &str, shown: &Certificate| {
+                user == "svc" && *shown.ca() == key(8).public_key()
+            };
+            let config = Config::default();
+            let admitted = admit(far, &config, host, &judge, Arc::new(SystemEnv)).await?;
+            Ok::<_, Error>(admitted.certified.certificate().unverified().key_id.clone())
+        });
+        let (host, env) = (KnownKey(host_public()), Arc::new(SystemEnv));
+        let came = connect(near, &Config::default(), &host, "svc", &user, env).await;
+        assert_eq!(came.is_ok(), taken, "{name}");
+        drop(came);
+        let served = tokio::time::timeout(Duration::from_secs(20), serving).await.expect(name);
+        assert_eq!(served.unwrap().is_ok(), taken, "{name}");
+    }
+    // The gate takes no certificate, whoever signed it.
+    let (near, far) = duplex(64 * 1024);
+    let serving = tokio::spawn(async move {
+        let host = Arc::new(SoftHostKey(host_key()));
+        let mut anybody = Anybody(Seen::default());
+        accept(far, &Config::default(), host, &mut anybody, Arc::new(SystemEnv)).await.is_ok()
+    });
+    let user = SoftUserKey::certified(key(1), certificate(8, 1));
+    let (host, env) = (KnownKey(host_public()), Arc::new(SystemEnv));
+    assert!(connect(near, &Config::default(), &host, "svc", &user, env).await.is_err());
+    assert!(!serving.await.unwrap());
 }

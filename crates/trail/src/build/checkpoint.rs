@@ -46,7 +46,7 @@ impl Checkpointer {
     /// One round. An error of keyd or of the queue is not final: the next round tries again.
     pub(crate) fn round(&mut self, builder: &mut Builder) -> Result<(), TrailError> {
         builder.catch_up()?;
-        self.record_broken_chain()?;
+        self.record_faults()?;
         self.append_heads(builder)?;
         if !self.keyd.is_connected() {
             return Ok(());
@@ -62,10 +62,18 @@ impl Checkpointer {
         Ok(())
     }
 
-    /// Writes down that keyd's records did not chain: watch and verifiers must learn why uses are missing.
-    fn record_broken_chain(&self) -> Result<(), TrailError> {
-        let Some(why) = self.shared.take_broken_chain() else { return Ok(()) };
-        let record = json!({ "what": "keyd's use records", "why": why });
+    /// Writes down that keyd's records did not chain, or that the host log is not what it was: watch and
+    /// verifiers must learn it.
+    fn record_faults(&self) -> Result<(), TrailError> {
+        if let Some(why) = self.shared.take_broken_chain() {
+            self.record_gap("keyd's use records", &why)?;
+        }
+        let Some(why) = self.shared.take_host_log() else { return Ok(()) };
+        self.record_gap("watch's host log", &why)
+    }
+
+    fn record_gap(&self, what: &str, why: &str) -> Result<(), TrailError> {
+        let record = json!({ "what": what, "why": why });
         let item = AppendItem {
             event_id: Uuid::random(&*self.env),
             kind: Kind::Gap,

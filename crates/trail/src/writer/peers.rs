@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel};
+use std::time::{Duration, Instant};
 
 use writ_keyd_client::channel::{Channel, Message, MessageKind, pack, unpack};
 use writ_keyd_client::limits::{BATCH_MAX, PACKET_MAX_BYTES};
@@ -18,6 +19,9 @@ use super::shared::Shared;
 use crate::error::TrailError;
 use crate::limits::OUTSTANDING_MAX;
 use crate::protocol::{LookupQuery, Reply, Request};
+
+/// Between two looks whether the peers are gone.
+const TURN: Duration = Duration::from_millis(2);
 
 /// A question for the lookup thread, and who waits for its answer.
 pub(crate) struct Question {
@@ -33,6 +37,8 @@ pub(crate) struct Peers {
     pub(crate) lookups: SyncSender<Question>,
     /// Requests of all channels whose answers have not left yet.
     pub(crate) unanswered: Arc<AtomicUsize>,
+    /// Channels on which something may still come.
+    pub(crate) open: Arc<AtomicUsize>,
 }
 
 impl Peers {
@@ -47,7 +53,28 @@ impl Peers {
             move || send_loop(&channel, &answers, &counts)
         })?;
         let peer = Peer { peers: self.clone(), role, sender, outstanding };
-        spawn(role, "recv", move || peer.recv_loop(&channel))
+        self.open.fetch_add(1, Ordering::SeqCst);
+        let receiving = spawn(role, "recv", move || {
+            peer.recv_loop(&channel);
+            peer.peers.open.fetch_sub(1, Ordering::SeqCst);
+        });
+        if receiving.is_err() {
+            self.open.fetch_sub(1, Ordering::SeqCst);
+        }
+        receiving
+    }
+
+    /// Waits until every peer is gone and what it had sent is done; false if that took longer.
+    pub(crate) fn wait_gone(&self, patience: Duration) -> bool {
+        let started = Instant::now();
+        // In this order: a request is counted before its channel is seen to end.
+        while self.open.load(Ordering::SeqCst) > 0 || self.unanswered.load(Ordering::SeqCst) > 0 {
+            if started.elapsed() > patience {
+                return false;
+            }
+            std::thread::sleep(TURN);
+        }
+        true
     }
 }
 
@@ -76,17 +103,17 @@ impl Peer {
         while let Ok(Some(packet)) = channel.recv() {
             let Ok(messages) = unpack(&packet.bytes) else { break };
             for message in messages {
-                let waiting = self.outstanding.fetch_add(1, Ordering::SeqCst);
-                self.peers.unanswered.fetch_add(1, Ordering::SeqCst);
                 let request = cbor::from_slice::<Request>(&message.body);
                 let (MessageKind::Request, Ok(request)) = (message.kind, request) else {
                     tracing::error!(peer = self.role.name(), "a message is no request; hanging up");
                     return;
                 };
-                if waiting >= OUTSTANDING_MAX {
+                if self.outstanding.load(Ordering::SeqCst) >= OUTSTANDING_MAX {
                     tracing::error!(peer = self.role.name(), "answers are not read; hanging up");
                     return;
                 }
+                self.outstanding.fetch_add(1, Ordering::SeqCst);
+                self.peers.unanswered.fetch_add(1, Ordering::SeqCst);
                 self.serve(Out { id: message.id, sender: self.sender.clone() }, request);
             }
         }
@@ -146,6 +173,11 @@ impl Peer {
 }
 
 fn send_loop(channel: &Channel, answers: &Receiver<(u64, Reply)>, counts: &[Arc<AtomicUsize>]) {
+    let answered = |number| {
+        for count in counts {
+            count.fetch_sub(number, Ordering::SeqCst);
+        }
+    };
     while let Ok(first) = answers.recv() {
         let mut bytes = 0;
         let mut messages = Vec::new();
@@ -160,12 +192,14 @@ fn send_loop(channel: &Channel, answers: &Receiver<(u64, Reply)>, counts: &[Arc<
             }
         }
         let sent = channel.send(&pack(&messages));
-        for count in counts {
-            count.fetch_sub(messages.len(), Ordering::SeqCst);
-        }
+        answered(messages.len());
         if sent.is_err() {
-            return;
+            break;
         }
+    }
+    // A peer that is gone reads no answers: its requests are done with when they are done.
+    while answers.recv().is_ok() {
+        answered(1);
     }
 }
 

@@ -34,6 +34,7 @@ struct State {
     suspended: Option<String>,
     closed: Option<String>,
     broken_chain: Option<String>,
+    host_log: Option<String>,
     last_round: LastRound,
     stopping: bool,
     keyd_boot: Option<Uuid>,
@@ -179,6 +180,15 @@ impl Shared {
     /// The last fault of keyd's chain, once.
     pub(crate) fn take_broken_chain(&self) -> Option<String> {
         self.lock().broken_chain.take()
+    }
+
+    pub(crate) fn note_host_log(&self, why: &str) {
+        self.lock().host_log = Some(why.to_owned());
+    }
+
+    /// The last fault of watch's host log, once.
+    pub(crate) fn take_host_log(&self) -> Option<String> {
+        self.lock().host_log.take()
     }
 
     /// Asks all threads to end.

@@ -140,14 +140,15 @@ fn follow(
     })?;
     let unanswered = Arc::default();
     let (peer_queue, peer_shared) = (Arc::clone(&queue), Arc::clone(&shared));
-    let peers = Peers { queue: peer_queue, shared: peer_shared, lookups, unanswered };
+    let open = Arc::default();
+    let peers = Peers { queue: peer_queue, shared: peer_shared, lookups, unanswered, open };
     spool::start(config.spool, &queue, &shared)?;
     let origin = Origin::new(genesis.site.clone(), LogName::Checkpoint);
     let files = LogFiles::new(&config.dir, &origin);
     let context = witness::Context { files, notes, shared: Arc::clone(&shared), env };
     witness::start(config.witnesses, &context)?;
     if let Some(connector) = config.watch {
-        push::start(connector, context, &genesis, genesis_hash)?;
+        push::start(connector, context, Arc::clone(&keyd), &genesis, genesis_hash)?;
     }
     Ok(Trail {
         shared,

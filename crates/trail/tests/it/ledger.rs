@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
+use writ_keyd_client::channel::{Channel, Message, MessageKind, pack};
 use writ_keyd_client::protocol::Role;
 use writ_model::SystemEnv;
+use writ_proof::append::AppendRequest;
 use writ_proof::checkpoint::Checkpoint;
 use writ_proof::leaf::{Head, Kind, leaf_hash, rec};
 use writ_proof::merkle::{Frontier, inclusion_proof, verify_inclusion};
 use writ_proof::note::Note;
 use writ_proof::origin::LogName;
+use writ_trail::protocol::Request;
 use writ_trail::reader::Reader;
 use writ_trail::{Trail, TrailError};
 
@@ -257,4 +260,47 @@ fn checkpoint_that_keyd_signed_and_trail_lost_is_found_again() {
         reader.checkpoint(LogName::Checkpoint).unwrap().is_some_and(|n| size(&n) > size(&late))
     });
     end(&trail);
+}
+
+/// What a process that ended just before had sent was taken in after the last checkpoint.
+#[test]
+fn last_checkpoint_covers_what_a_peer_sent_before_it_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    let (keyd, alice) = (Keyd::new(), account(1));
+    let trail = start(dir.path());
+    keyd.attach(&trail);
+    append(&client(&trail, Role::Front), item(alice, "Encrypt", None)).unwrap();
+    let (front, theirs) = Channel::pair().unwrap();
+    trail.attach(Role::Front, theirs).unwrap();
+    let message = |id| {
+        let items = (0..10).map(|_| item(alice, "Encrypt", None)).collect();
+        let request = Request::Append(AppendRequest { items, statements: Vec::new() });
+        let body = writ_proof::cbor::to_vec(&request).into();
+        pack(&[Message { kind: MessageKind::Request, id, body }])
+    };
+    // Made before, so that they come faster than they are written.
+    let packets: Vec<_> = (0..50).map(message).collect();
+    packets.iter().for_each(|packet| front.send(packet).unwrap());
+    // It sends nothing more, but still takes answers.
+    rustix::net::shutdown(&front, rustix::net::Shutdown::Write).unwrap();
+    end(&trail);
+    let reader = Reader::open(&dir.path().join("trail")).unwrap();
+    let log = LogName::Account(alice);
+    assert_eq!(reader.size(log).unwrap(), 501);
+    assert_eq!(under_checkpoint(&reader, log), 501);
+}
+
+/// Up to which size the newest checkpoint covers a log.
+fn under_checkpoint(reader: &Reader, log: LogName) -> u64 {
+    let note = reader.checkpoint(LogName::Checkpoint).unwrap().unwrap();
+    let checkpoint = Checkpoint::of(&Note::from_bytes(&note).unwrap()).unwrap();
+    let origin = reader.origin(log);
+    let heads =
+        reader.lines(LogName::Checkpoint, checkpoint.size).filter_map(
+            |line| match Head::from_bytes(&line.unwrap().record) {
+                Ok(Head::Log(head)) if head.origin == origin => Some(head.size),
+                _ => None,
+            },
+        );
+    heads.max().unwrap_or(0)
 }

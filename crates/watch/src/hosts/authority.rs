@@ -18,9 +18,9 @@ use writ_proof::Hash;
 use writ_proof::hash::sha256;
 use writ_proof::roster::HostName;
 
+use crate::disk;
 use crate::error::WatchError;
 use crate::limits::CERTIFICATE_LIFETIME;
-use crate::{disk, tls};
 
 /// The authority's key in PEM, in watch's folder.
 const KEY_FILE: &str = "agents-ca.key";
@@ -94,20 +94,21 @@ impl Authority {
         self.pin
     }
 
-    /// The certificate of `host` with its Ed25519 key, in PEM.
+    /// The certificate of `host` with its Ed25519 key: in PEM, and SHA-256 of its DER.
     pub(crate) fn issue(
         &self,
         host: &HostName,
         key: &[u8; 32],
         now: Timestamp,
-    ) -> Result<String, WatchError> {
+    ) -> Result<(String, Hash), WatchError> {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, host.as_str());
-        valid(&mut params, now, CERTIFICATE_LIFETIME);
+        valid(&mut params, now, super::certificate_lifetime());
         params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        Ok(params.signed_by(&AgentKey(key), &self.issuer).map_err(refused)?.pem())
+        let certificate = params.signed_by(&AgentKey(key), &self.issuer).map_err(refused)?;
+        Ok((certificate.pem(), sha256(certificate.der())))
     }
 
     /// The listener's end: a fresh key with a certificate of this authority. A peer without a certificate
@@ -125,7 +126,7 @@ impl Authority {
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let mut roots = RootCertStore::empty();
         roots.add(self.certificate.clone()).map_err(refused)?;
-        let provider = tls::provider();
+        let provider = writ_link::tls::provider();
         let clients =
             WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
                 .allow_unauthenticated()

@@ -1,38 +1,75 @@
 //! What follows from the host log: hosts, tokens, windows and alarms. Everything here is remembered by
 //! reading the log again; nothing else is kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use writ_model::{Env, Nonce, Timestamp, Uuid};
 use writ_proof::Hash;
 use writ_proof::cbor::Version;
-use writ_proof::ed25519::SoftKey;
-use writ_proof::hostlog::log::{Acknowledged, Again, Alarm, Enrolment, Entry, Event, Window};
+use writ_proof::hostlog::log::{
+    Acknowledged, Again, Alarm, Delivered, Enrolment, Entry, Event, Routes, Summary, Window,
+};
 use writ_proof::hostlog::{Frame, Position};
 use writ_proof::roster::HostName;
+use writ_proof::stream::WitnessReply;
 
-use super::log::HostLog;
+use super::cosigned::Answered;
+use super::log::{HostLog, LogKeys};
 use crate::alarm::AlarmLines;
+use crate::detect::{Detectors, Finding};
 use crate::error::WatchError;
 use crate::limits::{
-    AGAIN_EVERY, ALARM_MAX_CHARS, OTHER_EVERY, SEGMENT_BYTES, TOKENS_MAX, WINDOWS_MAX,
+    AGAIN_EVERY, ALARM_MAX_CHARS, OTHER_EVERY, SEGMENT_BYTES, SUMMARIES_MAX, TOKENS_MAX,
+    WINDOWS_MAX,
 };
 use crate::{ALARMS_FILE, HOST_LOG_FOLDER};
 
 /// The book, shared by the threads of watch.
 #[derive(Clone)]
-pub(crate) struct Shared(Arc<Mutex<Book>>);
+pub(crate) struct Shared {
+    book: Arc<Mutex<Book>>,
+    detectors: Option<Arc<Mutex<Detectors>>>,
+}
 
 impl Shared {
+    /// A book that no detectors look into.
+    #[cfg(test)]
     pub(crate) fn new(book: Book) -> Shared {
-        Shared(Arc::new(Mutex::new(book)))
+        Shared { book: Arc::new(Mutex::new(book)), detectors: None }
+    }
+
+    /// A book, and who compares what comes from hosts with the ledger.
+    pub(crate) fn with(book: Book, detectors: Detectors) -> Shared {
+        let detectors = Some(Arc::new(Mutex::new(detectors)));
+        Shared { book: Arc::new(Mutex::new(book)), detectors }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Book> {
         // An error while writing ends the process; a panic elsewhere leaves the book whole.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets the detectors look, and raises what they find. Not while the book is locked.
+    pub(crate) fn detect(&self, look: impl FnOnce(&mut Detectors)) -> Result<(), WatchError> {
+        let Some(detectors) = &self.detectors else { return Ok(()) };
+        let (found, unanswered) = {
+            let mut detectors = detectors.lock().unwrap_or_else(PoisonError::into_inner);
+            look(&mut detectors);
+            detectors.take()
+        };
+        if found.is_empty() && unanswered.is_empty() {
+            return Ok(());
+        }
+        let mut book = self.lock();
+        for what in unanswered {
+            book.remark("use-unanswered", &what)?;
+        }
+        found.into_iter().try_for_each(|finding| {
+            let Finding { alarm, host, key, what } = finding;
+            book.raise_once(alarm.as_str(), host.as_ref(), &key, &what)
+        })
     }
 }
 
@@ -49,6 +86,14 @@ pub(crate) struct Book {
 pub(crate) struct Facts {
     pub(crate) hosts: BTreeMap<HostName, HostFacts>,
     pub(crate) alarms: BTreeMap<u64, AlarmFacts>,
+    /// Of those the ones that nobody has taken note of.
+    pub(crate) open: BTreeSet<u64>,
+    /// What alarms follow from that is never alarmed of twice.
+    keys: BTreeSet<String>,
+    /// Whom alarms go to, as it was set last.
+    pub(crate) routes: Option<Routes>,
+    /// The newest summaries, each with the channels that have taken it.
+    pub(crate) summaries: BTreeMap<u64, SummaryFacts>,
     tokens: BTreeMap<Hash, (HostName, Timestamp)>,
     windows: Vec<Window>,
 }
@@ -58,6 +103,10 @@ pub(crate) struct Facts {
 pub(crate) struct HostFacts {
     /// Its key; `None` once it was removed.
     pub(crate) key: Option<[u8; 32]>,
+    /// All keys that it ever had.
+    pub(crate) keys: Vec<[u8; 32]>,
+    /// SHA-256 of the newest certificate, if it was renewed.
+    pub(crate) certificate: Option<Hash>,
     /// Until when its certificate is valid.
     pub(crate) until: Timestamp,
     /// The highest epoch.
@@ -85,6 +134,15 @@ pub(crate) struct AlarmFacts {
     pub(crate) last: Timestamp,
     pub(crate) last_what: String,
     pub(crate) acknowledged: Option<(String, Timestamp)>,
+    /// The channels that have taken it.
+    pub(crate) delivered: BTreeSet<String>,
+}
+
+/// One summary.
+#[derive(Debug, Clone)]
+pub(crate) struct SummaryFacts {
+    pub(crate) summary: Summary,
+    pub(crate) delivered: bool,
 }
 
 impl AlarmFacts {
@@ -97,16 +155,29 @@ impl AlarmFacts {
 
 impl Book {
     /// Reads the log in `folder`.
+    #[cfg(test)]
     pub(crate) fn open(
         folder: &Path,
-        origin: String,
-        key: SoftKey,
+        keys: LogKeys,
         env: Arc<dyn Env>,
     ) -> Result<Book, WatchError> {
+        Book::open_with(folder, keys, env, &mut |_| {})
+    }
+
+    /// The same, and shows each entry to `look`.
+    pub(crate) fn open_with(
+        folder: &Path,
+        keys: LogKeys,
+        env: Arc<dyn Env>,
+        look: &mut dyn FnMut(&Entry),
+    ) -> Result<Book, WatchError> {
         let mut facts = Facts::default();
-        let each = |index, entry| facts.apply(index, &entry);
+        let each = |index, entry| {
+            look(&entry);
+            facts.apply(index, &entry);
+        };
         let dir = folder.join(HOST_LOG_FOLDER);
-        let log = HostLog::open(&dir, origin, key, SEGMENT_BYTES, each)?;
+        let log = HostLog::open(&dir, keys, SEGMENT_BYTES, each)?;
         let lines = AlarmLines::open(&folder.join(ALARMS_FILE))?;
         Ok(Book { env, log, lines, facts })
     }
@@ -134,6 +205,21 @@ impl Book {
         self.log.checkpoint()
     }
 
+    /// True if keyd has not been asked to cosign all there is.
+    pub(crate) fn is_uncosigned(&self) -> bool {
+        self.log.is_uncosigned()
+    }
+
+    /// What keyd is to cosign: the body of a request.
+    pub(crate) fn ask_keyd(&mut self) -> Result<Option<Vec<u8>>, WatchError> {
+        self.log.ask()
+    }
+
+    /// Takes keyd's answer.
+    pub(crate) fn keyd_answered(&mut self, reply: &WitnessReply) -> Result<Answered, WatchError> {
+        self.log.answered(reply)
+    }
+
     /// The number of entries.
     pub(crate) fn size(&self) -> u64 {
         self.log.size()
@@ -147,14 +233,44 @@ impl Book {
         host: Option<&HostName>,
         what: &str,
     ) -> Result<(), WatchError> {
+        self.raise_about(kind, host, None, what)
+    }
+
+    /// Raises an alarm of something that stays as it is for good, which `key` names: once, whatever anybody
+    /// takes note of.
+    pub(crate) fn raise_once(
+        &mut self,
+        kind: &str,
+        host: Option<&HostName>,
+        key: &str,
+        what: &str,
+    ) -> Result<(), WatchError> {
+        if self.facts.keys.contains(key) {
+            return Ok(());
+        }
+        self.raise_about(kind, host, Some(key), what)
+    }
+
+    pub(crate) fn raise_about(
+        &mut self,
+        kind: &str,
+        host: Option<&HostName>,
+        key: Option<&str>,
+        what: &str,
+    ) -> Result<(), WatchError> {
         let now = self.env.now();
         let what: String = what.chars().take(ALARM_MAX_CHARS).collect();
         tracing::error!(alarm = kind, host = host.map(HostName::as_str), what, "alarm");
-        let open = self.facts.alarms.iter().rev().find(|(_, known)| {
-            known.acknowledged.is_none()
-                && known.alarm.kind == kind
-                && known.alarm.host.as_ref() == host
-        });
+        let same = |number: &&u64| {
+            let known = self.facts.alarms.get(number);
+            known.is_some_and(|known| {
+                known.alarm.kind == kind
+                    && known.alarm.host.as_ref() == host
+                    && known.alarm.key.as_deref() == key
+            })
+        };
+        let open = self.facts.open.iter().rev().find(same);
+        let open = open.and_then(|number| Some((number, self.facts.alarms.get(number)?)));
         match open {
             Some((_, known)) if known.repeats(&what, now) => {
                 if host.is_some() {
@@ -166,8 +282,8 @@ impl Book {
                 self.append(Event::Again(again))?;
             }
             None => {
-                let alarm =
-                    Alarm { kind: kind.to_owned(), host: host.cloned(), what: what.clone() };
+                let (kind, key) = (kind.to_owned(), key.map(str::to_owned));
+                let alarm = Alarm { kind, host: host.cloned(), what: what.clone(), key };
                 self.append(Event::Alarm(alarm))?;
             }
         }
@@ -190,6 +306,22 @@ impl Book {
             self.sync()?;
         }
         Ok(open)
+    }
+
+    /// Writes down that a channel has taken an alarm or a summary; durable when the call returns.
+    pub(crate) fn delivered(&mut self, entry: u64, channel: &str) -> Result<(), WatchError> {
+        self.append(Event::Delivered(Delivered { entry, channel: channel.to_owned() }))?;
+        self.sync()
+    }
+
+    /// The open alarms that a channel still owes, the oldest first.
+    pub(crate) fn owed<'a>(
+        &'a self,
+        channel: &'a str,
+    ) -> impl Iterator<Item = (u64, &'a AlarmFacts)> {
+        let known = self.facts.open.iter();
+        let known = known.filter_map(|number| Some((*number, self.facts.alarms.get(number)?)));
+        known.filter(move |(_, alarm)| !alarm.delivered.contains(channel))
     }
 
     /// The host that the token with this hash enrols, if it is still good.
@@ -232,6 +364,11 @@ impl Facts {
                 self.tokens.insert(token.hash, (token.host.clone(), token.expires));
             }
             Event::Enrolled(enrolment) => self.enrol(enrolment, at),
+            Event::Renewed(renewed) => {
+                let host = self.host(&renewed.host, at);
+                host.until = renewed.until;
+                host.certificate = Some(renewed.certificate);
+            }
             Event::Removed(removed) => {
                 let host = self.host(&removed.host, at);
                 host.key = None;
@@ -261,9 +398,34 @@ impl Facts {
             Event::Alarm(alarm) => {
                 let alarm = alarm.clone();
                 let last_what = alarm.what.clone();
-                let facts =
-                    AlarmFacts { alarm, at, again: 0, last: at, last_what, acknowledged: None };
+                self.keys.extend(alarm.key.clone());
+                self.open.insert(index);
+                let facts = AlarmFacts {
+                    alarm,
+                    at,
+                    again: 0,
+                    last: at,
+                    last_what,
+                    acknowledged: None,
+                    delivered: BTreeSet::new(),
+                };
                 self.alarms.insert(index, facts);
+            }
+            Event::Delivered(done) => {
+                if let Some(known) = self.alarms.get_mut(&done.entry) {
+                    known.delivered.insert(done.channel.clone());
+                }
+                if let Some(known) = self.summaries.get_mut(&done.entry) {
+                    known.delivered = true;
+                }
+            }
+            Event::Routes(routes) => self.routes = Some(routes.clone()),
+            Event::Summary(summary) => {
+                let facts = SummaryFacts { summary: summary.clone(), delivered: false };
+                self.summaries.insert(index, facts);
+                while self.summaries.len() > SUMMARIES_MAX {
+                    self.summaries.pop_first();
+                }
             }
             Event::Again(again) => {
                 if let Some(known) = self.alarms.get_mut(&again.alarm) {
@@ -275,6 +437,7 @@ impl Facts {
             Event::Acknowledged(done) => {
                 if let Some(known) = self.alarms.get_mut(&done.alarm) {
                     known.acknowledged = Some((done.by.clone(), at));
+                    self.open.remove(&done.alarm);
                 }
             }
         }
@@ -284,6 +447,10 @@ impl Facts {
         self.tokens.remove(&enrolment.token);
         let host = self.host(&enrolment.host, at);
         host.key = Some(enrolment.key);
+        host.certificate = None;
+        if !host.keys.contains(&enrolment.key) {
+            host.keys.push(enrolment.key);
+        }
         host.until = enrolment.until;
     }
 

@@ -82,6 +82,10 @@ impl Hosts {
                 }
                 Err(why) => return fault(Alarm::Protocol, why),
             },
+            Item::Lost(lost) if !lost.is_signed(host, &self.keys(host)) => {
+                let why = "frames are said to be lost, and the host's key has not signed that";
+                return fault(Alarm::Protocol, why.to_owned());
+            }
             Item::Lost(lost) => {
                 let event = HostLost { host: host.clone(), lost: *lost };
                 self.book.lock().append(Event::Lost(event))?;
@@ -116,10 +120,19 @@ impl Hosts {
         if frame.epoch > epoch {
             return Err(format!("a frame of epoch {}, and {epoch} is the newest", frame.epoch));
         }
+        if !frame.is_signed(&self.keys(host)) {
+            return Err(format!("frame {seq} lacks the signature of the host's key"));
+        }
         Ok(frame)
     }
 
+    pub(super) fn keys(&self, host: &HostName) -> Vec<[u8; 32]> {
+        self.book.lock().facts().hosts.get(host).map_or_else(Vec::new, |facts| facts.keys.clone())
+    }
+
     fn seen(&mut self, host: &HostName, frame: &Frame) -> Result<(), WatchError> {
+        let (at, now) = (self.env.now(), self.env.monotonic());
+        self.book.detect(|detectors| detectors.host_frame(frame, at, now))?;
         match &frame.payload {
             Payload::Canary(_) => {
                 let now = self.env.monotonic();

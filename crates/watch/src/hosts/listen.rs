@@ -2,7 +2,6 @@
 //! holds up other agents, never trail's stream.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -12,16 +11,19 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use writ_link::wire::{self, Inbox};
 use writ_model::Env;
+use writ_proof::hash::sha256;
 use writ_proof::hostlog::FromAgent;
 use writ_proof::limits::HOST_MESSAGE_MAX_BYTES;
 
 use super::authority::{Authority, agent_key};
-use super::book::Shared;
 use super::{Connection, Hosts};
+use crate::delivery::Desk;
 use crate::error::WatchError;
-use crate::limits::{AGENTS_MAX, CONTROLS_MAX, HANDSHAKE_MAX, HELLO_MAX, SEND_MAX, TICK};
-use crate::wire::{self, Inbox};
+use crate::limits::{
+    AGENTS_MAX, CONTROLS_MAX, HANDSHAKE_MAX, HELLO_MAX, SEND_MAX, TICK, WORD_EVERY,
+};
 use crate::{CONTROL_FILE, control};
 
 /// How much is read from one connection at once, in bytes.
@@ -30,28 +32,26 @@ const READ_BYTES: usize = 16 * 1024;
 /// Runs the agents' side of watch on a thread of its own. What ends it is told through `failed`; it ends
 /// itself when `stop` is dropped.
 pub(crate) fn start(
-    folder: PathBuf,
-    site: &str,
+    desk: Desk,
     listener: TcpListener,
-    env: &Arc<dyn Env>,
-    book: Shared,
     stop: oneshot::Receiver<()>,
 ) -> Result<std::thread::JoinHandle<Result<(), WatchError>>, WatchError> {
-    let authority = Authority::open(&folder, site, env.now())?;
+    let (folder, env) = (desk.folder.clone(), Arc::clone(&desk.env));
+    let authority = Authority::open(&folder, &desk.site, env.now())?;
     let tls = authority.server_config(env.now())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(WatchError::Network)?;
     listener.set_nonblocking(true).map_err(WatchError::Network)?;
-    let hosts = Hosts::new(Arc::clone(env), book, authority);
+    let hosts = Hosts::new(env, desk.book.clone(), authority);
     let socket = folder.join(CONTROL_FILE);
     let serve = move || {
         let served = runtime.block_on(async move {
             let listener =
                 tokio::net::TcpListener::from_std(listener).map_err(WatchError::Network)?;
-            let server =
-                Server { hosts: Arc::new(Mutex::new(hosts)), acceptor: TlsAcceptor::from(tls) };
+            let (hosts, acceptor) = (Arc::new(Mutex::new(hosts)), TlsAcceptor::from(tls));
+            let server = Server { hosts, acceptor, desk };
             let control = bind_control(&folder);
             tokio::select! {
                 result = server.serve(listener, control) => result,
@@ -85,6 +85,7 @@ fn bind_control(folder: &std::path::Path) -> Option<UnixListener> {
 struct Server {
     hosts: Arc<Mutex<Hosts>>,
     acceptor: TlsAcceptor,
+    desk: Desk,
 }
 
 type Done = Result<(), WatchError>;
@@ -99,6 +100,8 @@ impl Server {
         let mut controls: JoinSet<Done> = JoinSet::new();
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut words = interval(WORD_EVERY);
+        words.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 accepted = listener.accept(), if agents.len() < AGENTS_MAX => match accepted {
@@ -113,12 +116,16 @@ impl Server {
                 },
                 accepted = accept(control.as_ref()), if controls.len() < CONTROLS_MAX => {
                     if let Ok(stream) = accepted {
-                        controls.spawn(control::serve(stream, Arc::clone(&self.hosts)));
+                        controls.spawn(control::serve(stream, Arc::clone(&self.hosts), self.desk.clone()));
                     }
                 }
                 Some(done) = agents.join_next() => end(done)?,
                 Some(done) = controls.join_next() => end(done)?,
                 _ = ticks.tick() => lock(&self.hosts).tick()?,
+                _ = words.tick() => {
+                    let hosts = lock(&self.hosts).word();
+                    self.desk.tell(hosts);
+                }
             }
         }
     }
@@ -130,9 +137,11 @@ impl Server {
             Ok(Err(error)) => return self.refused(peer, &error),
             Err(_) => return Ok(()),
         };
-        let key = stream.get_ref().1.peer_certificates().and_then(<[_]>::first).and_then(agent_key);
+        let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+        let (key, certificate) = (shown.and_then(agent_key), shown.map(|shown| sha256(shown)));
         let (kick, kicked) = oneshot::channel();
         let mut connection = lock(&self.hosts).connected(peer, key, kick);
+        connection.certificate = certificate;
         let result = self.talk(stream, &mut connection, kicked).await;
         lock(&self.hosts).ended(&connection);
         result

@@ -5,20 +5,23 @@
 //! entry    len u32 | crc32c u32 | bytes of the entry (writ_proof::hostlog::log)
 //! ```
 //! The checksum covers the bytes. `checkpoint` beside the segments is a signed note of the log
-//! `writ/SITE/host`; it is never ahead of what has been fsynced.
+//! `writ/SITE/host`; it is never ahead of what has been fsynced. keyd's cosignature is in [`super::cosigned`].
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use writ_model::failpoint;
 use writ_proof::checkpoint::Checkpoint;
 use writ_proof::ed25519::{Signer as _, SoftKey};
 use writ_proof::hostlog::log::Entry;
 use writ_proof::limits::HOST_ENTRY_MAX_BYTES;
 use writ_proof::merkle::{Frontier, leaf_hash};
 use writ_proof::note::{KeyKind, Note, VerifierKey};
+use writ_proof::stream::WitnessReply;
 
+use super::cosigned::{Answered, Cosigned};
 use crate::disk;
 use crate::error::WatchError;
 
@@ -26,7 +29,7 @@ use crate::error::WatchError;
 const HEADER: &[u8; 10] = b"WRITHLG\0\0\x01";
 
 /// The file of the newest checkpoint, beside the segments.
-const CHECKPOINT_FILE: &str = "checkpoint";
+pub const CHECKPOINT_FILE: &str = "checkpoint";
 
 const PREFIX_BYTES: usize = 8;
 
@@ -41,8 +44,20 @@ pub(crate) struct HostLog {
     frontier: Frontier,
     key: SoftKey,
     origin: String,
-    signed: u64,
+    /// The newest checkpoint, and of how many entries.
+    signed: Option<(u64, Note)>,
+    cosigned: Cosigned,
     unsynced: bool,
+}
+
+/// Whose log it is.
+pub(crate) struct LogKeys {
+    /// The log's name.
+    pub(crate) origin: String,
+    /// Signs its checkpoints.
+    pub(crate) key: SoftKey,
+    /// keyd, which cosigns them.
+    pub(crate) cosigner: VerifierKey,
 }
 
 impl HostLog {
@@ -50,13 +65,16 @@ impl HostLog {
     /// a crash cut is cut off: it was never acknowledged.
     pub(crate) fn open(
         dir: &Path,
-        origin: String,
-        key: SoftKey,
+        keys: LogKeys,
         segment_bytes: u64,
         mut each: impl FnMut(u64, Entry),
     ) -> Result<HostLog, WatchError> {
         disk::create_dir(dir)?;
-        let promised = checkpoint(&dir.join(CHECKPOINT_FILE), &origin, &key)?;
+        let LogKeys { origin, key, cosigner } = keys;
+        let verifier = VerifierKey::new(&origin, KeyKind::Ed25519, key.public_key())?;
+        let signed = checkpoint(&dir.join(CHECKPOINT_FILE), &verifier)?;
+        let promised = signed.as_ref().map(|(known, _)| known.clone());
+        let mut cosigned = Cosigned::load(dir, &verifier, cosigner)?;
         let mut frontier = Frontier::new();
         let mut segment = 0;
         let mut offset = 0;
@@ -67,6 +85,7 @@ impl HostLog {
                 let entry = Entry::from_bytes(bytes).map_err(|error| error.to_string())?;
                 each(frontier.size(), entry);
                 frontier.append(leaf_hash(bytes));
+                cosigned.append(leaf_hash(bytes)).map_err(|error| error.to_string())?;
                 if promised.as_ref().is_some_and(|known| known.size == frontier.size()) {
                     root = Some(frontier.root());
                 }
@@ -85,11 +104,12 @@ impl HostLog {
             let why = format!("it speaks of {} entries, and they are not these", known.size);
             return Err(WatchError::Damaged { path, at: 0, why });
         }
+        cosigned.loaded()?;
         let path = segment_path(dir, segment);
         let (file, offset) = open_segment(&path, offset)?;
         disk::sync_dir(dir)?;
         let dir = dir.to_owned();
-        let signed = promised.map_or(0, |known| known.size);
+        let signed = signed.map(|(known, note)| (known.size, note));
         let unsynced = false;
         Ok(HostLog {
             dir,
@@ -102,6 +122,7 @@ impl HostLog {
             key,
             origin,
             signed,
+            cosigned,
             unsynced,
         })
     }
@@ -120,15 +141,35 @@ impl HostLog {
         self.unsynced = true;
         let index = self.frontier.size();
         self.frontier.append(leaf_hash(&bytes));
+        self.cosigned.append(leaf_hash(&bytes))?;
         Ok(index)
     }
 
     /// Makes everything that was appended durable. After an error nobody knows what is on the disk.
     pub(crate) fn sync(&mut self) -> Result<(), WatchError> {
-        if self.unsynced {
+        if self.unsynced && !failpoint::is_set("watch.fsync_off") {
+            // The trace hangs on the call's own success, so that it cannot be told without it.
             self.file.sync_data().map_err(WatchError::io("fsync", &self.path))?;
-            self.unsynced = false;
+            self.trace()?;
         }
+        self.unsynced = false;
+        Ok(())
+    }
+
+    /// Tests cut the log back to the last trace to play a power failure.
+    #[cfg(feature = "failpoints")]
+    fn trace(&self) -> Result<(), WatchError> {
+        let path = self.dir.join("synced");
+        let text = format!("{} {}", self.segment, self.offset);
+        let next = self.dir.join("synced.tmp");
+        std::fs::write(&next, text)
+            .and_then(|()| std::fs::rename(&next, &path))
+            .map_err(WatchError::io("write", &path))
+    }
+
+    #[cfg(not(feature = "failpoints"))]
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as with the feature")]
+    fn trace(&self) -> Result<(), WatchError> {
         Ok(())
     }
 
@@ -136,15 +177,34 @@ impl HostLog {
     pub(crate) fn checkpoint(&mut self) -> Result<(), WatchError> {
         self.sync()?;
         let size = self.frontier.size();
-        if size == self.signed {
+        if self.signed.as_ref().is_some_and(|(signed, _)| *signed == size) {
             return Ok(());
         }
         let mut note = Checkpoint::new(&self.origin, size, self.frontier.root()).to_note()?;
         let signature = note.sign(&self.origin, &self.key)?;
         note.add(signature);
         disk::replace(&self.dir.join(CHECKPOINT_FILE), &note.to_bytes(), 0o644)?;
-        self.signed = size;
+        self.signed = Some((size, note));
         Ok(())
+    }
+
+    /// True if keyd has not been asked to cosign all there is.
+    pub(crate) fn is_uncosigned(&self) -> bool {
+        self.cosigned.has_grown()
+    }
+
+    /// What keyd is to cosign: the body of a request; `None` while there is nothing.
+    pub(crate) fn ask(&mut self) -> Result<Option<Vec<u8>>, WatchError> {
+        self.checkpoint()?;
+        match &self.signed {
+            Some((size, newest)) if *size > 0 => self.cosigned.ask(newest).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Takes keyd's answer to [`HostLog::ask`].
+    pub(crate) fn answered(&mut self, reply: &WitnessReply) -> Result<Answered, WatchError> {
+        self.cosigned.answered(reply)
     }
 
     /// The number of entries.
@@ -160,6 +220,35 @@ impl HostLog {
         (self.file, self.path, self.segment, self.offset) = (file, path, self.segment + 1, offset);
         Ok(())
     }
+}
+
+/// Reads the entries of a host log's folder, in order and as they lie there, without changing anything. A last
+/// entry that is incomplete is left out: a crash can leave one, and so can a running watch.
+///
+/// # Errors
+/// A segment cannot be read, is missing, or is damaged before its end.
+pub fn read_entries(dir: &Path, mut each: impl FnMut(&[u8])) -> Result<(), WatchError> {
+    let mut segment = 0;
+    while let Some(bytes) = disk::read_if_there(&segment_path(dir, segment))? {
+        let path = segment_path(dir, segment);
+        let is_last = !segment_path(dir, segment + 1).exists();
+        let mut take = |entry: &[u8]| {
+            each(entry);
+            Ok(())
+        };
+        read_segment(&path, &bytes, is_last, &mut take)?;
+        segment += 1;
+    }
+    let numbers = std::fs::read_dir(dir).map_err(WatchError::io("list", dir))?;
+    let later = numbers.flatten().filter_map(|entry| {
+        let name = entry.file_name();
+        name.to_str()?.strip_suffix(".log")?.parse::<u64>().ok()
+    });
+    if later.into_iter().any(|number| number > segment) {
+        let path = segment_path(dir, segment);
+        return Err(WatchError::Damaged { path, at: 0, why: "this segment is missing".to_owned() });
+    }
+    Ok(())
 }
 
 fn segment_path(dir: &Path, segment: u64) -> PathBuf {
@@ -233,11 +322,13 @@ fn read_segment(
 }
 
 /// The checkpoint that was signed last.
-fn checkpoint(path: &Path, origin: &str, key: &SoftKey) -> Result<Option<Checkpoint>, WatchError> {
+fn checkpoint(
+    path: &Path,
+    verifier: &VerifierKey,
+) -> Result<Option<(Checkpoint, Note)>, WatchError> {
     let Some(bytes) = disk::read_if_there(path)? else { return Ok(None) };
-    let verifier = VerifierKey::new(origin, KeyKind::Ed25519, key.public_key())?;
     let note = Note::from_bytes(&bytes)?;
-    Ok(Some(Checkpoint::verify(&note, &verifier)?))
+    Ok(Some((Checkpoint::verify(&note, verifier)?, note)))
 }
 
 #[cfg(test)]
@@ -253,7 +344,8 @@ mod tests {
     }
 
     fn entry(n: u64) -> Entry {
-        let alarm = Alarm { kind: "k".to_owned(), host: None, what: format!("number {n}") };
+        let alarm =
+            Alarm { kind: "k".to_owned(), host: None, what: format!("number {n}"), key: None };
         Entry { v: Version, at: Timestamp::from_secs(n), event: Event::Alarm(alarm) }
     }
 
@@ -263,7 +355,10 @@ mod tests {
             assert_eq!(index, all.len() as u64);
             all.push(entry);
         };
-        let log = HostLog::open(dir, "writ/s/host".to_owned(), key(), 200, each)?;
+        let cosigner = SoftKey::from_seed(&[8; 32]).unwrap().public_key();
+        let cosigner = VerifierKey::new("s/keyd", KeyKind::Cosignature, cosigner).unwrap();
+        let keys = LogKeys { origin: "writ/s/host".to_owned(), key: key(), cosigner };
+        let log = HostLog::open(dir, keys, 200, each)?;
         Ok((log, all))
     }
 

@@ -5,10 +5,11 @@
 
 pub(crate) mod authority;
 pub(crate) mod book;
+pub(crate) mod cosigned;
 mod frames;
 pub(crate) mod listen;
 mod live;
-mod log;
+pub(crate) mod log;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -20,7 +21,7 @@ use writ_model::Env;
 use writ_model::limits::AGENT_BEAT;
 use writ_proof::ed25519::PublicKey;
 use writ_proof::hash::{Hash, sha256};
-use writ_proof::hostlog::log::{Connected, Enrolment, Event, Left, Token};
+use writ_proof::hostlog::log::{Connected, Enrolment, Event, Left, Renewed, Token};
 use writ_proof::hostlog::{
     Bye, Enrol, Enrolled, FromAgent, Hello, Position, Refusal, ToAgent, Welcome, enrolment_message,
 };
@@ -29,8 +30,9 @@ use writ_proof::roster::HostName;
 use crate::alarm::Alarm;
 use crate::error::WatchError;
 use crate::limits::{
-    BEATS_MISSED, CERTIFICATE_LIFETIME, CHECKPOINT_EVERY, REFUSED_EVERY, TOKEN_LIFETIME,
+    BEATS_MISSED, CERTIFICATE_LIFETIME, CHECKPOINT_EVERY, REFUSED_EVERY, RENEW_PART, TOKEN_LIFETIME,
 };
+use crate::word;
 use authority::Authority;
 use book::{HostFacts, Shared};
 use live::Live;
@@ -58,6 +60,8 @@ pub(crate) struct Connection {
     id: u64,
     /// The key of the certificate that the peer has shown; watch's own authority has signed it.
     key: Option<[u8; 32]>,
+    /// SHA-256 of the newest certificate that the agent has: the one shown, or the one sent to it.
+    certificate: Option<Hash>,
     peer: SocketAddr,
     host: Option<HostName>,
     kick: Option<oneshot::Sender<()>>,
@@ -115,7 +119,8 @@ impl Hosts {
         kick: oneshot::Sender<()>,
     ) -> Connection {
         self.connections += 1;
-        Connection { id: self.connections, key, peer, host: None, kick: Some(kick) }
+        let (id, kick) = (self.connections, Some(kick));
+        Connection { id, key, certificate: None, peer, host: None, kick }
     }
 
     /// A connection has ended, however.
@@ -176,7 +181,10 @@ impl Hosts {
                 (FromAgent::Frames(frames), Some(host)) => {
                     unacknowledged |= self.frames(&host, &frames, &mut turn)?;
                 }
-                (FromAgent::Beat(beat), Some(host)) => self.beat(&host, &beat, &mut turn)?,
+                (FromAgent::Beat(beat), Some(host)) => {
+                    self.beat(&host, &beat, &mut turn)?;
+                    self.renew(connection, &host, &mut turn)?;
+                }
                 (FromAgent::Bye(bye), Some(host)) => self.bye(&host, &bye, &mut turn)?,
                 (_, Some(host)) => {
                     let why = "a message that has no place here";
@@ -232,6 +240,23 @@ impl Hosts {
         )
     }
 
+    /// Which hosts are watched, for the control side.
+    pub(crate) fn word(&self) -> Vec<word::Host> {
+        let enrolled: Vec<HostName> = {
+            let book = self.book.lock();
+            let known = book.facts().hosts.iter().filter(|(_, facts)| facts.key.is_some());
+            known.map(|(host, _)| host.clone()).collect()
+        };
+        let told = enrolled.iter().map(|host| word::Host {
+            host: host.to_string(),
+            unwatched: match self.health(host) {
+                Health::Healthy => None,
+                Health::Unwatched(why) => Some(why),
+            },
+        });
+        told.collect()
+    }
+
     /// How one host is doing, as people read it.
     pub(crate) fn live(&self, host: &HostName) -> Option<&Live> {
         self.live.get(host)
@@ -267,14 +292,39 @@ impl Hosts {
             return Ok(());
         };
         let mut book = self.book.lock();
-        let certificate = self.authority.issue(&host, &enrol.key, book.now())?;
-        let until = book.now().plus(CERTIFICATE_LIFETIME);
+        let (certificate, _) = self.authority.issue(&host, &enrol.key, book.now())?;
+        let until = book.now().plus(certificate_lifetime());
         let event = Enrolment { host: host.clone(), key: enrol.key, token: hash, until };
         book.append(Event::Enrolled(event))?;
         book.sync()?;
         let authority = self.authority.pem().to_owned();
         turn.replies.push(ToAgent::Enrolled(Enrolled { host, certificate, authority }));
         turn.close = true;
+        Ok(())
+    }
+
+    /// Sends the next certificate if this one ends soon, or is not the newest.
+    fn renew(
+        &mut self,
+        connection: &mut Connection,
+        host: &HostName,
+        turn: &mut Turn,
+    ) -> Result<(), WatchError> {
+        let mut book = self.book.lock();
+        let now = book.now();
+        let Some(facts) = book.facts().hosts.get(host) else { return Ok(()) };
+        let ends = now.plus(certificate_lifetime() / RENEW_PART) >= facts.until;
+        let is_old = facts.certificate.is_some() && facts.certificate != connection.certificate;
+        let Some(key) = facts.key.filter(|_| ends || is_old) else { return Ok(()) };
+        if turn.close {
+            return Ok(());
+        }
+        let (pem, certificate) = self.authority.issue(host, &key, now)?;
+        let until = now.plus(certificate_lifetime());
+        book.append(Event::Renewed(Renewed { host: host.clone(), certificate, until }))?;
+        book.sync()?;
+        connection.certificate = Some(certificate);
+        turn.replies.push(ToAgent::Certificate(pem));
         Ok(())
     }
 
@@ -358,6 +408,10 @@ impl Hosts {
 
     fn bye(&mut self, host: &HostName, bye: &Bye, turn: &mut Turn) -> Result<(), WatchError> {
         turn.close = true;
+        if !bye.is_signed(host, &self.keys(host)) {
+            let why = "its end is not signed by the host's key";
+            return self.raise(Alarm::Protocol, Some(host), why);
+        }
         let held = self.held(host);
         if bye.end != held {
             let why = "its end names frames that never came";
@@ -365,7 +419,7 @@ impl Hosts {
         }
         let mut book = self.book.lock();
         let reason: String = bye.reason.chars().take(100).collect();
-        book.append(Event::Left(Left { host: host.clone(), reason: reason.clone() }))?;
+        book.append(Event::Left(Left { host: host.clone(), bye: bye.clone() }))?;
         book.sync()?;
         let expected = book.window(host).is_some();
         drop(book);
@@ -473,6 +527,12 @@ fn facts_of_others(heard: usize, all: usize) -> String {
         0 | 1 => "there is no other host to compare with".to_owned(),
         all => format!("{heard} of {all} hosts are heard"),
     }
+}
+
+/// How long a certificate is valid; tests have shorter ones.
+pub(crate) fn certificate_lifetime() -> Duration {
+    let is_short = writ_model::failpoint::is_set("watch.short_certificates");
+    if is_short { Duration::from_secs(6) } else { CERTIFICATE_LIFETIME }
 }
 
 /// How long an agent may be silent before it counts as unheard.

@@ -11,6 +11,8 @@ use writ_proof::hostlog::{
     AuditState, Beat, Class, Frame, Frames, GapReason, Item, Lost, Payload, SourceBeat,
 };
 
+use writ_proof::note::{KeyKind, VerifierKey};
+
 use super::book::Book;
 use super::*;
 use crate::limits::TICK;
@@ -37,7 +39,10 @@ struct Agent {
 
 fn hosts(folder: &std::path::Path, env: &Arc<TestEnv>) -> Hosts {
     let key = SoftKey::from_seed(&[9; 32]).unwrap();
-    let book = Book::open(folder, "writ/s/host".to_owned(), key, env.clone()).unwrap();
+    let cosigner = SoftKey::from_seed(&[8; 32]).unwrap().public_key();
+    let cosigner = VerifierKey::new("s/keyd", KeyKind::Cosignature, cosigner).unwrap();
+    let keys = log::LogKeys { origin: "writ/s/host".to_owned(), key, cosigner };
+    let book = Book::open(folder, keys, env.clone()).unwrap();
     let authority = Authority::open(folder, "s", env.now()).unwrap();
     Hosts::new(env.clone(), Shared::new(book), authority)
 }
@@ -175,11 +180,16 @@ impl Agent {
             source: "sshd".to_owned(),
             class: Class::Security,
             payload,
+            signature: None,
         };
-        let bytes = frame.to_bytes().unwrap();
+        let bytes = frame.sign(&key()).unwrap().to_bytes().unwrap();
         self.end = self.end.after(&bytes);
         Item::Frame(bytes)
     }
+}
+
+fn key() -> SoftKey {
+    SoftKey::from_seed(&SEED).unwrap()
 }
 
 fn host() -> HostName {
@@ -327,7 +337,7 @@ fn end_without_a_window_is_an_alarm_and_one_within_is_none() {
             let window = writ_proof::hostlog::log::Window { host: host(), from, until, by };
             bench.hosts.book.lock().append(Event::Window(window)).unwrap();
         }
-        let bye = Bye { end: agent.end, reason: "stop".to_owned() };
+        let bye = Bye::sign(&host(), agent.end, "stop".to_owned(), &key()).unwrap();
         bench.take(&mut agent, FromAgent::Bye(bye));
         bench.hosts.ended(&agent.connection);
         bench.pass(Duration::from_secs(15), None);
@@ -399,7 +409,8 @@ fn history_that_is_not_the_announced_one_is_an_alarm() {
         ("gap", |bench, agent| {
             let head = Hash([4; 32]);
             let (first, class, reason) = (agent.end.next_seq, Class::Audit, GapReason::Full);
-            let lost = Item::Lost(Lost { first, count: 7, class, reason, head });
+            let lost = Lost { first, count: 7, class, reason, head, signature: None };
+            let lost = Item::Lost(lost.sign(&host(), &key()).unwrap());
             let from = agent.end;
             agent.end = Position { next_seq: first + 7, head };
             let frames = Frames { from, items: vec![lost, agent.next(note("after"))] };
@@ -513,4 +524,60 @@ fn host_that_was_removed_or_never_enrolled_is_refused() {
     let mut agent = bench.agent(1);
     assert!(matches!(bench.hello(&mut agent)[..], [ToAgent::Refuse(Refusal::Other(_))]));
     assert_eq!(bench.alarms(), ["agent-refused"]);
+}
+
+#[test]
+fn gap_end_and_lost_frames_without_the_hosts_own_signature_are_refused() {
+    let stranger = SoftKey::from_seed(&[6; 32]).unwrap();
+    let (class, reason) = (Class::Security, GapReason::Kernel);
+    let gap = writ_proof::hostlog::Gap { from: 0, to: 0, count: 3, class, reason };
+    let lost = Lost { first: 0, count: 3, class, reason, head: Hash([7; 32]), signature: None };
+    for signer in [None, Some(&stranger)] {
+        let mut bench = Bench::new();
+        let mut epoch = 2;
+        let mut agent = bench.connected(1);
+        let Item::Frame(bytes) = agent.next(Payload::Gap(gap.clone())) else { panic!("no frame") };
+        let frame = Frame { signature: None, ..Frame::from_bytes(&bytes).unwrap() };
+        let frame = signer.map_or(frame.clone(), |key| frame.sign(key).unwrap());
+        let lost = signer.map_or(lost, |key| lost.sign(&host(), key).unwrap());
+        bench.hosts.ended(&agent.connection);
+        for item in [Item::Frame(frame.to_bytes().unwrap()), Item::Lost(lost)] {
+            let mut agent = bench.connected(epoch);
+            epoch += 1;
+            let frames = Frames { from: Position::default(), items: vec![item] };
+            let replies = bench.take(&mut agent, FromAgent::Frames(frames));
+            assert!(matches!(replies[..], [ToAgent::Refuse(_)]), "{replies:?}");
+            bench.hosts.ended(&agent.connection);
+        }
+        assert_eq!(bench.hosts.held(&host()), Position::default());
+        let mut agent = bench.connected(epoch);
+        let key = signer.unwrap_or(&stranger);
+        let forged = Bye::sign(&host(), agent.end, "stop".to_owned(), key).unwrap();
+        bench.take(&mut agent, FromAgent::Bye(forged));
+        assert!(!bench.hosts.book.lock().facts().hosts[&host()].left, "a forged end is none");
+        assert!(bench.alarms().contains(&"protocol".to_owned()), "{:?}", bench.alarms());
+    }
+}
+
+#[test]
+fn certificate_is_renewed_at_half_its_life_and_sent_again_until_it_is_shown() {
+    let mut bench = Bench::new();
+    let mut agent = bench.connected(1);
+    let sent = |bench: &mut Bench, agent: &mut Agent| -> usize {
+        let replies = bench.beat(agent);
+        replies.iter().filter(|reply| matches!(reply, ToAgent::Certificate(_))).count()
+    };
+    assert_eq!(sent(&mut bench, &mut agent), 0);
+    bench.env.advance(CERTIFICATE_LIFETIME / RENEW_PART);
+    assert_eq!([sent(&mut bench, &mut agent), sent(&mut bench, &mut agent)], [1, 0]);
+    let until = bench.hosts.book.lock().facts().hosts[&host()].until;
+    assert!(until > bench.env.now().plus(CERTIFICATE_LIFETIME / RENEW_PART));
+    bench.reconnect(&mut agent);
+    bench.hello(&mut agent);
+    assert_eq!(sent(&mut bench, &mut agent), 1, "it still shows the old one");
+    let newest = bench.hosts.book.lock().facts().hosts[&host()].certificate;
+    bench.reconnect(&mut agent);
+    agent.connection.certificate = newest;
+    bench.hello(&mut agent);
+    assert_eq!(sent(&mut bench, &mut agent), 0);
 }

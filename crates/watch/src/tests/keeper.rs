@@ -3,6 +3,7 @@
 use writ_model::Timestamp;
 use writ_model::env::TestEnv;
 use writ_proof::stream::StreamPosition;
+use writ_proof::witness::WitnessState;
 
 use super::*;
 use crate::ALARMS_FILE;
@@ -149,4 +150,102 @@ fn commit_that_stays_incomplete_is_an_alarm() {
     bench.take(ToWatch::Frame(rest));
     wait(&mut bench, 15);
     assert_eq!(bench.alarms(), ["commit-incomplete"]);
+}
+
+/// keyd, as far as it cosigns the host log.
+#[derive(Default)]
+struct Keyd {
+    held: Option<WitnessState>,
+}
+
+impl Keyd {
+    fn answer(&mut self, bench: &Bench, asked: &FromWatch) -> WitnessReply {
+        let FromWatch::HostCheckpoint(body) = asked else { panic!("{asked:?}") };
+        let genesis = Genesis::verify(&bench.log.genesis, None).unwrap();
+        let request = AddCheckpoint::from_bytes(body).unwrap();
+        let key = genesis.host_log_key().unwrap();
+        let answer = writ_proof::witness::decide(&request, &|_| Some(key.clone()), &|_| self.held);
+        let line = match &answer {
+            WitnessAnswer::Cosign(state) => {
+                self.held = Some(*state);
+                let key = crate::world::key(crate::world::CHECKPOINT_SEED);
+                let name = genesis.keyd_cosigner_name();
+                request.checkpoint.cosign(&name, &key, bench.env.now()).unwrap().to_string()
+            }
+            WitnessAnswer::Conflict(size) => format!("{size}\n"),
+            _ => String::new(),
+        };
+        let (request, status) = (sha256(body), answer.status());
+        WitnessReply { request, status, body: line.into_bytes() }
+    }
+}
+
+impl Bench {
+    fn cosign(&mut self, keyd: &mut Keyd) -> u16 {
+        self.env.advance(HOST_COSIGN_AGAIN);
+        let asked = self.keeper.host_checkpoint().unwrap().unwrap();
+        let reply = keyd.answer(self, &asked);
+        let status = reply.status;
+        assert!(self.take(ToWatch::HostCosigned(reply)).is_empty());
+        status
+    }
+
+    fn entry(&mut self, what: &str) {
+        self.keeper.book().lock().raise("test", None, what).unwrap();
+    }
+}
+
+#[test]
+fn keyd_cosigns_a_host_log_that_grows_also_over_restarts_and_lost_answers() {
+    let mut bench = Bench::new();
+    let mut keyd = Keyd::default();
+    assert!(bench.keeper.host_checkpoint().unwrap().is_none(), "there is nothing yet");
+    for n in 0..9 {
+        bench.entry(&format!("{n}"));
+        assert_eq!(bench.cosign(&mut keyd), 200, "{n}");
+    }
+    assert_eq!(bench.cosign(&mut keyd), 200, "nothing has come, and keyd is asked all the same");
+    bench.entry("a");
+    bench.env.advance(HOST_COSIGN_AGAIN);
+    let lost = bench.keeper.host_checkpoint().unwrap().unwrap();
+    assert_eq!(keyd.answer(&bench, &lost).status, 200);
+    bench.entry("b");
+    let mut bench = bench.restart();
+    bench.hello();
+    let again = bench.keeper.host_checkpoint().unwrap().unwrap();
+    assert_eq!(again, lost, "the same is asked for again, whose answer was lost");
+}
+
+#[test]
+fn watch_that_is_an_old_copy_learns_it_from_keyd() {
+    let mut bench = Bench::new();
+    let mut keyd = Keyd::default();
+    bench.entry("one");
+    assert_eq!(bench.cosign(&mut keyd), 200);
+    let folder = bench.temp.path().join(crate::HOST_LOG_FOLDER);
+    let old: Vec<(_, Vec<u8>)> = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| (path.clone(), std::fs::read(path).unwrap()))
+        .collect();
+    bench.entry("two");
+    assert_eq!(bench.cosign(&mut keyd), 200);
+    old.iter().for_each(|(path, bytes)| std::fs::write(path, bytes).unwrap());
+    let mut bench = bench.restart();
+    bench.hello();
+    assert_eq!(bench.cosign(&mut keyd), 409);
+    assert!(bench.alarms().contains(&"watch-rolled-back".to_owned()), "{:?}", bench.alarms());
+}
+
+#[test]
+fn host_log_that_keyd_does_not_cosign_is_an_alarm() {
+    let mut bench = Bench::new();
+    bench.entry("one");
+    for _ in 0..70 {
+        bench.env.advance(Duration::from_secs(1));
+        bench.take(ToWatch::Beat(bench.env.now()));
+        bench.keeper.tick().unwrap();
+    }
+    let count = bench.alarms().iter().filter(|kind| *kind == "host-log-uncosigned").count();
+    assert_eq!(count, 1);
 }

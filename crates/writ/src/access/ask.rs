@@ -5,13 +5,16 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 use writ_model::{AccountId, Env as _, SystemEnv, Timestamp, Ulid};
-use writ_proof::access::{Asked, Basis, FileRule, OWN_TICKETS, Request, Scope, SshScope, Ticket};
+use writ_proof::access::{
+    Asked, Basis, FileRule, OWN_TICKETS, PlaybackScope, Request, Scope, SshScope, Ticket,
+};
 use writ_proof::at_most::AtMost;
 use writ_proof::roster::{GroupName, HostName, Roster};
 use writ_proof::statement::{Namespace, Signed};
 
-use super::{WhoArgs, describe, json, seconds};
+use super::{WhoArgs, describe, json, read, seconds};
 use crate::front::access::api::REQUESTS;
+use crate::front::access::playback::{SESSIONS, ShownSession};
 
 /// What `writ request` takes.
 #[derive(clap::Args)]
@@ -20,11 +23,14 @@ pub struct RequestArgs {
     #[arg(long)]
     group: GroupName,
     /// A host; repeatable.
-    #[arg(long, value_name = "NAME", required = true)]
+    #[arg(long, value_name = "NAME", required_unless_present = "playback")]
     host: Vec<HostName>,
     /// The login role on the hosts.
-    #[arg(long, value_name = "ROLE")]
-    login: String,
+    #[arg(long, value_name = "ROLE", required_unless_present = "playback")]
+    login: Option<String>,
+    /// The recording of this session instead, to be read with `writ play`.
+    #[arg(long, value_name = "SESSION", conflicts_with_all = ["host", "login", "shell", "command", "file"])]
+    playback: Option<Ulid>,
     /// A shell, and with it any command. It is what is asked for without --command and --file.
     #[arg(long)]
     shell: bool,
@@ -128,13 +134,31 @@ fn request(args: &RequestArgs, roster: &Roster) -> Result<Request> {
     })
 }
 
-fn scope(args: &RequestArgs) -> Result<Scope> {
-    if args.host.is_empty() {
-        bail!("name a host with --host");
+/// What the recording says of itself, front says again; keyd compares it with the recording's own seal.
+fn recording(args: &RequestArgs, session: Ulid) -> Result<Scope> {
+    let shown: ShownSession = read(&args.who, &format!("{SESSIONS}/{session}"))?;
+    if !shown.ended {
+        bail!("the session has not ended: there is no whole recording yet");
     }
+    let host = shown.host.parse().context("the reply names no host")?;
+    let accounts = shown.accounts.map(|mut accounts| {
+        accounts.sort();
+        accounts.dedup();
+        AtMost(accounts)
+    });
+    Ok(Scope::Playback(PlaybackScope { session, host, accounts }))
+}
+
+fn scope(args: &RequestArgs) -> Result<Scope> {
+    if let Some(session) = args.playback {
+        return recording(args, session);
+    }
+    let Some(login) = args.login.clone().filter(|_| !args.host.is_empty()) else {
+        bail!("name a host with --host and the login role with --login");
+    };
     Ok(Scope::Ssh(SshScope {
         hosts: AtMost(args.host.clone()),
-        login: args.login.clone(),
+        login,
         interactive: args.shell || (args.command.is_empty() && args.file.is_empty()),
         commands: AtMost(args.command.clone()),
         files: AtMost(args.file.clone()),

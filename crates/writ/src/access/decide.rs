@@ -131,10 +131,7 @@ fn check(id: Ulid, who: &WhoArgs) -> Result<()> {
 fn run(wish: &Wish<'_>) -> Result<()> {
     let (_, roster) = wish.who.source.roster()?;
     let approver = wish.who.person(&roster)?;
-    let path = format!("{REQUESTS}/{}/challenge", wish.id);
-    let body = json!({ "decision": wish.decision.as_str() }).to_string();
-    let challenge: Challenge =
-        super::json(&wish.who.call(CALL, "POST", &path, body.as_bytes())?)?;
+    let challenge = challenge(wish)?;
     let request = statement(&challenge.statement)?;
     let asked = print(wish.id, &request, &roster)?;
     let slot = slot(wish, &challenge.slots)?;
@@ -146,6 +143,26 @@ fn run(wish: &Wish<'_>) -> Result<()> {
     let decided: Decided = super::json(&wish.who.send(APPROVALS, &signed)?)?;
     println!("\n{}", outcome(&decided));
     Ok(())
+}
+
+/// The approval that a person would sign now, with a fresh nonce. Nothing is printed, signed or sent.
+///
+/// # Errors
+/// What is wrong and what to do.
+pub fn draft(id: Ulid, who: &WhoArgs) -> Result<Approval> {
+    let wish = Wish { id, decision: Decision::Approve, slot: None, length: None, who };
+    let (_, roster) = who.source.roster()?;
+    let challenge = challenge(&wish)?;
+    let signed = statement(&challenge.statement)?;
+    let request = cbor::from_slice(signed.body()).context("the request is damaged")?;
+    let slot = slot(&wish, &challenge.slots)?;
+    approval(&wish, &(request, signed.digest()), &challenge, who.person(&roster)?, slot)
+}
+
+fn challenge(wish: &Wish<'_>) -> Result<Challenge> {
+    let path = format!("{REQUESTS}/{}/challenge", wish.id);
+    let body = json!({ "decision": wish.decision.as_str() }).to_string();
+    super::json(&wish.who.call(CALL, "POST", &path, body.as_bytes())?)
 }
 
 /// Prints a request, whose signature is checked here.

@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
+use writ_console::words;
 use writ_model::Timestamp;
-use writ_proof::access::{Approval, Request, Scope, Touches};
-use writ_proof::roster::{Accounts, Approver, Roster};
+use writ_proof::access::{Approval, Request, Scope};
+use writ_proof::roster::Roster;
 
 /// A request, whole, with what follows from the roster.
 pub fn request(request: &Request, roster: &Roster) -> String {
@@ -23,17 +24,11 @@ pub fn request(request: &Request, roster: &Roster) -> String {
         line("for", &format!("the customer {account}"));
     }
     for host in request.scope.hosts() {
-        let holds = match roster.accounts(host) {
-            Accounts::All => "holds data of EVERYBODY, as far as the roster says".to_owned(),
-            Accounts::Only(held) if held.0.is_empty() => "holds no customer's data".to_owned(),
-            Accounts::Only(held) => {
-                let all: Vec<String> = held.0.iter().map(ToString::to_string).collect();
-                format!("holds data of {}", all.join(", "))
-            }
-        };
-        line("host", &format!("{host} ({holds})"));
+        let (holds, _) = words::holds(roster, host);
+        line("host", &format!("{host} (holds {holds})"));
     }
     match &request.scope {
+        Scope::Playback(scope) => line("recording", &format!("of session {}", scope.session)),
         Scope::Runbook(run) => {
             line("runbook", &format!("{}, version {}", run.runbook, run.version));
             line("entry", &run.entry.to_string());
@@ -50,21 +45,9 @@ pub fn request(request: &Request, roster: &Roster) -> String {
         }
     }
     line("window", &window(request.not_before, request.not_after));
-    line("reaches", &reaches(&request.touches(roster)));
+    line("reaches", &words::reaches(&request.touches(roster)));
     line("needs", &needs(request, roster));
     text
-}
-
-/// Whose data somebody may come to.
-fn reaches(touches: &Touches) -> String {
-    match touches {
-        Touches::Everybody => "ANY customer's data".to_owned(),
-        Touches::Only(accounts) if accounts.is_empty() => "no customer's data".to_owned(),
-        Touches::Only(accounts) => {
-            let all: Vec<String> = accounts.iter().map(ToString::to_string).collect();
-            format!("data of {}", all.join(", "))
-        }
-    }
 }
 
 /// Who must agree, by the rule of the group.
@@ -72,16 +55,7 @@ fn needs(request: &Request, roster: &Roster) -> String {
     let Some(group) = roster.group(&request.group) else {
         return format!("there is no group `{}`", request.group);
     };
-    let slots = group.rule.0.iter().map(|slot| {
-        let from = match &slot.from {
-            Approver::Customer => "the customer".to_owned(),
-            Approver::Group(name) => format!("the group `{name}`"),
-            Approver::ManagerOfRequester => "the requester's manager".to_owned(),
-            Approver::Owner => format!("the owners of `{}`", group.name),
-        };
-        format!("{} of {from} (slot `{}`)", slot.count, slot.slot)
-    });
-    let mut slots: Vec<String> = slots.collect();
+    let mut slots = words::rule(group);
     if group.approvers() < 2 && request.touches(roster).any() {
         slots.push("two people in any case, since it can lead to customers' data".to_owned());
     }

@@ -63,12 +63,11 @@ pub fn requests(args: &RequestsArgs) -> Result<()> {
     }
     for shown in &listed.items {
         println!(
-            "{}  {:<9} {}  {}@{}  {}",
+            "{}  {:<9} {}  {}  {}",
             shown.id,
             shown.state.as_str(),
             shown.requester,
-            shown.scope.what(),
-            shown.scope.hosts.join(","),
+            shown.scope.place(),
             describe::window(shown.not_before, shown.not_after),
         );
         println!("    {} {}: {}", shown.ticket, shown.basis, first(&shown.reason));

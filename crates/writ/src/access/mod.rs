@@ -51,11 +51,11 @@ pub fn revoke(args: &IdArgs) -> Result<()> {
     Ok(())
 }
 
-fn read<T: DeserializeOwned>(who: &WhoArgs, target: &str) -> Result<T> {
+pub(crate) fn read<T: DeserializeOwned>(who: &WhoArgs, target: &str) -> Result<T> {
     json(&who.call(READ, "GET", target, b"")?)
 }
 
-fn json<T: DeserializeOwned>(reply: &[u8]) -> Result<T> {
+pub(crate) fn json<T: DeserializeOwned>(reply: &[u8]) -> Result<T> {
     serde_json::from_slice(reply).context("the reply cannot be read")
 }
 

@@ -28,6 +28,12 @@ pub struct WhoArgs {
 }
 
 impl WhoArgs {
+    /// The holder of this key, at the installation of this data directory.
+    pub fn new(key: PathBuf, data: PathBuf) -> WhoArgs {
+        let source = SourceArgs { data, endpoint: None, ca: None, genesis: None };
+        WhoArgs { key: Some(key), founder: None, source }
+    }
+
     /// Whose key it is.
     pub fn person(&self, roster: &Roster) -> Result<PersonId> {
         let key = self.public()?;
@@ -43,7 +49,7 @@ impl WhoArgs {
     /// Signs a message in a namespace.
     pub fn sign(&self, message: &[u8], namespace: &str) -> Result<SshSig> {
         match &self.key {
-            Some(key) => sign::by_ssh_keygen(message, namespace, key),
+            Some(key) => sign::by_key(message, namespace, key),
             None => Ok(SshSig::sign(message, namespace, &self.soft()?)?),
         }
     }

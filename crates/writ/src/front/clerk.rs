@@ -5,18 +5,21 @@
 
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 
-use anyhow::Result;
-use writ_console::port::{Act, Books, Decided, PortFuture, Wish};
+use writ_console::port::{
+    Act, Books, Decided, OpenedRecording, PortFuture, SignedCall, Want, Wish,
+};
 use writ_console::session::{Gate, GateError, Session, Token};
 use writ_console::sign_in;
 use writ_console::view::{
-    GrantView, Inbox, Page, PersonView, Reader, RequestPage, RequestView, TicketView,
+    AlarmsView, DraftView, GrantView, Inbox, Page, PersonView, Reader, RequestPage, RequestView,
+    SessionView, TicketView,
 };
 use writ_console::webauthn::Assertion;
 use writ_model::{Env as _, PersonId, SystemEnv, Ulid};
-use writ_proof::access::Approval;
+use writ_proof::access::{Approval, Opening};
 use writ_proof::roster::{PersonKey, Roster};
 use writ_proof::sshsig::SshSig;
+use writ_proof::statement::Signed;
 use writ_service::http::{Refused, Request};
 use writ_service::pipeline::Pipeline;
 use writ_service::record::StrangerLimit;
@@ -24,6 +27,7 @@ use writ_store::Snapshot;
 use writ_trail::record::{Call, Identity};
 
 use super::access::Access;
+use super::alarms::Alarms;
 use super::people;
 use super::platform::{self, Platform};
 use super::roster::Keeper;
@@ -37,6 +41,7 @@ pub struct Clerk {
     platform: Platform,
     keeper: Arc<Keeper>,
     access: Arc<Access>,
+    alarms: Alarms,
     gate: StdMutex<Gate>,
     strangers: StrangerLimit,
 }
@@ -48,11 +53,20 @@ impl Clerk {
         platform: Platform,
         keeper: Arc<Keeper>,
         access: Arc<Access>,
+        alarms: Alarms,
     ) -> Clerk {
         let mut key = [0; 32];
         SystemEnv.fill(&mut key);
         let gate = StdMutex::new(Gate::new(&key));
-        Clerk { pipeline, platform, keeper, access, gate, strangers: StrangerLimit::default() }
+        Clerk {
+            pipeline,
+            platform,
+            keeper,
+            access,
+            alarms,
+            gate,
+            strangers: StrangerLimit::default(),
+        }
     }
 
     fn gate(&self) -> MutexGuard<'_, Gate> {
@@ -162,19 +176,12 @@ impl Clerk {
         shown: &[(&str, String)],
         request: &Request,
     ) -> Result<(), Refused> {
-        let item = platform::item(&Call {
+        let call = Call {
             request_parameters: platform::parameters(shown),
             read_only,
             ..self.platform.asked(request, SOURCE, name)
-        });
-        let told = match item {
-            Ok(item) => self.pipeline.trail.append(vec![item]).await.map_err(Into::into),
-            Err(error) => Err(error),
         };
-        told.map(|_| ()).map_err(|error: anyhow::Error| {
-            tracing::warn!(error = format!("{error:#}"), "the ledger did not take an event");
-            Refused::new(503, "Unavailable", "the ledger does not answer; try again")
-        })
+        platform::tell(&self.pipeline.trail, &call).await
     }
 
     /// Records a refusal; of strangers only so many a second.
@@ -190,23 +197,15 @@ impl Clerk {
         }
         let shown: Vec<(&str, String)> =
             person.map(|person| ("personId", person.to_string())).into_iter().collect();
-        let item = platform::item(&Call {
+        let call = Call {
             // Who they say they are; what was refused proves nothing.
             identity: Identity::Unknown { access_key_id: None },
             error: Some((refused.code, refused.message.as_str())),
             request_parameters: platform::parameters(&shown),
             ..self.platform.asked(request, SOURCE, name)
-        });
-        let told: Result<()> = match item {
-            Ok(item) => match self.pipeline.trail.append(vec![item]).await {
-                Ok(_) => Ok(()),
-                Err(error) => Err(error.into()),
-            },
-            Err(error) => Err(error),
         };
-        if let Err(error) = told {
-            tracing::warn!(error = format!("{error:#}"), "a refusal was not recorded");
-        }
+        // It is refused in any case, and what is wrong with it is the better answer.
+        platform::tell(&self.pipeline.trail, &call).await.ok();
     }
 }
 
@@ -307,6 +306,43 @@ impl Books for Clerk {
         Box::pin(self.access.tickets_page(before, reader, request))
     }
 
+    fn sessions<'a>(
+        &'a self,
+        before: Option<&'a str>,
+        reader: &'a Reader,
+        request: &'a Request,
+    ) -> PortFuture<'a, Result<Page<SessionView>, Refused>> {
+        Box::pin(self.access.sessions_page(before, reader, request))
+    }
+
+    fn session<'a>(
+        &'a self,
+        id: &'a str,
+        reader: &'a Reader,
+        request: &'a Request,
+    ) -> PortFuture<'a, Result<SessionView, Refused>> {
+        Box::pin(self.access.session_page(id, reader, request))
+    }
+
+    fn opening<'a>(
+        &'a self,
+        session: Ulid,
+        recipient: [u8; 32],
+        reader: &'a Reader,
+        request: &'a Request,
+    ) -> PortFuture<'a, Result<Opening, Refused>> {
+        Box::pin(self.access.opening_in_browser(session, recipient, reader, request))
+    }
+
+    fn open_recording<'a>(
+        &'a self,
+        signed: Signed,
+        reader: &'a Reader,
+        request: &'a Request,
+    ) -> PortFuture<'a, Result<OpenedRecording, Refused>> {
+        Box::pin(self.access.open_in_browser(signed, reader, request))
+    }
+
     fn people<'a>(
         &'a self,
         after: Option<&'a str>,
@@ -348,6 +384,48 @@ impl Books for Clerk {
         )
     }
 
+    fn alarms<'a>(
+        &'a self,
+        reader: &'a Reader,
+        request: &'a Request,
+    ) -> PortFuture<'a, Result<AlarmsView, Refused>> {
+        Box::pin(async move {
+            let shown = [("reader", reader.person.to_string())];
+            self.tell("ReadAlarms", true, &shown, request).await?;
+            Ok(self.alarms.shown(reader.now))
+        })
+    }
+
+    fn draft<'a>(
+        &'a self,
+        want: Want,
+        reader: &'a Reader,
+        request: &'a Request,
+    ) -> PortFuture<'a, Result<DraftView, Refused>> {
+        Box::pin(self.access.draft_in_browser(want, reader, request))
+    }
+
+    fn file<'a>(
+        &'a self,
+        asked: writ_proof::access::Request,
+        signature: SshSig,
+        reader: &'a Reader,
+        request: &'a Request,
+    ) -> PortFuture<'a, Result<Ulid, Refused>> {
+        Box::pin(
+            async move { self.access.file_in_browser(asked, &signature, reader, request).await },
+        )
+    }
+
+    fn call<'a>(
+        &'a self,
+        call: SignedCall,
+        reader: &'a Reader,
+        request: &'a Request,
+    ) -> PortFuture<'a, Result<(), Refused>> {
+        Box::pin(self.access.call_in_browser(call, reader, request))
+    }
+
     fn refused<'a>(
         &'a self,
         act: Act,
@@ -357,6 +435,7 @@ impl Books for Clerk {
     ) -> PortFuture<'a, ()> {
         Box::pin(async move {
             let name = match act {
+                Act::ReadAlarms => "ReadAlarms",
                 Act::ReadGroups => "ReadGroups",
                 Act::ReadPeople => "ReadPersons",
                 Act::SignIn => "SignIn",

@@ -1,5 +1,5 @@
 //! The console's listener: bodies within its own bounds, then the console. The paths of access are answered here
-//! as on front's own listener.
+//! as on front's own listener, and so are the calls that the customer's page signs.
 
 use std::sync::Arc;
 
@@ -13,19 +13,30 @@ use writ_console::limits::BODY_MAX_BYTES;
 use writ_keyd_client::protocol::Network;
 use writ_service::http::Reply;
 use writ_service::listener::{self, TlsSettings};
+use writ_service::pipeline::Pipeline;
 
 use super::access::{self, Access};
 use super::clerk::Clerk;
 use super::enrol::Enrolments;
 use super::listener::{collect, head_of, of_access, response};
 
+/// Who answers what.
+pub struct Desks {
+    /// Calls of AWS form.
+    pub pipeline: Arc<Pipeline>,
+    /// Links to enrol.
+    pub enrolments: Arc<Enrolments>,
+    /// The API of access.
+    pub access: Arc<Access>,
+    /// Pages.
+    pub clerk: Arc<Clerk>,
+}
+
 /// Serves until `stop` becomes true, then lets open requests end.
 pub async fn serve(
     listener: std::net::TcpListener,
     tls: TlsSettings,
-    enrolments: Arc<Enrolments>,
-    access: Arc<Access>,
-    clerk: Arc<Clerk>,
+    desks: Desks,
     names: Vec<String>,
     stop: watch::Receiver<bool>,
 ) -> Result<()> {
@@ -33,9 +44,12 @@ pub async fn serve(
     // An address is no name of a site: a browser makes no passkey for it.
     let named = |name: &String| name.parse::<std::net::IpAddr>().is_err();
     let names = names.into_iter().filter(named).map(|name| name.to_ascii_lowercase()).collect();
+    let Desks { pipeline, enrolments, access, clerk } = desks;
     let console = Console::new(enrolments, clerk, port, names);
-    let answer =
-        move |request, network| answer(request, network, console.clone(), Arc::clone(&access));
+    let answer = move |request, network| {
+        let (pipeline, access) = (Arc::clone(&pipeline), Arc::clone(&access));
+        answer(request, network, console.clone(), (pipeline, access))
+    };
     Ok(listener::serve(listener, tls, answer, stop).await?)
 }
 
@@ -43,14 +57,19 @@ async fn answer(
     request: hyper::Request<Incoming>,
     network: Network,
     console: Console,
-    access: Arc<Access>,
+    (pipeline, access): (Arc<Pipeline>, Arc<Access>),
 ) -> hyper::Response<Full<Bytes>> {
     let (head, body) = request.into_parts();
     let mut request = head_of(&head, network);
     if access::api::is_for(&request.path) {
         return response(of_access(&access, request, body).await);
     }
+    let is_call = console.is_call(&request);
     response(match collect(body, BODY_MAX_BYTES).await {
+        Ok(body) if is_call => {
+            request.body = body;
+            console.guarded(pipeline.handle(request).await)
+        }
         Ok(body) => {
             request.body = body;
             // A task of its own: what has begun ends with its record, also when the client hangs up.

@@ -225,6 +225,10 @@ impl Desk for Enrolments {
         SystemEnv.now()
     }
 
+    fn region(&self) -> &str {
+        self.platform.region.as_str()
+    }
+
     fn is_origin(&self, origin: &str, rp_id: &str) -> bool {
         self.keeper.current().is_origin(origin, rp_id)
     }

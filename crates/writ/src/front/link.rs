@@ -8,14 +8,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::Result;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
+use writ_bastion::shelf::Lending;
 use writ_keyd_client::channel::{Channel, Message, MessageKind, pack, unpack};
 use writ_proof::cbor;
 use writ_s3::kms_link::{KmsReply, KmsRequest, SealedKey};
 use writ_service::pipeline::Pipeline;
 use writ_store::{Kind, Subscription, feed};
 
+use super::lender::Lender;
+
 /// KMS calls of the gateway that are in work at once; further ones wait in the channel.
 const IN_FLIGHT_MAX: usize = 512;
+/// Calls of the bastion's workers in work at once, with some that a lost worker left.
+const LENDING_MAX: usize = 64;
 /// Frames of the feed that wait for the gateway; when full the subscription waits too.
 const FRAMES_MAX: usize = 64;
 
@@ -100,16 +105,22 @@ impl Gateway {
     }
 }
 
-/// Serves the bastion over the newest channel to it: a feed of who may come in, and nothing else.
+/// Serves the bastion over the newest channel to it: a feed of who may come in, and what is wanted of its
+/// recordings.
 pub struct Gatekeeper {
     pipeline: Arc<Pipeline>,
+    lender: Arc<Lender>,
     runtime: Handle,
 }
 
 impl Gatekeeper {
     /// Begins to serve `channel`.
-    pub fn new(pipeline: Arc<Pipeline>, channel: Channel) -> Result<Gatekeeper> {
-        let gatekeeper = Gatekeeper { pipeline, runtime: Handle::current() };
+    pub fn new(
+        pipeline: Arc<Pipeline>,
+        lender: Arc<Lender>,
+        channel: Channel,
+    ) -> Result<Gatekeeper> {
+        let gatekeeper = Gatekeeper { pipeline, lender, runtime: Handle::current() };
         gatekeeper.replace(channel)?;
         Ok(gatekeeper)
     }
@@ -120,16 +131,30 @@ impl Gatekeeper {
         let (polls, incoming) = mpsc::channel(FRAMES_MAX);
         let sender = Sender { channel: Arc::clone(&channel), order: Arc::default() };
         let subscription = self.pipeline.store.subscribe(&BASTION_KINDS);
-        serve_feed(&self.runtime, "bastion-feed", subscription, incoming, sender);
+        serve_feed(&self.runtime, "bastion-feed", subscription, incoming, sender.clone());
+        let (lender, runtime) = (Arc::clone(&self.lender), self.runtime.clone());
         std::thread::Builder::new().name("bastion-link".to_owned()).spawn(move || {
+            let slots = Arc::new(Semaphore::new(LENDING_MAX));
             while let Ok(Some(packet)) = channel.recv() {
                 let Ok(messages) = unpack(&packet.bytes) else { break };
                 for mut message in messages {
-                    if message.kind != MessageKind::Push {
-                        return;
+                    match message.kind {
+                        MessageKind::Push => {
+                            // A full queue loses a poll; the node asks again in 250 ms.
+                            polls.try_send(std::mem::take(&mut *message.body)).ok();
+                        }
+                        MessageKind::Request => {
+                            // Its few workers ask one thing at a time.
+                            let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else { return };
+                            let (lender, sender) = (Arc::clone(&lender), sender.clone());
+                            let _runtime = runtime.enter();
+                            writ_service::task::spawn("lending", async move {
+                                lend(message, &lender, sender).await;
+                                drop(slot);
+                            });
+                        }
+                        MessageKind::Reply => return,
                     }
-                    // A full queue loses a poll; the node asks again in 250 ms.
-                    polls.try_send(std::mem::take(&mut *message.body)).ok();
                 }
             }
         })?;
@@ -177,6 +202,17 @@ impl Sender {
         let _turn = self.order.lock().unwrap_or_else(PoisonError::into_inner);
         self.channel.send(&pack(&[message])).is_ok()
     }
+}
+
+async fn lend(message: Message, lender: &Lender, sender: Sender) {
+    let Ok(lending) = cbor::from_slice::<Lending>(&message.body) else {
+        tracing::error!("the bastion lends something that is none of its own");
+        return;
+    };
+    let body = cbor::to_vec(&lender.serve(lending).await);
+    let message = Message { kind: MessageKind::Reply, id: message.id, body: body.into() };
+    // Sending may block on a slow peer; a lost wish is its asker's timeout.
+    tokio::task::spawn_blocking(move || sender.send(message)).await.ok();
 }
 
 async fn answer(message: Message, pipeline: &Pipeline, sender: &Sender) {

@@ -1,8 +1,9 @@
-//! What only front does: the listeners, the link to the gateway, accounts, access, persons, the roster,
+//! What only front does: the listeners, the links to the gateway and to the bastion, accounts, access, persons, the roster,
 //! enrolment and the console, LookupEvents.
 
 pub mod access;
 pub mod accounts;
+pub mod alarms;
 pub mod catalogue;
 pub mod clerk;
 pub mod cloudtrail;
@@ -10,6 +11,7 @@ pub mod console;
 pub mod customer;
 pub mod enrol;
 pub mod hr;
+pub mod lender;
 pub mod link;
 pub mod listener;
 pub mod people;

@@ -6,8 +6,9 @@ use writ_keyd_client::protocol::{Network, UsePosition};
 use writ_model::{AccountId, Env as _, Region, SystemEnv, Uuid};
 use writ_proof::append::AppendItem;
 use writ_proof::origin::SiteId;
-use writ_service::http::Request;
+use writ_service::http::{Refused, Request};
 use writ_store::{OutboxRecord, RecordKind};
+use writ_trail::client::TrailClient;
 use writ_trail::record::{Call, Category, Identity, Record};
 
 /// The service principal in records of what the platform itself does.
@@ -115,6 +116,22 @@ pub(super) fn outbox(call: &Call<'_>) -> Result<OutboxRecord> {
 /// The record of `call` as it is appended without a commit: of a read, or of a refusal.
 pub(super) fn item(call: &Call<'_>) -> Result<AppendItem> {
     Ok(record(call)?.into_item(None))
+}
+
+/// Tells the ledger of what no commit carries: a read, a refusal, somebody who signs in.
+///
+/// # Errors
+/// The ledger does not take it; the refusal says to try again.
+pub(super) async fn tell(trail: &TrailClient, call: &Call<'_>) -> Result<(), Refused> {
+    let told = match item(call) {
+        Ok(item) => trail.append(vec![item]).await.map_err(anyhow::Error::from),
+        Err(error) => Err(error),
+    };
+    told.map(|_| ()).map_err(|error| {
+        let (event, error) = (call.event_name, format!("{error:#}"));
+        tracing::warn!(event, error, "the ledger did not take an event");
+        Refused::new(503, "Unavailable", "the ledger does not answer; send it again")
+    })
 }
 
 /// Nothing of the platform touches what another account owns, so there is one.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use serde_json::{Map, Value, json};
 use tokio::sync::{Mutex, watch};
+use writ_keyd_client::operator::SignedKrl;
 use writ_keyd_client::protocol::{Answer, Command, KeydStatus, Network, Refusal, Reply};
 use writ_model::{AccountId, Env as _, PersonId, SystemEnv, Uuid};
 use writ_people::{Settings, is_present};
@@ -240,6 +241,14 @@ impl Keeper {
     pub async fn keyd(&self) -> Option<KeydStatus> {
         match self.pipeline.keyd.call(&Command::Status).await {
             Ok(Answer::Carried(Reply::Status(status))) => Some(status),
+            _ => None,
+        }
+    }
+
+    /// The list of revoked certificates; `None` while keyd does not answer.
+    pub async fn krl(&self) -> Option<SignedKrl> {
+        match self.pipeline.keyd.call(&Command::SignKrl).await {
+            Ok(Answer::Carried(Reply::Krl(signed))) => Some(*signed),
             _ => None,
         }
     }

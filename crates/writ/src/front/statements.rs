@@ -1,6 +1,6 @@
-//! How statements come in, and how anybody reads the roster: `/writ/v1/statements` and
-//! `/writ/v1/roster`. Any listener can serve them; they need no credential, since a statement carries its
-//! signatures and the roster is public to whoever reaches the listener.
+//! How statements come in, and how anybody reads the roster and the list of revoked certificates:
+//! `/writ/v1/statements`, `/writ/v1/roster` and `/writ/v1/krl`. Any listener can serve them; they need no
+//! credential, since what comes and goes there is signed, and public to whoever reaches the listener.
 
 use std::sync::Arc;
 
@@ -17,6 +17,8 @@ use super::roster::Keeper;
 pub const STATEMENTS: &str = "/writ/v1/statements";
 /// Where the roster is read.
 pub const ROSTER: &str = "/writ/v1/roster";
+/// Where the list of revoked certificates is read, as keyd signs it.
+pub const KRL: &str = "/writ/v1/krl";
 /// The type of a signed statement.
 pub const CONTENT_TYPE: &str = "application/cbor";
 /// A body above this is not read.
@@ -29,7 +31,7 @@ const PAGE: usize = 256;
 
 /// True for a path that is answered here.
 pub fn is_for(path: &str) -> bool {
-    path == STATEMENTS || path == ROSTER
+    path == STATEMENTS || path == ROSTER || path == KRL
 }
 
 /// Answers a request whose path is one of these.
@@ -43,8 +45,12 @@ pub async fn answer(keeper: &Arc<Keeper>, request: Request) -> Reply {
             Ok(()) => roster(keeper, &request.query).await,
             Err(refused) => refusal(&refused),
         },
+        ("GET", KRL) => match keeper.told_stranger(&request.network, None).await {
+            Ok(()) => krl(keeper).await,
+            Err(refused) => refusal(&refused),
+        },
         (_, path) => {
-            let allowed = if path == ROSTER { "GET" } else { "POST" };
+            let allowed = if path == STATEMENTS { "POST" } else { "GET" };
             let what = format!("only {allowed} is answered here");
             refusal(&Refused::new(405, "MethodNotAllowed", what)).with("allow", allowed)
         }
@@ -119,6 +125,20 @@ async fn roster(keeper: &Keeper, query: &str) -> Reply {
             "more": next < roster.seq(),
         }),
     )
+}
+
+/// The certificates that open nothing any more, signed by keyd for hosts that fetch it.
+async fn krl(keeper: &Keeper) -> Reply {
+    match keeper.krl().await {
+        Some(signed) => reply(
+            200,
+            &json!({
+                "krl": STANDARD.encode(&signed.list),
+                "signature": STANDARD.encode(&signed.signature),
+            }),
+        ),
+        None => refusal(&Refused::new(503, "Unavailable", "keyd does not answer; send it again")),
+    }
 }
 
 fn refusal(refused: &Refused) -> Reply {

@@ -4,7 +4,7 @@
 //! It binds the calling thread and those that it starts, so it comes before all others. keyd, which
 //! opens nothing, has a stricter sandbox of its own.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use landlock::{
     ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible as _, Ruleset,
@@ -31,7 +31,7 @@ pub enum Reach {
 }
 
 /// Confines this process to `folders`, and to reading `readable`; says what this machine makes of it.
-pub fn confine(folders: &[PathBuf], readable: Option<&Path>, reach: Reach) -> String {
+pub fn confine(folders: &[PathBuf], readable: &[PathBuf], reach: Reach) -> String {
     match restrict(folders, readable, reach) {
         Ok(RulesetStatus::FullyEnforced) => "on".to_owned(),
         Ok(RulesetStatus::PartiallyEnforced) => "on, as far as this kernel knows it".to_owned(),
@@ -42,7 +42,7 @@ pub fn confine(folders: &[PathBuf], readable: Option<&Path>, reach: Reach) -> St
 
 fn restrict(
     folders: &[PathBuf],
-    others: Option<&Path>,
+    others: &[PathBuf],
     reach: Reach,
 ) -> Result<RulesetStatus, RulesetError> {
     let everything: BitFlags<AccessFs> = AccessFs::from_all(KNOWN);
@@ -88,7 +88,7 @@ mod tests {
         let folders = vec![own.path().to_owned()];
         let inside = own.path().join("file");
         let confined = move || {
-            let said = confine(&folders, Some(shared.path()), Reach::Nobody);
+            let said = confine(&folders, &[shared.path().to_owned()], Reach::Nobody);
             if said.starts_with("refused") {
                 return;
             }

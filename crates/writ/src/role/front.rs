@@ -25,11 +25,12 @@ use super::confine::Reach;
 use super::{Inherited, Line, harden};
 use crate::front::access::{self, Access, Ender};
 use crate::front::clerk::Clerk;
+use crate::front::lender::Lender;
 use crate::front::people::api::Readers;
 use crate::front::people::{self, Office};
 use crate::front::platform::Platform;
 use crate::front::runs::{self, Runs};
-use crate::front::{accounts, catalogue, console, customer, enrol, link, listener, roster};
+use crate::front::{accounts, alarms, catalogue, console, customer, enrol, link, listener, roster};
 
 /// The state database, in front's folder.
 const DATABASE: &str = "state.sqlite";
@@ -59,6 +60,8 @@ pub struct FrontConfig {
     pub silence_hours: u64,
     /// Names under which clients reach this machine.
     pub names: Vec<String>,
+    /// The folder of watch's word.
+    pub word: std::path::PathBuf,
 }
 
 impl FrontConfig {
@@ -113,8 +116,9 @@ async fn serve(
     ));
     let (stop, stopped) = watch::channel(false);
     let gateway = link::Gateway::new(Arc::clone(&pipeline), inherited.channel(Role::S3)?)?;
-    let gatekeeper =
-        link::Gatekeeper::new(Arc::clone(&pipeline), inherited.channel(Role::Bastion)?)?;
+    let lender = Arc::new(Lender::default());
+    let (ours, lends) = (Arc::clone(&pipeline), Arc::clone(&lender));
+    let gatekeeper = link::Gatekeeper::new(ours, lends, inherited.channel(Role::Bastion)?)?;
     let (reload, reloads) = watch::channel(0u64);
     let genesis = hex::decode(&config.genesis)?;
     let (ours, own) = (Arc::clone(&pipeline), platform.clone());
@@ -123,10 +127,11 @@ async fn serve(
     let (ours, own) = (Arc::clone(&pipeline), platform.clone());
     let desk = enrol::Enrolments::new(ours, own, Arc::clone(&keeper));
     listen(line, &keyd, &trail, (gateway, gatekeeper), reload, stop)?;
-    let (readers, access) = operators(&pipeline, &platform, &keeper, &config);
+    let (readers, access) = operators(&pipeline, &platform, &keeper, &config, lender);
     customers.open(Arc::clone(&access));
     let (ours, own, known) = (Arc::clone(&pipeline), platform.clone(), Arc::clone(&access));
-    let clerk = Arc::new(Clerk::new(ours, own, Arc::clone(&keeper), known));
+    let alarms = alarms::Alarms::new(&config.word, &genesis)?;
+    let clerk = Arc::new(Clerk::new(ours, own, Arc::clone(&keeper), known, alarms));
     beat(keyd, store);
     let platforms = platform.clone();
     keep_current(Arc::clone(&pipeline), platform, reloads);
@@ -140,11 +145,13 @@ async fn serve(
         Runs::new(Arc::clone(&pipeline), platforms, Arc::clone(&keeper), Arc::clone(&access));
     writ_service::task::spawn("runs", runs::watch(Arc::clone(&runs)));
     let desks = listener::Desks { pipeline: ours, keeper, readers, access: known, runs };
+    let (ours, enrolments) = (Arc::clone(&pipeline), Arc::new(desk));
+    let pages = console::Desks { pipeline: ours, enrolments, access, clerk };
     // The supervisor starts front again, which opens the database anew and keyd's catalogue with it.
     tokio::select! {
         served = listener::serve(listener, tls, desks, stopped.clone()) => served,
         served = console::serve(
-            console, console_tls, Arc::new(desk), access, clerk, config.names, stopped,
+            console, console_tls, pages, config.names, stopped,
         ) => served,
         () = pipeline.broken() => anyhow::bail!("the state database failed; it has to be opened anew"),
     }
@@ -167,6 +174,7 @@ fn operators(
     platform: &Platform,
     keeper: &Arc<roster::Keeper>,
     config: &FrontConfig,
+    lender: Arc<Lender>,
 ) -> (Arc<Readers>, Arc<Access>) {
     let ours = || (Arc::clone(pipeline), platform.clone());
     let (pipeline, platform) = ours();
@@ -178,7 +186,7 @@ fn operators(
         writ_service::task::spawn("hr feed", people::watch(Arc::clone(&office), source));
     }
     let (pipeline, platform) = ours();
-    let access = Access::new(pipeline, platform, Arc::clone(keeper), ender);
+    let access = Access::new(pipeline, platform, Arc::clone(keeper), ender, lender);
     writ_service::task::spawn("access", access::watch(Arc::clone(&access)));
     let (pipeline, platform) = ours();
     (Arc::new(Readers::new(office, pipeline, Arc::clone(keeper), platform)), access)

@@ -110,16 +110,19 @@ impl Inherited {
         let config: serde_json::Value = serde_json::from_reader(&mut file)?;
         // The copy shares its offset with the descriptor that is read later.
         file.rewind()?;
-        let named = ["folder", "link"].into_iter().filter_map(|name| config.get(name)?.as_str());
+        let named = ["folder", "link", "shown"].into_iter();
+        let named = named.filter_map(|name| config.get(name)?.as_str());
         Ok(named.map(PathBuf::from).collect())
     }
 
-    /// The folder of others that the configuration lets this process read.
-    fn readable(&self) -> Result<Option<PathBuf>> {
+    /// The folders of others that the configuration lets this process read.
+    fn readable(&self) -> Result<Vec<PathBuf>> {
         let mut file = File::from(self.fds.get("config").context("no configuration")?.try_clone()?);
         let config: serde_json::Value = serde_json::from_reader(&mut file)?;
         file.rewind()?;
-        Ok(config.pointer("/hr/folder").and_then(|folder| folder.as_str()).map(PathBuf::from))
+        let named = ["/hr/folder", "/word"].into_iter();
+        let named = named.filter_map(|name| config.pointer(name)?.as_str());
+        Ok(named.map(PathBuf::from).collect())
     }
 
     /// The line to the supervisor.
@@ -179,7 +182,7 @@ impl Line {
 pub fn harden(inherited: &Inherited, reach: Reach) -> Vec<(String, String)> {
     let mut measures = harden_process();
     let landlock = match inherited.folders().and_then(|own| Ok((own, inherited.readable()?))) {
-        Ok((own, readable)) => confine(&own, readable.as_deref(), reach),
+        Ok((own, readable)) => confine(&own, &readable, reach),
         Err(error) => format!("refused: {error}"),
     };
     measures.push(("landlock".to_owned(), landlock));

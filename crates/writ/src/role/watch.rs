@@ -20,14 +20,17 @@ pub(crate) struct WatchConfig {
     pub(crate) folder: PathBuf,
     /// The signed genesis statement, in hexadecimal.
     pub(crate) genesis: String,
+    /// The folder of what the control side may read of it.
+    pub(crate) shown: PathBuf,
 }
 
 /// Runs until the supervisor says stop, or watch's disk fails.
 pub(crate) fn run(inherited: &mut Inherited, line: &Line) -> Result<()> {
-    let hardening = harden(inherited, Reach::Nobody);
+    let hardening = harden(inherited, Reach::Others);
     let config: WatchConfig = inherited.config()?;
     let genesis = hex::decode(&config.genesis).context("the genesis is damaged")?;
-    let config = writ_watch::WatchConfig { folder: config.folder, genesis };
+    let config =
+        writ_watch::WatchConfig { folder: config.folder, genesis, word: Some(config.shown) };
     let trail = inherited.listener()?;
     let agents = TcpListener::from(inherited.fd("agents")?);
     let mut facts = vec![

@@ -40,7 +40,7 @@ pub fn run(args: &SignArgs) -> Result<()> {
     let (mut signed, statement) = read(&args.file)?;
     print!("{}", describe::statement(&statement));
     let signature = match (&args.key, args.founder) {
-        (Some(key), _) => by_ssh_keygen(signed.body(), signed.namespace().as_str(), key)?,
+        (Some(key), _) => by_key(signed.body(), signed.namespace().as_str(), key)?,
         (None, Some(number)) => {
             let key = founder(&args.data, number)?;
             SshSig::sign(signed.body(), signed.namespace().as_str(), &key)?
@@ -62,9 +62,20 @@ fn signers(signed: &Signed) -> Vec<writ_proof::sshsig::SshPublicKey> {
     held.map(|signature| signature.key().clone()).collect()
 }
 
+/// What a file with a software key's 32 bytes ends in; its public half lies beside it, in FILE.pub.
+pub const SEED: &str = "seed";
+
+/// Signs with a person's key file: through `ssh-keygen`, or here with a software key such as the founders' of mode `dev`.
+pub fn by_key(message: &[u8], namespace: &str, key: &Path) -> Result<SshSig> {
+    match key.extension().is_some_and(|ending| ending == SEED) {
+        true => Ok(SshSig::sign(message, namespace, &soft_key(key)?)?),
+        false => by_ssh_keygen(message, namespace, key),
+    }
+}
+
 /// `ssh-keygen` asks for passphrase, PIN and touch on the terminal itself.
 #[expect(clippy::disallowed_methods, reason = "the person's keys are ssh-keygen's to reach")]
-pub fn by_ssh_keygen(message: &[u8], namespace: &str, key: &Path) -> Result<SshSig> {
+fn by_ssh_keygen(message: &[u8], namespace: &str, key: &Path) -> Result<SshSig> {
     let mut child = std::process::Command::new("ssh-keygen")
         .args(["-Y", "sign", "-n", namespace, "-f"])
         .arg(key)
@@ -99,11 +110,15 @@ pub fn proof(
 
 /// The key of a software founder; mode `dev`.
 pub fn founder(data: &Path, number: u32) -> Result<SoftKey> {
-    let path = data.join(format!("founders/founder-{number}.seed"));
-    let seed = Zeroizing::new(std::fs::read(&path).with_context(|| {
-        format!("`{}` cannot be read: software founders are in mode dev only", path.display())
-    })?);
-    let seed: Zeroizing<[u8; 32]> =
-        Zeroizing::new(seed.as_slice().try_into().context("the founder's key is damaged")?);
+    let path = data.join(format!("founders/founder-{number}.{SEED}"));
+    soft_key(&path).context("software founders are in mode dev only")
+}
+
+/// The software key in a file.
+pub fn soft_key(path: &Path) -> Result<SoftKey> {
+    let read = std::fs::read(path).with_context(|| format!("`{}` cannot be read", path.display()));
+    let seed = Zeroizing::new(read?);
+    let seed = <[u8; 32]>::try_from(seed.as_slice());
+    let seed = Zeroizing::new(seed.with_context(|| format!("`{}` is damaged", path.display()))?);
     Ok(SoftKey::from_seed(&seed)?)
 }

@@ -18,9 +18,9 @@ const RECORDS: &[i32] = &[15];
 const OLDER_THAN_SEEN: &[i32] = &[13];
 const OF_ANOTHER: &[i32] = &[14];
 
-/// Chapter 10.
+/// The chapter.
 pub fn chapter(story: &mut Story, base: &Path, earlier: &Path, seen: &Seen) -> Result<()> {
-    story.chapter("The customer's bundle: one account's history in a file");
+    story.chapter("The customer's bundle: one account's history in a file", "C-04");
     let exported = |data: &Path, account: &str, name: &str| {
         let out = base.join(name);
         let exported = export(data, account, &out)?;
@@ -43,7 +43,9 @@ pub fn chapter(story: &mut Story, base: &Path, earlier: &Path, seen: &Seen) -> R
     story.check("control: the older bundle by itself is sound", control);
     let verified = check(&own).and_then(|verified| sound(&verified));
     story.check("`writ verify --bundle`: it extends what was seen before", verified);
+    story.about("C-12");
     story.check("it holds nothing of the other customer", holds_nothing_of(&own, &others));
+    story.about("C-04");
     let mut attack = |what: &str, codes: &[i32], verified: Result<Finished>| {
         story.attack(what, verified.and_then(|verified| named(&verified, codes, base)));
     };

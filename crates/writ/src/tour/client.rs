@@ -143,6 +143,11 @@ impl Client {
         self.json("cloudtrail", &format!("{prefix}.{operation}"), input)
     }
 
+    /// A call of our own Writ API.
+    pub fn writ(&self, operation: &str, input: &serde_json::Value) -> Request {
+        self.json("writ", &format!("Writ_20261101.{operation}"), input)
+    }
+
     /// A call of S3: on an object, or on a bucket when `key` is empty.
     pub fn s3(&self, method: &'static str, bucket: &str, key: &str) -> Request {
         let path = if key.is_empty() { format!("/{bucket}") } else { s3_path(bucket, key) };

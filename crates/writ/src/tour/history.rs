@@ -34,7 +34,7 @@ const ROUNDS_MAX: usize = 50;
 const ROUND: Duration = Duration::from_millis(200);
 const PAGES_MAX: usize = 40;
 
-/// Chapter 6.
+/// The chapter.
 pub fn chapter(
     story: &mut Story,
     client: &Client,
@@ -42,17 +42,19 @@ pub fn chapter(
     objects: &Objects,
     repeated: &[String],
 ) -> Result<()> {
-    story.chapter("History: what the customer can look up");
+    story.chapter("History: what the customer can look up", "C-03");
     let events =
         story.need("LookupEvents shows each call", caught_up(client, people), |events| {
             format!("{} events, {} kinds of calls looked for", events.len(), CALLS.len())
         })?;
     story.check("a refused call is there, with its reason", refusal(&events));
-    story.check("each repetition of chapter 5 is there", recorded(&events, repeated));
+    story.check("each repetition of before is there", recorded(&events, repeated));
     story.check("the session's call carries its source identity", source_identity(&events));
     story.check("key uses of S3 name S3", invoked_by(&events, "GenerateDataKey", "Decrypt"));
     story.check("… and the customer's own signature", own_signature(&events, objects));
+    story.about("C-01");
     story.check("no record holds a secret or a plaintext", no_secrets(&events, people));
+    story.about("C-12");
     let theirs = all(client, &people.stranger).and_then(|events| only_of(&events, OTHER_ACCOUNT));
     story.check("the other account sees its own events only", theirs);
     story.check("… and so does this one", only_of(&events, ACCOUNT));
@@ -74,7 +76,8 @@ fn caught_up(client: &Client, people: &People) -> Result<Vec<Value>> {
     bail!("these calls are missing: {}", missing.join(", "))
 }
 
-fn all(client: &Client, who: &Credentials) -> Result<Vec<Value>> {
+/// All events of an account.
+pub fn all(client: &Client, who: &Credentials) -> Result<Vec<Value>> {
     let mut events = Vec::new();
     let mut next: Option<String> = None;
     for _ in 0..PAGES_MAX {

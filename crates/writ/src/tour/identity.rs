@@ -27,9 +27,9 @@ pub struct People {
 /// The identity that the session carries for good.
 pub const SOURCE_IDENTITY: &str = "ann.of.customer";
 
-/// Chapter 2.
+/// The chapter.
 pub fn chapter(story: &mut Story, client: &Client, site: &Site) -> Result<People> {
-    story.chapter("Identity: users, policies, roles, sessions");
+    story.chapter("Identity: users, policies, roles, sessions", "C-13");
     let owner = site.owner(ACCOUNT)?;
     let stranger = site.owner(OTHER_ACCOUNT)?;
     let whoami = client.query("sts", "GetCallerIdentity", &[]);
@@ -119,6 +119,7 @@ fn role_and_session(
     let roles = client.call(&session, &client.query("iam", "ListRoles", &[]))?;
     let refused = roles.refused_saying("AccessDenied", "because no session policy allows");
     story.attack("ListRoles: the role allows it, the session not", refused);
+    story.about("C-12");
     let refused = client.call(mallory, &assume)?.refused("AccessDenied");
     story.attack("another account's user assumes the role", refused);
     Ok(session)

@@ -56,13 +56,13 @@ impl Key {
     }
 }
 
-/// Chapter 3.
+/// The chapter.
 pub fn chapter(story: &mut Story, client: &Client, people: &People) -> Result<Key> {
-    story.chapter("Keys: the customer's own, used by nobody else");
+    story.chapter("Keys: the customer's own, used by nobody else", "C-02");
     let ann = &people.ann;
     let arn =
         story.need("CreateKey, its policy names the account", create(client, ann), |arn| {
-            arn.clone()
+            arn.rsplit(':').next().unwrap_or_default().to_owned()
         })?;
     let alias = json!({ "AliasName": "alias/tour", "TargetKeyId": arn });
     let alias = client.ok(ann, &client.kms("CreateAlias", &alias));

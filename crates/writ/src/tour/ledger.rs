@@ -31,7 +31,7 @@ struct Forgery {
     make: fn(&Path) -> Result<()>,
 }
 
-const FORGERIES: [Forgery; 7] = [
+const FORGERIES: [Forgery; 9] = [
     Forgery { what: "a byte of the write-ahead log changed", codes: &[14, 15, 20], make: wal_byte },
     Forgery { what: "the log's newest quarter cut off", codes: &[13, 14, 20], make: wal_cut },
     Forgery { what: "a record rewritten, its checksum made to fit", codes: &[15], make: record },
@@ -43,15 +43,17 @@ const FORGERIES: [Forgery; 7] = [
     Forgery { what: "two leaves swapped", codes: &[14, 15], make: leaves_swapped },
     Forgery { what: "a leaf left out", codes: &[14, 15, 20], make: leaf_left_out },
     Forgery { what: "the checkpoint signed by another key", codes: &[11], make: checkpoint },
+    Forgery { what: "an operator's recording deleted", codes: &[21], make: recording_gone },
+    Forgery { what: "a byte of a recording changed", codes: &[21], make: recording_byte },
 ];
 
 /// Exit codes that name the other attacks.
 const OTHER_GENESIS: &[i32] = &[10];
 const OLDER_THAN_SEEN: &[i32] = &[13];
 
-/// Chapter 9.
+/// The chapter.
 pub fn chapter(story: &mut Story, base: &Path, earlier: &Path, seen: &Seen) -> Result<()> {
-    story.chapter("Attacks on the ledger, by somebody who has the disk");
+    story.chapter("Attacks on the ledger, by somebody who has the disk", "C-04");
     let data = base.join("data");
     let mut copies = Copies { base, genesis: &seen.genesis, made: 0 };
     let control = copies.verified(&data, |_| Ok(()));
@@ -244,6 +246,31 @@ fn checkpoint(trail: &Path) -> Result<()> {
     }
     ensure!(forged > 0, "there is no checkpoint");
     Ok(())
+}
+
+fn recording_gone(trail: &Path) -> Result<()> {
+    Ok(fs::remove_file(recording(trail)?)?)
+}
+
+fn recording_byte(trail: &Path) -> Result<()> {
+    let path = recording(trail)?;
+    let mut bytes = fs::read(&path)?;
+    let middle = bytes.len() / 2;
+    *bytes.get_mut(middle).context("the recording is empty")? ^= 1;
+    write(&path, &bytes)
+}
+
+/// The first recording of a session, in the bastion's folder beside the ledger's.
+fn recording(trail: &Path) -> Result<PathBuf> {
+    let mut recordings = Vec::new();
+    visit(&trail.with_file_name("bastion"), &mut |path| {
+        if path.extension().is_some_and(|ending| ending == "rec") {
+            recordings.push(path.to_owned());
+        }
+        Ok(())
+    })?;
+    recordings.sort();
+    recordings.into_iter().next().context("there is no recording")
 }
 
 fn account_log(trail: &Path) -> Result<PathBuf> {

@@ -2,8 +2,8 @@
 //!
 //! A table of contents: [`tell`] is the list of chapters, each in a module of its own. The tour is an
 //! ordinary customer: it knows what `writ up` writes for customers, speaks to the public ports, and runs
-//! `writ verify` as a customer would. Only in the last chapters it has more: there it is somebody with the
-//! disk in their hands.
+//! `writ verify` as a customer would. In the middle it is the operators, with the commands and keys that
+//! they have. Only in the last chapters it has more: there it is somebody with the disk in their hands.
 
 mod bundle;
 pub mod client;
@@ -12,6 +12,7 @@ mod identity;
 mod keys;
 mod ledger;
 mod objects;
+mod operators;
 pub mod reply;
 mod running;
 mod search;
@@ -36,30 +37,38 @@ pub struct TourArgs {
     /// Leave the temporary directory there; after a failure it always stays.
     #[arg(long)]
     keep: bool,
+    /// Use the tour's own minimal SSH host, also where an sshd is installed.
+    #[arg(long)]
+    built_in_host: bool,
 }
 
 /// Tells the story and says whether all of it held.
 pub fn run(args: &TourArgs) -> Result<ExitCode> {
     let mut dir = TourDir::new()?;
     let mut story = Story::new();
+    story.line(
+        "a step a line: how it went, the promise that it is about (they stand at the end), \
+         what was done; below it what was seen",
+    );
     story.line(&format!("everything happens in {}", dir.path().display()));
-    if let Err(error) = tell(&mut story, dir.path()) {
+    if let Err(error) = tell(&mut story, dir.path(), args.built_in_host) {
         story.failed(&error);
     }
     if !story.held() {
         story.line("");
         story.line("the last lines of the processes' log:");
-        site::log_tail(dir.path()).iter().for_each(|line| story.line(line));
+        site::log_tail(dir.path()).iter().for_each(|line| story.quote(line));
     }
+    story.summary();
     if args.keep || !story.held() {
         dir.keep();
         story.line(&format!("kept: {}", dir.path().display()));
+        story.line("look at: up.log (all processes), agent.log, host/log, data/");
     }
-    story.summary();
     Ok(if story.held() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn tell(story: &mut Story, base: &Path) -> Result<()> {
+fn tell(story: &mut Story, base: &Path, built_in_host: bool) -> Result<()> {
     let site = running::start(story, base)?;
     let client = Client::new(&site.ready)?;
     let people = identity::chapter(story, &client, &site)?;
@@ -67,6 +76,7 @@ fn tell(story: &mut Story, base: &Path) -> Result<()> {
     let objects = objects::chapter(story, &client, &people, &key, base)?;
     let repeated = signatures::chapter(story, &client, &people, &key, &objects)?;
     history::chapter(story, &client, &people, &objects, &repeated)?;
+    operators::chapters(story, &client, &people, &site, base, built_in_host)?;
     let seen = running::stop_and_verify(story, site, base, &people)?;
     let earlier = running::restart(story, base, &seen, &people, &key, &objects)?;
     ledger::chapter(story, base, &earlier, &seen)?;

@@ -46,7 +46,7 @@ impl Objects {
     }
 }
 
-/// Chapter 4.
+/// The chapter.
 pub fn chapter(
     story: &mut Story,
     client: &Client,
@@ -54,7 +54,7 @@ pub fn chapter(
     key: &Key,
     base: &Path,
 ) -> Result<Objects> {
-    story.chapter("Objects: encrypted under the customer's key");
+    story.chapter("Objects: encrypted under the customer's key", "C-02");
     let ann = &people.ann;
     let bucket = client.ok(ann, &client.s3("PUT", BUCKET, ""));
     story.need("CreateBucket", bucket, |_| BUCKET.to_owned())?;
@@ -161,6 +161,7 @@ fn nowhere_in_plaintext(
     marker: &str,
     people: &People,
 ) -> Result<()> {
+    story.about("C-01");
     let data = base.join("data");
     let control = base.join("control");
     std::fs::create_dir(&control)?;
@@ -194,6 +195,7 @@ fn doors(
     key: &Key,
     objects: &Objects,
 ) -> Result<()> {
+    story.about("C-02");
     let (ann, get) = (&people.ann, Objects::get(client));
     let presigned = client.presign(ann, &get, SystemEnv.now(), PRESIGNED_FOR)?;
     let read = send(&presigned).and_then(|reply| {

@@ -32,9 +32,9 @@ pub struct Seen {
     pub state: PathBuf,
 }
 
-/// Chapter 1.
+/// The first chapter.
 pub fn start(story: &mut Story, base: &Path) -> Result<Site> {
-    story.chapter("Start: separate processes under one supervisor");
+    story.chapter("Start: separate processes under one supervisor", "");
     let site = story.need("everything serves", Site::start(base), |site| {
         format!(
             "{} processes in {:.1} s, mode {}",
@@ -48,23 +48,23 @@ pub fn start(story: &mut Story, base: &Path) -> Result<Site> {
         let uid = uid.split_whitespace().next().unwrap_or("?").to_owned();
         story.line(&format!("{role:10} pid {pid:<8} user id {uid}"));
     }
-    for (role, name, value) in guards(&site.ready) {
-        story.line(&format!("{role:10} {name}: {value}"));
-    }
+    story.line(&format!("key module: {}", guards(&site.ready).join(", ")));
+    story.about("C-01");
     story.check("the key module's guards, seen from outside", guards_hold(&site.ready));
+    story.about("");
     let second = site.second().and_then(|second| ended_saying(&second, "in use by another"));
     story.attack("a second `writ up` on the same data", second);
     Ok(site)
 }
 
-/// Chapter 7.
+/// The chapter of the stop.
 pub fn stop_and_verify(
     story: &mut Story,
     site: Site,
     base: &Path,
     people: &People,
 ) -> Result<Seen> {
-    story.chapter("Stop everything, and verify the ledger with public keys alone");
+    story.chapter("Stop everything, and verify with public keys alone", "C-04");
     let seen = Seen { genesis: site.ready.genesis.clone(), state: base.join("seen") };
     let data = site.data().to_owned();
     let client = Client::new(&site.ready)?;
@@ -72,19 +72,12 @@ pub fn stop_and_verify(
     client.ok(&people.ann, &client.query("sts", "GetCallerIdentity", &[]))?;
     story.check("a newer checkpoint is signed and cosigned", cosigned_beyond(&data, before));
     stop(story, site)?;
-    story.line(&format!(
-        "writ verify --data DIR --genesis {}…",
-        seen.genesis.get(..16).unwrap_or_default()
-    ));
     let verified = verify(&data, &seen.genesis, &seen.state);
-    if let Ok(verified) = &verified {
-        verified.lines.iter().for_each(|line| story.line(line));
-    }
     story.check("`writ verify` finds everything in order", verified.and_then(|v| sound(&v)));
     Ok(seen)
 }
 
-/// Chapter 8. Gives back a copy of the data from before it.
+/// The chapter of the second start. Gives back a copy of the data from before it.
 pub fn restart(
     story: &mut Story,
     base: &Path,
@@ -93,7 +86,7 @@ pub fn restart(
     key: &Key,
     objects: &Objects,
 ) -> Result<PathBuf> {
-    story.chapter("Start again on the same data");
+    story.chapter("Start again on the same data", "C-04");
     let earlier = base.join("earlier");
     copy_dir(&base.join("data"), &earlier)?;
     let site = story.need("everything serves again", Site::start(base), |site| {
@@ -205,13 +198,11 @@ fn ended_saying(finished: &Finished, part: &str) -> Result<String> {
     }
 }
 
-/// The guards of the key module and of the supervisor, as they say themselves.
-fn guards(ready: &Ready) -> impl Iterator<Item = (&str, &str, &str)> {
-    let told = |role: &'static str| {
-        let measures = ready.hardening.get(role).into_iter().flatten();
-        measures.map(move |(name, value)| (role, name.as_str(), value.as_str()))
-    };
-    told("keyd").chain(told("supervisor"))
+/// The guards of the key module, as it says itself.
+fn guards(ready: &Ready) -> Vec<String> {
+    let told = ready.hardening.get("keyd").into_iter().flatten();
+    told.map(|(name, value)| if value == "on" { name.clone() } else { format!("{name} {value}") })
+        .collect()
 }
 
 /// Compares what the key module says of itself with what the kernel says of it.

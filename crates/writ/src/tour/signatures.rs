@@ -21,7 +21,7 @@ const TOO_LONG: Duration = Duration::from_secs(6 * 60);
 /// How often the same signed request is sent.
 const REPLAYS: usize = 5;
 
-/// Chapter 5. Gives back the ids of the replies to one repeated request.
+/// The chapter. Gives back the ids of the replies to one repeated request.
 pub fn chapter(
     story: &mut Story,
     client: &Client,
@@ -29,7 +29,7 @@ pub fn chapter(
     key: &Key,
     objects: &Objects,
 ) -> Result<Vec<String>> {
-    story.chapter("Attacks on signatures");
+    story.chapter("Attacks on signatures", "C-02");
     changed(story, client, &people.ann, key)?;
     aged(story, client, &people.ann, key)?;
     borrowed(story, client, people, key)?;

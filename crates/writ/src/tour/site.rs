@@ -27,7 +27,10 @@ const START_MAX: Duration = Duration::from_secs(30);
 const STOP_MAX: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(20);
 /// Lines of the log that a failure shows.
-const LOG_TAIL_LINES: usize = 40;
+const LOG_TAIL_LINES: usize = 12;
+
+/// Recordings are small here, and so may be the disk.
+const CONFIG: &str = "recordings-floor-mib = 64\nrecordings-close-mib = 32\n";
 
 /// The tour's temporary directory. It is removed at the end unless it is kept.
 pub struct TourDir {
@@ -81,6 +84,7 @@ impl Site {
     /// Starts it in `base` and waits until everything serves.
     pub fn start(base: &Path) -> Result<Site> {
         let (data, log) = (base.join("data"), log_path(base));
+        prepare(&data)?;
         let log = File::options().append(true).create(true).open(log)?;
         let began = SystemEnv.monotonic();
         let mut command = up(&data);
@@ -138,6 +142,46 @@ pub struct Finished {
     pub lines: Vec<String>,
 }
 
+impl Finished {
+    /// The first line that holds `part`, if it ended well and has one.
+    pub fn saying(&self, part: &str) -> Result<String> {
+        match (self.code, self.line(part)) {
+            (Some(0), Some(line)) => Ok(line),
+            (Some(0), None) => bail!("it does not say `{part}`: {}", self.lines.join(" ")),
+            (code, _) => bail!("exit {code:?}: {}", self.lines.join(" ")),
+        }
+    }
+
+    /// The line that refuses, if it failed and one holds `part`.
+    pub fn refusing(&self, part: &str) -> Result<String> {
+        match (self.code, self.line(part)) {
+            (Some(0), _) => bail!("IT WAS DONE: {}", self.lines.join(" ")),
+            (_, Some(line)) => Ok(line.trim_start_matches("writ: ").to_owned()),
+            (_, None) => bail!("refused, but not for `{part}`: {}", self.lines.join(" ")),
+        }
+    }
+
+    /// The line that holds `part`: an error's before any other.
+    fn line(&self, part: &str) -> Option<String> {
+        let mut found: Vec<&String> = self.lines.iter().filter(|l| l.contains(part)).collect();
+        found.sort_by_key(|line| !line.starts_with("writ: "));
+        found.first().map(|line| line.trim().to_owned())
+    }
+}
+
+/// Runs `writ` with these words.
+pub fn run(words: &[&str]) -> Result<Finished> {
+    finish(writ_with(words))
+}
+
+/// Starts `writ` with these words and leaves it running; what it says goes to the end of `log`.
+pub fn start(words: &[&str], log: &Path) -> Result<Child> {
+    let log = File::options().append(true).create(true).open(log)?;
+    let mut command = writ_with(words);
+    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    command.spawn().context("cannot start `writ`")
+}
+
 /// Runs `writ verify` on `data`, remembering in `state` what it has seen.
 pub fn verify(data: &Path, genesis: &str, state: &Path) -> Result<Finished> {
     let mut command = writ("verify");
@@ -178,6 +222,19 @@ pub fn log_tail(base: &Path) -> Vec<String> {
     text.lines().skip(skip).map(str::to_owned).collect()
 }
 
+/// Before the first start: the folder in which HR will deliver its feed, and a configuration for small disks.
+fn prepare(data: &Path) -> Result<()> {
+    if data.exists() {
+        return Ok(());
+    }
+    let hr = data.join("hr");
+    std::fs::create_dir_all(&hr)?;
+    for (folder, mode) in [(data, 0o711), (hr.as_path(), 0o755)] {
+        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(mode))?;
+    }
+    write(&data.join("writ.toml"), CONFIG.as_bytes())
+}
+
 fn up(data: &Path) -> Command {
     let mut command = writ("up");
     command.args(["--listen", "127.0.0.1:0", "--account", ACCOUNT, "--account", OTHER_ACCOUNT]);
@@ -189,6 +246,13 @@ fn up(data: &Path) -> Command {
 fn writ(subcommand: &str) -> Command {
     let mut command = Command::new("/proc/self/exe");
     command.arg0("writ").arg(subcommand);
+    command
+}
+
+fn writ_with(words: &[&str]) -> Command {
+    let (first, rest) = words.split_first().unwrap_or((&"help", &[]));
+    let mut command = writ(first);
+    command.args(rest);
     command
 }
 

@@ -98,6 +98,22 @@ impl DataDir {
         Ok(folder)
     }
 
+    /// The same of a folder that user id `reader` may read.
+    pub fn shown_folder(
+        &self,
+        name: &str,
+        uid: Option<u32>,
+        reader: Option<u32>,
+    ) -> Result<PathBuf> {
+        let folder = self.folder(name, uid)?;
+        if let Some(reader) = reader {
+            std::os::unix::fs::chown(&folder, None, Some(reader))
+                .with_context(|| format!("cannot show `{}` to {reader}", folder.display()))?;
+        }
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o750))?;
+        Ok(folder)
+    }
+
     /// True if a process of another user id can reach the folders: each parent lets others pass.
     pub fn is_reachable_by_others(&self) -> bool {
         self.path

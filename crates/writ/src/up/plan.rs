@@ -23,6 +23,9 @@ const ROLES: [Role; 6] =
 /// Where the HR feed is looked for unless `writ.toml` names a file.
 pub const HR_FOLDER: &str = "hr";
 
+/// The folder of watch's word: what the control side may read of alarms.
+pub const WORD_FOLDER: &str = "word";
+
 /// Everything that the supervisor needs to start a process again and again.
 pub struct Plan {
     dir: DataDir,
@@ -51,6 +54,8 @@ impl Plan {
             dir.folder(role.name(), uids.get(&role).copied())?;
         }
         dir.folder(LINK_FOLDER, uids.get(&Role::Trail).copied())?;
+        let (writer, reader) = (uids.get(&Role::Watch), uids.get(&Role::Front));
+        dir.shown_folder(WORD_FOLDER, writer.copied(), reader.copied())?;
         Ok(Plan { dir, config, genesis, authority, accounts, watch_address, uids, hr })
     }
 
@@ -131,6 +136,7 @@ impl Plan {
                 gates: self.config.people.gates.clone(),
                 silence_hours: self.config.people.silence_hours,
                 names: self.config.names.clone(),
+                word: self.dir.join(WORD_FOLDER),
             }),
             Role::Keyd => serde_json::to_vec(&keyd::KeydConfig { site, genesis }),
             Role::S3 => serde_json::to_vec(&s3::S3Config {
@@ -148,7 +154,10 @@ impl Plan {
                 watch: self.watch_address.clone(),
                 witnesses: self.config.witness.clone(),
             }),
-            Role::Watch => serde_json::to_vec(&watch::WatchConfig { folder, genesis }),
+            Role::Watch => {
+                let shown = self.dir.join(WORD_FOLDER);
+                serde_json::to_vec(&watch::WatchConfig { folder, genesis, shown })
+            }
             Role::Bastion => serde_json::to_vec(&bastion::BastionConfig {
                 folder,
                 site,
@@ -156,6 +165,7 @@ impl Plan {
                 genesis,
                 gates: self.config.people.gates.clone(),
                 silence_hours: self.config.people.silence_hours,
+                word: self.dir.join(WORD_FOLDER),
                 floor_bytes: mib(self.config.recordings_floor_mib),
                 close_bytes: mib(self.config.recordings_close_mib),
             }),

@@ -19,6 +19,8 @@ const SESSION_STARTED: &str = "bastion:StartSession";
 /// What keyd's order of a runbook is told by.
 const RUN_ORDERED: &str = "runbook:OrderRun";
 const SESSION_REFUSED: &str = "bastion:RefuseSession";
+/// The event of a recording that was opened, or was not.
+const RECORDING_OPENED: &str = "access:OpenRecording";
 
 /// What is missing or does not fit.
 #[derive(Default)]
@@ -191,6 +193,9 @@ fn disagreement(
     if link.refused && &*event.op == SESSION_STARTED {
         return Some("tells of a session, but keyd refused its certificate".to_owned());
     }
+    if link.refused && &*event.op == RECORDING_OPENED && !event.refused {
+        return Some("tells of a recording that was opened, but keyd refused it".to_owned());
+    }
     let (principal, account) = link.principal.as_ref()?;
     if event.log != LogName::Account(*account) {
         return Some(format!("is in {}, not in the caller's log", event.log));
@@ -222,6 +227,7 @@ fn same_operation(used: &str, told: &str) -> bool {
         "ssh_sign" if told == SESSION_REFUSED => return true,
         "ssh_sign" => SESSION_STARTED,
         "run_order" => RUN_ORDERED,
+        "open-recording" => RECORDING_OPENED,
         "kms:ReEncryptFrom" | "kms:ReEncryptTo" => "kms:ReEncrypt",
         other => other,
     };

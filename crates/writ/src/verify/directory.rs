@@ -15,6 +15,7 @@ use writ_trail::logs::LogFiles;
 use writ_trail::reader::Reader;
 
 use super::finding::{Code, Finding};
+use super::hosts::HostFiles;
 use super::recordings::Recording;
 use super::source::{Content, Copy, Node, Nodes, Source, Which, WholeLedger};
 
@@ -199,6 +200,13 @@ impl Source for Directory {
 }
 
 impl WholeLedger for Directory {
+    fn host_log(&self) -> HostFiles {
+        HostFiles {
+            folder: self.dir.join("watch").join(writ_watch::HOST_LOG_FOLDER),
+            kept: self.dir.join("trail").join(writ_trail::HOST_COSIGNED_FILE),
+        }
+    }
+
     fn recording(&self, session: &str) -> Result<Option<Recording>, Finding> {
         // One that ends in between has the other name by then.
         for (ending, closed) in [("rec", true), ("rec.open", false), ("rec", true)] {

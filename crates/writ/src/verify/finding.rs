@@ -29,6 +29,8 @@ pub(crate) enum Code {
     Files = 20,
     /// Recordings of sessions against the ledger.
     Recordings = 21,
+    /// The entries of watch's host log.
+    HostLog = 22,
 }
 
 impl Code {
@@ -52,6 +54,7 @@ impl Code {
             Code::Freshness => "freshness",
             Code::Files => "files",
             Code::Recordings => "recordings",
+            Code::HostLog => "host log",
         }
     }
 }

@@ -10,9 +10,10 @@ pub(crate) mod checkpoints;
 pub(crate) mod directory;
 mod facts;
 pub(crate) mod finding;
+mod hosts;
 mod print;
 mod progress;
-mod recordings;
+pub(crate) mod recordings;
 mod records;
 pub(crate) mod roots;
 pub(crate) mod source;
@@ -191,6 +192,13 @@ pub(crate) fn verify(source: &dyn Source, options: &Options) -> Report {
         }
         None => Heads::default(),
     };
+    let host_head = match source.content() {
+        Content::Ledger(ledger) => {
+            let known = seen.as_ref().and_then(|seen| seen.heads.get(&LogName::Host)).copied();
+            hosts::check(&ledger.host_log(), &root, known, &mut report)
+        }
+        Content::Account(_) => None,
+    };
     let held = held(source, &root, &heads, &mut report);
     let facts = match (source.content(), reading) {
         (Content::Ledger(ledger), _) => {
@@ -213,7 +221,7 @@ pub(crate) fn verify(source: &dyn Source, options: &Options) -> Report {
         if report.findings.is_empty()
             && let Some(path) = &path
         {
-            keep(path, &root, trusted, &now_seen(source, &heads, seen), &mut report);
+            keep(path, &root, trusted, &now_seen(source, &heads, host_head, seen), &mut report);
         }
     }
     report
@@ -254,8 +262,14 @@ fn compare(
 }
 
 /// The heads of account logs to remember: those of earlier bundles, and that of this one.
-fn now_seen(source: &dyn Source, heads: &Heads, seen: Option<Seen>) -> LogHeads {
+fn now_seen(
+    source: &dyn Source,
+    heads: &Heads,
+    host: Option<(u64, Hash)>,
+    seen: Option<Seen>,
+) -> LogHeads {
     let mut kept = seen.map(|seen| seen.heads).unwrap_or_default();
+    kept.extend(host.map(|head| (LogName::Host, head)));
     if let Content::Account(view) = source.content() {
         let log = LogName::Account(view.account());
         let head = heads.logs.get(&log).and_then(|sizes| sizes.last_key_value());

@@ -13,8 +13,6 @@ use super::finding::{Code, Finding, Report};
 
 /// The source of the bastion's events.
 pub(crate) const SOURCE: &str = "bastion.writ.internal";
-/// What keyd signs of a recording begins with this.
-const LABEL: &[u8] = b"writ-recording-v1";
 /// What is read of a recording at once.
 const CHUNK_BYTES: usize = 1024 * 1024;
 
@@ -27,6 +25,22 @@ pub(crate) struct Session {
     pub(crate) ended: bool,
     failed: bool,
     marks: Vec<(Mark, Option<[u8; 64]>)>,
+}
+
+impl Session {
+    /// Its marks, each signed by keyd or, of its end, not signed at all.
+    ///
+    /// # Errors
+    /// A signature does not hold.
+    pub(crate) fn signed_by(&self, key: &PublicKey) -> Result<Vec<Mark>, String> {
+        let one = |(mark, signature): &(Mark, Option<[u8; 64]>)| match signature {
+            Some(signature) if !key.verifies(&mark.signed_bytes(), signature) => {
+                Err(format!("the ledger's mark of frame {} is not signed by keyd", mark.at().seq))
+            }
+            _ => Ok(mark.clone()),
+        };
+        self.marks.iter().map(one).collect()
+    }
 }
 
 /// All sessions, by their ids.
@@ -91,7 +105,7 @@ pub(crate) fn check(
     for (id, session) in sessions {
         let place = format!("session {id}");
         for (mark, signature) in &session.marks {
-            let message = [LABEL, &cbor::to_vec(mark)].concat();
+            let message = mark.signed_bytes();
             match signature {
                 Some(signature) if key.verifies(&message, signature) => {}
                 Some(_) => report.add(

@@ -9,6 +9,7 @@ use writ_proof::tile::TileId;
 use writ_proof::use_record::UseBatchView;
 
 use super::finding::Finding;
+use super::hosts::HostFiles;
 use super::recordings::Recording;
 
 /// Which of the notes that lie beside a log.
@@ -90,6 +91,9 @@ pub(crate) trait WholeLedger {
     /// Shows the frames of a copy in order until `visit` answers false; false if there is no copy. A
     /// last frame that is not whole is passed over.
     fn frames(&self, copy: Copy, visit: &mut dyn FnMut(&Located) -> bool) -> Result<bool, Finding>;
+
+    /// Where watch's host log lies.
+    fn host_log(&self) -> HostFiles;
 
     /// The recording of an operators' session.
     fn recording(&self, session: &str) -> Result<Option<Recording>, Finding>;

@@ -73,7 +73,7 @@ fn c05_scope_changed_after_signing_is_refused() {
         assert!(status == 403, "{told}");
     }
     // Signed by the approver, and not what was asked for.
-    let Scope::Ssh(scope) = right.scope.clone() else { panic!("no session") };
+    let Scope::Ssh(scope) = right.scope.clone() else { panic!() };
     let wider = {
         let mut scope = scope;
         scope.login = "root".to_owned();
@@ -223,7 +223,7 @@ fn c05_request_that_may_not_be_made_is_refused_and_recorded() {
         request
     };
     fn ssh(request: &mut Request) -> &mut writ_proof::access::SshScope {
-        let Scope::Ssh(scope) = &mut request.scope else { panic!("no session") };
+        let Scope::Ssh(scope) = &mut request.scope else { panic!() };
         scope
     }
     type Case = (&'static str, Request, &'static str);

@@ -190,6 +190,10 @@ fn c05_browser_cookie_alone_reads_and_changes_nothing() {
     ] {
         let (status, told) = post(&format!("{path}/statement"), &more, &wish);
         assert!(status >= 400 && told.contains(why), "{why}: {told}");
+        for path in ["/call", "/call/message", "/requests/check", "/requests/file"] {
+            let (status, told) = post(path, &more, "{}");
+            assert!(status >= 400 && told.contains(why), "{path} {why}: {told}");
+        }
     }
     let (status, _) = post("/sign-out", "\ncontent-type: application/x-www-form-urlencoded", "");
     assert_eq!(status, 403, "without an origin nobody is signed out");
@@ -319,7 +323,9 @@ fn c05_browser_every_page_refuses_strangers_and_records_it() {
     let id = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
     let request = format!("/requests/{id}");
     for (path, event) in [
+        ("/alarms", "ReadAlarms"),
         ("/requests", "ReadRequests"),
+        ("/requests/new", "ReadRequests"),
         (request.as_str(), "ReadRequests"),
         ("/grants", "ReadGrants"),
         ("/tickets", "ReadTickets"),
@@ -345,6 +351,9 @@ fn c05_browser_every_page_refuses_strangers_and_records_it() {
     };
     for part in ["statement", "decision", "other"] {
         assert_eq!(post(&format!("{request}/{part}"), &approve().to_string()), 401, "{part}");
+    }
+    for path in ["/call", "/call/message", "/requests/check", "/requests/file"] {
+        assert_eq!(post(path, "{}"), 401, "{path}");
     }
     for body in ["", "{}", "[]", "{\"challenge\":1}"] {
         assert_eq!(post("/sign-in", body), 400, "{body}");

@@ -29,6 +29,9 @@ fn c05_gate_opens_for_the_grant_and_nothing_else() {
     assert!(std::process::Command::new("ssh-keygen").args(make).status().unwrap().success());
     let said = gate.fails(gate.ssh("stranger", &[], &["id", "-un"]));
     assert!(said.contains("Permission denied (publickey)"), "{said}");
+    let counted = gate.event("RefuseStranger", |event| event.error() == "AccessDenied");
+    assert!(parameter(&counted, "key").starts_with("SHA256:"), "{}", counted.record);
+    assert_eq!(counted.text("/sourceIPAddress"), "127.0.0.1");
     // Names that mean something to somebody else.
     let long = format!("{}+web-1", "a".repeat(200));
     for name in [

@@ -63,7 +63,7 @@ fn c06_deleted_or_changed_recording_is_found() {
 
 /// A bastion that is killed leaves recordings without an end: the next start closes them and tells the ledger.
 #[test]
-fn c06_killed_bastion_ends_its_sessions_and_its_recordings() {
+fn deadline_c06_killed_bastion_ends_its_sessions_and_its_recordings() {
     let site = site();
     let gate = Gate::at(&site);
     gate.grant(&[], "1h");
@@ -111,7 +111,7 @@ fn c06_operator_who_leaves_at_any_moment_leaves_a_whole_ledger() {
 
 /// While the bastion stands still nothing goes on, and what ended in the meantime stays ended.
 #[test]
-fn c06_stopped_bastion_forwards_nothing() {
+fn deadline_c06_stopped_bastion_forwards_nothing() {
     let site = site();
     let gate = Gate::at(&site);
     let id = gate.grant(&[], "1h");
@@ -126,6 +126,30 @@ fn c06_stopped_bastion_forwards_nothing() {
     process::signal(pid, Signal::CONT);
     let why = shell.dies(Duration::from_secs(1));
     assert!(!shell.said().contains("while it stands"), "it went on: {why}");
+}
+
+/// keyd forgets its sessions when it dies, so their recordings cannot be marked any more: they end.
+#[test]
+fn deadline_c06_killed_keyd_ends_sessions_and_lets_none_begin_without_it() {
+    let site = site();
+    let gate = Gate::at(&site);
+    gate.grant(&["--shell"], "1h");
+    let mut shell = gate.shell("anna");
+    let pid = site.pid("keyd");
+    process::signal(pid, Signal::STOP);
+    let refused = gate.fails(gate.ssh("anna", &[], &["true"]));
+    assert!(refused.contains("no certificate for this session"), "{refused}");
+    process::signal(pid, Signal::KILL);
+    let killed = Instant::now();
+    // Something to mark; a mark is made each second.
+    shell.types("after keyd\n");
+    let why = shell.dies(Duration::from_secs(4));
+    println!("{:?} from the kill to the end: {why}", killed.elapsed());
+    assert!(why.contains("its recording cannot be marked"), "{why}");
+    until("the gate to open again", || {
+        gate.ssh("anna", &[], &["true"]).output().unwrap().status.success().then_some(())
+    });
+    until("the ledger to verify", || (site.verify().code == 0).then_some(()));
 }
 
 /// A small disk under the recordings, unmounted when dropped.

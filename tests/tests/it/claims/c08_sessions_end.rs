@@ -3,8 +3,10 @@
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use writ_tests::{process, until};
+use writ_tests::site::ANN;
+use writ_tests::{Client, process, until};
 
+use crate::operations::Actor;
 use crate::operators::gate::{Gate, parameter, site};
 use crate::operators::people::{Staffed, line};
 use crate::operators::roster::Desk;
@@ -12,7 +14,7 @@ use crate::operators::roster::Desk;
 const BAR: Duration = Duration::from_secs(1);
 
 #[test]
-fn c08_running_session_dies_with_its_grant() {
+fn deadline_c08_running_session_dies_with_its_grant() {
     let site = site();
     let gate = Gate::at(&site);
     let desk = Desk::at(&site);
@@ -57,7 +59,7 @@ fn c08_running_session_dies_with_its_grant() {
 
 /// HR's word alone is enough, however the grant would have gone on.
 #[test]
-fn c08_session_of_a_leaver_dies() {
+fn deadline_c08_session_of_a_leaver_dies() {
     let staffed = Staffed::start();
     let crew = |anna: &str| -> Vec<String> {
         let rest = ["boris", "carla", "dora"].map(|id| line(id, "active", ""));
@@ -75,9 +77,31 @@ fn c08_session_of_a_leaver_dies() {
     gate.fails(gate.ssh("anna", &[], &["true"]));
 }
 
+/// The customer's word alone is enough: the support role is disabled under a session that runs.
+#[test]
+fn deadline_c08_session_dies_when_the_customer_disables_the_support_role() {
+    let site = site();
+    let gate = Gate::at(&site);
+    gate.grant(&["--shell"], "1h");
+    let mut shell = gate.shell("anna");
+    let mut busy = gate.shell_with("anna", &[], &["yes"]);
+    until("output", || (busy.said().len() > 100_000).then_some(()));
+    let ann = Actor::root(&site, Client::Boto, ANN);
+    let told = Instant::now();
+    ann.ok("writ", "DisableSupportRole", serde_json::json!({}));
+    let why = shell.dies(BAR);
+    busy.dies(BAR);
+    println!("from the customer's call to the clients' deaths: {:?}", told.elapsed());
+    assert!(why.contains("role_disabled"), "{why}");
+    gate.fails(gate.ssh("anna", &[], &["true"]));
+    let told = gate.event("OperatorSessionEnded", |event| event.log == ANN);
+    assert!(parameter(&told, "reason").contains("role_disabled"), "{}", told.record);
+    assert_eq!(site.verify().code, 0, "{}", site.verify().text);
+}
+
 /// The bastion's own clock is enough: no message is needed.
 #[test]
-fn c08_session_dies_at_expiry() {
+fn deadline_c08_session_dies_at_expiry() {
     let site = site();
     let gate = Gate::at(&site);
     let id = gate.grant(&[], "20s");
@@ -113,7 +137,7 @@ fn c08_session_goes_on_while_another_grant_covers_it() {
 
 /// A bastion that does not hear what is granted forwards nothing after a second, and closes after five.
 #[test]
-fn c08_session_freezes_and_closes_without_front() {
+fn deadline_c08_session_freezes_and_closes_without_front() {
     let site = site();
     let gate = Gate::at(&site);
     gate.grant(&[], "1h");
@@ -135,7 +159,7 @@ fn c08_session_freezes_and_closes_without_front() {
 
 /// Without the ledger no session begins, and one that runs ends when its marks cannot be kept.
 #[test]
-fn c08_session_ends_without_the_ledger() {
+fn deadline_c08_session_ends_without_the_ledger() {
     let site = site();
     let gate = Gate::at(&site);
     gate.grant(&[], "1h");

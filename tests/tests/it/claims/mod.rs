@@ -12,17 +12,24 @@ mod c04_fork;
 mod c04_history;
 mod c05_access;
 mod c05_access_by_hr;
+mod c05_attacks;
 mod c05_browser;
 mod c05_gate;
 mod c05_hr;
+mod c05_playback;
 mod c05_roster;
 mod c06_recording;
 mod c07_one_human;
 mod c08_access_ends;
 mod c08_grants_end;
 mod c08_leaver;
+mod c08_leftovers;
 mod c08_sessions_end;
 mod c09_agents;
+mod c09_alarms;
+mod c09_host_log;
+mod c09_unwatched;
+mod c10_browser;
 mod c10_lockbox;
 mod c11_runbooks;
 mod c12_accounts;
@@ -47,7 +54,12 @@ pub(crate) fn user<'s>(site: &'s Site, name: &str, policy: Option<&str>) -> Acto
 }
 
 /// The same of any account.
-fn user_of<'s>(site: &'s Site, account: &str, name: &str, policy: Option<&str>) -> Actor<'s> {
+pub(crate) fn user_of<'s>(
+    site: &'s Site,
+    account: &str,
+    name: &str,
+    policy: Option<&str>,
+) -> Actor<'s> {
     let root = Actor::root(site, Client::Boto, account);
     root.ok("iam", "CreateUser", serde_json::json!({"UserName": name}));
     if let Some(policy) = policy {

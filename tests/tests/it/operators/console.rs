@@ -130,19 +130,19 @@ impl Seat {
 
 /// What somebody who does not see the page, or has no mouse, needs of it.
 #[track_caller]
-fn assert_sound(seat: &mut Seat) {
-    let faults = seat.browser.eval(
+pub(crate) fn assert_sound(browser: &mut Browser) {
+    let faults = browser.eval(
         "(() => {
             const all = (what) => [...document.querySelectorAll(what)];
             const named = (e) => (e.textContent.trim() || e.getAttribute('aria-label') || '') !== '';
-            const levels = all('h1, h2, h3').map((e) => Number(e.tagName[1]));
+            const levels = all('h1, h2, h3, h4').filter((e) => e.offsetParent !== null).map((e) => Number(e.tagName[1]));
             return [
                 [document.documentElement.lang === 'en', 'language'],
                 [document.title.endsWith('Writ') && document.title.length > 8, 'title'],
-                [all('h1').length === 1 && all('main').length === 1 && all('header').length === 1, 'landmarks'],
+                [all('h1').filter((e) => e.offsetParent !== null).length === 1 && all('main').length === 1 && all('header').length === 1, 'landmarks'],
                 [levels.every((level, n) => n === 0 || level <= levels[n - 1] + 1), 'headings'],
                 [all('input:not([type=hidden]), select, textarea').every((e) => e.labels.length > 0), 'labels'],
-                [all('button, a').every(named), 'names'],
+                [all('button, a, summary').every(named), 'names'],
                 [all('[tabindex]').every((e) => e.tabIndex <= 0), 'order'],
                 [all('table').every((e) => e.caption && e.querySelector('th[scope]')), 'tables'],
                 [new Set(all('[id]').map((e) => e.id)).size === all('[id]').length, 'ids'],
@@ -152,7 +152,7 @@ fn assert_sound(seat: &mut Seat) {
             ].filter(([holds]) => !holds).map(([, what]) => what).join(' ');
         })()",
     );
-    assert_eq!(faults, "", "{}", seat.browser.text());
+    assert_eq!(faults, "", "{}", browser.text());
 }
 
 /// A page as a program asks for it.
@@ -170,7 +170,7 @@ fn request_is_approved_in_the_browser_and_openssh_verifies_it() {
     let mut boris = Seat::of(site, "boris");
     boris.open("/");
     boris.browser.look("console-sign-in");
-    assert_sound(&mut boris);
+    assert_sound(&mut boris.browser);
     boris.sign_in("/");
     assert!(boris.browser.text().contains("Nothing waits for you"), "{}", boris.browser.text());
     boris.browser.look("console-inbox-empty");
@@ -187,7 +187,7 @@ fn request_is_approved_in_the_browser_and_openssh_verifies_it() {
     let inbox = boris.browser.text();
     assert!(inbox.contains("2 requests wait for you"), "{inbox}");
     boris.browser.look("console-inbox");
-    assert_sound(&mut boris);
+    assert_sound(&mut boris.browser);
     boris.open(&format!("/requests/{id}"));
     let page = boris.browser.text();
     for line in [
@@ -207,7 +207,7 @@ fn request_is_approved_in_the_browser_and_openssh_verifies_it() {
     let code = code.split_whitespace().next().unwrap();
     assert!(page.contains(code), "{code}: {page}");
     boris.browser.look("console-request");
-    assert_sound(&mut boris);
+    assert_sound(&mut boris.browser);
     boris.browser.eval("document.getElementById('minutes').value = '30'");
     let after = boris.decide("approve");
     assert!(after.contains("You have approved it. Another decision replaces"), "{after}");
@@ -244,7 +244,7 @@ fn every_page_is_shown_and_recorded(boris: &mut Seat, site: &Site) {
         boris.open(path);
         boris.browser.look(&format!("console-{name}"));
         assert!(!boris.browser.text().contains("cannot be shown"), "{path}");
-        assert_sound(boris);
+        assert_sound(&mut boris.browser);
     }
     for name in ["ReadRequests", "ReadGrants", "ReadTickets", "ReadGroups", "ReadPersons"] {
         site.ledger().wait(name, |event| {
@@ -279,7 +279,7 @@ fn slot_is_chosen_in_the_browser_where_there_are_several() {
     let id = shift.ask(&[]);
     let mut boris = Seat::of(&site, "boris");
     boris.sign_in(&format!("/requests/{id}"));
-    assert_sound(&mut boris);
+    assert_sound(&mut boris.browser);
     boris.browser.look("console-request-slots");
     boris.browser.eval("document.getElementById('slot').value = 'seconds'");
     let after = boris.decide("approve");

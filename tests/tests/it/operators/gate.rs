@@ -51,12 +51,13 @@ impl Host {
         std::fs::write(folder.path().join("principals"), format!("{user}@web-1\n")).unwrap();
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let config = format!(
-            "ListenAddress {address}\nHostKey {}\nPidFile none\nAuthorizedKeysFile none\n\
+            "ListenAddress {address}\nHostKey {}\nPidFile {}\nExposeAuthInfo yes\nAuthorizedKeysFile none\n\
              TrustedUserCAKeys {}\nAuthorizedPrincipalsFile {}\nPasswordAuthentication no\n\
              KbdInteractiveAuthentication no\nUsePAM no\nPermitRootLogin yes\nStrictModes no\n\
              AcceptEnv LANG LC_*\nLogLevel VERBOSE\nAllowTcpForwarding yes\nX11Forwarding yes\n\
              AllowAgentForwarding yes\nSubsystem sftp internal-sftp\n",
             path("host_key"),
+            path("pid"),
             site.dir().join("ssh_ca.pub").display(),
             path("principals"),
         );
@@ -73,8 +74,17 @@ impl Host {
         self.folder.path().join("host_key.pub")
     }
 
+    /// The file that names this `sshd` among others on the machine.
+    pub(crate) fn pid_file(&self) -> PathBuf {
+        self.folder.path().join("pid")
+    }
+
     pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+        std::fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    pub(crate) fn log_file(&self) -> PathBuf {
+        self.folder.path().join("log")
     }
 }
 
@@ -128,13 +138,45 @@ impl<'s> Gate<'s> {
     /// A grant of `anna`'s, for this and for so long.
     #[track_caller]
     pub(crate) fn grant(&self, what: &[&str], length: &str) -> String {
+        self.grant_of("anna", what, length)
+    }
+
+    /// The same, of somebody else's.
+    #[track_caller]
+    pub(crate) fn grant_of(&self, person: &str, what: &[&str], length: &str) -> String {
         let login = format!("--login={}", self.host.user);
         let ask = ["request", "--group=oncall", "--host=web-1", &login, "--ticket=OPS-17"];
         let why = ["--reason=the disk is full", "--for", length];
-        let id = id_of(&self.shift.ok("anna", &[&ask[..], &why, what].concat()));
+        let id = id_of(&self.shift.ok(person, &[&ask[..], &why, what].concat()));
         self.shift.ok("boris", &["approve", &id]);
         let text = self.shift.ok("carla", &["approve", &id]);
         assert!(text.contains("granted: "), "{text}");
+        id
+    }
+
+    /// The same, asked for with a security key that this provider speaks to.
+    #[track_caller]
+    pub(crate) fn asked_with(
+        &self,
+        provider: &str,
+        person: &str,
+        what: &[&str],
+        length: &str,
+    ) -> String {
+        let login = format!("--login={}", self.host.user);
+        let (key, data) = (self.shift.key(person), self.site().dir());
+        let mut ask = Command::new(writ_tests::site::binary());
+        ask.args(["request", "--group=oncall", "--host=web-1", &login, "--ticket=OPS-17"]);
+        ask.args(["--reason=the disk is full", "--for", length]).args(what);
+        ask.arg("--key").arg(key).arg("--data").arg(data).env("SSH_SK_PROVIDER", provider);
+        // Without a terminal `ssh-keygen` would read the PIN where the statement comes from. Any PIN will do.
+        ask.env("SSH_ASKPASS", "/bin/hostname").env("SSH_ASKPASS_REQUIRE", "force");
+        let output = ask.stdin(Stdio::null()).output().unwrap();
+        let (out, err) = texts(&output);
+        assert!(output.status.success(), "{out}{err}\n{}", self.tell());
+        let id = id_of(&format!("{out}{err}"));
+        self.shift.ok("boris", &["approve", &id]);
+        self.shift.ok("carla", &["approve", &id]);
         id
     }
 
@@ -154,7 +196,7 @@ impl<'s> Gate<'s> {
         options
     }
 
-    fn port(&self) -> String {
+    pub(crate) fn port(&self) -> String {
         let bastion = self.site().ready["bastion"].as_str().unwrap();
         bastion.rsplit(':').next().unwrap().to_owned()
     }

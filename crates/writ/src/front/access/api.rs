@@ -1,4 +1,4 @@
-//! `/writ/v1/requests`, `/approvals`, `/grants` and `/tickets`.
+//! `/writ/v1/requests`, `/approvals`, `/grants`, `/tickets`, `/sessions` and `/openings`.
 //!
 //! Statements carry their signatures in themselves. Everything else carries the proof of one enrolled person whom HR
 //! lets act ([`writ_console::caller`]): `read@writ` for reads, `call@writ` for what changes something. What is asked
@@ -24,6 +24,7 @@ use writ_trail::record::{Call, Identity};
 
 use super::super::platform;
 use super::super::statements::CONTENT_TYPE;
+use super::playback::{OPENINGS, SESSIONS};
 use super::show::{self, Listed, ShownGrant, ShownRequest};
 use super::{Access, SOURCE, tell};
 
@@ -47,13 +48,19 @@ pub(super) enum What {
     Challenge(String),
     CloseTicket(String),
     Decide,
+    /// A request that is not signed yet; the console's pages alone have it.
+    Draft,
     File,
     Grant(String),
     Grants,
+    Open,
     OpenTicket,
+    Recording(String),
     Request(String),
     Requests,
     Revoke(String),
+    Session(String),
+    Sessions,
     Ticket(String),
     Tickets,
     Unknown,
@@ -91,7 +98,7 @@ enum Of {
 }
 
 impl What {
-    fn of(request: &Request) -> What {
+    pub(super) fn of(request: &Request) -> What {
         let parts: Vec<&str> = request.path.trim_start_matches("/writ/v1/").split('/').collect();
         let id = |id: &&str| (*id).to_owned();
         match (request.method.as_str(), parts.as_slice()) {
@@ -104,6 +111,10 @@ impl What {
             ("GET", ["grants"]) => What::Grants,
             ("GET", ["grants", one]) => What::Grant(id(one)),
             ("POST", ["grants", one, "revoke"]) => What::Revoke(id(one)),
+            ("GET", ["sessions"]) => What::Sessions,
+            ("GET", ["sessions", one]) => What::Session(id(one)),
+            ("GET", ["sessions", one, "recording"]) => What::Recording(id(one)),
+            ("POST", ["openings"]) => What::Open,
             ("GET", ["tickets"]) => What::Tickets,
             ("GET", ["tickets", one]) => What::Ticket(id(one)),
             ("POST", ["tickets"]) => What::OpenTicket,
@@ -118,11 +129,15 @@ impl What {
             What::Challenge(_) => "BeginDecision",
             What::CloseTicket(_) => "CloseTicket",
             What::Decide => "ApproveAccess",
+            What::Draft => "DraftRequest",
             What::File => "RequestAccess",
             What::Grant(_) | What::Grants => "ReadGrants",
+            What::Open => "OpenRecording",
             What::OpenTicket => "OpenTicket",
+            What::Recording(_) => "ReadRecording",
             What::Request(_) | What::Requests => "ReadRequests",
             What::Revoke(_) => "EndGrant",
+            What::Session(_) | What::Sessions => "ReadSessions",
             What::Ticket(_) | What::Tickets => "ReadTickets",
             What::Unknown => "Unknown",
             What::Withdraw(_) => "WithdrawRequest",
@@ -132,10 +147,14 @@ impl What {
     const fn reads(&self) -> bool {
         matches!(
             self,
-            What::Grant(_)
+            What::Draft
+                | What::Grant(_)
                 | What::Grants
+                | What::Recording(_)
                 | What::Request(_)
                 | What::Requests
+                | What::Session(_)
+                | What::Sessions
                 | What::Ticket(_)
                 | What::Tickets
                 | What::Unknown
@@ -148,8 +167,10 @@ impl What {
             What::Challenge(id)
             | What::CloseTicket(id)
             | What::Grant(id)
+            | What::Recording(id)
             | What::Request(id)
             | What::Revoke(id)
+            | What::Session(id)
             | What::Ticket(id)
             | What::Withdraw(id) => Some(id),
             _ => None,
@@ -159,7 +180,7 @@ impl What {
 
 /// True for a path that is answered here.
 pub fn is_for(path: &str) -> bool {
-    [REQUESTS, APPROVALS, GRANTS, TICKETS].iter().any(|known| {
+    [REQUESTS, APPROVALS, GRANTS, TICKETS, SESSIONS, OPENINGS].iter().any(|known| {
         path.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     })
 }
@@ -190,6 +211,9 @@ impl Access {
         match what {
             What::File => self.take_request(request).await,
             What::Decide => self.take_decision(request).await,
+            What::Open | What::Recording(_) | What::Session(_) | What::Sessions => {
+                self.take_playback(&what, request).await
+            }
             What::Unknown => {
                 let text = "there is nothing here; see the operators' guide for the paths";
                 let refused = Refused::new(404, "NotFound", text);
@@ -255,7 +279,7 @@ impl Access {
     }
 
     /// A signed statement, unchecked.
-    fn statement(&self, request: &Request) -> Result<Signed, Refused> {
+    pub(super) fn statement(&self, request: &Request) -> Result<Signed, Refused> {
         let wanted = |value: &str| value.split(';').next().map(str::trim) == Some(CONTENT_TYPE);
         if !request.header("content-type").is_some_and(wanted) {
             let what = format!("send the signed statement with the content type {CONTENT_TYPE}");
@@ -287,7 +311,7 @@ impl Access {
     }
 
     /// The enrolled person who signed, if HR lets them act.
-    fn proven(
+    pub(super) fn proven(
         &self,
         what: &What,
         request: &Request,
@@ -302,7 +326,8 @@ impl Access {
         Ok(person)
     }
 
-    async fn call(
+    /// Does what a person has asked for and signed.
+    pub(super) async fn call(
         &self,
         what: &What,
         request: &Request,
@@ -441,20 +466,16 @@ impl Access {
         shown: &[(&str, String)],
         request: &Request,
     ) -> Result<(), Refused> {
-        let item = platform::item(&Call {
+        let call = Call {
             request_parameters: platform::parameters(shown),
             read_only,
             ..self.platform.asked(request, SOURCE, name)
-        });
-        let item = item.map_err(|error| super::internal(&error))?;
-        self.pipeline.trail.append(vec![item]).await.map(|_| ()).map_err(|error| {
-            tracing::warn!(%error, "the ledger did not take an event of access");
-            Refused::new(503, "Unavailable", "the ledger does not answer; send it again")
-        })
+        };
+        platform::tell(&self.pipeline.trail, &call).await
     }
 
     /// Records a refusal, of strangers only so many a second, and answers with it.
-    async fn refuse(
+    pub(super) async fn refuse(
         &self,
         what: &What,
         request: &Request,
@@ -492,7 +513,7 @@ impl Access {
             _ => what.event(),
         };
         let own = self.platform.asked(request, SOURCE, name);
-        let item = platform::item(&Call {
+        let call = Call {
             identity: match known.is_empty() {
                 true => Identity::Unknown { access_key_id: None },
                 false => own.identity,
@@ -501,17 +522,8 @@ impl Access {
             request_parameters: platform::parameters(&shown),
             read_only: what.reads(),
             ..own
-        });
-        let told = match item {
-            Ok(item) => self.pipeline.trail.append(vec![item]).await.map_err(Into::into),
-            Err(error) => Err(error),
         };
-        if let Err(error) = told {
-            tracing::warn!(error = format!("{error:#}"), "a refusal was not recorded");
-            let text = "the ledger does not answer; send it again";
-            return Refused::new(503, "Unavailable", text);
-        }
-        refused
+        platform::tell(&self.pipeline.trail, &call).await.err().unwrap_or(refused)
     }
 }
 
@@ -535,7 +547,7 @@ impl Asked<'_> {
     }
 }
 
-fn ulid(text: &str) -> Result<Ulid, Refused> {
+pub(super) fn ulid(text: &str) -> Result<Ulid, Refused> {
     text.parse().map_err(|_| Refused::new(404, "NotFound", "there is nothing of this id"))
 }
 
@@ -545,7 +557,7 @@ fn body<T: for<'de> Deserialize<'de>>(request: &Request) -> Result<T, Refused> {
     })
 }
 
-fn reply(body: &Value) -> Reply {
+pub(super) fn reply(body: &Value) -> Reply {
     Reply::new(200, "application/json", format!("{body}\n").into_bytes())
 }
 

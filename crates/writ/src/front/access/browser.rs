@@ -6,16 +6,19 @@ use std::time::Duration;
 
 use writ_access::decision::{decisions, may_decide, missing, waits_for};
 use writ_access::{World, pages, state};
-use writ_console::port::{Act, Decided, Wish};
+use writ_console::caller::{CALL, in_time, message};
+use writ_console::port::{Act, Decided, SignedCall, Want, Wish};
 use writ_console::view::{
-    DecisionView, GrantView, Inbox, Page, Reader, RequestPage, RequestView, TicketView,
+    DecisionView, DraftView, GrantView, Inbox, Page, Reader, RequestPage, RequestView, SlotView,
+    TicketView,
 };
+use writ_console::words;
 use writ_model::{AccountId, Env as _, SystemEnv, Timestamp, Ulid};
 use writ_proof::access::{Approval, OWN_TICKETS};
 use writ_proof::cbor;
 use writ_proof::roster::SlotName;
 use writ_proof::sshsig::SshSig;
-use writ_proof::statement::Signed;
+use writ_proof::statement::{Signed, Statement};
 use writ_service::http::{Refused, Request};
 use writ_store::state::{AccessApproval, AccessGrant, AccessRequest, RequestState, Ticket};
 use writ_store::{Entry, Snapshot};
@@ -191,6 +194,61 @@ impl Access {
         })
     }
 
+    /// What the reader wants, judged as if it were filed now, as the request that they would sign.
+    pub(in crate::front) async fn draft_in_browser(
+        &self,
+        want: Want,
+        reader: &Reader,
+        request: &Request,
+    ) -> Result<DraftView, Refused> {
+        let known = std::slice::from_ref(&reader.person);
+        let asked = match drafted(want, reader) {
+            Ok(asked) => asked,
+            Err(refused) => {
+                return Err(self
+                    .told_refusal(&What::Draft, request, known, Vec::new(), refused)
+                    .await);
+            }
+        };
+        let shown = tell::of_request(&asked);
+        let snapshot = self.pipeline.store.snapshot();
+        let judged = self.judge(&snapshot, &reader.roster, |world| {
+            writ_access::request::check(&asked, world)?;
+            Ok(draft_view(asked, world))
+        });
+        match judged {
+            Ok(draft) => {
+                self.told(What::Draft.event(), true, &shown, request).await?;
+                Ok(draft)
+            }
+            Err(refused) => {
+                Err(self.told_refusal(&What::Draft, request, known, shown, refused).await)
+            }
+        }
+    }
+
+    /// Takes a request that a browser signed.
+    pub(in crate::front) async fn file_in_browser(
+        &self,
+        asked: writ_proof::access::Request,
+        signature: &SshSig,
+        reader: &Reader,
+        request: &Request,
+    ) -> Result<Ulid, Refused> {
+        let done = match sealed(&asked, signature) {
+            Ok(signed) => self.file(&signed, request).await,
+            Err(refused) => Err(refused),
+        };
+        match done {
+            Ok(filed) => Ok(filed.request.id),
+            Err(refused) => {
+                let known = std::slice::from_ref(&reader.person);
+                let shown = tell::of_request(&asked);
+                Err(self.told_refusal(&What::File, request, known, shown, refused).await)
+            }
+        }
+    }
+
     /// Takes a decision that a browser signed.
     pub(in crate::front) async fn decide_in_browser(
         &self,
@@ -215,6 +273,66 @@ impl Access {
         }
     }
 
+    /// Carries out a call that a browser signed.
+    pub(in crate::front) async fn call_in_browser(
+        &self,
+        call: SignedCall,
+        reader: &Reader,
+        request: &Request,
+    ) -> Result<(), Refused> {
+        let made = Request {
+            method: "POST".to_owned(),
+            path: call.target.clone(),
+            query: String::new(),
+            headers: request.headers.clone(),
+            body: call.body.clone().into_bytes(),
+            network: request.network.clone(),
+        };
+        let what = What::of(&made);
+        let done = match self.proven_in_browser(&what, &call, reader) {
+            Ok(()) => self.call(&what, &made, &reader.person).await.map(|_| ()),
+            Err(why) => Err(Refused::new(403, "BadSignature", why)),
+        };
+        match done {
+            Ok(()) => Ok(()),
+            Err(refused) => {
+                let known = std::slice::from_ref(&reader.person);
+                Err(self.told_refusal(&what, request, known, Vec::new(), refused).await)
+            }
+        }
+    }
+
+    /// Fails unless the reader's passkey has signed exactly this call, here and a moment ago.
+    fn proven_in_browser(
+        &self,
+        what: &What,
+        call: &SignedCall,
+        reader: &Reader,
+    ) -> Result<(), String> {
+        if !matches!(
+            what,
+            What::CloseTicket(_) | What::OpenTicket | What::Revoke(_) | What::Withdraw(_)
+        ) {
+            return Err("a page does not ask for this".to_owned());
+        }
+        in_time(&call.date, SystemEnv.now())?;
+        let message = message("POST", &call.target, &call.date, call.body.as_bytes());
+        let signer = call
+            .signature
+            .verify(message.as_bytes(), CALL)
+            .map_err(|error| format!("the signature is not of this call: {error}"))?;
+        if signer.webauthn.as_ref().is_none_or(|webauthn| webauthn.origin != call.origin) {
+            return Err("it was signed at another page".to_owned());
+        }
+        let roster = self.keeper.current();
+        let person = roster.signer(&signer, true).map_err(|error| error.to_string())?;
+        if *person != reader.person {
+            return Err("the passkey is another person's".to_owned());
+        }
+        let may_act = self.keeper.may_act(person, &self.pipeline.store.snapshot());
+        may_act.map_err(|why| format!("`{person}` may not act now: {why}"))
+    }
+
     /// Records what was refused before it came to any of these.
     pub(in crate::front) async fn refused_in_browser(
         &self,
@@ -227,6 +345,10 @@ impl Access {
             Act::ReadGrants => What::Grants,
             Act::ReadTickets => What::Tickets,
             Act::ReadRequests => What::Requests,
+            Act::Ask => What::Draft,
+            Act::Call => What::Unknown,
+            Act::OpenRecording => What::Open,
+            Act::ReadSessions => What::Sessions,
             _ => What::Decide,
         };
         let known = reader.map(|reader| std::slice::from_ref(&reader.person)).unwrap_or_default();
@@ -246,10 +368,56 @@ impl Access {
     }
 }
 
-/// The decision with its signature, which holds.
-fn sealed(said: &Approval, signature: &SshSig) -> Result<Signed, Refused> {
+/// The request that would be signed.
+fn drafted(want: Want, reader: &Reader) -> Result<writ_proof::access::Request, Refused> {
+    let refused = |what: String| Refused::new(403, "Refused", what);
+    let (roster, who) = (&reader.roster, &reader.person);
+    let enrolment = roster.enrolment(who);
+    let revision = roster.group_revision(&want.group);
+    let created = SystemEnv.now();
+    let not_before = want.start.unwrap_or_else(|| Timestamp::from_secs(created.secs()));
+    Ok(writ_proof::access::Request {
+        v: Default::default(),
+        site: roster.site().clone(),
+        id: Ulid::new(&SystemEnv),
+        requester: who.clone(),
+        enrolment: enrolment.ok_or_else(|| refused(format!("`{who}` is not enrolled")))?,
+        revision: revision.ok_or_else(|| refused(format!("there is no group `{}`", want.group)))?,
+        group: want.group,
+        basis: want.basis,
+        reason: want.reason,
+        ticket: want.ticket,
+        account: want.account,
+        scope: want.scope,
+        not_before,
+        not_after: not_before.plus(Duration::from_secs(u64::from(want.minutes) * 60)),
+        created,
+    })
+}
+
+/// Who must agree to a request, and who can.
+fn draft_view(request: writ_proof::access::Request, world: &World<'_>) -> DraftView {
+    let touches = request.touches(world.roster);
+    let group = world.roster.group(&request.group);
+    let words = group.map(words::rule).unwrap_or_default();
+    let slots = group.iter().flat_map(|group| &group.rule.0).zip(words);
+    let slots = slots.map(|(slot, rule)| SlotView {
+        count: slot.count,
+        rule,
+        people: writ_access::decision::fillers(&request, slot, world),
+    });
+    DraftView {
+        slots: slots.collect(),
+        two: touches.any() && group.is_some_and(|group| group.approvers() < 2),
+        lockboxes: world.customers.lockboxes(&touches).into_iter().collect(),
+        request,
+    }
+}
+
+/// A statement with its signature, which holds.
+fn sealed<T: Statement>(said: &T, signature: &SshSig) -> Result<Signed, Refused> {
     let mut signed = Signed::new(said)
-        .map_err(|error| Refused::new(400, "Malformed", format!("it is no decision: {error}")))?;
+        .map_err(|error| Refused::new(400, "Malformed", format!("it is no statement: {error}")))?;
     signed.add(signature).map_err(|error| {
         let what = format!("the signature is not of this statement: {error}");
         Refused::new(403, "BadSignature", what)

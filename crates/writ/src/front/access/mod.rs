@@ -6,6 +6,7 @@ mod browser;
 mod customers;
 pub(super) mod ends;
 mod hr;
+pub mod playback;
 pub mod show;
 pub(super) mod tell;
 
@@ -16,7 +17,8 @@ use anyhow::Result;
 use tokio::sync::Mutex;
 use writ_access::{Challenge, Decided, Filed, Nonces, Refusal, World};
 use writ_model::{AccountId, Env as _, PersonId, SystemEnv, Ulid, Uuid};
-use writ_proof::access::{Decision, LedgerHead};
+use writ_proof::access::{Decision, LedgerHead, Request as Asking};
+use writ_proof::cbor;
 use writ_proof::roster::{Roster, SlotName};
 use writ_proof::statement::Signed;
 use writ_service::http::{Refused, Request};
@@ -26,6 +28,7 @@ use writ_store::state::{AccessRequest, Ticket};
 use writ_store::{Object, OutboxRecord, RecordKind, Snapshot, StoreError, Transaction};
 use writ_trail::record::Call;
 
+use super::lender::Lender;
 use super::platform::{self, PRINCIPAL, Platform};
 use super::roster::Keeper;
 
@@ -47,6 +50,8 @@ pub struct Access {
     /// One thing at a time: a quorum fills once.
     turn: Mutex<()>,
     strangers: StrangerLimit,
+    lender: Arc<Lender>,
+    readings: playback::Readings,
 }
 
 impl Access {
@@ -56,6 +61,7 @@ impl Access {
         platform: Platform,
         keeper: Arc<Keeper>,
         ender: Arc<Ender>,
+        lender: Arc<Lender>,
     ) -> Arc<Access> {
         Arc::new(Access {
             pipeline,
@@ -65,11 +71,17 @@ impl Access {
             nonces: StdMutex::default(),
             turn: Mutex::default(),
             strangers: StrangerLimit::default(),
+            lender,
+            readings: playback::Readings::default(),
         })
     }
 
     /// Takes a signed request. When it answers, it is in the ledger.
     async fn file(&self, signed: &Signed, from: &Request) -> Result<Filed, Refused> {
+        // What cannot be read is refused below, in its words.
+        if let Ok(asked) = cbor::from_slice::<Asking>(signed.body()) {
+            self.check_recording(&asked).await?;
+        }
         let _turn = self.turn.lock().await;
         let (snapshot, roster) = (self.settled().await?, self.keeper.current());
         let filed = self.judge(&snapshot, &roster, |world| writ_access::file(signed, world))?;

@@ -71,8 +71,11 @@ pub struct ShownRequest {
 /// What is asked for.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct ShownScope {
-    /// `ssh` or `runbook`.
+    /// `ssh`, `runbook` or `playback`.
     pub kind: String,
+    /// The session whose recording it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<Ulid>,
     /// The hosts.
     pub hosts: Vec<String>,
     /// The login role.
@@ -95,6 +98,17 @@ impl ShownScope {
     /// In a word: the login role, or the runbook.
     pub fn what(&self) -> &str {
         self.runbook.as_deref().unwrap_or(&self.login)
+    }
+}
+
+impl ShownScope {
+    /// In short: `ROLE@HOST,HOST`, or whose recording.
+    pub fn place(&self) -> String {
+        let hosts = self.hosts.join(",");
+        match &self.session {
+            Some(session) => format!("recording {session} of {hosts}"),
+            None => format!("{}@{hosts}", self.what()),
+        }
     }
 }
 
@@ -203,6 +217,7 @@ fn scope(scope: &Scope) -> ShownScope {
         ..ShownScope::default()
     };
     match scope {
+        Scope::Playback(scope) => ShownScope { session: Some(scope.session), ..shown },
         Scope::Runbook(run) => ShownScope {
             runbook: Some(format!("{}/{}", run.runbook, run.version)),
             settings: run.settings.0.iter().map(|s| format!("{}={}", s.name, s.value)).collect(),

@@ -4,7 +4,7 @@
 use anyhow::Result;
 use writ_access::{Decided, pseudonym};
 use writ_model::{AccountId, PersonId, SystemEnv, Uuid};
-use writ_proof::access::{Asked, Decision, Request, Touches};
+use writ_proof::access::{Asked, Decision, Request, Scope, Touches};
 use writ_proof::roster::{Accounts, HostName, Roster};
 use writ_store::state::{AccessGrant, GrantEnd};
 use writ_store::{OutboxRecord, Snapshot};
@@ -45,6 +45,9 @@ pub(super) fn of_request(request: &Request) -> Shown {
         ("notAfter", request.not_after.iso()),
     ];
     shown.extend(request.account.map(|account| ("account", account.to_string())));
+    if let Scope::Playback(scope) = &request.scope {
+        shown.push(("sessionId", scope.session.to_string()));
+    }
     shown
 }
 
@@ -141,6 +144,7 @@ fn customers(
             ("operator", pseudonym(&platform.site, &grant.person)),
             ("basis", request.basis.as_str().to_owned()),
             ("ticket", format!("{}/{}", request.ticket.system, request.ticket.id)),
+            ("kind", request.scope.kind().as_str().to_owned()),
             ("hosts", list(&hosts_of(account, request, roster))),
             ("notBefore", grant.not_before.iso()),
             ("notAfter", grant.not_after.iso()),
@@ -168,6 +172,8 @@ pub(in crate::front) fn told(grant: &AccessGrant, snapshot: &Snapshot) -> Vec<Ac
 /// What a customer sees of the hosts: those that hold their data, and all if the work is for them.
 pub(super) fn hosts_of(account: AccountId, request: &Request, roster: &Roster) -> Vec<HostName> {
     let holds = |host: &&HostName| match roster.accounts(host) {
+        // Whose data it was at the time, says the recording.
+        _ if request.scope.ssh().is_none() => true,
         Accounts::All => true,
         Accounts::Only(held) => request.account == Some(account) || held.0.contains(&account),
     };

@@ -117,6 +117,7 @@ pub(super) fn show(
     let stored = snapshot.get::<Consent>(call.account(), &id).map(|consent| &*consent.value);
     let approvals = decisions(snapshot, entry.id).filter(|one| one.decision == "approve").count();
     let end = grant.and_then(|grant| grant.end.as_ref());
+    let login = asked.scope.ssh().map(|ssh| ssh.login.clone());
     let (not_before, not_after) = grant
         .map_or((asked.not_before, asked.not_after), |grant| (grant.not_before, grant.not_after));
     OperatorAccess {
@@ -127,7 +128,7 @@ pub(super) fn show(
         ticket: Some(format!("{}/{}", asked.ticket.system, asked.ticket.id)),
         scope: Some(asked.scope.kind().as_str().to_owned()),
         hosts: Some(seen.hosts.iter().map(ToString::to_string).collect()),
-        logins: Some(asked.scope.ssh().map(|ssh| ssh.login.clone()).into_iter().collect()),
+        logins: Some(login.into_iter().collect()),
         rights: Some(rights(&asked.scope)),
         not_before: Some(not_before),
         not_after: Some(not_after),
@@ -168,6 +169,9 @@ fn state(request: &AccessRequest, grant: Option<&AccessGrant>, now: Timestamp) -
 
 fn rights(scope: &Scope) -> Vec<String> {
     let scope = match scope {
+        Scope::Playback(scope) => {
+            return vec![format!("read the recording of session {}", scope.session)];
+        }
         Scope::Runbook(run) => {
             let told = run.settings.0.iter().map(|one| format!(" {}={}", one.name, one.value));
             let told: String = told.collect();

@@ -151,20 +151,14 @@ impl Readers {
     async fn refuse(&self, request: &Request, refused: &Refused) -> Reply {
         let asked = Asked::of(request);
         if self.strangers.admit(SystemEnv.now()) {
-            let item = platform::item(&Call {
+            let call = Call {
                 identity: Identity::Unknown { access_key_id: None },
                 error: Some((refused.code, refused.message.as_str())),
                 read_only: matches!(asked, Asked::Read(_)),
                 ..self.platform.asked(request, EVENT_SOURCE, asked.event())
-            });
-            let told = match item {
-                Ok(item) => self.pipeline.trail.append(vec![item]).await.map_err(Into::into),
-                Err(error) => Err(error),
             };
-            if let Err(error) = told {
-                tracing::warn!(error = format!("{error:#}"), "a refusal was not recorded");
-                let what = "the ledger does not answer; send it again";
-                return Refused::new(503, "Unavailable", what).reply();
+            if let Err(silent) = platform::tell(&self.pipeline.trail, &call).await {
+                return silent.reply();
             }
         }
         refused.reply()

@@ -1,6 +1,8 @@
 //! `bastion`: the gate through which operators come to hosts, a process and a port of its own.
 
+mod lend;
 mod state;
+mod watched;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,17 +12,17 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use writ_bastion::recorder::{self, SystemDisk};
 use writ_bastion::{Bastion, Ports, Settings};
 use writ_keyd_client::channel::Channel;
 use writ_keyd_client::client::Client;
 use writ_keyd_client::protocol::{Answer, Command, Hello, PROTOCOL, Reply, Role};
-use writ_model::limits::BEAT;
 use writ_model::{Env, Region, SystemEnv};
 use writ_people::Gate;
 use writ_proof::ed25519::{Signer as _, SoftKey};
 use writ_proof::sshsig::SshPublicKey;
+use writ_service::feed;
 use writ_store::Node;
 use writ_trail::client::TrailClient;
 use zeroize::Zeroizing;
@@ -38,8 +40,6 @@ pub const HOST_KEY_FACT: &str = "host-key";
 const PEERS_WAIT: Duration = Duration::from_secs(30);
 /// How long it waits before it asks a peer again.
 const PEERS_PAUSE: Duration = Duration::from_millis(50);
-/// Frames of the feed that wait to be applied.
-const FRAMES_MAX: usize = 64;
 
 /// What the supervisor tells the bastion.
 #[derive(Serialize, Deserialize)]
@@ -56,6 +56,8 @@ pub struct BastionConfig {
     pub gates: Vec<Gate>,
     /// How long the HR feed may be silent, in hours.
     pub silence_hours: u64,
+    /// The folder of watch's word.
+    pub word: PathBuf,
     /// Below this much free space no session begins.
     pub floor_bytes: u64,
     /// Below this much free space sessions are closed.
@@ -85,18 +87,13 @@ async fn serve(
     let keyd: Client<Command, Answer> = Client::new("keyd", inherited.channel(Role::Keyd)?)?;
     let trail = TrailClient::new(inherited.channel(Role::Trail)?)?;
     let node = Arc::new(Node::new(Arc::clone(&env)));
-    let (frames, incoming) = mpsc::channel(FRAMES_MAX);
-    let on_push = Box::new(move |frame| {
-        // A lost frame breaks the feed's order, which the node notices.
-        if frames.blocking_send(frame).is_err() {
-            tracing::warn!("the feed has no reader");
-        }
-    });
+    let (on_push, incoming) = feed::frames();
     let front: Feed = Client::with_pushes("front", inherited.channel(Role::Front)?, on_push)?;
     let (stop, stopped) = watch::channel(false);
     let (fail, mut failed) = watch::channel(None::<String>);
-    let feed = follow(Arc::clone(&node), front.clone(), incoming, fail);
-    writ_service::task::spawn("feed", feed);
+    let following = feed::follow(Arc::clone(&node), front.clone(), incoming, fail);
+    writ_service::task::spawn("feed", following);
+    lend::serve(&front, &config.folder);
     let state = FedState::new(Arc::clone(&node), &config, Arc::clone(&env))?;
 
     let mut recording = recorder::Config::new(config.folder.clone());
@@ -195,32 +192,6 @@ async fn hello(keyd: &Client<Command, Answer>) -> bool {
     let hello = Command::Hello(Hello { protocol: PROTOCOL, x25519: None });
     let answer = keyd.call(&hello).await;
     matches!(answer, Ok(Answer::Carried(Reply::Hello(reply))) if reply.protocol == PROTOCOL)
-}
-
-/// Follows front's feed: a poll every [`BEAT`], what comes is applied.
-async fn follow(
-    node: Arc<Node>,
-    front: Feed,
-    mut incoming: mpsc::Receiver<Vec<u8>>,
-    fail: watch::Sender<Option<String>>,
-) {
-    let mut beat = tokio::time::interval(BEAT);
-    beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            frame = incoming.recv() => {
-                let Some(frame) = frame else { return };
-                if let Err(error) = node.apply(&frame) {
-                    fail.send_replace(Some(error.to_string()));
-                    return;
-                }
-            }
-            _ = beat.tick() => {
-                // While front is away the proof of currency grows old, and sessions freeze.
-                front.push(node.poll()).ok();
-            }
-        }
-    }
 }
 
 /// The bastion's own host key, made at its first start.

@@ -9,11 +9,12 @@ use tokio::sync::watch;
 use writ_access::Customers as _;
 use writ_bastion::access::{Access, Held};
 use writ_bastion::ports::{Stale, State};
+use writ_bastion::shelf::{Lending, Wanted};
 use writ_keyd_client::client::Client;
 use writ_keyd_client::operator::Evidence;
 use writ_model::{AccountId, Env, PersonId, Timestamp, Ulid};
 use writ_people::{Settings, is_present};
-use writ_proof::access::{self, Approved, Asked, Outcome, Scope};
+use writ_proof::access::{self, Approved, Asked, Outcome};
 use writ_proof::hash::Hash;
 use writ_proof::origin::SiteId;
 use writ_proof::roster::Roster;
@@ -22,11 +23,13 @@ use writ_store::state::{AccessApproval, AccessGrant, AccessRequest, RosterEntry}
 use writ_store::{Node, Snapshot};
 
 use super::BastionConfig;
+use super::watched::Watched;
 use crate::front::access::OfCustomers;
+use crate::front::alarms::Alarms;
 use crate::front::hr::Rules;
 
-/// front's end of the channel: it carries pushes alone.
-pub(super) type Feed = Client<u64, u64>;
+/// front's end of the channel: the feed comes as pushes, and what is wanted of the recordings as answers.
+pub(super) type Feed = Client<Lending, Wanted>;
 
 /// A grant that was judged is judged again after this long, whatever has changed.
 const JUDGED_FOR: Duration = Duration::from_secs(60);
@@ -39,6 +42,8 @@ pub(super) struct FedState {
     env: Arc<dyn Env>,
     site: SiteId,
     settings: Settings,
+    /// watch's word.
+    word: Alarms,
     kept: Mutex<Kept>,
 }
 
@@ -46,6 +51,7 @@ struct Kept {
     roster: Arc<Roster>,
     /// Grants as they were judged, by the request's digest.
     judged: HashMap<Hash, Judged>,
+    watched: Watched,
     built: Option<Built>,
 }
 
@@ -72,9 +78,11 @@ impl FedState {
         let (_, roster) = Roster::begin(&Signed::from_bytes(&genesis)?, None)?;
         let silence = Duration::from_secs(config.silence_hours.saturating_mul(3600));
         let settings = Settings { gates: config.gates.clone(), silence, ..Settings::default() };
-        let kept = Kept { roster: Arc::new(roster), judged: HashMap::new(), built: None };
+        let (roster, judged, watched) = (Arc::new(roster), HashMap::new(), Watched::default());
+        let kept = Kept { roster, judged, watched, built: None };
         let site = config.site.parse()?;
-        Ok(FedState { node, env, site, settings, kept: Mutex::new(kept) })
+        let word = Alarms::new(&config.word, &genesis)?;
+        Ok(FedState { node, env, site, settings, word, kept: Mutex::new(kept) })
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
@@ -133,7 +141,14 @@ impl FedState {
         let live: std::collections::HashSet<Hash> =
             grants.iter().map(|held| held.grant.digest).collect();
         kept.judged.retain(|digest, judged| judged.held.is_none() || live.contains(digest));
-        Access { roster, grants, ended, away }
+        // Of a watch that cannot be heard the leases run out.
+        if let Ok(word) = self.word.word()
+            && word.site == self.site.as_str()
+        {
+            kept.watched.hear(&word, now, mono);
+        }
+        let unwatched = kept.watched.unwatched(mono);
+        Access { roster, grants, ended, away, unwatched }
     }
 
     /// HR's word. Of somebody whom HR does not know it says nothing.
@@ -170,7 +185,7 @@ impl FedState {
         }
         let judged = judge(&kept.roster, &self.site, snapshot, stored, statements, now);
         let held = match judged {
-            Ok(held) => Some(Arc::new(held)),
+            Ok(held) => held.map(Arc::new),
             Err(error) => {
                 let (request, error) = (stored.request, format!("{error:#}"));
                 tracing::warn!(%request, error, "a grant of front's does not hold here");
@@ -232,6 +247,7 @@ fn approvals(snapshot: &Snapshot, request: Ulid) -> Vec<Vec<u8>> {
 }
 
 /// Judges a grant from what people signed, as keyd will.
+/// The grant, judged anew; `None` if it opens no session.
 fn judge(
     roster: &Roster,
     site: &SiteId,
@@ -239,11 +255,12 @@ fn judge(
     stored: &AccessGrant,
     statements: Vec<Vec<u8>>,
     now: Timestamp,
-) -> Result<Held> {
+) -> Result<Option<Held>> {
     let id = stored.request.to_string();
     let request = snapshot.get::<AccessRequest>(AccountId::PLATFORM, &id);
     let request = request.context("its request is not there")?.statement.as_slice().to_vec();
     let asked = Asked::verify(&Signed::from_bytes(&request)?, roster, now)?;
+    let Some(scope) = asked.request().scope.ssh().cloned() else { return Ok(None) };
     let approved = statements
         .iter()
         .map(|bytes| Ok(Approved::verify(&Signed::from_bytes(bytes)?, &asked, roster, None, now)?))
@@ -259,16 +276,13 @@ fn judge(
     };
     // front may know of something that shortens it, and of nothing that lengthens it.
     grant.not_after = grant.not_after.min(stored.not_after);
-    let Scope::Ssh(scope) = asked.request().scope.clone() else {
-        anyhow::bail!("it is for something else than a session");
-    };
-    Ok(Held {
+    Ok(Some(Held {
         accounts: customers(stored, snapshot),
         pseudonym: writ_access::pseudonym(site, &grant.person),
         grant,
         scope,
         evidence: Evidence { request, approvals: statements },
-    })
+    }))
 }
 
 /// The customers that there are, of those to whose data a grant can lead.

@@ -1,0 +1,245 @@
+//! D-01, D-02 and D-07 on hosts: each login that a host reports against the sessions of the ledger.
+//!
+//! sshd says by which certificate somebody came in, with the id that keyd gave it: `req=…;user=…;ses=…`. What a host
+//! says is worth nothing after root is taken on it; a login that was shipped before is.
+
+use std::time::Duration;
+
+use writ_model::Timestamp;
+use writ_proof::roster::HostName;
+
+use super::Finding;
+use super::sessions::{Session, Sessions};
+use crate::alarm::Alarm;
+use crate::limits::{LOGIN_AFTER_END, LOGIN_EXPLAINED, REMEMBERED_MAX};
+
+/// The kernel's audit record of a login (linux/audit.h: AUDIT_USER_LOGIN).
+const USER_LOGIN: u16 = 1112;
+
+/// A login that the ledger has not explained yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Login {
+    host: HostName,
+    seq: u64,
+    user: String,
+    from: String,
+    session: String,
+    at: Timestamp,
+    since: Duration,
+}
+
+/// See the module.
+pub(super) struct Logins {
+    /// The fingerprint of keyd's authority for operators' certificates.
+    authority: String,
+    waiting: Vec<Login>,
+}
+
+/// What sshd says of a login.
+#[derive(Debug, PartialEq, Eq)]
+struct Accepted<'a> {
+    method: &'a str,
+    user: &'a str,
+    from: &'a str,
+    /// The certificate's session and the fingerprint of its authority.
+    certificate: Option<(&'a str, &'a str)>,
+}
+
+impl Logins {
+    pub(super) fn new(authority: String) -> Logins {
+        Logins { authority, waiting: Vec::new() }
+    }
+
+    /// Takes over a line of a host's log. A login without a certificate of ours is found at once.
+    pub(super) fn line(
+        &mut self,
+        host: &HostName,
+        seq: u64,
+        text: &[u8],
+        at: Timestamp,
+        now: Duration,
+    ) -> Option<Finding> {
+        let text = String::from_utf8_lossy(text);
+        let accepted = accepted(&text)?;
+        let Accepted { method, user, from, certificate } = accepted;
+        let key = format!("login {host}/{seq}");
+        let whose = format!("somebody logged in as `{user}` from {from} at {}", at.iso_millis());
+        let Some((session, authority)) = certificate else {
+            let what = format!("{whose} by {method} that is no certificate of a session");
+            return Some(Finding::new(Alarm::AccessWithoutGrant, key, what).on(host.as_str()));
+        };
+        if authority != self.authority {
+            let what = format!("{whose} with a certificate of another authority, {authority}");
+            return Some(Finding::new(Alarm::AccessWithoutGrant, key, what).on(host.as_str()));
+        }
+        if self.waiting.len() >= REMEMBERED_MAX {
+            let what = format!("{whose}; too many others wait to be explained");
+            return Some(Finding::new(Alarm::AccessWithoutGrant, key, what).on(host.as_str()));
+        }
+        let (user, from, session) = (user.to_owned(), from.to_owned(), session.to_owned());
+        self.waiting.push(Login { host: host.clone(), seq, user, from, session, at, since: now });
+        None
+    }
+
+    /// Takes over a record of a host's audit: sshd's own logins are read from its log, others have no grant.
+    pub(super) fn record(
+        &self,
+        host: &HostName,
+        seq: u64,
+        kind: u16,
+        text: &[u8],
+    ) -> Option<Finding> {
+        if kind != USER_LOGIN {
+            return None;
+        }
+        let text = String::from_utf8_lossy(text);
+        let field = |name: &str| -> Option<&str> {
+            let (_, rest) = text.split_once(name)?;
+            rest.split(['"', ' ', '\'']).find(|part| !part.is_empty())
+        };
+        let program = field("exe=").unwrap_or("?");
+        let is_sshd = program.rsplit('/').next().is_some_and(|name| name.starts_with("sshd"));
+        if is_sshd || field("res=") != Some("success") {
+            return None;
+        }
+        let who = field("acct=").or_else(|| field(" id=")).unwrap_or("?");
+        let what =
+            format!("somebody logged in as `{who}` through {program}, not through the bastion");
+        let key = format!("login {host}/{seq}");
+        Some(Finding::new(Alarm::AccessWithoutGrant, key, what).on(host.as_str()))
+    }
+
+    /// Compares what waits with the sessions that are known by now.
+    pub(super) fn due(&mut self, sessions: &mut Sessions, now: Duration, found: &mut Vec<Finding>) {
+        self.waiting.retain(|login| match sessions.find(&login.session) {
+            Some(session) => {
+                found.extend(login.judge(session));
+                false
+            }
+            None if now.saturating_sub(login.since) > LOGIN_EXPLAINED => {
+                found.push(login.finding(
+                    Alarm::AccessWithoutGrant,
+                    &format!("the ledger knows no session {}", login.session),
+                ));
+                false
+            }
+            None => true,
+        });
+    }
+}
+
+impl Login {
+    fn judge(&self, session: &mut Session) -> Option<Finding> {
+        session.logins += 1;
+        if session.host != self.host.as_str() || session.login != self.user {
+            let what = format!(
+                "session {} is of `{}` as {}@{}",
+                self.session, session.person, session.login, session.host
+            );
+            return Some(self.finding(Alarm::AccessWithoutGrant, &what));
+        }
+        let end = session.ended.unwrap_or(session.not_after).min(session.not_after);
+        if self.at > end.plus(LOGIN_AFTER_END) {
+            let what = format!(
+                "session {} of `{}` was over at {}",
+                self.session,
+                session.person,
+                end.iso_millis()
+            );
+            return Some(self.finding(Alarm::AccessAfterEnd, &what));
+        }
+        (session.logins > 1).then(|| {
+            let what = format!(
+                "the certificate of session {} of `{}` has opened a connection before",
+                self.session, session.person
+            );
+            self.finding(Alarm::CertificateReused, &what)
+        })
+    }
+
+    fn finding(&self, alarm: Alarm, why: &str) -> Finding {
+        let Login { host, seq, user, from, at, .. } = self;
+        let what =
+            format!("somebody logged in as `{user}` from {from} at {}; {why}", at.iso_millis());
+        Finding::new(alarm, format!("login {host}/{seq}"), what).on(host.as_str())
+    }
+}
+
+/// Reads a line of sshd, alone, behind syslog's head, or in a journal entry. A login name that looks like one is none:
+/// the message must begin so.
+fn accepted(text: &str) -> Option<Accepted<'_>> {
+    let message = if text.starts_with("Accepted ") {
+        text
+    } else if let Some(found) = text.lines().find_map(|line| line.strip_prefix("MESSAGE=")) {
+        found
+    } else {
+        let (head, message) = text.split_once("]: ")?;
+        head.contains("sshd").then_some(message)?
+    };
+    // `sshd -E` ends its lines in CR LF.
+    let message = message.lines().next()?.trim_end();
+    let mut words = message.strip_prefix("Accepted ")?.split(' ');
+    let method = words.next()?;
+    // At LogLevel VERBOSE there are lines that begin so, and are of something else.
+    let (to, user, of, from) = (words.next()?, words.next()?, words.next()?, words.next()?);
+    if (to, of) != ("for", "from") {
+        return None;
+    }
+    let certificate = message.split_once(" ID ").and_then(|(_, rest)| {
+        let (id, rest) = rest.split_once(" (serial ")?;
+        let session = id.split(';').find_map(|part| part.strip_prefix("ses="))?;
+        let (_, authority) = rest.split_once(" CA ")?;
+        Some((session, authority.split(' ').nth(1)?))
+    });
+    Some(Accepted { method, user, from, certificate })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_sshd_are_read_wherever_they_come_from() {
+        let own = "Accepted publickey for root from 127.0.0.1 port 5 ssh2: ED25519 SHA256:abc";
+        for text in [
+            own.to_owned(),
+            format!("Nov 22 10:00:00 web-1 sshd[77]: {own}"),
+            format!("Nov 22 10:00:00 web-1 sshd-session[77]: {own}"),
+            format!("{own}\r"),
+            format!("_COMM=sshd\nMESSAGE={own}\nPRIORITY=6"),
+        ] {
+            let read = accepted(&text).unwrap();
+            assert_eq!((read.method, read.user, read.from), ("publickey", "root", "127.0.0.1"));
+            assert_eq!(read.certificate, None);
+        }
+        let text = "Accepted publickey for svc from ::1 port 5 ssh2: ED25519-CERT SHA256:x ID \
+                    req=01R;user=anna;ses=01S (serial 7) CA ED25519 SHA256:ca\r";
+        assert_eq!(accepted(text).unwrap().certificate, Some(("01S", "SHA256:ca")));
+        for text in [
+            "Failed password for root from 1.2.3.4",
+            "Nov 22 sshd[7]: Invalid user ]: Accepted publickey for root from 1.2.3.4 port 1 ssh2",
+            "Nov 22 web-1 app[7]: Accepted publickey for root from 1.2.3.4 port 1 ssh2",
+            "Accepted",
+            "Accepted certificate ID \"req=01R;user=anna;ses=01S\" (serial 7) signed by ED25519 CA SHA256:ca via /ca",
+        ] {
+            assert_eq!(accepted(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn login_at_a_console_has_no_grant() {
+        let logins = Logins::new("SHA256:ca".to_owned());
+        let host = "web-1".parse().unwrap();
+        let by = |exe: &str, res: &str| {
+            let text = format!(
+                "pid=1 uid=0 msg='op=login acct=\"root\" exe=\"{exe}\" terminal=tty1 res={res}'"
+            );
+            logins.record(&host, 7, USER_LOGIN, text.as_bytes())
+        };
+        let found = by("/usr/bin/login", "success").unwrap();
+        assert_eq!((found.alarm, found.key.as_str()), (Alarm::AccessWithoutGrant, "login web-1/7"));
+        assert!(found.what.contains("`root` through /usr/bin/login"), "{}", found.what);
+        assert_eq!(by("/usr/bin/login", "failed"), None);
+        assert_eq!(by("/usr/sbin/sshd", "success"), None);
+    }
+}

@@ -1,0 +1,29 @@
+//! The targets, each with `run`.
+
+pub(crate) mod account_bundle;
+pub(crate) mod assertion;
+pub(crate) mod aws_chunked;
+pub(crate) mod channel_packet;
+pub(crate) mod fas_ticket;
+pub(crate) mod host_frames;
+pub(crate) mod host_sources;
+pub(crate) mod hr_feed;
+pub(crate) mod json_decode;
+pub(crate) mod leaf;
+pub(crate) mod note_checkpoint;
+pub(crate) mod planted;
+pub(crate) mod policy_case;
+pub(crate) mod policy_parse;
+pub(crate) mod query_decode;
+pub(crate) mod recording;
+pub(crate) mod registration;
+pub(crate) mod rest_xml_decode;
+pub(crate) mod sftp_packets;
+pub(crate) mod sigv4_head;
+pub(crate) mod sigv4_presigned;
+pub(crate) mod ssh_auth;
+pub(crate) mod ssh_channels;
+pub(crate) mod ssh_formats;
+pub(crate) mod ssh_handshake;
+pub(crate) mod statement;
+pub(crate) mod wal_frame;

@@ -1,0 +1,113 @@
+//! C-09, C-04: watch's own log cannot be rolled back or changed unnoticed, by watch's owner least of all.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::process::Signal;
+use writ_proof::checkpoint::Checkpoint;
+use writ_proof::hostlog::Payload;
+use writ_proof::note::Note;
+use writ_tests::Site;
+use writ_tests::agent::{Agent, alarm_within, held, lines, watch};
+use writ_tests::site::Options;
+use writ_tests::wait::until;
+
+fn site() -> Site {
+    Site::with(Options { accounts: Vec::new(), ..Options::default() })
+}
+
+/// How many entries keyd has cosigned, as watch or as trail keeps it.
+fn cosigned(path: &Path) -> u64 {
+    let Ok(bytes) = fs::read(path) else { return 0 };
+    Checkpoint::of(&Note::from_bytes(&bytes).unwrap()).unwrap().size
+}
+
+fn own(site: &Site) -> PathBuf {
+    site.dir().join("watch/hostlog/cosigned")
+}
+
+fn kept(site: &Site) -> PathBuf {
+    site.dir().join("trail/host.cosigned")
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::remove_dir_all(to).ok();
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
+#[test]
+fn c09_watch_from_an_old_copy_is_noticed_by_keyd_trail_and_verify() {
+    let mut site = site();
+    let agent = Agent::start(&site, "web-1");
+    agent.write(["one".to_owned()]);
+    until("the line to be held", || (lines(site.dir(), "web-1").len() == 1).then_some(()));
+    let first =
+        until("keyd's cosignature", || Some(cosigned(&own(&site))).filter(|size| *size > 3));
+    assert_eq!(site.verify().code, 0, "{}", site.verify().text);
+    drop(agent);
+    assert!(site.stop().success());
+    let hostlog = site.dir().join("watch/hostlog");
+    let old = site.home().join("old");
+    copy(&hostlog, &old);
+    site.start_again("").unwrap();
+    watch(&site, &["token", "web-2"]);
+    let second =
+        until("the next cosignature", || Some(cosigned(&kept(&site))).filter(|size| *size > first));
+    assert!(site.stop().success());
+    assert_eq!(site.verify().code, 0, "{}", site.verify().text);
+    copy(&old, &hostlog);
+    let verdict = site.verify();
+    assert_eq!(verdict.code, 13, "{}", verdict.text);
+    site.start_again("").unwrap();
+    assert!(alarm_within(&site, "watch-rolled-back", Duration::from_secs(20)).is_some());
+    // The ledger tells of it too: nobody needs watch's word.
+    let told = "watch was rolled back to an old copy";
+    until("the ledger's record", || {
+        let records = site.dir().join("trail/logs");
+        let mut files = vec![records];
+        while let Some(path) = files.pop() {
+            if path.is_dir() {
+                files.extend(fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+            } else if path.file_name().is_some_and(|name| name == "records.dat") {
+                let bytes = fs::read(path).unwrap();
+                if bytes.windows(told.len()).any(|window| window == told.as_bytes()) {
+                    return Some(());
+                }
+            }
+        }
+        None
+    });
+    assert_eq!(cosigned(&kept(&site)), second, "keyd does not cosign what does not extend");
+    assert!(site.stop().success());
+    let verdict = site.verify();
+    assert_eq!(verdict.code, 13, "{}", verdict.text);
+    println!("{}", verdict.text);
+}
+
+#[test]
+fn c09_certificate_is_renewed_before_it_ends() {
+    let mut site = site();
+    assert!(site.stop().success());
+    site.start_again("watch.short_certificates").unwrap();
+    let mut agent = Agent::start(&site, "web-1");
+    let first = fs::read(agent.dir.join("agent.pem")).unwrap();
+    until("the next certificate", || {
+        (fs::read(agent.dir.join("agent.pem")).unwrap() != first).then_some(())
+    });
+    // The first one is over by then.
+    std::thread::sleep(Duration::from_secs(6));
+    agent.signal(Signal::TERM);
+    agent.run();
+    agent.wait_until_watched(&site);
+    let ends = held(site.dir(), "web-1").into_iter();
+    let signed = ends.filter(|frame| matches!(frame.payload, Payload::Ended(_)));
+    assert!(signed.into_iter().all(|frame| frame.signature.is_some()));
+    drop(agent);
+    assert!(site.stop().success());
+    let verdict = site.verify();
+    assert_eq!(verdict.code, 0, "{}", verdict.text);
+}
