@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use writ_proof::access::Scope;
+
 use crate::html::text;
 use crate::view::{GrantView, Page, Reader, RequestView, TicketView};
 use crate::words::reaches;
@@ -156,8 +158,12 @@ pub(super) fn grant_table(caption: &str, grants: &[GrantView], whose: bool) -> S
             Some(request) => {
                 let hosts = request.scope.hosts().iter().map(|host| host.as_str());
                 let hosts: Vec<&str> = hosts.collect();
-                let login = request.scope.ssh().map_or("recording", |ssh| &ssh.login);
-                format!("<code>{}</code> on <code>{}</code>", text(login), text(&hosts.join(", ")))
+                let what = match &request.scope {
+                    Scope::Playback(_) => "recording",
+                    Scope::Runbook(run) => run.runbook.as_str(),
+                    Scope::Ssh(ssh) => &ssh.login,
+                };
+                format!("<code>{}</code> on <code>{}</code>", text(what), text(&hosts.join(", ")))
             }
             None => grant.id.to_string(),
         };
