@@ -178,7 +178,7 @@ impl Browser {
             "(() => {
                 const all = 'a[href], button, input, select, textarea, summary, [tabindex=\"0\"]';
                 window.stops = [...document.querySelectorAll(all)].filter((e) => !e.disabled && e.type !== 'hidden' &&
-                    (e.offsetParent !== null || e.className === 'skip'));
+                    e.checkVisibility({ visibilityProperty: true }));
                 window.reached = new Set();
                 document.activeElement.blur();
                 return window.stops.length;

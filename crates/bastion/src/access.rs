@@ -21,6 +21,17 @@ pub struct Access {
     pub ended: BTreeMap<Hash, String>,
     /// The requesters of these grants who may not act now, and why.
     pub away: BTreeMap<PersonId, String>,
+    /// The hosts that watch knows and does not see now.
+    pub unwatched: BTreeMap<HostName, Unwatched>,
+}
+
+/// A host that nobody watches now: no session opens there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unwatched {
+    /// Why.
+    pub why: String,
+    /// For so long that sessions that run there end, too.
+    pub over: bool,
 }
 
 /// A grant with everything that a session on it needs.
@@ -82,10 +93,24 @@ impl Place {
 }
 
 impl Access {
+    /// Why nothing new may begin on this host, whatever the grants are.
+    ///
+    /// # Errors
+    /// watch knows the host and does not see it now.
+    pub fn watched(&self, host: &HostName) -> Result<(), String> {
+        match self.unwatched.get(host) {
+            None => Ok(()),
+            Some(Unwatched { why, .. }) => Err(format!(
+                "the host `{host}` is not watched now ({why}): nothing opens there before its agent is heard"
+            )),
+        }
+    }
+
     /// The grants for this place that hold at `now`, the one that ends last first. None of a person who may
-    /// not act.
+    /// not act, and none on a host that has not been watched for too long.
     pub fn live(&self, place: &Place, now: Timestamp) -> Vec<Arc<Held>> {
-        if self.away.contains_key(&place.person) {
+        let alone = self.unwatched.get(&place.host).is_some_and(|host| host.over);
+        if alone || self.away.contains_key(&place.person) {
             return Vec::new();
         }
         live(&self.grants, place, now)

@@ -127,8 +127,12 @@ struct Facts {
 
 fn header(wanted: Wanted, facts: &Facts) -> Value {
     let window = facts.window.unwrap_or(Window { cols: CAST_COLS, rows: CAST_ROWS });
-    let size = |value: u32| value.clamp(1, u32::from(u16::MAX));
-    let (cols, rows) = (size(window.cols), size(window.rows));
+    // A client that does not know its size says 0.
+    let size = |value: u32, usual: u32| match value {
+        0 => usual,
+        value => value.min(u32::from(u16::MAX)),
+    };
+    let (cols, rows) = (size(window.cols, CAST_COLS), size(window.rows, CAST_ROWS));
     let mut all = Map::new();
     let terminal = facts.terminal.as_deref().unwrap_or("dumb");
     match wanted.version {

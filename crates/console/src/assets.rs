@@ -2,7 +2,7 @@
 
 use writ_service::http::Reply;
 
-const FILES: [(&str, &str, &str); 8] = [
+const FILES: [(&str, &str, &str); 9] = [
     ("/static/console.css", "text/css; charset=utf-8", include_str!("../static/console.css")),
     ("/static/ask.js", "text/javascript; charset=utf-8", include_str!("../static/ask.js")),
     ("/static/common.js", "text/javascript; charset=utf-8", include_str!("../static/common.js")),
@@ -12,6 +12,7 @@ const FILES: [(&str, &str, &str); 8] = [
         include_str!("../static/customer.js"),
     ),
     ("/static/enrol.js", "text/javascript; charset=utf-8", include_str!("../static/enrol.js")),
+    ("/static/play.js", "text/javascript; charset=utf-8", include_str!("../static/play.js")),
     ("/static/sign.js", "text/javascript; charset=utf-8", include_str!("../static/sign.js")),
     ("/static/sigv4.js", "text/javascript; charset=utf-8", include_str!("../static/sigv4.js")),
     ("/static/icon.svg", "image/svg+xml", include_str!("../static/icon.svg")),

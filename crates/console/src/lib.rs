@@ -26,6 +26,7 @@ mod face;
 mod html;
 pub mod limits;
 mod pages;
+mod playback;
 pub mod port;
 mod routes;
 pub mod session;

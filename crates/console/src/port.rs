@@ -3,18 +3,19 @@
 use std::pin::Pin;
 
 use writ_model::{AccountId, PersonId, Timestamp, Ulid};
-use writ_proof::access::{self, Approval, Basis, Decision, Missing, Scope, Ticket};
+use writ_proof::access::{self, Approval, Basis, Decision, Missing, Opening, Scope, Ticket};
 use writ_proof::hash::Hash;
 use writ_proof::origin::SiteId;
 use writ_proof::roster::{Change, GroupName, PersonKey, SlotName};
 use writ_proof::sshsig::SshSig;
+use writ_proof::statement::Signed;
 use writ_service::http::{Refused, Request};
 
 use crate::caller::Caller;
 use crate::session::Token;
 use crate::view::{
     AlarmsView, DraftView, GrantView, Inbox, Page, PersonView, Reader, RequestPage, RequestView,
-    TicketView,
+    SessionView, TicketView,
 };
 use crate::webauthn::Assertion;
 
@@ -183,6 +184,39 @@ pub trait Books: Send + Sync {
         request: &'a Request,
     ) -> PortFuture<'a, Result<Page<GrantView>, Refused>>;
 
+    /// Recorded sessions before the id `before`.
+    fn sessions<'a>(
+        &'a self,
+        before: Option<&'a str>,
+        reader: &'a Reader,
+        request: &'a Request,
+    ) -> PortFuture<'a, Result<Page<SessionView>, Refused>>;
+
+    /// A recorded session.
+    fn session<'a>(
+        &'a self,
+        id: &'a str,
+        reader: &'a Reader,
+        request: &'a Request,
+    ) -> PortFuture<'a, Result<SessionView, Refused>>;
+
+    /// The statement that the reader would sign to open a recording for a key of theirs.
+    fn opening<'a>(
+        &'a self,
+        session: Ulid,
+        recipient: [u8; 32],
+        reader: &'a Reader,
+        request: &'a Request,
+    ) -> PortFuture<'a, Result<Opening, Refused>>;
+
+    /// Opens a recording for who signed.
+    fn open_recording<'a>(
+        &'a self,
+        signed: Signed,
+        reader: &'a Reader,
+        request: &'a Request,
+    ) -> PortFuture<'a, Result<OpenedRecording, Refused>>;
+
     /// All tickets before the id `before`.
     fn tickets<'a>(
         &'a self,
@@ -276,6 +310,8 @@ pub enum Act {
     Decide,
     /// To read alarms.
     ReadAlarms,
+    /// To open a recording.
+    OpenRecording,
     /// To read grants.
     ReadGrants,
     /// To read the roster.
@@ -284,12 +320,27 @@ pub enum Act {
     ReadPeople,
     /// To read requests.
     ReadRequests,
+    /// To read sessions.
+    ReadSessions,
     /// To read tickets.
     ReadTickets,
     /// To sign in.
     SignIn,
     /// To sign out.
     SignOut,
+}
+
+/// A recording that was opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenedRecording {
+    /// Its key, sealed to the reader's.
+    pub sealed: Vec<u8>,
+    /// What fetches its bytes.
+    pub token: String,
+    /// How many they are.
+    pub bytes: u64,
+    /// Its end as keyd has signed it, in hexadecimal.
+    pub mark: Option<String>,
 }
 
 /// What somebody wants to decide.

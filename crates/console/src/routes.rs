@@ -14,6 +14,7 @@ use crate::face::{Asked, Face, Names};
 use crate::html;
 use crate::limits::PATH_MAX_BYTES;
 use crate::pages;
+use crate::playback;
 use crate::port::{Act, Books, Desk};
 use crate::sign_in;
 use crate::{decide, view::Reader};
@@ -171,6 +172,9 @@ impl Console {
                 Err(reply) => reply,
             };
         }
+        if let Some(rest) = request.path.strip_prefix(pages::SESSION) {
+            return self.recording(rest, request, face).await;
+        }
         if let Some(rest) = request.path.strip_prefix(pages::REQUEST) {
             return self.decision(rest, request, face).await;
         }
@@ -193,6 +197,25 @@ impl Console {
             Ok(reply) => reply,
             Err((event, refused)) => {
                 self.desk.refused(event, &refused, request).await;
+                refused.reply()
+            }
+        }
+    }
+
+    /// What the page of a session posts.
+    async fn recording(&self, rest: &str, request: &Request, face: &Face) -> Reply {
+        let reader = match self.poster(Act::OpenRecording, request, face).await {
+            Ok(reader) => reader,
+            Err(reply) => return reply,
+        };
+        match rest.split_once('/') {
+            Some((id, "statement")) => {
+                playback::statement(&*self.books, face, (id, &reader), request).await
+            }
+            Some((id, "open")) => playback::open(&*self.books, face, (id, &reader), request).await,
+            _ => {
+                let refused = Refused::new(404, "NotFound", "there is nothing here");
+                self.books.refused(Act::OpenRecording, &refused, Some(&reader), request).await;
                 refused.reply()
             }
         }

@@ -150,6 +150,31 @@ pub struct TicketView {
     pub closed: Option<(PersonId, Timestamp)>,
 }
 
+/// A recorded session.
+#[derive(Debug, Clone)]
+pub struct SessionView {
+    /// Its id.
+    pub id: Ulid,
+    /// The request behind it.
+    pub request: Ulid,
+    /// Who worked.
+    pub person: PersonId,
+    /// Where.
+    pub host: String,
+    /// When it began.
+    pub start: Timestamp,
+    /// The size of its recording.
+    pub bytes: u64,
+    /// True if the recording has its end.
+    pub ended: bool,
+    /// Why it ended.
+    pub reason: Option<String>,
+    /// The customers whose data it can show; absent if that is anybody's.
+    pub accounts: Option<Vec<AccountId>>,
+    /// The request by which the reader may read it now, and until when.
+    pub right: Option<(Ulid, Timestamp)>,
+}
+
 /// A person: of the roster, of the HR feed, or of both.
 #[derive(Debug, Clone)]
 pub struct PersonView {

@@ -75,6 +75,11 @@ function explain(error) {
     case "ExpiredToken":
     case "ExpiredTokenException":
       return "These credentials have ended. Sign in again.";
+    case "AccessDenied":
+    case "AccessDeniedException": {
+      const action = /perform: (\S+)/.exec(error.message);
+      return action ? "Refused: your policies do not allow " + action[1] + "." : "Refused: " + error.message;
+    }
     default:
       return "Refused (" + error.code + "): " + error.message;
   }
@@ -130,6 +135,7 @@ function people(one) {
 }
 
 function summary(one) {
+  if (one.Scope === "playback") return "the recording of a session on " + (one.Hosts.join(", ") || "a host");
   const shell = one.Rights.includes("shell");
   const files = one.Rights.some((right) => right !== "shell" && !right.startsWith("run "));
   const what = [shell ? "a shell" : one.Rights.some((right) => right.startsWith("run ")) ? "commands" : null, files ? "files" : null];
@@ -144,7 +150,7 @@ function facts(one) {
     row("Operator", code(one.Operator)),
     row("Why", ...why),
     row("Hosts that may hold your data", list(one.Hosts)),
-    row("Logs in as", one.Logins.map(code)),
+    one.Logins.length ? row("Logs in as", one.Logins.map(code)) : null,
     row("May", list(one.Rights)),
     row("Window", ...span(one.NotBefore, one.NotAfter)),
     row("Asked", time(one.RequestDate)),
@@ -394,7 +400,8 @@ async function part(places, work) {
   try {
     await work();
   } catch (error) {
-    for (const place of places) byId(place).replaceChildren(el("p", { class: "alert" }, explain(error)));
+    for (const place of places) byId(place).replaceChildren(EMPTY("This cannot be shown."));
+    byId(places[0]).replaceChildren(el("p", { class: "alert" }, explain(error)));
   }
 }
 

@@ -58,11 +58,8 @@ function call(form) {
   const status = form.querySelector(".status");
   const button = form.querySelector("button");
   const field = (name) => (form.elements[name] ? form.elements[name].value.trim() : undefined);
-  // Return in a field presses the button.
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    if (!button.disabled) button.click();
-  });
+  // Return in a field presses the button; the press is what works.
+  form.addEventListener("submit", (event) => event.preventDefault());
   at(button, status, async () => {
     const empty = [...form.querySelectorAll("input[required]")].find((input) => input.value.trim() === "");
     if (empty) {
@@ -71,6 +68,7 @@ function call(form) {
       empty.focus();
       return;
     }
+    say(status, "", "Asking for what is to be signed…");
     const wanted = { act: form.dataset.act, id: form.dataset.id || field("id"), title: field("title") };
     const what = await ask("/call/message", wanted);
     say(status, "", TOUCH + " to " + what.does + ".");

@@ -69,6 +69,7 @@ impl Judge {
     /// The grant that gives `need` now, from a current state; the channel needs it from here on.
     pub(super) fn take(&self, channel: u32, need: Need) -> Result<Arc<Held>, String> {
         let access = self.shared.state.current().map_err(|stale| stale.to_string())?;
+        access.watched(&self.place.host)?;
         let mut state = self.lock();
         let live = self.live(&mut state, &access);
         let Some(held) = covering(&live, &need) else {
@@ -161,6 +162,9 @@ impl Judge {
     fn why(&self, grant: Option<&Hash>, deadlines: &Deadlines, access: &Access) -> String {
         if let Some(why) = access.away.get(&self.place.person) {
             return format!("`{}` may not act any more: {why}", self.place.person);
+        }
+        if let Some(host) = access.unwatched.get(&self.place.host).filter(|host| host.over) {
+            return format!("its host is not watched any more: {}", host.why);
         }
         let ended = grant.and_then(|digest| access.ended.get(digest));
         let now = self.shared.env.monotonic();

@@ -6,6 +6,7 @@ mod inbox;
 mod lists;
 mod people;
 mod request;
+mod sessions;
 mod words;
 
 use writ_service::http::{Refused, Reply, Request};
@@ -17,6 +18,7 @@ use crate::routes::page;
 use crate::view::Reader;
 
 pub(crate) use ask::draft;
+pub(crate) use sessions::SESSION;
 
 /// What the path of a request's page begins with; its id follows.
 pub(crate) const REQUEST: &str = "/requests/";
@@ -32,6 +34,8 @@ pub(crate) enum What {
     People,
     Request(String),
     Requests,
+    Session(String),
+    Sessions,
     Tickets,
 }
 
@@ -54,10 +58,14 @@ impl What {
             "/people" => Some(What::People),
             "/requests" => Some(What::Requests),
             "/requests/new" => Some(What::NewRequest),
+            "/sessions" => Some(What::Sessions),
             "/tickets" => Some(What::Tickets),
             _ => {
-                let id = path.strip_prefix(REQUEST)?;
-                (!id.is_empty() && !id.contains('/')).then(|| What::Request(id.to_owned()))
+                let one = |id: &&str| !id.is_empty() && !id.contains('/');
+                if let Some(id) = path.strip_prefix(SESSION).filter(one) {
+                    return Some(What::Session(id.to_owned()));
+                }
+                path.strip_prefix(REQUEST).filter(one).map(|id| What::Request(id.to_owned()))
             }
         }
     }
@@ -70,6 +78,7 @@ impl What {
             What::Groups => Act::ReadGroups,
             What::People => Act::ReadPeople,
             What::Inbox | What::NewRequest | What::Request(_) | What::Requests => Act::ReadRequests,
+            What::Session(_) | What::Sessions => Act::ReadSessions,
             What::Tickets => Act::ReadTickets,
         }
     }
@@ -127,6 +136,8 @@ async fn make(
         }
         What::Requests => lists::requests(&books.requests(place, reader, request).await?),
         What::Grants => lists::grants(&books.grants(place, reader, request).await?, reader),
+        What::Sessions => sessions::list(&books.sessions(place, reader, request).await?),
+        What::Session(id) => sessions::one(&books.session(id, reader, request).await?, reader),
         What::Tickets => lists::tickets(&books.tickets(place, reader, request).await?),
         What::People => people::people(&books.people(place, reader, request).await?, reader),
         What::Groups => {

@@ -5,18 +5,21 @@
 
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 
-use writ_console::port::{Act, Books, Decided, PortFuture, SignedCall, Want, Wish};
+use writ_console::port::{
+    Act, Books, Decided, OpenedRecording, PortFuture, SignedCall, Want, Wish,
+};
 use writ_console::session::{Gate, GateError, Session, Token};
 use writ_console::sign_in;
 use writ_console::view::{
     AlarmsView, DraftView, GrantView, Inbox, Page, PersonView, Reader, RequestPage, RequestView,
-    TicketView,
+    SessionView, TicketView,
 };
 use writ_console::webauthn::Assertion;
 use writ_model::{Env as _, PersonId, SystemEnv, Ulid};
-use writ_proof::access::Approval;
+use writ_proof::access::{Approval, Opening};
 use writ_proof::roster::{PersonKey, Roster};
 use writ_proof::sshsig::SshSig;
+use writ_proof::statement::Signed;
 use writ_service::http::{Refused, Request};
 use writ_service::pipeline::Pipeline;
 use writ_service::record::StrangerLimit;
@@ -301,6 +304,43 @@ impl Books for Clerk {
         request: &'a Request,
     ) -> PortFuture<'a, Result<Page<TicketView>, Refused>> {
         Box::pin(self.access.tickets_page(before, reader, request))
+    }
+
+    fn sessions<'a>(
+        &'a self,
+        before: Option<&'a str>,
+        reader: &'a Reader,
+        request: &'a Request,
+    ) -> PortFuture<'a, Result<Page<SessionView>, Refused>> {
+        Box::pin(self.access.sessions_page(before, reader, request))
+    }
+
+    fn session<'a>(
+        &'a self,
+        id: &'a str,
+        reader: &'a Reader,
+        request: &'a Request,
+    ) -> PortFuture<'a, Result<SessionView, Refused>> {
+        Box::pin(self.access.session_page(id, reader, request))
+    }
+
+    fn opening<'a>(
+        &'a self,
+        session: Ulid,
+        recipient: [u8; 32],
+        reader: &'a Reader,
+        request: &'a Request,
+    ) -> PortFuture<'a, Result<Opening, Refused>> {
+        Box::pin(self.access.opening_in_browser(session, recipient, reader, request))
+    }
+
+    fn open_recording<'a>(
+        &'a self,
+        signed: Signed,
+        reader: &'a Reader,
+        request: &'a Request,
+    ) -> PortFuture<'a, Result<OpenedRecording, Refused>> {
+        Box::pin(self.access.open_in_browser(signed, reader, request))
     }
 
     fn people<'a>(

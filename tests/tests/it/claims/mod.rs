@@ -28,8 +28,10 @@ mod c08_sessions_end;
 mod c09_agents;
 mod c09_alarms;
 mod c09_host_log;
+mod c09_unwatched;
 mod c10_browser;
 mod c10_lockbox;
+mod c11_runbooks;
 mod c12_accounts;
 mod c13_deny;
 

@@ -45,6 +45,8 @@ impl Seat {
     #[track_caller]
     fn call(&mut self, form: &str) -> String {
         self.browser.eval("window.before = true");
+        self.browser
+            .eval(&format!("document.querySelector('{form} .status').className = 'status'"));
         self.browser.eval(&format!("document.querySelector('{form} button').click()"));
         self.browser.until(&format!(
             "document.readyState === 'complete' && (window.before === undefined || \
@@ -331,7 +333,15 @@ fn c05_browser_request_counts_as_it_was_checked_and_signed_by_its_requester() {
     // Nobody who is not signed in sees the form.
     let (status, text) = get(&site, "/requests/new", "");
     assert!(status == 401 && !text.contains("id=\"ask\""), "{text}");
-    // Of several groups one is chosen first.
+}
+
+/// Who is in several groups asks as a member of one.
+#[test]
+fn group_is_chosen_before_the_form_of_a_request() {
+    let site = Site::start();
+    let _shift = Shift::at(&site);
+    let mut anna = Seat::of(&site, "anna");
+    anna.sign_in("/");
     let desk = Desk::at(&site);
     desk.changes(&[
         "add-group",

@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use writ_model::{Env as _, SystemEnv};
 use writ_proof::access::Opening;
 use writ_proof::hpke::Recipient;
@@ -9,6 +11,7 @@ use writ_proof::statement::Signed;
 use writ_tests::site::{ANN, tools};
 
 use super::access::id_of;
+use super::console::{Seat, assert_sound};
 use super::gate::{Gate, parameter, site};
 use super::roster::Desk;
 
@@ -160,4 +163,81 @@ fn recording_without_a_terminal_is_told_in_words() {
         &["play", &session, "--export", &cast],
         "no terminal and no command",
     );
+}
+
+/// The browser makes the key, has the passkey sign for it, verifies and plays; the console carries sealed bytes.
+#[test]
+fn recording_is_played_in_the_browser() {
+    let site = site();
+    let gate = Gate::at(&site);
+    reviewers(&gate);
+    gate.grant(&[], "1h");
+    let other = recorded(&gate, &[], "echo one");
+    let session =
+        recorded(&gate, &["-tt"], "printf 'caf\\303\\251 \\033[31mred\\033[0m <b>\\n'; sleep 0.2");
+    let mut dora = Seat::of(&site, "dora");
+    dora.sign_in("/sessions");
+    let listed = dora.browser.text();
+    assert!(listed.contains("anna on web-1") && !listed.contains("you may read it"), "{listed}");
+    assert_sound(&mut dora.browser);
+    dora.open(&format!("/sessions/{session}"));
+    let closed = dora.browser.text();
+    assert!(closed.contains("No grant lets you read it now"), "{closed}");
+    assert_sound(&mut dora.browser);
+    dora.browser.look("console-session-closed");
+    let id = ask(&gate, "dora", &session);
+    dora.open(&format!("/requests/{id}"));
+    assert!(dora.browser.text().contains("dora wants to read a recording of web-1"));
+    dora.browser.look("console-request-playback");
+    gate.shift.ok("boris", &["approve", &id]);
+    gate.shift.ok("carla", &["approve", &id]);
+    dora.open("/sessions");
+    assert!(dora.browser.text().contains("you may read it"));
+    dora.browser.look("console-sessions");
+    dora.open(&format!("/sessions/{session}"));
+    dora.browser.click("open-recording");
+    dora.browser.until(
+        "!document.getElementById('opened').hidden || \
+         document.getElementById('play-said').className === 'status bad'",
+    );
+    let opened = dora.browser.text();
+    assert!(opened.contains("verified: the chain, and the end that keyd signed"), "{opened}");
+    assert!(opened.contains("Command: printf"), "{opened}");
+    dora.browser.eval(
+        "(() => { const place = document.getElementById('place'); place.value = place.max; \
+         place.dispatchEvent(new Event('input')); })()",
+    );
+    let screen = dora.browser.eval("document.getElementById('screen').textContent");
+    assert!(screen.as_str().unwrap().contains("café red <b>"), "{screen}");
+    let red = dora.browser.eval("document.querySelector('#screen .t-ink-1').textContent");
+    assert_eq!(red, "red");
+    assert_sound(&mut dora.browser);
+    dora.browser.look("console-session-played");
+    // By itself, from the beginning, with a pause that is shortened.
+    dora.browser.click("restart");
+    dora.browser.click("toggle");
+    dora.browser.until("document.getElementById('toggle').textContent === 'Play'");
+    let told = gate.event("OpenRecording", |event| event.error().is_empty());
+    assert_eq!((parameter(&told, "person"), parameter(&told, "sessionId")), ("dora", &*session));
+    // Another recording is another request; another's statement is not taken.
+    let key = URL_SAFE_NO_PAD.encode([7; 32]);
+    let wanted = serde_json::json!({ "recipient": key });
+    let (status, told) = dora.post(&format!("/sessions/{other}/statement"), &wanted);
+    assert_eq!((status, told["error"].as_str()), (403, Some("Refused")), "{told}");
+    let (status, told) = dora.post(&format!("/sessions/{session}/statement"), &wanted);
+    assert_eq!(status, 200, "{told}");
+    let statement = URL_SAFE_NO_PAD.decode(told["statement"].as_str().unwrap()).unwrap();
+    let passkey = dora.answer(&statement, "playback@writ");
+    let offer = serde_json::json!({ "statement": told["statement"], "passkey": passkey });
+    let (status, told) = dora.post(&format!("/sessions/{other}/open"), &offer);
+    assert_eq!((status, told["error"].as_str()), (403, Some("AccessDenied")), "{told}");
+    // With a key of whoever sends it on: the signature is over the first.
+    let at = statement.windows(32).position(|some| *some == [7; 32]).unwrap();
+    let mut forged = statement.clone();
+    forged[at..at + 32].fill(8);
+    let offer = serde_json::json!({ "statement": URL_SAFE_NO_PAD.encode(forged), "passkey": offer["passkey"] });
+    let (status, told) = dora.post(&format!("/sessions/{session}/open"), &offer);
+    assert_eq!((status, told["error"].as_str()), (403, Some("BadSignature")), "{told}");
+    let verdict = site.verify();
+    assert_eq!(verdict.code, 0, "{}", verdict.text);
 }

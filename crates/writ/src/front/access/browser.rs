@@ -347,6 +347,8 @@ impl Access {
             Act::ReadRequests => What::Requests,
             Act::Ask => What::Draft,
             Act::Call => What::Unknown,
+            Act::OpenRecording => What::Open,
+            Act::ReadSessions => What::Sessions,
             _ => What::Decide,
         };
         let known = reader.map(|reader| std::slice::from_ref(&reader.person)).unwrap_or_default();

@@ -15,6 +15,7 @@ use writ_access::decision::decisions;
 use writ_access::ends::{self, GrantState};
 use writ_access::{pseudonym, state};
 use writ_bastion::shelf::{Lent, Page, Piece, PieceWanted, Recorded, SignedEnd, Want};
+use writ_console::view::{Page as ViewPage, Reader, SessionView};
 use writ_keyd_client::operator::{Evidence, OpenRecording, OpenedRecording, RecordingFacts};
 use writ_keyd_client::protocol::{Answer, Command, Refusal, Reply as KeydReply, UsePosition};
 use writ_model::{AccountId, Env as _, PersonId, SystemEnv, Timestamp, Ulid, Uuid};
@@ -483,6 +484,95 @@ impl Access {
             Lent::Piece(piece) => Ok(piece),
             _ => Err(known(garbled())),
         }
+    }
+}
+
+/// For the console's pages.
+impl Access {
+    /// A page of recorded sessions.
+    pub(in crate::front) async fn sessions_page(
+        &self,
+        before: Option<&str>,
+        reader: &Reader,
+        request: &Request,
+    ) -> Result<ViewPage<SessionView>, Refused> {
+        let (items, next) = self.recorded_sessions(before, &reader.person, request).await?;
+        let items = items.into_iter().map(view).collect();
+        Ok(ViewPage { items, next: next.map(|id| id.to_string()) })
+    }
+
+    /// A recorded session.
+    pub(in crate::front) async fn session_page(
+        &self,
+        id: &str,
+        reader: &Reader,
+        request: &Request,
+    ) -> Result<SessionView, Refused> {
+        self.session(id, &reader.person, request).await.map(view)
+    }
+
+    /// What the reader would sign to open a recording.
+    pub(in crate::front) async fn opening_in_browser(
+        &self,
+        session: Ulid,
+        recipient: [u8; 32],
+        reader: &Reader,
+        request: &Request,
+    ) -> Result<Opening, Refused> {
+        let right = self.recorded(session).await.and_then(|recorded| {
+            let right = right(&self.pipeline.store.snapshot(), &recorded, &reader.person);
+            let what = "no grant lets you read it now: ask for one, and others decide";
+            right.ok_or_else(|| Refused::new(403, "Refused", what))
+        });
+        let right = match right {
+            Ok(right) => right,
+            Err(refused) => {
+                let (what, known) = (What::Open, std::slice::from_ref(&reader.person));
+                let shown = vec![("sessionId", session.to_string())];
+                return Err(self.told_refusal(&what, request, known, shown, refused).await);
+            }
+        };
+        Ok(Opening {
+            v: Default::default(),
+            site: reader.roster.site().clone(),
+            request: right.id,
+            request_digest: right.digest.parse().map_err(|_| garbled())?,
+            session,
+            person: reader.person.clone(),
+            recipient,
+            signed: SystemEnv.now(),
+        })
+    }
+
+    /// Opens a recording for who signed in a browser.
+    pub(in crate::front) async fn open_in_browser(
+        &self,
+        signed: Signed,
+        _: &Reader,
+        request: &Request,
+    ) -> Result<writ_console::port::OpenedRecording, Refused> {
+        let opened = self.open(&signed, request).await?;
+        Ok(writ_console::port::OpenedRecording {
+            sealed: STANDARD.decode(&opened.sealed).map_err(|_| garbled())?,
+            token: opened.token,
+            bytes: opened.session.bytes,
+            mark: opened.session.end.map(|end| end.mark),
+        })
+    }
+}
+
+fn view(shown: ShownSession) -> SessionView {
+    SessionView {
+        id: shown.id,
+        request: shown.request,
+        person: shown.person,
+        host: shown.host,
+        start: shown.start,
+        bytes: shown.bytes,
+        ended: shown.ended,
+        reason: shown.reason,
+        accounts: shown.accounts,
+        right: shown.grant.map(|right| (right.id, right.not_after)),
     }
 }
 

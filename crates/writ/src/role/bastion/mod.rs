@@ -2,6 +2,7 @@
 
 mod lend;
 mod state;
+mod watched;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -55,6 +56,8 @@ pub struct BastionConfig {
     pub gates: Vec<Gate>,
     /// How long the HR feed may be silent, in hours.
     pub silence_hours: u64,
+    /// The folder of watch's word.
+    pub word: PathBuf,
     /// Below this much free space no session begins.
     pub floor_bytes: u64,
     /// Below this much free space sessions are closed.

@@ -23,7 +23,9 @@ use writ_store::state::{AccessApproval, AccessGrant, AccessRequest, RosterEntry}
 use writ_store::{Node, Snapshot};
 
 use super::BastionConfig;
+use super::watched::Watched;
 use crate::front::access::OfCustomers;
+use crate::front::alarms::Alarms;
 use crate::front::hr::Rules;
 
 /// front's end of the channel: the feed comes as pushes, and what is wanted of the recordings as answers.
@@ -40,6 +42,8 @@ pub(super) struct FedState {
     env: Arc<dyn Env>,
     site: SiteId,
     settings: Settings,
+    /// watch's word.
+    word: Alarms,
     kept: Mutex<Kept>,
 }
 
@@ -47,6 +51,7 @@ struct Kept {
     roster: Arc<Roster>,
     /// Grants as they were judged, by the request's digest.
     judged: HashMap<Hash, Judged>,
+    watched: Watched,
     built: Option<Built>,
 }
 
@@ -73,9 +78,11 @@ impl FedState {
         let (_, roster) = Roster::begin(&Signed::from_bytes(&genesis)?, None)?;
         let silence = Duration::from_secs(config.silence_hours.saturating_mul(3600));
         let settings = Settings { gates: config.gates.clone(), silence, ..Settings::default() };
-        let kept = Kept { roster: Arc::new(roster), judged: HashMap::new(), built: None };
+        let (roster, judged, watched) = (Arc::new(roster), HashMap::new(), Watched::default());
+        let kept = Kept { roster, judged, watched, built: None };
         let site = config.site.parse()?;
-        Ok(FedState { node, env, site, settings, kept: Mutex::new(kept) })
+        let word = Alarms::new(&config.word, &genesis)?;
+        Ok(FedState { node, env, site, settings, word, kept: Mutex::new(kept) })
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
@@ -134,7 +141,14 @@ impl FedState {
         let live: std::collections::HashSet<Hash> =
             grants.iter().map(|held| held.grant.digest).collect();
         kept.judged.retain(|digest, judged| judged.held.is_none() || live.contains(digest));
-        Access { roster, grants, ended, away }
+        // Of a watch that cannot be heard the leases run out.
+        if let Ok(word) = self.word.word()
+            && word.site == self.site.as_str()
+        {
+            kept.watched.hear(&word, now, mono);
+        }
+        let unwatched = kept.watched.unwatched(mono);
+        Access { roster, grants, ended, away, unwatched }
     }
 
     /// HR's word. Of somebody whom HR does not know it says nothing.

@@ -1,9 +1,9 @@
 //! The managed host of the story: a stock `sshd` where one is installed, else a minimal host of the tour's own.
 //! Either trusts keyd's authority for the principal `ROLE@web-1`, and nobody else.
 
-use std::fs::{File, Permissions};
+use std::collections::BTreeSet;
+use std::fs::File;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -14,12 +14,15 @@ use base64::engine::general_purpose::STANDARD;
 use writ_model::{Env as _, SystemEnv};
 use writ_proof::ed25519::{Signer as _, SoftKey};
 use writ_proof::ssh::put_string;
+use writ_proof::ssh_cert::{CertFields, CertKind, CriticalOptions};
 use writ_proof::sshsig::SshPublicKey;
+use writ_ssh::SoftUserKey;
 use zeroize::Zeroizing;
 
 use super::super::site::write;
 use super::crew::text;
 use super::minimal::Minimal;
+use super::ssh::Door;
 use crate::up::data::write_durably;
 use crate::up::ready::SSH_CA_FILE;
 
@@ -45,18 +48,20 @@ pub struct Host {
     _kind: Kind,
 }
 
+#[expect(dead_code, reason = "they run as long as they are held")]
 enum Kind {
-    Minimal { _host: Minimal },
-    Sshd(Child),
+    Minimal(Minimal),
+    Sshd(Daemon),
 }
 
-impl Drop for Kind {
+/// A process that ends with this value.
+struct Daemon(Child);
+
+impl Drop for Daemon {
     fn drop(&mut self) {
-        if let Kind::Sshd(child) = self {
-            // It may have ended by itself.
-            child.kill().ok();
-            child.wait().ok();
-        }
+        // It may have ended by itself.
+        self.0.kill().ok();
+        self.0.wait().ok();
     }
 }
 
@@ -75,70 +80,113 @@ impl Host {
         let authority = data.join(SSH_CA_FILE);
         let why = match built_in {
             true => "--built-in-host".to_owned(),
-            false => match sshd(folder, &private_key(&host_key, &seed)?, &authority, &log) {
-                Ok((child, address, login)) => {
+            false => match Sshd::new(folder, host_key, &seed, &log).and_then(|sshd| {
+                sshd.probe()?;
+                Ok((sshd.start(&authority)?, sshd.login))
+            }) {
+                Ok(((daemon, address), login)) => {
                     let what = format!("{SSHD}, at {address}");
-                    return Ok(Host { address, key, login, log, what, _kind: Kind::Sshd(child) });
+                    return Ok(Host { address, key, login, log, what, _kind: Kind::Sshd(daemon) });
                 }
                 Err(error) => format!("{error:#}"),
             },
         };
+        let host_key = SoftKey::from_seed(&seed)?;
         let login = "svc".to_owned();
         let host = Minimal::start(host_key, &authority, &log)?;
         let address = host.address;
         let what = format!("the minimal SSH host that is built into this tour ({why})");
-        Ok(Host { address, key, login, log, what, _kind: Kind::Minimal { _host: host } })
+        Ok(Host { address, key, login, log, what, _kind: Kind::Minimal(host) })
     }
 }
 
-/// Starts a stock `sshd` as whoever runs the tour, for whoever runs the tour.
-#[expect(clippy::disallowed_methods, reason = "the tour starts its own managed host")]
-fn sshd(
-    folder: &Path,
-    private: &[u8],
-    authority: &Path,
-    log: &Path,
-) -> Result<(Child, SocketAddr, String)> {
-    if !Path::new(SSHD).exists() {
-        bail!("there is no {SSHD}");
-    }
-    let login = user()?;
-    let path = |name: &str| folder.join(name);
-    write_durably(&path("host_key"), private, 0o600)?;
-    write(&path("principals"), format!("{login}@{NAME}\n").as_bytes())?;
-    std::fs::set_permissions(path("principals"), Permissions::from_mode(0o644))?;
-    // As root it wants this folder, which the system's start script makes.
-    if rustix::process::geteuid().is_root() {
-        std::fs::create_dir_all("/run/sshd").context("sshd wants the folder /run/sshd")?;
-    }
-    let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-    let config = format!(
-        "ListenAddress {address}\nHostKey {}\nPidFile none\nTrustedUserCAKeys {}\n\
-         AuthorizedPrincipalsFile {}\nAuthorizedKeysFile none\nPasswordAuthentication no\n\
-         KbdInteractiveAuthentication no\nUsePAM no\nPermitRootLogin yes\nStrictModes no\n\
-         LogLevel VERBOSE\nSubsystem sftp internal-sftp\n",
-        text(&path("host_key"))?,
-        text(authority)?,
-        text(&path("principals"))?,
-    );
-    write(&path("sshd_config"), config.as_bytes())?;
-    let mut command = Command::new(SSHD);
-    command.arg("-D").arg("-f").arg(path("sshd_config")).arg("-E").arg(log).stdin(Stdio::null());
-    let mut child = command.spawn().context("sshd cannot be started")?;
-    let began = SystemEnv.monotonic();
-    loop {
-        if TcpStream::connect(address).is_ok() {
-            return Ok((child, address, login));
+/// A stock `sshd` as whoever runs the tour, for whoever runs the tour.
+struct Sshd<'h> {
+    folder: &'h Path,
+    log: &'h Path,
+    public: SshPublicKey,
+    login: String,
+}
+
+impl<'h> Sshd<'h> {
+    /// Writes what it needs, if there is one.
+    fn new(folder: &'h Path, key: SoftKey, seed: &[u8; 32], log: &'h Path) -> Result<Sshd<'h>> {
+        if !Path::new(SSHD).exists() {
+            bail!("there is no {SSHD}");
         }
-        let late = SystemEnv.monotonic().saturating_sub(began) > START_MAX;
-        if child.try_wait()?.is_some() || late {
-            child.kill().ok();
-            child.wait()?;
-            let said = std::fs::read_to_string(log).unwrap_or_default();
-            bail!("sshd does not serve: {}", said.lines().last().unwrap_or("it says nothing"));
+        let login = user()?;
+        write_durably(&folder.join("host_key"), &private_key(&key, seed)?, 0o600)?;
+        write(&folder.join("principals"), format!("{login}@{NAME}\n").as_bytes())?;
+        // As root it wants this folder, which the system's start script makes.
+        if rustix::process::geteuid().is_root() {
+            std::fs::create_dir_all("/run/sshd").context("sshd wants the folder /run/sshd")?;
         }
-        std::thread::sleep(POLL);
+        Ok(Sshd { folder, log, public: SshPublicKey::Ed25519(key.public_key().0), login })
     }
+
+    /// Sees whether it lets this user in at all: accounts may be locked or have no shell. The authority that it trusts
+    /// for that is made up, and gone before the host takes part.
+    fn probe(&self) -> Result<()> {
+        let [authority, key] = [fresh()?, fresh()?];
+        let path = self.folder.join("probe_ca.pub");
+        let public = SshPublicKey::Ed25519(authority.public_key().0);
+        write(&path, format!("{public}\n").as_bytes())?;
+        let fields = CertFields {
+            nonce: [0; 32],
+            key: key.public_key(),
+            serial: 1,
+            kind: CertKind::User,
+            key_id: "probe".to_owned(),
+            principals: vec![format!("{}@{NAME}", self.login)],
+            valid_after: 0,
+            valid_before: u64::MAX,
+            critical: CriticalOptions::default(),
+            extensions: BTreeSet::new(),
+        };
+        let user = SoftUserKey::certified(key, fields.sign(&authority)?.to_bytes());
+        let (_daemon, address) = self.start(&path)?;
+        let door = Door::to(address, self.public.clone())?;
+        let let_in = door.enter_with(&user, &self.login).and_then(|visit| visit.run("exit 0"));
+        std::fs::remove_file(path)?;
+        let_in.map(|_| ()).with_context(|| format!("{SSHD} does not let `{}` in", self.login))
+    }
+
+    /// Starts it, trusting this authority.
+    #[expect(clippy::disallowed_methods, reason = "the tour starts its own managed host")]
+    fn start(&self, authority: &Path) -> Result<(Daemon, SocketAddr)> {
+        let path = |name: &str| self.folder.join(name);
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let config = format!(
+            "ListenAddress {address}\nHostKey {}\nPidFile none\nTrustedUserCAKeys {}\n\
+             AuthorizedPrincipalsFile {}\nAuthorizedKeysFile none\nPasswordAuthentication no\n\
+             KbdInteractiveAuthentication no\nUsePAM no\nPermitRootLogin yes\nStrictModes no\n\
+             LogLevel VERBOSE\nSubsystem sftp internal-sftp\n",
+            text(&path("host_key"))?,
+            text(authority)?,
+            text(&path("principals"))?,
+        );
+        write(&path("sshd_config"), config.as_bytes())?;
+        let mut command = Command::new(SSHD);
+        command.arg("-D").arg("-f").arg(path("sshd_config")).arg("-E").arg(self.log);
+        let daemon = command.stdin(Stdio::null()).spawn().context("sshd cannot be started")?;
+        let mut daemon = Daemon(daemon);
+        let began = SystemEnv.monotonic();
+        while TcpStream::connect(address).is_err() {
+            let late = SystemEnv.monotonic().saturating_sub(began) > START_MAX;
+            if late || daemon.0.try_wait()?.is_some() {
+                let said = std::fs::read_to_string(self.log).unwrap_or_default();
+                bail!("sshd does not serve: {}", said.lines().last().unwrap_or("it says nothing"));
+            }
+            std::thread::sleep(POLL);
+        }
+        Ok((daemon, address))
+    }
+}
+
+fn fresh() -> Result<SoftKey> {
+    let mut seed = Zeroizing::new([0; 32]);
+    SystemEnv.fill(&mut *seed);
+    Ok(SoftKey::from_seed(&seed)?)
 }
 
 /// The name of whoever runs the tour.

@@ -9,6 +9,7 @@ mod consent;
 mod crew;
 mod host;
 mod minimal;
+mod playback;
 mod request;
 mod session;
 mod sftp;
@@ -75,7 +76,8 @@ pub fn chapters(
     let agent = watched::enrol(story, &shift, site, base)?;
     let granted = request::chapter(story, &shift)?;
     session::chapter(story, &shift, &granted)?;
-    watched::chapter(story, &shift, agent)?;
+    // Without it the host opens to nobody.
+    let _agent = watched::chapter(story, &shift, agent)?;
     consent::chapter(story, &shift, &granted)?;
     attacks::chapter(story, &shift)
 }

@@ -2,11 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use bytes::Bytes;
-use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 use writ_model::{Env as _, SystemEnv};
@@ -28,10 +28,10 @@ const REASON_WAIT: Duration = Duration::from_millis(500);
 /// More than this does not come back from the story's commands.
 const OUTPUT_MAX_BYTES: usize = 1024 * 1024;
 
-/// The bastion, known by its key.
+/// Where one logs in: the bastion, known by its key.
 pub struct Door {
     runtime: Runtime,
-    bastion: SocketAddr,
+    address: SocketAddr,
     known: SshPublicKey,
 }
 
@@ -40,19 +40,28 @@ impl Door {
     pub fn new(ready: &Ready, data: &Path) -> Result<Door> {
         let text = std::fs::read_to_string(data.join(KNOWN_HOSTS_FILE))?;
         let (_, key) = text.trim().split_once(' ').context("`known_hosts` is strange")?;
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let bastion = ready.bastion.parse().context("the bastion has a strange address")?;
-        Ok(Door { runtime, bastion, known: key.parse()? })
+        Door::to(bastion, key.parse()?)
     }
 
-    /// Logs in; a refusal is an error with what the bastion said.
+    /// Whoever listens there, known by this key.
+    pub fn to(address: SocketAddr, known: SshPublicKey) -> Result<Door> {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        Ok(Door { runtime, address, known })
+    }
+
+    /// Logs in with a key; a refusal is an error with what the bastion said.
     pub fn enter(&self, key: SoftKey, login: &str) -> Result<Visit<'_>> {
+        self.enter_with(&SoftUserKey::new(key), login)
+    }
+
+    /// Logs in with a key or a certificate.
+    pub fn enter_with(&self, user: &SoftUserKey, login: &str) -> Result<Visit<'_>> {
         let entering = async {
-            let stream = TcpStream::connect(self.bastion).await?;
-            let (known, user) = (KnownKey(self.known.clone()), SoftUserKey::new(key));
-            let env = Arc::new(SystemEnv);
-            Ok(connect(stream, &Config::default(), &known, login, &user, env).await?)
+            let stream = TcpStream::connect(self.address).await?;
+            let (known, env) = (KnownKey(self.known.clone()), Arc::new(SystemEnv));
+            Ok(connect(stream, &Config::default(), &known, login, user, env).await?)
         };
         let connected = self.wait("the login", entering)?;
         let (driver, mut incoming) = (connected.driver, connected.incoming);

@@ -60,7 +60,7 @@ pub fn enrol(story: &mut Story, shift: &Shift<'_>, site: &Site, base: &Path) -> 
 }
 
 /// The chapter.
-pub fn chapter(story: &mut Story, shift: &Shift<'_>, mut agent: Agent) -> Result<()> {
+pub fn chapter(story: &mut Story, shift: &Shift<'_>, mut agent: Agent) -> Result<Agent> {
     story.chapter("Watch: independent, and awake", "C-09");
     let frames = wait("the host's log at watch", HEARD_MAX, || {
         let count = hosts(shift)?.and_then(|host| lines(&host)).unwrap_or_default();
@@ -88,7 +88,20 @@ pub fn chapter(story: &mut Story, shift: &Shift<'_>, mut agent: Agent) -> Result
         "the host counts as not watched",
         health.and_then(|done| done.refusing("NOT watched")),
     );
-    Ok(())
+    let refused = wait("a refusal", HEARD_MAX, || {
+        Ok(shift.door.refuses(shift.crew.soft("anna")?, &shift.login(), "is not watched now").ok())
+    });
+    story.attack("a login to a host that nobody watches", refused.map(|(why, _)| why));
+    agent.child.wait()?;
+    let log = agent.folder.with_file_name("agent.log");
+    agent.child = site::start(&["agent", "run", "--dir", text(&agent.folder)?], &log)?;
+    let again = wait("the host to be watched again", HEARD_MAX, || {
+        Ok(shift.door.refuses(shift.crew.soft("anna")?, &shift.login(), "no grant lets").ok())
+    });
+    story.need("the agent runs again, and the bastion goes by it", again, |(_, took)| {
+        format!("after {:.1} s", took.as_secs_f64())
+    })?;
+    Ok(agent)
 }
 
 /// What watch says of the host.
