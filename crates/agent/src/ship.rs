@@ -176,7 +176,12 @@ impl Session<'_> {
                             sent = 0;
                         }
                     }
-                    ToAgent::Certificate(pem) => self.shared.home.renew(&pem)?,
+                    ToAgent::Certificate(pem) => {
+                        self.shared.home.renew(&pem)?;
+                        // watch counts it once it has seen it.
+                        let why = "the next one is to show the next certificate";
+                        return Err(AgentError::Network(io::Error::other(why)));
+                    }
                     other => return Err(self.refusal(other)?),
                 }
             }

@@ -1,5 +1,6 @@
 //! Control groups of version 2: one for each connection, so that what it starts cannot leave by forking.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::procfs::{self, Process};
@@ -44,7 +45,7 @@ impl Groups {
         if !path.is_dir() {
             std::fs::create_dir(&path)?;
         }
-        std::fs::write(path.join("cgroup.procs"), pid.to_string())
+        tell(&path.join("cgroup.procs"), &pid.to_string())
     }
 
     /// The group of a process, if it is one of these.
@@ -64,7 +65,7 @@ impl Groups {
 
     /// Kills all of a group at once, where the kernel can (5.14).
     pub(super) fn kill(&self, name: &str) {
-        if std::fs::write(self.path(name).join("cgroup.kill"), "1").is_err() {
+        if tell(&self.path(name).join("cgroup.kill"), "1").is_err() {
             self.members(name).into_iter().for_each(|process| {
                 procfs::kill(process);
             });
@@ -75,6 +76,11 @@ impl Groups {
     pub(super) fn remove(&self, name: &str) -> bool {
         remove(&self.path(name))
     }
+}
+
+/// Writes into a file of the kernel.
+fn tell(path: &Path, text: &str) -> std::io::Result<()> {
+    std::fs::OpenOptions::new().write(true).open(path)?.write_all(text.as_bytes())
 }
 
 fn remove(path: &Path) -> bool {

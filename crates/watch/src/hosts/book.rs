@@ -105,8 +105,8 @@ pub(crate) struct HostFacts {
     pub(crate) key: Option<[u8; 32]>,
     /// All keys that it ever had.
     pub(crate) keys: Vec<[u8; 32]>,
-    /// SHA-256 of the newest certificate, if it was renewed.
-    pub(crate) certificate: Option<Hash>,
+    /// The certificate that was sent to it last, until when; it counts once it has been shown.
+    pub(crate) renewed: Option<(Hash, Timestamp)>,
     /// Until when its certificate is valid.
     pub(crate) until: Timestamp,
     /// The highest epoch.
@@ -330,6 +330,16 @@ impl Book {
         (self.env.now() < *expires).then(|| host.clone())
     }
 
+    /// The agent of `host` has shown this certificate.
+    pub(crate) fn shown(&mut self, host: &HostName, certificate: Option<Hash>) {
+        if let Some(facts) = self.facts.hosts.get_mut(host)
+            && let Some((newest, until)) = facts.renewed
+            && certificate == Some(newest)
+        {
+            facts.until = until;
+        }
+    }
+
     /// Whether a stop of `host` is expected now; until when.
     pub(crate) fn window(&self, host: &HostName) -> Option<Timestamp> {
         self.facts.window(host, self.env.now())
@@ -366,8 +376,7 @@ impl Facts {
             Event::Enrolled(enrolment) => self.enrol(enrolment, at),
             Event::Renewed(renewed) => {
                 let host = self.host(&renewed.host, at);
-                host.until = renewed.until;
-                host.certificate = Some(renewed.certificate);
+                host.renewed = Some((renewed.certificate, renewed.until));
             }
             Event::Removed(removed) => {
                 let host = self.host(&removed.host, at);
@@ -454,7 +463,7 @@ impl Facts {
         self.tokens.remove(&enrolment.token);
         let host = self.host(&enrolment.host, at);
         host.key = Some(enrolment.key);
-        host.certificate = None;
+        host.renewed = None;
         if !host.keys.contains(&enrolment.key) {
             host.keys.push(enrolment.key);
         }

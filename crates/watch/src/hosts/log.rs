@@ -162,7 +162,8 @@ impl HostLog {
         let path = self.dir.join("synced");
         let text = format!("{} {}", self.segment, self.offset);
         let next = self.dir.join("synced.tmp");
-        std::fs::write(&next, text)
+        File::create(&next)
+            .and_then(|mut file| file.write_all(text.as_bytes()))
             .and_then(|()| std::fs::rename(&next, &path))
             .map_err(WatchError::io("write", &path))
     }

@@ -313,8 +313,11 @@ impl Hosts {
         let mut book = self.book.lock();
         let now = book.now();
         let Some(facts) = book.facts().hosts.get(host) else { return Ok(()) };
-        let ends = now.plus(certificate_lifetime() / RENEW_PART) >= facts.until;
-        let is_old = facts.certificate.is_some() && facts.certificate != connection.certificate;
+        let newest = facts.renewed.map(|(newest, _)| newest);
+        let has_newest = newest.is_some() && connection.certificate == newest;
+        let until = facts.renewed.filter(|_| has_newest).map_or(facts.until, |(_, until)| until);
+        let ends = now.plus(certificate_lifetime() / RENEW_PART) >= until;
+        let is_old = newest.is_some() && !has_newest;
         let Some(key) = facts.key.filter(|_| ends || is_old) else { return Ok(()) };
         if turn.close {
             return Ok(());
@@ -370,6 +373,7 @@ impl Hosts {
             end: hello.end,
         };
         let mut book = self.book.lock();
+        book.shown(host, connection.certificate);
         book.append(Event::Hello(event))?;
         book.sync()?;
         drop(book);
