@@ -99,6 +99,20 @@ impl Browser {
         result["result"]["value"].clone()
     }
 
+    /// The same of what only looks: it is asked again of the page that comes, if this one is being replaced.
+    #[track_caller]
+    fn read(&mut self, expression: &str) -> Value {
+        let what = json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
+        let read = within(PATIENCE, || {
+            let reply = self.asked("Runtime.evaluate", &what);
+            let fails = !reply["error"].is_null() || !reply["result"]["exceptionDetails"].is_null();
+            (!fails).then(|| reply["result"]["result"]["value"].clone())
+        });
+        read.unwrap_or_else(|| {
+            panic!("no page answers: {}", expression.get(..80).unwrap_or(expression))
+        })
+    }
+
     /// Waits until an expression is true.
     #[track_caller]
     pub fn until(&mut self, expression: &str) {
@@ -130,7 +144,7 @@ impl Browser {
 
     /// What somebody sees.
     pub fn text(&mut self) -> String {
-        self.eval("document.body.innerText").as_str().unwrap_or_default().to_owned()
+        self.read("document.body.innerText").as_str().unwrap_or_default().to_owned()
     }
 
     /// Checks that the page fits a telephone and a desk, and takes pictures where they are wanted.
@@ -142,7 +156,7 @@ impl Browser {
             let media =
                 json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
             self.call("Emulation.setEmulatedMedia", &media);
-            let needed = self.eval("document.documentElement.scrollWidth");
+            let needed = self.read("document.documentElement.scrollWidth");
             assert!(needed.as_u64() <= Some(width), "{name} needs {needed} of {width} pixels");
             self.judge(name);
             let Some(folder) = std::env::var_os("WRIT_SHOTS") else { continue };
@@ -159,11 +173,10 @@ impl Browser {
     fn judge(&mut self, name: &str) {
         let Some(file) = std::env::var_os("WRIT_AXE") else { return };
         let axe = fs::read_to_string(file).expect("WRIT_AXE");
-        self.eval(&format!("{axe}; true"));
-        let found = self.eval(
-            "axe.run().then((found) => found.violations.map((one) => one.id + ': ' + \
+        let found = self.read(&format!(
+            "{axe}; axe.run().then((found) => found.violations.map((one) => one.id + ': ' + \
              one.nodes.map((node) => node.html).join(' | ')))",
-        );
+        ));
         assert_eq!(found, json!([]), "{name}");
     }
 

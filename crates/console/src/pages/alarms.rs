@@ -16,10 +16,10 @@ pub(super) fn make(view: &AlarmsView, reader: &Reader) -> Made {
         match &view.alarms {
             Some(alarms) => main.push_str(&listed(alarms, view.open)),
             None => {
-                write!(
+                writeln!(
                     main,
                     "<p class=\"standing {}\"><strong>{}</strong> What they say is for watch's own people alone: \
-                     <code>writ watch alarms</code> on its machine.</p>\n",
+                     <code>writ watch alarms</code> on its machine.</p>",
                     if view.open == 0 { "open" } else { "bad" },
                     count(view.open),
                 )

@@ -334,6 +334,7 @@ fn passkey_whose_user_was_not_verified_is_refused() {
     // A page that somebody has changed asks for less than ours.
     let made = browser.eval(
         "(async () => {
+            const { toBytes, toText } = await import('/static/common.js');
             const data = document.getElementById('enrol').dataset;
             const credential = await navigator.credentials.create({ publicKey: {
                 challenge: toBytes(data.challenge),
