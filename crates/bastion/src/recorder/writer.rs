@@ -139,6 +139,10 @@ impl Writer {
             return dirty;
         }
         failpoint::hit("bastion.before_write");
+        if failpoint::is_set("bastion.forward_first") {
+            // What is forwarded meanwhile is lost with the process: the crash tests must notice.
+            std::thread::sleep(TICK);
+        }
         for id in &dirty {
             if let Some(Err(error)) = self.sessions.get_mut(id).map(Session::write) {
                 self.fail(*id, &error);
