@@ -66,7 +66,7 @@ pub(crate) fn own_page(
 }
 
 /// The parts of the console.
-const PARTS: [(&str, &str); 7] = [
+const PARTS: [(&str, &str); 8] = [
     ("/", "Inbox"),
     ("/requests", "Requests"),
     ("/grants", "Grants"),
