@@ -19,7 +19,7 @@ const MUTANTS: &str = "27.1.0";
 const SK_DUMMY: &str = "open('/usr/lib/openssh/regress/misc/sk-dummy/sk-dummy.so')";
 
 /// Debian packages, each with a command that succeeds when it is there.
-const DEBIAN: [(&str, &[&str]); 9] = [
+const DEBIAN: [(&str, &[&str]); 10] = [
     ("chromium", &["chromium", "--version"]), // a real browser, for passkeys
     ("g++", &["c++", "--version"]),           // libFuzzer
     ("git", &["git", "--version"]),           // tidy asks it for the list of files
@@ -28,6 +28,7 @@ const DEBIAN: [(&str, &[&str]); 9] = [
     ("openssh-sftp-server", &["/usr/lib/openssh/sftp-server", "-Q", "requests"]),
     ("openssh-server", &["/usr/sbin/sshd", "-V"]), // a real host for our SSH client
     ("openssh-tests", &["python3", "-c", SK_DUMMY]), // a token without hardware
+    ("runit", &["/usr/bin/sv", "-h"]),             // a supervisor of services, for runbooks
     ("python3-venv", &["python3", "-c", "import ensurepip"]),
 ];
 

@@ -15,6 +15,7 @@ pub mod nonce;
 pub mod pages;
 pub mod pseudonym;
 pub mod request;
+pub mod runbook;
 pub mod settle;
 pub mod ticket;
 pub mod world;

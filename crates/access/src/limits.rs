@@ -49,3 +49,9 @@ pub const TICKET_TITLE_MAX_BYTES: usize = 200;
 
 /// Tickets that are open at one time.
 pub const OPEN_TICKETS_MAX: usize = 10_000;
+
+/// Versions of runbooks in the catalogue.
+pub const RUNBOOKS_MAX: usize = 10_000;
+
+/// Runs that are not over at one time.
+pub const OPEN_RUNS_MAX: usize = 10_000;

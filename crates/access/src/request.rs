@@ -81,6 +81,7 @@ pub(crate) fn may_ask(request: &Request, world: &World<'_>) -> Result<(), Refusa
         .may_act(who, Some(&request.group))
         .or_else(|why| refused(format!("`{who}` may not act in `{}` now: {why}", request.group)))?;
     check_ticket(request, world.snapshot)?;
+    crate::runbook::entry_of(request, world.snapshot, world.roster, world.now)?;
     match world.customers.disabled(&request.touches(world.roster)).first() {
         None => Ok(()),
         Some(account) => refused(format!(

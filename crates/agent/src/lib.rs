@@ -5,6 +5,8 @@
 //! leaves the disk only after watch has acknowledged it. What cannot be kept becomes a gap that watch sees; there
 //! are no silent losses. Each second the agent says that it lives, and where its chain ends.
 //!
+//! [`runbook`] is the third of its processes: it runs what keyd has ordered and people have signed, and nothing else.
+//!
 //! Not here: any means to change or hide what was shipped, any command that watch could send, and anything of the
 //! control side. Whoever has root on the host can lie to it and stop it; what was shipped before stays, and that it
 //! stopped shows at watch.
@@ -15,6 +17,7 @@ mod error;
 mod identity;
 pub mod limits;
 mod run;
+pub mod runbook;
 mod session;
 mod ship;
 pub mod source;

@@ -146,3 +146,6 @@ pub const CLOCK_STEP_MAX: Duration = Duration::from_secs(2);
 
 /// How long a session on a host goes on after watch last said that it is watched (watch says so every 2 s).
 pub const WATCH_LEASE: Duration = Duration::from_secs(10);
+
+/// How long a login that no grant covers waits for news of front, which come each 250 ms: two of them.
+pub const NEWS_WAIT: Duration = Duration::from_millis(600);

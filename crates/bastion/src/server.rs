@@ -17,7 +17,7 @@ use writ_ssh::{Answer, Authenticator, Decision, HostKey, Proof, SoftHostKey};
 use crate::access::{Need, Place, covering};
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::limits::{CONNECTIONS_MAX, STOP_WAIT, TELL_STRANGERS_EVERY};
+use crate::limits::{CONNECTIONS_MAX, NEWS_WAIT, STOP_WAIT, TELL_STRANGERS_EVERY};
 use crate::notary::Notary;
 use crate::ports::{Keyd, Ledger, State};
 use crate::recorder::{self, Disk, Recorder};
@@ -222,7 +222,7 @@ impl Authenticator for Gate {
 
     fn proven<'a>(&'a mut self, proof: &'a Proof) -> Answer<'a, Decision> {
         Box::pin(async move {
-            match self.judge(proof) {
+            match self.judge_with_patience(proof).await {
                 Ok(place) => {
                     self.place = Some(place);
                     Decision::Accept
@@ -246,6 +246,26 @@ struct Refused {
 }
 
 impl Gate {
+    /// A grant that was just made may not be known here yet: a refusal waits for the next word of front.
+    async fn judge_with_patience(&self, proof: &Proof) -> Result<Place, Refused> {
+        let mut changes = self.shared.state.changes();
+        let judged = self.judge(proof);
+        if !matches!(&judged, Err(Refused { person: Some(_), .. })) {
+            return judged;
+        }
+        let again = async {
+            while changes.changed().await.is_ok() {
+                let place = self.judge(proof);
+                if place.is_ok() {
+                    return place;
+                }
+            }
+            std::future::pending().await
+        };
+        let patience = tokio::time::timeout(NEWS_WAIT, again).await;
+        patience.unwrap_or_else(|_| self.judge(proof))
+    }
+
     fn judge(&self, proof: &Proof) -> Result<Place, Refused> {
         let access = self
             .shared

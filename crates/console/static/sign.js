@@ -58,11 +58,8 @@ function call(form) {
   const status = form.querySelector(".status");
   const button = form.querySelector("button");
   const field = (name) => (form.elements[name] ? form.elements[name].value.trim() : undefined);
-  // Return in a field presses the button.
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    if (!button.disabled) button.click();
-  });
+  // Return in a field presses the button; the press is what works.
+  form.addEventListener("submit", (event) => event.preventDefault());
   at(button, status, async () => {
     const empty = [...form.querySelectorAll("input[required]")].find((input) => input.value.trim() === "");
     if (empty) {

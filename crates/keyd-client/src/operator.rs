@@ -1,9 +1,11 @@
-//! Commands that an operator's session needs: its certificate, and the keys of its recording.
+//! Commands that operators' work needs: the certificate of a session and the keys of its recording, and the order of
+//! a runbook's run.
 
 use writ_model::{PersonId, Timestamp, Ulid, Uuid};
 use writ_proof::access::RecordedAccounts;
 use writ_proof::hash::Hash;
 use writ_proof::roster::HostName;
+use writ_proof::runbook::SignedOrder;
 use writ_proof::{cbor_enum, cbor_map};
 
 use crate::protocol::UsePosition;
@@ -88,6 +90,33 @@ cbor_map!(SshCertificate {
     5: not_after,
     6: position,
 });
+
+/// Asks for the order with which an agent runs one runbook on one host, once.
+pub struct OrderRun {
+    /// Why.
+    pub evidence: Evidence,
+    /// The signed entry of the catalogue.
+    pub entry: Vec<u8>,
+    /// Names the run.
+    pub run: Ulid,
+    /// Where.
+    pub host: HostName,
+    /// The event that will tell of it.
+    pub event_id: Uuid,
+}
+cbor_map!(OrderRun { 1: evidence, 2: entry, 3: run, 4: host, 5: event_id });
+
+/// An order for one run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderedRun {
+    /// The order, signed.
+    pub order: SignedOrder,
+    /// What the run can tell at most, in bits.
+    pub bits: u32,
+    /// keyd's record of it.
+    pub position: UsePosition,
+}
+cbor_map!(OrderedRun { 1: order, 2: bits, 3: position });
 
 /// A list of revoked certificates, signed beside the file, since OpenSSH takes none that is signed within.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,7 +14,8 @@ pub use writ_proof::use_record::UsePosition;
 
 use crate::caller::Caller;
 use crate::operator::{
-    OpenRecording, OpenedRecording, RecordingKey, SignedKrl, SshCertificate, SshSign,
+    OpenRecording, OpenedRecording, OrderRun, OrderedRun, RecordingKey, SignedKrl, SshCertificate,
+    SshSign,
 };
 use crate::secret::SecretBytes;
 
@@ -103,6 +104,8 @@ pub enum Command {
     OpenRecording(Box<OpenRecording>),
     /// Signs the list of the certificates that opened what has ended. front.
     SignKrl,
+    /// Signs the order of one run of a runbook. front.
+    RunOrder(Box<OrderRun>),
 }
 cbor_enum!(Command {
     0: Hello(_),
@@ -126,6 +129,7 @@ cbor_enum!(Command {
     18: SignRecording(_),
     19: Cosign(_),
     20: OpenRecording(_),
+    21: RunOrder(_),
     24: SignKrl,
 });
 
@@ -161,6 +165,8 @@ pub enum Reply {
     OpenedRecording(Box<OpenedRecording>),
     /// To `SignKrl`.
     Krl(Box<SignedKrl>),
+    /// To `RunOrder`.
+    Ordered(Box<OrderedRun>),
 }
 cbor_enum!(Reply {
     0: Done,
@@ -177,6 +183,7 @@ cbor_enum!(Reply {
     11: Signature(_),
     12: Cosigned(_),
     13: OpenedRecording(_),
+    14: Ordered(_),
     16: Krl(_),
 });
 
@@ -628,8 +635,17 @@ pub enum End {
     Person(EnrolmentId),
     /// A grant, named by the digest of its signed request. Whatever rests on it is refused from now on.
     Grant(Hash),
+    /// An entry of the catalogue of runbooks, by its digest: nothing is ordered from it any more.
+    Entry(Hash),
 }
-cbor_enum!(End { 0: AccessKey(_), 1: Sessions(_), 2: Principal(_), 3: Person(_), 4: Grant(_) });
+cbor_enum!(End {
+    0: AccessKey(_),
+    1: Sessions(_),
+    2: Principal(_),
+    3: Person(_),
+    4: Grant(_),
+    5: Entry(_),
+});
 
 /// Chunk signatures of one upload, in order.
 pub struct Chunks {

@@ -112,6 +112,8 @@ pub(crate) struct Catalogue {
     consents: HashMap<Hash, BTreeMap<AccountId, (Said, Option<Timestamp>)>>,
     /// Digests of signed requests whose grants have ended.
     ended_grants: HashSet<Hash>,
+    /// Digests of entries of the catalogue of runbooks that were withdrawn.
+    ended_entries: HashSet<Hash>,
     ended_keys: HashSet<AccessKeyId>,
     /// Person -> their enrolments up to this number have ended.
     ended_people: HashMap<PersonId, u64>,
@@ -314,12 +316,14 @@ impl Catalogue {
     /// Ends something. True unless there is no room to remember it.
     pub(crate) fn end(&mut self, end: End) -> bool {
         let size = self.ended_grants.len()
+            + self.ended_entries.len()
             + self.ended_keys.len()
             + self.ended_people.len()
             + self.ended_principals.len()
             + self.ended_sessions.len();
         let held = match &end {
             End::AccessKey(id) => self.ended_keys.contains(id),
+            End::Entry(digest) => self.ended_entries.contains(digest),
             End::Grant(digest) => self.ended_grants.contains(digest),
             End::Person(id) => self.ended_people.contains_key(&id.person),
             End::Principal(id) => self.ended_principals.contains(id),
@@ -331,6 +335,9 @@ impl Catalogue {
         match end {
             End::AccessKey(id) => {
                 self.ended_keys.insert(id);
+            }
+            End::Entry(digest) => {
+                self.ended_entries.insert(digest);
             }
             End::Grant(digest) => {
                 self.ended_grants.insert(digest);
@@ -353,6 +360,11 @@ impl Catalogue {
     /// True if the grant of this signed request has ended.
     pub(crate) fn is_grant_ended(&self, request: &Hash) -> bool {
         self.ended_grants.contains(request)
+    }
+
+    /// True if this entry of the catalogue of runbooks was withdrawn.
+    pub(crate) fn is_entry_ended(&self, entry: &Hash) -> bool {
+        self.ended_entries.contains(entry)
     }
 
     /// True if this enrolment of a person has ended.

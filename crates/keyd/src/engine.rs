@@ -35,6 +35,7 @@ use crate::records::{RecordSink, Records};
 use crate::refuse::{self, forbidden, unavailable};
 use crate::root::{Root, SigningKeys};
 use crate::roster::Rosters;
+use crate::run_order::Runs;
 use crate::session::Session;
 use crate::shared::{Room, Shared};
 use crate::unconfirmed::Unconfirmed;
@@ -92,6 +93,8 @@ pub(crate) struct Engine {
     pub(crate) connections: Locked<Shared<SessionId, ()>>,
     /// Openings of recordings that were used, while they could be used again.
     pub(crate) openings: Locked<Shared<Hash, ()>>,
+    /// Runs of runbooks that an order was signed for.
+    pub(crate) runs: Locked<Runs>,
     feed: Locked<Feed>,
 }
 
@@ -149,6 +152,7 @@ impl Engine {
             krl_version: AtomicU64::new(0),
             connections: Locked::new(Shared::new(Room::of(limits::SESSIONS_MAX))),
             openings: Locked::new(Shared::new(Room::of(limits::OPENINGS_MAX))),
+            runs: Locked::default(),
             feed: Locked::default(),
             env,
         })
@@ -192,6 +196,7 @@ impl Engine {
             Command::Cosign(body) => self.cosign(&body).map(Reply::Cosigned),
             Command::Ack(ack) => self.records.acknowledge(ack.boot, ack.seq).map(|()| Reply::Done),
             Command::Roster(statement) => self.rosters.apply(&statement).map(|()| Reply::Done),
+            Command::RunOrder(asked) => self.run_order(&asked),
             Command::SshSign(asked) => self.ssh_sign(&asked),
             Command::NewRecording(session) => self.new_recording(session),
             Command::SignRecording(mark) => self.sign_recording(&mark),
@@ -222,6 +227,7 @@ impl Engine {
         self.sessions.lock().sweep(now);
         self.connections.lock().sweep(now);
         self.openings.lock().sweep(now);
+        self.runs.lock().sweep(now);
         self.fas.rotate(&*self.env);
         self.records.persist()
     }

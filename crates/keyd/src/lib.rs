@@ -49,6 +49,7 @@ mod refuse;
 mod request;
 pub mod root;
 mod roster;
+mod run_order;
 mod sandbox;
 mod seal;
 mod sealing;

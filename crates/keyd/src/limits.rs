@@ -113,6 +113,14 @@ pub(crate) const USE_BATCH_RECORDS_MAX: usize = 256;
 /// Operators' sessions that are remembered, with their connections, until their grants are over.
 pub(crate) const SESSIONS_MAX: usize = 100_000;
 
+/// Runs of runbooks that are remembered until their grants are over.
+pub(crate) const RUNS_MAX: usize = 100_000;
+/// What runs may tell one person of one customer, or of none, in a day, in bits: 150 disks in steps of five per cent, or
+/// half a kilobyte in all.
+pub(crate) const RUN_BITS_DAILY: u32 = 4096;
+/// An order is signed this long before the run must have begun; what the run itself may take comes on top.
+pub(crate) const RUN_ORDER_LIFETIME: Duration = Duration::from_secs(60);
+
 /// Openings of recordings that are remembered while they could be used again: some minutes.
 pub(crate) const OPENINGS_MAX: usize = 10_000;
 

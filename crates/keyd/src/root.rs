@@ -35,6 +35,8 @@ pub(crate) struct SigningKeys {
     pub(crate) ssh_ca: SoftKey,
     /// For lists of revoked certificates.
     pub(crate) krl: SoftKey,
+    /// For orders of runbooks.
+    pub(crate) run_orders: SoftKey,
 }
 
 /// What a root file holds, opened.
@@ -191,6 +193,7 @@ impl Root {
                 use_records: signing_key(&body.seeds.use_records)?,
                 ssh_ca: signing_key(&body.seeds.ssh_ca)?,
                 krl: signing_key(&body.seeds.krl)?,
+                run_orders: signing_key(&body.seeds.run_orders)?,
             },
         })
     }

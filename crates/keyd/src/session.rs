@@ -57,9 +57,9 @@ pub(crate) struct Session {
 }
 
 /// A grant that holds now, with what was asked for.
-struct Held {
-    asked: Asked,
-    grant: Grant,
+pub(crate) struct Held {
+    pub(crate) asked: Asked,
+    pub(crate) grant: Grant,
 }
 
 impl Engine {
@@ -141,7 +141,7 @@ impl Engine {
     }
 
     /// The grant that the evidence makes, if it holds now and has not ended.
-    fn grant(&self, roster: &Roster, evidence: &Evidence) -> Result<Held, Refusal> {
+    pub(crate) fn grant(&self, roster: &Roster, evidence: &Evidence) -> Result<Held, Refusal> {
         if evidence.approvals.len() > limits::APPROVALS_MAX {
             return Err(forbidden("there are too many approvals"));
         }

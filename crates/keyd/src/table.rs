@@ -23,6 +23,7 @@ pub(crate) fn senders(command: &Command) -> (&'static str, &'static [Role]) {
         Command::OpenRecording(_) => ("open-recording", FRONT),
         Command::Present(_) => ("present", FRONT),
         Command::Roster(_) => ("roster", FRONT),
+        Command::RunOrder(_) => ("run_order", FRONT),
         Command::Seal(_) => ("seal", FRONT),
         Command::SignKrl => ("krl_sign", FRONT),
         Command::SignRecording(_) => ("sign-recording", &[Role::Bastion]),

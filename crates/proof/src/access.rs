@@ -25,6 +25,7 @@ pub use approved::{Approved, may_fill};
 pub use asked::{Asked, Touches};
 pub use opening::{Opened, Opening, seal_info};
 pub use quorum::{Consent, Evidence, Grant, Missing, Outcome, decide};
+pub(crate) use scope::hides;
 pub use scope::{FileRight, FileRule, PlaybackScope, RecordedAccounts, Scope, SshRights, SshScope};
 
 /// The version of requests and approvals that this build writes and reads.

@@ -19,6 +19,7 @@
 //! | sealing to somebody's key (RFC 9180) | [`hpke`] |
 //! | statements, their signatures (OpenSSH SSHSIG, WebAuthn), genesis and roster | [`statement`], [`sshsig`], [`client_data`], [`roster`] |
 //! | what managed hosts report, and watch's host log | [`hostlog`] |
+//! | runbooks: catalogue, orders, output | [`runbook`] |
 //! | forward access tickets | [`fas`] |
 
 pub mod access;
@@ -50,6 +51,7 @@ pub mod receipt;
 pub mod recording;
 pub mod replay;
 pub mod roster;
+pub mod runbook;
 pub mod ssh;
 pub mod ssh_auth;
 pub mod ssh_cert;

@@ -234,3 +234,33 @@ pub const HOST_TEXT_MAX_BYTES: usize = 1024;
 
 /// One entry of the host log in bytes: a frame and what watch says of it.
 pub const HOST_ENTRY_MAX_BYTES: usize = HOST_FRAME_MAX_BYTES + 1024;
+
+/// Parameters of one runbook.
+pub const RUNBOOK_MAX_PARAMETERS: usize = 16;
+
+/// Arguments of a runbook's program.
+pub const RUNBOOK_MAX_ARGUMENTS: usize = 32;
+
+/// One such argument in bytes.
+pub const RUNBOOK_ARGUMENT_MAX_BYTES: usize = 256;
+
+/// Words of a parameter or of a field.
+pub const RUNBOOK_MAX_WORDS: usize = 64;
+
+/// Fields of a runbook's output.
+pub const RUNBOOK_MAX_FIELDS: usize = 32;
+
+/// What the output of one run can tell, in bits.
+pub const RUNBOOK_MAX_OUTPUT_BITS: u32 = 256;
+
+/// What the way in which a run ends can tell beside its output, in bits: outcomes, causes, and which field was wrong.
+pub const RUNBOOK_END_BITS: u32 = 6;
+
+/// What a program may write as its output, in bytes.
+pub const RUNBOOK_OUTPUT_MAX_BYTES: usize = 64 * 1024;
+
+/// What an entry says for the customers, in bytes.
+pub const RUNBOOK_DESCRIPTION_MAX_BYTES: usize = 2000;
+
+/// How long a run may take, in seconds.
+pub const RUNBOOK_MAX_SECONDS: u32 = 3600;

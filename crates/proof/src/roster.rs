@@ -37,7 +37,7 @@ pub use group::{
 pub use host::{Accounts, Host, HostPattern, matches_pattern};
 pub use key::{KeyKind, Passkey, PersonKey, SSH_APPLICATION};
 pub use lookup::Understaffed;
-pub use names::{GroupName, HostName, SlotName};
+pub use names::{GroupName, HostName, RunbookName, SlotName};
 
 /// The version of genesis and roster statements that this build writes and reads.
 pub const ROSTER_VERSION: u64 = 1;

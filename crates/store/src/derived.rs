@@ -15,8 +15,8 @@ use writ_proof::statement::Signed;
 
 use crate::state::{
     AccessApproval, AccessGrant, AccessKey, AccessRequest, Account, Alias, Consent, Enrolment,
-    Group, HrFeed, Key, Lockbox, ManagedPolicy, Person, Revocation, Role, RosterEntry, Stored,
-    Support, Ticket, User,
+    Group, HrFeed, Key, Lockbox, ManagedPolicy, Person, Revocation, Role, RosterEntry, Run,
+    Runbook, Stored, Support, Ticket, User,
 };
 
 /// A stored type and what a snapshot keeps beside it.
@@ -108,6 +108,8 @@ plain!(
     Person,
     Revocation,
     RosterEntry,
+    Run,
+    Runbook,
     Support,
     Ticket
 );

@@ -15,7 +15,7 @@ use crate::derived::Derive;
 use crate::state::{
     AccessApproval, AccessGrant, AccessKey, AccessRequest, Account, Alias, Body, Consent,
     Enrolment, Group, HrFeed, Key, Kind, Lockbox, ManagedPolicy, Person, Revocation, Role,
-    RosterEntry, Stored, Support, Ticket, User, folded,
+    RosterEntry, Run, Runbook, Stored, Support, Ticket, User, folded,
 };
 use crate::{Change, Object, ObjectId, StoreError};
 
@@ -353,6 +353,8 @@ tables! {
     revocations: Revocation,
     roles: Role,
     roster: RosterEntry,
+    runbooks: Runbook,
+    runs: Run,
     support: Support,
     tickets: Ticket,
     users: User,

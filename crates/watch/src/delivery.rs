@@ -71,6 +71,8 @@ pub(crate) struct Desk {
     pub(crate) folder: PathBuf,
     /// Where the word for the control side goes.
     pub(crate) word: Option<PathBuf>,
+    /// Where the bastion reads which hosts are watched.
+    pub(crate) hosts_word: Option<PathBuf>,
     pub(crate) site: String,
     pub(crate) mode: Mode,
     pub(crate) key: Arc<SoftKey>,
@@ -118,6 +120,13 @@ impl Desk {
 
     /// Puts the word where the control side reads it. watch goes on without.
     pub(crate) fn tell(&self, hosts: Vec<word::Host>) {
+        if let Some(folder) = &self.hosts_word {
+            let (site, at_ms) = (self.site.clone(), self.env.now().millis());
+            let word = Word { v: 1, site, at_ms, hosts: hosts.clone(), ..Word::default() };
+            if let Err(error) = word.write(folder, &self.key) {
+                tracing::warn!(%error, "the bastion is told nothing");
+            }
+        }
         let Some(folder) = &self.word else { return };
         if let Err(error) = (Word { hosts, ..self.word() }).write(folder, &self.key) {
             tracing::warn!(%error, "the control side is told nothing");

@@ -35,6 +35,8 @@ pub struct WatchConfig {
     pub genesis: Vec<u8>,
     /// The folder of what the control side may read ([`crate::word`]), if it may read anything.
     pub word: Option<PathBuf>,
+    /// The folder of what the bastion may read: the same, but of hosts alone.
+    pub hosts_word: Option<PathBuf>,
 }
 
 /// What watch listens on; both are bound already.
@@ -68,6 +70,7 @@ pub fn run(
     let desk = Desk {
         folder: config.folder.clone(),
         word: config.word.clone(),
+        hosts_word: config.hosts_word.clone(),
         site: site.to_owned(),
         mode: keeper.genesis().mode,
         key: Arc::new(keeper.signing_key()?),

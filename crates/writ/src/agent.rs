@@ -9,6 +9,8 @@ use clap::Subcommand;
 use writ_agent::EnrolArgs;
 use writ_model::SystemEnv;
 
+use crate::runner::RunnerCommand;
+
 /// The subcommands.
 #[derive(Subcommand)]
 pub enum AgentCommand {
@@ -37,6 +39,9 @@ pub enum AgentCommand {
         #[arg(long, value_name = "DIR", default_value = "/var/lib/writ-agent")]
         dir: PathBuf,
     },
+    /// Runbooks.
+    #[command(flatten)]
+    Runbooks(RunnerCommand),
     /// Does nothing: the kernel's audit records that it was started.
     #[command(hide = true)]
     Canary {
@@ -70,6 +75,7 @@ pub fn run(command: AgentCommand) -> Result<ExitCode> {
             println!("spool        {} bytes", status.spool_bytes);
             return Ok(if status.runs { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
+        AgentCommand::Runbooks(command) => return crate::runner::run(command),
         AgentCommand::Canary { token: _ } => {}
     }
     Ok(ExitCode::SUCCESS)

@@ -137,6 +137,17 @@ pub enum Command {
     /// Play, export or list what was recorded of a session; others must have approved that you read it.
     #[command(after_help = PLAY_HELP)]
     Play(crate::play::PlayArgs),
+    /// Let hosts do something without entering them: ask for a runbook, wait for the approval, print the answer.
+    #[command(after_help = RUN_HELP)]
+    Run(crate::runbook::RunArgs),
+    /// List runs of runbooks.
+    Runs(crate::runbook::RunsArgs),
+    /// Make, sign, publish, list and withdraw the runbooks of the catalogue.
+    Runbook {
+        /// What to do.
+        #[command(subcommand)]
+        command: crate::runbook::RunbookCommand,
+    },
     /// Open, close and list the tickets that requests name.
     Ticket {
         /// What to do.
@@ -209,6 +220,16 @@ Examples:
 It is printed before it is signed, with whose data it can lead to and who must agree. Approvers see the same code.
 It never changes: to ask for something else, or for longer, is a new request.";
 
+const RUN_HELP: &str = "\
+Examples:
+  writ run disk-usage --host web-1 --param mount=root --ticket OPS-17 --reason 'is it full?' --key ~/.ssh/id_writ_sk
+  writ run service-restart --host web-1 --param service=nginx --ticket OPS-17 --reason 'it hangs' --json
+  writ run service-restart --request 01JD8Z3X5QJ6T4W0RZV9K2M7AB     go on with a request that was filed before
+
+It waits while people approve, and runs once on each host. Nobody comes to the host; only the typed values that the
+catalogue names come back (`writ runbook show NAME`). Ctrl-C while it waits: nothing is run.
+Exit codes: 0 every run is ok; 1 one is not, or it was refused.";
+
 const PLAY_HELP: &str = "\
 Examples:
   writ sessions                                          what there is
@@ -277,4 +298,5 @@ verification that had it, nothing says whose ledger this is: exit code 3.
 
 Exit codes: 0 all holds; 2 wrong usage; 3 consistent, but genesis not compared; 10 genesis or roster; 11 checkpoint signature; 12 witnesses;
 13 consistency with what was seen before; 14 tiles or leaves; 15 records; 16 commits (rev, ordinal,
-count); 17 key uses; 18 forward access; 19 freshness; 20 files missing or unreadable.";
+count); 17 key uses; 18 forward access; 19 freshness; 20 files missing or unreadable;
+21 recordings; 22 host log.";

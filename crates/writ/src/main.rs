@@ -19,6 +19,8 @@ mod policy;
 mod recover;
 mod role;
 mod roster;
+mod runbook;
+mod runner;
 mod status;
 mod tour;
 mod up;
@@ -72,6 +74,9 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Grants(args) => access::list::grants(&args)?,
         Command::Ticket { command } => access::ticket::run(&command)?,
         Command::Roster { command } => roster::run(command)?,
+        Command::Run(args) => return runbook::run(&args),
+        Command::Runs(args) => runbook::runs(&args)?,
+        Command::Runbook { command } => runbook::command(&command)?,
         Command::Agent { command } => return agent::run(command),
         Command::Watch { command } => return watch::run(command),
         Command::Role { name, fd } => role::run(&name, &fd)?,

@@ -1,3 +1,5 @@
+//! The folder of recordings: what it lends, and how it looks for it.
+
 use writ_model::{Timestamp, Uuid};
 use writ_proof::recording::{Chain, Direction, Frame, Kind, RecordingKey, SessionKind};
 

@@ -82,7 +82,7 @@ fn form(group: &Group, others: bool, tickets: &Page<TicketView>, reader: &Reader
     html.push_str(&work(tickets));
     html.push_str(&window(group));
     html.push_str(
-        "<div class=\"buttons\"><button type=\"button\" id=\"check\">Check it</button></div>\n\
+        "<div class=\"buttons\"><button id=\"check\">Check it</button></div>\n\
          <p class=\"hint\">Nothing is filed yet: you see what would come of it, and then sign.</p>\n\
          <p id=\"said\" class=\"status\" role=\"alert\"></p>\n</form>\n\
          <section id=\"draft\" aria-live=\"polite\" tabindex=\"-1\"></section>\n",

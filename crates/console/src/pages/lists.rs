@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use writ_proof::access::Scope;
+
 use crate::html::text;
 use crate::view::{GrantView, Page, Reader, RequestView, TicketView};
 use crate::words::reaches;
@@ -83,12 +85,12 @@ pub(super) fn tickets(page: &Page<TicketView>) -> Made {
     Made { here: "/tickets", title: "Tickets".to_owned(), script, main }
 }
 
-const OPEN_TICKET: &str = "<form class=\"call step\" data-act=\"open-ticket\" aria-labelledby=\"open-ticket\">\n\
+const OPEN_TICKET: &str = "<form class=\"call step\" data-act=\"open-ticket\" novalidate aria-labelledby=\"open-ticket\">\n\
     <h2 id=\"open-ticket\">Open a ticket</h2>\n<div class=\"fields\">\n\
     <div class=\"field\"><label for=\"id\">Id</label>\n<input type=\"text\" id=\"id\" name=\"id\" maxlength=\"64\" required \
     autocapitalize=\"off\" spellcheck=\"false\" placeholder=\"OPS-17\"></div>\n\
     <div class=\"field grows\"><label for=\"title\">What it is about</label>\n<input type=\"text\" id=\"title\" name=\"title\" \
-    maxlength=\"200\" required></div>\n<button type=\"button\">Open it</button>\n</div>\n\
+    maxlength=\"200\" required></div>\n<button>Open it</button>\n</div>\n\
     <p class=\"status\" role=\"alert\"></p>\n</form>\n";
 
 /// Requests that wait, one card each.
@@ -156,8 +158,12 @@ pub(super) fn grant_table(caption: &str, grants: &[GrantView], whose: bool) -> S
             Some(request) => {
                 let hosts = request.scope.hosts().iter().map(|host| host.as_str());
                 let hosts: Vec<&str> = hosts.collect();
-                let login = request.scope.ssh().map_or("recording", |ssh| &ssh.login);
-                format!("<code>{}</code> on <code>{}</code>", text(login), text(&hosts.join(", ")))
+                let what = match &request.scope {
+                    Scope::Playback(_) => "recording",
+                    Scope::Runbook(run) => run.runbook.as_str(),
+                    Scope::Ssh(ssh) => &ssh.login,
+                };
+                format!("<code>{}</code> on <code>{}</code>", text(what), text(&hosts.join(", ")))
             }
             None => grant.id.to_string(),
         };

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use writ_model::Timestamp;
 use writ_proof::access::{Decision, Request, Scope, SshScope, Touches};
+use writ_proof::runbook::RunScope;
 
 use crate::html::{spelled, text};
 use crate::view::{DecisionView, GrantView, Reader, RequestPage, RequestView};
@@ -136,6 +137,7 @@ pub(super) fn lets(title: &str, request: &Request, reader: &Reader) -> String {
             let link = format!("<a href=\"/sessions/{id}\"><code>{id}</code></a>");
             fact(&mut html, "Recording of session", &link);
         }
+        Scope::Runbook(run) => lets_run(&mut html, run),
         Scope::Ssh(ssh) => lets_log_in(&mut html, ssh),
     }
     fact(&mut html, "Window", &window(request.not_before, request.not_after));
@@ -145,8 +147,25 @@ pub(super) fn lets(title: &str, request: &Request, reader: &Reader) -> String {
             "<p class=\"hint\">Forwarding of ports, of agents and of X11 is never given.</p>\n",
         );
     }
+    if request.scope.runbook().is_some() {
+        html.push_str(
+            "<p class=\"hint\">Nobody comes in: its agent runs the program that the catalogue names, and only typed \
+             values come back.</p>\n",
+        );
+    }
     html.push_str("</section>\n");
     html
+}
+
+/// A runbook, with what it is told.
+fn lets_run(html: &mut String, run: &RunScope) {
+    let name = format!("<code>{}</code>, version {}", text(run.runbook.as_str()), run.version);
+    fact(html, "Runbook", &name);
+    fact(html, "Catalogue entry", &format!("<code>{}</code>", run.entry));
+    fact(html, "Reach", &text(run.class.describe()).to_string());
+    let told: Vec<String> =
+        run.settings.0.iter().map(|one| format!("{} = {}", one.name, one.value)).collect();
+    fact(html, "Told", &if told.is_empty() { "nothing".to_owned() } else { codes(&told) });
 }
 
 fn lets_log_in(html: &mut String, ssh: &SshScope) {

@@ -56,9 +56,19 @@ pub(super) fn length(from: Timestamp, to: Timestamp) -> String {
 
 /// What is wanted, in one line, as HTML.
 pub(super) fn wanted(request: &Request) -> String {
+    let hosts = match request.scope.hosts() {
+        [one] => format!("<code>{}</code>", text(one.as_str())),
+        [first, rest @ ..] => {
+            format!("<code>{}</code> and {} more", text(first.as_str()), rest.len())
+        }
+        [] => "no host".to_owned(),
+    };
     let ssh = match &request.scope {
         Scope::Playback(scope) => {
             return format!("to read a recording of <code>{}</code>", text(scope.host.as_str()));
+        }
+        Scope::Runbook(run) => {
+            return format!("to run <code>{}</code> on {hosts}", text(run.runbook.as_str()));
         }
         Scope::Ssh(ssh) => ssh,
     };
@@ -70,13 +80,6 @@ pub(super) fn wanted(request: &Request) -> String {
         (false, n, 0) => format!("{n} commands"),
         (false, 1, _) => "one command and files".to_owned(),
         (false, n, _) => format!("{n} commands and files"),
-    };
-    let hosts = match ssh.hosts.0.as_slice() {
-        [one] => format!("<code>{}</code>", text(one.as_str())),
-        [first, rest @ ..] => {
-            format!("<code>{}</code> and {} more", text(first.as_str()), rest.len())
-        }
-        [] => "no host".to_owned(),
     };
     format!("{what} on {hosts} as <code>{}</code>", text(&ssh.login))
 }

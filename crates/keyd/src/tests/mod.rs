@@ -12,6 +12,7 @@ mod keys;
 mod liveness;
 mod roles;
 mod roster;
+mod run_order;
 mod session;
 mod signatures;
 mod use_records;

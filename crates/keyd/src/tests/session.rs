@@ -29,28 +29,28 @@ use writ_proof::use_record::{Basis, UseProof};
 
 use super::*;
 
-fn soft(n: u8) -> SoftKey {
+pub(super) fn soft(n: u8) -> SoftKey {
     SoftKey::from_seed(&[n; 32]).unwrap()
 }
 
-fn person(n: u8) -> PersonId {
+pub(super) fn person(n: u8) -> PersonId {
     format!("p{n}").parse().unwrap()
 }
 
-fn signed_by<T: Statement>(statement: &T, keys: &[u8]) -> Signed {
+pub(super) fn signed_by<T: Statement>(statement: &T, keys: &[u8]) -> Signed {
     let mut signed = Signed::new(statement).unwrap();
     keys.iter().for_each(|n| signed.sign(&soft(*n)).unwrap());
     signed
 }
 
 /// A keyd with a roster: p11 and p14 may ask, p12 and p13 approve.
-struct Gate {
-    site: Site,
-    roster: RefCell<Roster>,
+pub(super) struct Gate {
+    pub(super) site: Site,
+    pub(super) roster: RefCell<Roster>,
 }
 
 impl Gate {
-    fn new() -> Gate {
+    pub(super) fn new() -> Gate {
         let site = Site::new();
         let (_, roster) = Roster::begin(&genesis(), None).unwrap();
         let gate = Gate { site, roster: RefCell::new(roster) };
@@ -79,7 +79,7 @@ impl Gate {
         gate
     }
 
-    fn change(&self, change: Change) {
+    pub(super) fn change(&self, change: Change) {
         let mut roster = self.roster.borrow_mut();
         let statement = RosterStatement {
             v: Version,
@@ -95,11 +95,11 @@ impl Gate {
         self.site.engine.handle(Role::Front, command).unwrap();
     }
 
-    fn now(&self) -> Timestamp {
+    pub(super) fn now(&self) -> Timestamp {
         Timestamp::from_secs(self.site.env.now().secs())
     }
 
-    fn request(&self) -> Request {
+    pub(super) fn request(&self) -> Request {
         let roster = self.roster.borrow();
         Request {
             v: Version,
@@ -174,7 +174,7 @@ impl Gate {
     }
 }
 
-fn group(name: &str, rule: Vec<Slot>, rights: Option<Rights>) -> Group {
+pub(super) fn group(name: &str, rule: Vec<Slot>, rights: Option<Rights>) -> Group {
     Group {
         name: name.parse().unwrap(),
         title: name.to_owned(),
@@ -203,7 +203,7 @@ fn oncall() -> Group {
     group("oncall", vec![slot], Some(rights))
 }
 
-fn approval(request: &Request, request_digest: Hash, n: u8) -> Approval {
+pub(super) fn approval(request: &Request, request_digest: Hash, n: u8) -> Approval {
     Approval {
         v: Version,
         site: request.site.clone(),
@@ -236,7 +236,7 @@ fn login(session_id: [u8; 32], user: &str, n: u8) -> (Vec<u8>, Vec<u8>) {
 }
 
 fn ssh(request: &mut Request) -> &mut SshScope {
-    let Scope::Ssh(scope) = &mut request.scope else { panic!() };
+    let Scope::Ssh(scope) = &mut request.scope else { panic!("no session") };
     scope
 }
 

@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::hash::Hash;
 use crate::limits;
 use crate::roster::{Accounts, Group, Mode, Roster, Tier};
+use crate::runbook::Class;
 use crate::statement::Signed;
 
 /// A request whose signature is its requester's, and that the requester may make.
@@ -102,7 +103,8 @@ impl Request {
         self.scope.check()?;
         self.scope.within(group)?;
         // A recording outlives its host.
-        let reached = if self.scope.ssh().is_some() { self.scope.hosts() } else { &[] };
+        let read = matches!(self.scope, Scope::Playback(_));
+        let reached = if read { &[] } else { self.scope.hosts() };
         for host in reached {
             if roster.host(host).is_none() {
                 return refused(REQUEST, format!("there is no host `{host}`"));
@@ -122,6 +124,10 @@ impl Request {
     /// data a recording shows.
     pub fn touches(&self, roster: &Roster) -> Touches {
         let mut accounts: BTreeSet<AccountId> = self.account.into_iter().collect();
+        // What such an entry may answer is closed, and it cannot touch data (its class says so, and people signed it).
+        if self.scope.runbook().is_some_and(|run| run.class != Class::Customer) {
+            return Touches::Only(accounts);
+        }
         if let Scope::Playback(scope) = &self.scope {
             match &scope.accounts {
                 None => return Touches::Everybody,
@@ -129,7 +135,8 @@ impl Request {
             }
         }
         // Of a host that is gone the recording alone knows whose data it held.
-        let gone = |host| self.scope.ssh().is_none() && roster.host(host).is_none();
+        let read = matches!(self.scope, Scope::Playback(_));
+        let gone = |host| read && roster.host(host).is_none();
         for host in self.scope.hosts().iter().filter(|host| !gone(host)) {
             match roster.accounts(host) {
                 Accounts::All => return Touches::Everybody,

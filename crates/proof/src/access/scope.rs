@@ -11,6 +11,7 @@ use crate::at_most::AtMost;
 use crate::error::Error;
 use crate::limits;
 use crate::roster::{Group, HostName, RequestKind, is_login, matches_pattern};
+use crate::runbook::RunScope;
 use crate::{cbor_enum, cbor_map};
 
 /// What is asked for. Closed and exact: no patterns.
@@ -18,10 +19,12 @@ use crate::{cbor_enum, cbor_map};
 pub enum Scope {
     /// One recording, to be read.
     Playback(PlaybackScope),
+    /// Runs of a runbook, without a session.
+    Runbook(RunScope),
     /// A session on hosts.
     Ssh(SshScope),
 }
-cbor_enum!(Scope { 0: Ssh(_), 3: Playback(_) });
+cbor_enum!(Scope { 0: Ssh(_), 1: Runbook(_), 3: Playback(_) });
 
 /// One recording, to be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -217,7 +220,16 @@ impl Scope {
     pub fn kind(&self) -> RequestKind {
         match self {
             Scope::Playback(_) => RequestKind::Playback,
+            Scope::Runbook(_) => RequestKind::Runbook,
             Scope::Ssh(_) => RequestKind::Ssh,
+        }
+    }
+
+    /// The runbook that is asked for, if it is one.
+    pub fn runbook(&self) -> Option<&RunScope> {
+        match self {
+            Scope::Runbook(scope) => Some(scope),
+            Scope::Playback(_) | Scope::Ssh(_) => None,
         }
     }
 
@@ -225,6 +237,7 @@ impl Scope {
     pub fn hosts(&self) -> &[HostName] {
         match self {
             Scope::Playback(scope) => std::slice::from_ref(&scope.host),
+            Scope::Runbook(scope) => &scope.hosts.0,
             Scope::Ssh(scope) => &scope.hosts.0,
         }
     }
@@ -233,7 +246,7 @@ impl Scope {
     pub fn ssh(&self) -> Option<&SshScope> {
         match self {
             Scope::Ssh(scope) => Some(scope),
-            Scope::Playback(_) => None,
+            Scope::Playback(_) | Scope::Runbook(_) => None,
         }
     }
 
@@ -241,6 +254,7 @@ impl Scope {
     pub(super) fn check(&self) -> Result<(), Error> {
         match self {
             Scope::Playback(scope) => scope.check().or_else(|why| refused(REQUEST, why)),
+            Scope::Runbook(scope) => scope.check().or_else(|why| refused(REQUEST, why)),
             Scope::Ssh(scope) => scope.check().or_else(|why| refused(REQUEST, why)),
         }
     }
@@ -261,6 +275,8 @@ impl Scope {
         }
         match self {
             Scope::Playback(_) => Ok(()),
+            // Its entry names the group.
+            Scope::Runbook(_) => Ok(()),
             Scope::Ssh(scope) => {
                 if !rights.logins.0.contains(&scope.login) {
                     return no(format!("does not give the login role `{}`", scope.login));
@@ -336,7 +352,7 @@ impl SshScope {
 
 /// True if a text holds what a terminal or a page does not show as it is: control characters, and those
 /// that turn the direction of what follows or take no room (Unicode TR36, section 2.5).
-pub(super) fn hides(text: &str) -> bool {
+pub(crate) fn hides(text: &str) -> bool {
     text.chars().any(|c| {
         c.is_control()
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')

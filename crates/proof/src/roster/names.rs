@@ -1,4 +1,4 @@
-//! Names of groups, slots and hosts.
+//! Names of groups, slots, hosts and runbooks.
 
 use std::fmt;
 use std::str::FromStr;
@@ -69,4 +69,6 @@ names! {
     SlotName: "a slot's name";
     /// A managed host.
     HostName: "a host's name";
+    /// A runbook.
+    RunbookName: "a runbook's name";
 }

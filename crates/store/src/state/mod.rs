@@ -11,6 +11,7 @@ mod identity;
 mod keys;
 mod people;
 mod roster;
+mod runbook;
 
 use std::fmt;
 use std::str::FromStr;
@@ -37,6 +38,7 @@ pub use people::{
     Reapproval, Receipt, ReceiptItem, Screening, Why,
 };
 pub use roster::RosterEntry;
+pub use runbook::{Run, RunEnd, Runbook, Withdrawn};
 
 /// The version of every body that this program writes, and the only one it reads.
 pub const BODY_VERSION: u32 = 1;
@@ -144,6 +146,8 @@ kinds! {
     Revocation("revocation", |r| r.subject.clone()) "Ended sessions; its id is the subject.";
     Role("role", |r| folded(&r.name)) "An IAM role; its id is the name in lower case.";
     RosterEntry("roster", |r| RosterEntry::id_of(r.seq)) "A statement of the roster; its id is its number in 20 digits.";
+    Run("run", |r| r.id.to_string()) "A run of a runbook on one host; its id is a ULID.";
+    Runbook("runbook", |r| Runbook::id_of(&r.name, r.version)) "One version of a runbook; its id is `NAME/VERSION`.";
     Support("support", |_support| "support".to_owned()) "Whether the support role is enabled; there is at most one.";
     Ticket("ticket", |t| t.id.clone()) "A ticket; its id is its own.";
     User("user", |u| folded(&u.name)) "An IAM user; its id is the name in lower case.";

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use writ_keyd_client::channel::{Channel, Message, MessageKind, pack, unpack};
 use writ_keyd_client::limits::{BATCH_MAX, PACKET_MAX_BYTES};
@@ -66,15 +66,17 @@ impl Peers {
 
     /// Waits until every peer is gone and what it had sent is done; false if that took longer.
     pub(crate) fn wait_gone(&self, patience: Duration) -> bool {
-        let started = Instant::now();
         // In this order: a request is counted before its channel is seen to end.
-        while self.open.load(Ordering::SeqCst) > 0 || self.unanswered.load(Ordering::SeqCst) > 0 {
-            if started.elapsed() > patience {
-                return false;
+        let gone =
+            || self.open.load(Ordering::SeqCst) == 0 && self.unanswered.load(Ordering::SeqCst) == 0;
+        let turns = patience.as_millis() / TURN.as_millis();
+        for _ in 0..turns {
+            if gone() {
+                return true;
             }
             std::thread::sleep(TURN);
         }
-        true
+        gone()
     }
 }
 

@@ -1,3 +1,5 @@
+//! The file of routes: what it takes, and what it says of what it does not take.
+
 use super::*;
 
 const MAIL: &str = "[[mail]]\nname = \"mail\"\nserver = \"mail.example:587\"\ntls = \"starttls\"\n\

@@ -52,7 +52,8 @@ impl Site {
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let folder = self.temp.path().to_owned();
-        let config = WatchConfig { folder, genesis: self.log.genesis.to_bytes(), word: None };
+        let genesis = self.log.genesis.to_bytes();
+        let config = WatchConfig { folder, genesis, word: None, hosts_word: None };
         let agents = TcpListener::bind("127.0.0.1:0").unwrap();
         let listeners = Listeners { trail: listener, agents };
         let thread = std::thread::spawn(move || {

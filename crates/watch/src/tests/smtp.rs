@@ -1,3 +1,5 @@
+//! Mail, to a server that the test plays line by line.
+
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 

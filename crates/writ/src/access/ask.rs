@@ -69,7 +69,11 @@ struct Filed {
     pending_until: Timestamp,
 }
 
-fn basis(text: &str) -> Result<Basis, String> {
+/// A kind of reason, by its name.
+///
+/// # Errors
+/// There is no such kind.
+pub fn basis(text: &str) -> Result<Basis, String> {
     let found = Basis::ALL.into_iter().find(|known| known.as_str() == text);
     found.ok_or_else(|| {
         let all = Basis::ALL.map(Basis::as_str).join(", ");
@@ -161,7 +165,8 @@ fn scope(args: &RequestArgs) -> Result<Scope> {
     }))
 }
 
-fn ticket(text: &str) -> Ticket {
+/// A ticket, as `SYSTEM/ID`, or by its id of the tickets that Writ keeps.
+pub fn ticket(text: &str) -> Ticket {
     let (system, id) = text.split_once('/').unwrap_or((OWN_TICKETS, text));
     Ticket { system: system.to_owned(), id: id.to_owned() }
 }

@@ -23,20 +23,26 @@ pub fn request(request: &Request, roster: &Roster) -> String {
     if let Some(account) = request.account {
         line("for", &format!("the customer {account}"));
     }
-    if let Scope::Playback(scope) = &request.scope {
-        line("recording", &format!("of session {}", scope.session));
-    }
     for host in request.scope.hosts() {
         let (holds, _) = words::holds(roster, host);
         line("host", &format!("{host} (holds {holds})"));
     }
-    if let Some(ssh) = request.scope.ssh() {
-        line("login", &ssh.login);
-        if ssh.interactive {
-            line("shell", "yes: any command");
+    match &request.scope {
+        Scope::Playback(scope) => line("recording", &format!("of session {}", scope.session)),
+        Scope::Runbook(run) => {
+            line("runbook", &format!("{}, version {}", run.runbook, run.version));
+            line("entry", &run.entry.to_string());
+            line("class", &format!("{}: {}", run.class.as_str(), run.class.describe()));
+            run.settings.0.iter().for_each(|s| line("told", &format!("{} = {}", s.name, s.value)));
         }
-        ssh.commands.0.iter().for_each(|command| line("command", command));
-        ssh.files.0.iter().for_each(|file| line("files", &file.to_string()));
+        Scope::Ssh(ssh) => {
+            line("login", &ssh.login);
+            if ssh.interactive {
+                line("shell", "yes: any command");
+            }
+            ssh.commands.0.iter().for_each(|command| line("command", command));
+            ssh.files.0.iter().for_each(|file| line("files", &file.to_string()));
+        }
     }
     line("window", &window(request.not_before, request.not_after));
     line("reaches", &words::reaches(&request.touches(roster)));

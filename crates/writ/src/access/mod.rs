@@ -6,7 +6,7 @@
 pub mod ask;
 mod bundle;
 pub mod decide;
-mod describe;
+pub mod describe;
 pub mod list;
 pub mod ticket;
 mod who;

@@ -26,6 +26,7 @@ use super::accounts;
 use super::customer::{LOCKBOX, SUPPORT};
 use super::platform::{PRINCIPAL, Platform};
 use super::roster;
+use super::runs;
 
 /// How long a start waits for keyd.
 const PEERS_WAIT: Duration = Duration::from_secs(30);
@@ -79,7 +80,8 @@ async fn load_once(keyd: &KeydClient, snapshot: &Snapshot) -> Result<Option<Seal
         ask(keyd, Command::Load(Load { descriptors, ended, last, epoch, roster })).await?;
     }
     let grants = access::ended(snapshot);
-    for ended in [accounts::ended(snapshot), grants].concat().chunks(ENDED_BATCH) {
+    let entries = runs::ended(snapshot);
+    for ended in [accounts::ended(snapshot), grants, entries].concat().chunks(ENDED_BATCH) {
         ask(keyd, part(Vec::new(), ended.to_vec(), false)).await?;
     }
     let mut batches = batches(accounts::descriptors(snapshot));

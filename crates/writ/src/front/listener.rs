@@ -18,6 +18,7 @@ use writ_service::pipeline::Pipeline;
 use super::access::{self, Access};
 use super::people::api::{self, Readers};
 use super::roster::Keeper;
+use super::runs::{self, Runs};
 use super::statements;
 
 /// Who answers what.
@@ -31,6 +32,8 @@ pub struct Desks {
     pub readers: Arc<Readers>,
     /// Requests, decisions, grants and tickets.
     pub access: Arc<Access>,
+    /// Runbooks and their runs.
+    pub runs: Arc<Runs>,
 }
 
 /// Serves until `stop` becomes true, then lets open requests end.
@@ -49,7 +52,7 @@ async fn answer(
     network: Network,
     desks: Desks,
 ) -> hyper::Response<Full<Bytes>> {
-    let Desks { pipeline, keeper, readers, access } = desks;
+    let Desks { pipeline, keeper, readers, access, runs } = desks;
     if request.uri().path() == "/healthz" && request.method() == hyper::Method::GET {
         let body = b"{\"status\":\"ok\"}\n".to_vec();
         return response(Reply::new(200, "application/json", body));
@@ -76,6 +79,15 @@ async fn answer(
     }
     if access::api::is_for(&request.path) {
         return response(of_access(&access, request, body).await);
+    }
+    if runs::api::is_for(&request.path) {
+        return response(match collect(body, access::api::BODY_MAX_BYTES).await {
+            Ok(body) => {
+                request.body = body;
+                runs::api::answer(&runs, request).await
+            }
+            Err(error) => runs::api::unread(&runs, &request, error.status, &error.message).await,
+        });
     }
     let reply = match collect(body, BODY_MAX_BYTES).await {
         Ok(body) => {

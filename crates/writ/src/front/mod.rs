@@ -17,4 +17,5 @@ pub mod listener;
 pub mod people;
 pub mod platform;
 pub mod roster;
+pub mod runs;
 pub mod statements;

@@ -29,6 +29,7 @@ use crate::front::lender::Lender;
 use crate::front::people::api::Readers;
 use crate::front::people::{self, Office};
 use crate::front::platform::Platform;
+use crate::front::runs::{self, Runs};
 use crate::front::{accounts, alarms, catalogue, console, customer, enrol, link, listener, roster};
 
 /// The state database, in front's folder.
@@ -132,6 +133,7 @@ async fn serve(
     let alarms = alarms::Alarms::new(&config.word, &genesis)?;
     let clerk = Arc::new(Clerk::new(ours, own, Arc::clone(&keeper), known, alarms));
     beat(keyd, store);
+    let platforms = platform.clone();
     keep_current(Arc::clone(&pipeline), platform, reloads);
     let address = listener.local_addr()?.to_string();
     let console_address = console.local_addr()?.to_string();
@@ -139,7 +141,10 @@ async fn serve(
     facts.extend(hardening);
     line.ready(facts)?;
     let (ours, known) = (Arc::clone(&pipeline), Arc::clone(&access));
-    let desks = listener::Desks { pipeline: ours, keeper, readers, access: known };
+    let runs =
+        Runs::new(Arc::clone(&pipeline), platforms, Arc::clone(&keeper), Arc::clone(&access));
+    writ_service::task::spawn("runs", runs::watch(Arc::clone(&runs)));
+    let desks = listener::Desks { pipeline: ours, keeper, readers, access: known, runs };
     let (ours, enrolments) = (Arc::clone(&pipeline), Arc::new(desk));
     let pages = console::Desks { pipeline: ours, enrolments, access, clerk };
     // The supervisor starts front again, which opens the database anew and keyd's catalogue with it.

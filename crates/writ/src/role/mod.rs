@@ -110,7 +110,7 @@ impl Inherited {
         let config: serde_json::Value = serde_json::from_reader(&mut file)?;
         // The copy shares its offset with the descriptor that is read later.
         file.rewind()?;
-        let named = ["folder", "link", "shown"].into_iter();
+        let named = ["folder", "link", "shown", "shown_hosts"].into_iter();
         let named = named.filter_map(|name| config.get(name)?.as_str());
         Ok(named.map(PathBuf::from).collect())
     }

@@ -22,6 +22,8 @@ pub(crate) struct WatchConfig {
     pub(crate) genesis: String,
     /// The folder of what the control side may read of it.
     pub(crate) shown: PathBuf,
+    /// The folder of what the bastion may read of it.
+    pub(crate) shown_hosts: PathBuf,
 }
 
 /// Runs until the supervisor says stop, or watch's disk fails.
@@ -29,8 +31,12 @@ pub(crate) fn run(inherited: &mut Inherited, line: &Line) -> Result<()> {
     let hardening = harden(inherited, Reach::Others);
     let config: WatchConfig = inherited.config()?;
     let genesis = hex::decode(&config.genesis).context("the genesis is damaged")?;
-    let config =
-        writ_watch::WatchConfig { folder: config.folder, genesis, word: Some(config.shown) };
+    let config = writ_watch::WatchConfig {
+        folder: config.folder,
+        genesis,
+        word: Some(config.shown),
+        hosts_word: Some(config.shown_hosts),
+    };
     let trail = inherited.listener()?;
     let agents = TcpListener::from(inherited.fd("agents")?);
     let mut facts = vec![

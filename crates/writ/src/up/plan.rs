@@ -25,6 +25,8 @@ pub const HR_FOLDER: &str = "hr";
 
 /// The folder of watch's word: what the control side may read of alarms.
 pub const WORD_FOLDER: &str = "word";
+/// The folder of watch's word for the bastion: which hosts are watched, and nothing of alarms.
+pub const HOSTS_WORD_FOLDER: &str = "word-hosts";
 
 /// Everything that the supervisor needs to start a process again and again.
 pub struct Plan {
@@ -54,8 +56,10 @@ impl Plan {
             dir.folder(role.name(), uids.get(&role).copied())?;
         }
         dir.folder(LINK_FOLDER, uids.get(&Role::Trail).copied())?;
-        let (writer, reader) = (uids.get(&Role::Watch), uids.get(&Role::Front));
-        dir.shown_folder(WORD_FOLDER, writer.copied(), reader.copied())?;
+        let writer = uids.get(&Role::Watch).copied();
+        for (name, reader) in [(WORD_FOLDER, Role::Front), (HOSTS_WORD_FOLDER, Role::Bastion)] {
+            dir.shown_folder(name, writer, uids.get(&reader).copied())?;
+        }
         Ok(Plan { dir, config, genesis, authority, accounts, watch_address, uids, hr })
     }
 
@@ -156,7 +160,8 @@ impl Plan {
             }),
             Role::Watch => {
                 let shown = self.dir.join(WORD_FOLDER);
-                serde_json::to_vec(&watch::WatchConfig { folder, genesis, shown })
+                let shown_hosts = self.dir.join(HOSTS_WORD_FOLDER);
+                serde_json::to_vec(&watch::WatchConfig { folder, genesis, shown, shown_hosts })
             }
             Role::Bastion => serde_json::to_vec(&bastion::BastionConfig {
                 folder,
@@ -165,7 +170,7 @@ impl Plan {
                 genesis,
                 gates: self.config.people.gates.clone(),
                 silence_hours: self.config.people.silence_hours,
-                word: self.dir.join(WORD_FOLDER),
+                word: self.dir.join(HOSTS_WORD_FOLDER),
                 floor_bytes: mib(self.config.recordings_floor_mib),
                 close_bytes: mib(self.config.recordings_close_mib),
             }),

@@ -16,6 +16,8 @@ use super::trees::Heads;
 
 /// The bastion's events of a certificate that keyd was asked for.
 const SESSION_STARTED: &str = "bastion:StartSession";
+/// What keyd's order of a runbook is told by.
+const RUN_ORDERED: &str = "runbook:OrderRun";
 const SESSION_REFUSED: &str = "bastion:RefuseSession";
 /// The event of a recording that was opened, or was not.
 const RECORDING_OPENED: &str = "access:OpenRecording";
@@ -224,6 +226,7 @@ fn same_operation(used: &str, told: &str) -> bool {
         // keyd says what it was asked for, the bastion what became of it.
         "ssh_sign" if told == SESSION_REFUSED => return true,
         "ssh_sign" => SESSION_STARTED,
+        "run_order" => RUN_ORDERED,
         "open-recording" => RECORDING_OPENED,
         "kms:ReEncryptFrom" | "kms:ReEncryptTo" => "kms:ReEncrypt",
         other => other,

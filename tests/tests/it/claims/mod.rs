@@ -31,6 +31,7 @@ mod c09_host_log;
 mod c09_unwatched;
 mod c10_browser;
 mod c10_lockbox;
+mod c11_runbooks;
 mod c12_accounts;
 mod c13_deny;
 

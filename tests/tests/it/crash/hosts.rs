@@ -104,7 +104,8 @@ fn crash_rounds_of_agent_and_watch() {
         if round % 3 != 1 {
             agent.run();
         }
-        agent.wait_until_watched(&site);
+        // It is written down once a second.
+        until("further acknowledgements", || (acknowledged(&agent) > known).then_some(()));
     }
     let written = writer.end();
     let all =

@@ -13,4 +13,5 @@ mod krl;
 pub(crate) mod people;
 pub(crate) mod playback;
 pub(crate) mod roster;
+pub(crate) mod runbook;
 mod security_key;

@@ -244,7 +244,7 @@ pub(super) fn fit(
 }
 
 /// As many of these records as a commit holds beside its own few. The others are in the ledger before it.
-pub(super) async fn fit_beside(
+pub(in crate::front) async fn fit_beside(
     pipeline: &Pipeline,
     mut records: Vec<OutboxRecord>,
 ) -> Result<Vec<OutboxRecord>> {

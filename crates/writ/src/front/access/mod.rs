@@ -4,11 +4,11 @@
 pub mod api;
 mod browser;
 mod customers;
-mod ends;
+pub(super) mod ends;
 mod hr;
 pub mod playback;
 pub mod show;
-mod tell;
+pub(super) mod tell;
 
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
@@ -271,6 +271,11 @@ impl Access {
         self.world_with(None, snapshot, roster, ask)
     }
 
+    /// Asks the rules something about the state, as everything is judged here.
+    pub fn ask<T>(&self, snapshot: &Snapshot, ask: impl FnOnce(&World<'_>) -> T) -> T {
+        self.world(snapshot, &self.keeper.current(), ask)
+    }
+
     fn judge<T>(
         &self,
         snapshot: &Snapshot,
@@ -333,7 +338,7 @@ pub async fn watch(access: Arc<Access>) {
 }
 
 /// A refusal as the outside hears it.
-fn refused(refusal: &Refusal) -> Refused {
+pub(super) fn refused(refusal: &Refusal) -> Refused {
     let status = match refusal {
         Refusal::Malformed(_) => 400,
         Refusal::NotFound(_) => 404,
@@ -344,7 +349,7 @@ fn refused(refusal: &Refusal) -> Refused {
     Refused::new(status, refusal.code(), refusal.to_string())
 }
 
-fn unavailable(error: &StoreError) -> Refused {
+pub(super) fn unavailable(error: &StoreError) -> Refused {
     tracing::warn!(%error, "a change of access could not be stored");
     if matches!(error, StoreError::Conflict { .. }) {
         return Refused::new(409, "Changed", "it was changed at the same moment: try again");
@@ -358,7 +363,7 @@ fn unstored(error: &anyhow::Error) -> Refused {
     Refused::new(503, "Unavailable", "keyd was told, and it could not be stored now: try again")
 }
 
-fn internal(error: &anyhow::Error) -> Refused {
+pub(super) fn internal(error: &anyhow::Error) -> Refused {
     tracing::error!(error = format!("{error:#}"), "the record of access cannot be made");
     Refused::new(500, "Internal", "see front's log")
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use writ_access::decision::{decisions, missing, waits_for};
 use writ_access::{World, state};
 use writ_model::{AccountId, PersonId, Timestamp, Ulid};
-use writ_proof::access::{Approval, Scope, SshScope};
+use writ_proof::access::{Approval, Scope};
 use writ_proof::cbor;
 use writ_proof::statement::Signed;
 use writ_store::Entry;
@@ -69,9 +69,9 @@ pub struct ShownRequest {
 }
 
 /// What is asked for.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct ShownScope {
-    /// `ssh` or `playback`.
+    /// `ssh`, `runbook` or `playback`.
     pub kind: String,
     /// The session whose recording it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -86,6 +86,19 @@ pub struct ShownScope {
     pub commands: Vec<String>,
     /// Rules for files.
     pub files: Vec<String>,
+    /// The runbook, as `NAME/VERSION`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runbook: Option<String>,
+    /// What it is told, as `NAME=VALUE`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settings: Vec<String>,
+}
+
+impl ShownScope {
+    /// In a word: the login role, or the runbook.
+    pub fn what(&self) -> &str {
+        self.runbook.as_deref().unwrap_or(&self.login)
+    }
 }
 
 impl ShownScope {
@@ -94,7 +107,7 @@ impl ShownScope {
         let hosts = self.hosts.join(",");
         match &self.session {
             Some(session) => format!("recording {session} of {hosts}"),
-            None => format!("{}@{hosts}", self.login),
+            None => format!("{}@{hosts}", self.what()),
         }
     }
 }
@@ -141,7 +154,7 @@ pub struct ShownGrant {
     pub end: Option<GrantEnd>,
     /// The hosts.
     pub hosts: Vec<String>,
-    /// The login role.
+    /// The login role, or the runbook.
     pub login: String,
     /// `SYSTEM/ID`.
     pub ticket: String,
@@ -198,20 +211,25 @@ pub(super) fn request(
 }
 
 fn scope(scope: &Scope) -> ShownScope {
-    let session = match scope {
-        Scope::Playback(scope) => Some(scope.session),
-        Scope::Ssh(_) => None,
-    };
-    let none = SshScope::nothing();
-    let ssh = scope.ssh().unwrap_or(&none);
-    ShownScope {
+    let shown = ShownScope {
         kind: scope.kind().as_str().to_owned(),
-        session,
         hosts: scope.hosts().iter().map(ToString::to_string).collect(),
-        login: ssh.login.clone(),
-        interactive: ssh.interactive,
-        commands: ssh.commands.0.clone(),
-        files: ssh.files.0.iter().map(ToString::to_string).collect(),
+        ..ShownScope::default()
+    };
+    match scope {
+        Scope::Playback(scope) => ShownScope { session: Some(scope.session), ..shown },
+        Scope::Runbook(run) => ShownScope {
+            runbook: Some(format!("{}/{}", run.runbook, run.version)),
+            settings: run.settings.0.iter().map(|s| format!("{}={}", s.name, s.value)).collect(),
+            ..shown
+        },
+        Scope::Ssh(ssh) => ShownScope {
+            login: ssh.login.clone(),
+            interactive: ssh.interactive,
+            commands: ssh.commands.0.clone(),
+            files: ssh.files.0.iter().map(ToString::to_string).collect(),
+            ..shown
+        },
     }
 }
 
@@ -234,7 +252,8 @@ pub(super) fn grant(stored: &AccessGrant, world: &World<'_>) -> ShownGrant {
     let asked = writ_access::ends::asked(world.snapshot, stored.request);
     let scope = asked.as_ref().map(|asked| scope(&asked.scope));
     let ticket = asked.map(|asked| format!("{}/{}", asked.ticket.system, asked.ticket.id));
-    let (hosts, login) = scope.map(|scope| (scope.hosts, scope.login)).unwrap_or_default();
+    let scope = scope.unwrap_or_default();
+    let (login, hosts) = (scope.what().to_owned(), scope.hosts);
     ShownGrant {
         id: stored.request,
         state: state(stored, world.now).as_str().to_owned(),

@@ -158,7 +158,7 @@ fn customers(
 }
 
 /// The customers that there are, of those to whose data a grant can lead.
-pub(super) fn told(grant: &AccessGrant, snapshot: &Snapshot) -> Vec<AccountId> {
+pub(in crate::front) fn told(grant: &AccessGrant, snapshot: &Snapshot) -> Vec<AccountId> {
     let known = |account: &AccountId| snapshot.account(*account).is_some();
     let mut all: Vec<AccountId> = match &grant.touches {
         Some(accounts) => accounts.iter().copied().filter(known).collect(),

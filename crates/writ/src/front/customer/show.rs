@@ -172,6 +172,12 @@ fn rights(scope: &Scope) -> Vec<String> {
         Scope::Playback(scope) => {
             return vec![format!("read the recording of session {}", scope.session)];
         }
+        Scope::Runbook(run) => {
+            let told = run.settings.0.iter().map(|one| format!(" {}={}", one.name, one.value));
+            let told: String = told.collect();
+            let (name, version) = (&run.runbook, run.version);
+            return vec![format!("runbook {name} version {version} ({}){told}", run.entry)];
+        }
         Scope::Ssh(scope) => scope,
     };
     let shell = scope.interactive.then(|| "shell".to_owned());

@@ -9,6 +9,7 @@ mod consent;
 mod crew;
 mod host;
 mod minimal;
+mod playback;
 mod request;
 mod session;
 mod sftp;

@@ -9,7 +9,7 @@ use super::trace::parameter;
 use super::{Shift, crew::text};
 
 /// The ticket of the work.
-const TICKET: &str = "OPS-17";
+pub const TICKET: &str = "OPS-17";
 
 /// The chapter. Gives back the id of the request that is granted.
 pub fn chapter(story: &mut Story, shift: &Shift<'_>) -> Result<String> {
@@ -81,7 +81,8 @@ pub fn file(shift: &Shift<'_>) -> Result<Finished> {
     shift.crew.run_as("anna", &words)
 }
 
-fn id_of(filed: &Finished) -> Result<String> {
+/// The id in what `writ request` printed.
+pub fn id_of(filed: &Finished) -> Result<String> {
     let line = filed.saying("writ approve ")?;
     let id = line.split_whitespace().last().context("it names no request")?;
     Ok(id.to_owned())

@@ -10,12 +10,12 @@ use super::super::site::write;
 use super::super::story::Story;
 use super::crew::text;
 use super::trace::parameter;
-use super::{Shift, sftp};
+use super::{Shift, playback, sftp};
 
 /// From the end of a grant to the end of its sessions (C-08).
 pub const ENDS_WITHIN: Duration = Duration::from_secs(1);
 /// What the host prints; it must turn up in no file but the session's own end.
-const MARKER: &str = "what-the-host-prints-4711";
+pub const MARKER: &str = "what-the-host-prints-4711";
 /// How long the ledger's files may be behind.
 const BEHIND_MAX: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(50);
@@ -32,12 +32,10 @@ pub fn chapter(story: &mut Story, shift: &Shift<'_>, request: &str) -> Result<()
     story.need("anna is in, and runs a command", said, String::clone)?;
     let start =
         shift.trace.event("StartSession", |event| parameter(event, "accessRequestId") == request);
-    story.check(
-        "the ledger names the request, the person and the key",
-        start.map(|event| {
-            format!("session {}, {}", parameter(&event, "sessionId"), parameter(&event, "person"))
-        }),
-    );
+    let what = "the ledger names the request, the session and the person";
+    let start = story.need(what, start, |event| {
+        format!("session {}, {}", parameter(event, "sessionId"), parameter(event, "person"))
+    })?;
     story.about("C-07");
     story.check("the host's own log names them, too", named_by_host(shift, request));
     files(story, shift)?;
@@ -45,6 +43,7 @@ pub fn chapter(story: &mut Story, shift: &Shift<'_>, request: &str) -> Result<()
     let recordings = search(&shift.crew.data.join("bastion"), MARKER.as_bytes());
     let refused = recordings.and_then(|found| found.found_nothing());
     story.attack("reading the recording off the disk", refused);
+    playback::steps(story, shift, parameter(&start, "sessionId"))?;
     revoked(story, shift, request)?;
     story.about("C-07");
     story.check("`writ sessions` tells how each one ended", listed(shift, request));

@@ -110,14 +110,19 @@ fn rights(crew: &Crew, host: &Host) -> Result<usize> {
     let approvers = ["add-group", "approvers", "--title=Approvers", "--tier=privileged"];
     let oncall = ["add-group", "oncall", "--title=On call", "--tier=sensitive"];
     let rule = ["--slot=peers:2:group:approvers", "--host=web-*", "--kind=ssh", "--max-hours=4"];
+    let review = ["add-group", "review", "--title=Review", "--tier=sensitive"];
+    let reading =
+        ["--slot=peers:2:group:approvers", "--host=web-*", "--kind=playback", "--max-hours=4"];
     let mut changes: Vec<Vec<&str>> = vec![
         add_host.to_vec(),
         [&approvers[..], &owners].concat(),
         [&oncall[..], &owners, &rule, &[files.as_str(), login.as_str()]].concat(),
+        [&review[..], &owners, &reading].concat(),
     ];
     let member = |group, person| vec!["add-member", group, "--person", person, "--days=30"];
     changes.extend(["boris", "carla"].map(|person| member("--group=approvers", person)));
     changes.extend(["anna", "dora"].map(|person| member("--group=oncall", person)));
+    changes.push(member("--group=review", "dora"));
     for change in &changes {
         crew.change(change, &["1", "2"])?.saying("is in force")?;
     }
