@@ -96,7 +96,10 @@ impl Teller {
                 Opened::Session => None,
                 Opened::Terminal(Terminal { name, window }) => {
                     self.told.terminal.get_or_insert(channel);
-                    Some(format!("terminal {name} of {}x{}", window.cols, window.rows))
+                    Some(match window.cols {
+                        0 => format!("terminal {name}"),
+                        cols => format!("terminal {name} of {cols}x{}", window.rows),
+                    })
                 }
                 Opened::Shell => Some("shell".to_owned()),
                 Opened::Exec(command) => Some(format!("command: {command}")),

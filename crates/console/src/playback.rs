@@ -95,7 +95,11 @@ pub(crate) async fn open(
                 "sealed": URL_SAFE_NO_PAD.encode(&opened.sealed),
                 "token": opened.token,
                 "bytes": opened.bytes,
-                "mark": opened.mark,
+                "end": opened.end.map(|end| json!({
+                    "signed": end.signed,
+                    "signature": end.signature,
+                    "key": end.key,
+                })),
             }),
         ),
         Err(refused) => refused.reply(),

@@ -339,8 +339,19 @@ pub struct OpenedRecording {
     pub token: String,
     /// How many they are.
     pub bytes: u64,
-    /// Its end as keyd has signed it, in hexadecimal.
-    pub mark: Option<String>,
+    /// Its end as keyd has signed it.
+    pub end: Option<SignedEnd>,
+}
+
+/// The end of a recording, all in hexadecimal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedEnd {
+    /// What was signed: the mark with what stands before it.
+    pub signed: String,
+    /// keyd's signature.
+    pub signature: String,
+    /// keyd's key, as genesis names it.
+    pub key: String,
 }
 
 /// What somebody wants to decide.

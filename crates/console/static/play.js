@@ -14,6 +14,7 @@ const join = (...parts) => {
 };
 
 const hexOf = (bytes) => [...bytes].map((b) => b.toString(16).padStart(2, "0")).join("");
+const ofHex = (text) => Uint8Array.from(text.match(/../g) || [], (two) => parseInt(two, 16));
 const sha256 = async (...parts) => new Uint8Array(await crypto.subtle.digest("SHA-256", join(...parts)));
 
 const tell = (kind, text) => say(byId("play-said"), kind, text);
@@ -105,8 +106,20 @@ function cbor(bytes) {
 
 const KIND = { data: 1, open: 2, window: 4, exit: 7, sftp: 8, gap: 12, checkpoint: 13, end: 14, truncated: 15 };
 
-// Verifies the chain frame by frame and opens each; the last frame must be the end that keyd has signed.
-async function readRecording(file, key, mark) {
+// True if keyd has signed the end, and this browser can tell.
+async function isSigned(end) {
+  let key;
+  try {
+    key = await crypto.subtle.importKey("raw", ofHex(end.key), { name: "Ed25519" }, false, ["verify"]);
+  } catch {
+    return false;
+  }
+  if (await crypto.subtle.verify({ name: "Ed25519" }, key, ofHex(end.signature), ofHex(end.signed))) return true;
+  throw new Error("The recording's end is not signed by keyd. It is not shown.");
+}
+
+// Verifies the chain frame by frame and opens each; the last frame must be the end that was signed.
+async function readRecording(file, key, signed) {
   const changed = () => new Error("The recording was changed, or is cut. It is not shown.");
   const view = new DataView(file.buffer);
   if (hexOf(file.slice(0, 8)) !== hexOf(utf8.encode("WRITREC\0")) || view.getUint16(8) !== 1) throw changed();
@@ -131,7 +144,7 @@ async function readRecording(file, key, mark) {
     };
     if (frame.kind >= KIND.checkpoint) {
       ended = frame.kind !== KIND.checkpoint;
-      if (ended && mark && !mark.endsWith(hexOf(stored))) {
+      if (ended && signed && !signed.endsWith(hexOf(stored))) {
         throw new Error("The recording's end is another than the one that keyd has signed. It is not shown.");
       }
     } else {
@@ -156,7 +169,7 @@ function translate(frames) {
   let channel = null;
   let terminal = false;
   const decoders = {};
-  const say = (frame, text) => told.push({ ms: frame.ms, text: text });
+  const tellOf = (frame, text) => told.push({ ms: frame.ms, text: text });
   for (const frame of frames) {
     if (frame.kind === KIND.open) {
       const [what, held] = cbor(frame.content);
@@ -166,28 +179,28 @@ function translate(frames) {
           size = { cols: held[2][1], rows: held[2][2] };
         }
         terminal = true;
-        say(frame, "Terminal " + held[1] + " of " + held[2][1] + " by " + held[2][2]);
-      } else if (what === 2) say(frame, "Shell");
-      else if (what === 3) say(frame, "Command: " + held);
-      else if (what === 4) say(frame, "Subsystem: " + held);
-      else if (what === 5) say(frame, "Connection to " + held);
-      else if (what === 6) say(frame, "Refused: " + held[0] + ": " + held[1]);
+        tellOf(frame, "Terminal " + held[1] + (held[2][1] > 0 ? " of " + held[2][1] + " by " + held[2][2] : ""));
+      } else if (what === 2) tellOf(frame, "Shell");
+      else if (what === 3) tellOf(frame, "Command: " + held);
+      else if (what === 4) tellOf(frame, "Subsystem: " + held);
+      else if (what === 5) tellOf(frame, "Connection to " + held);
+      else if (what === 6) tellOf(frame, "Refused: " + held[0] + ": " + held[1]);
       if ((what === 2 || what === 3) && channel === null) channel = frame.channel;
     } else if (frame.kind === KIND.exit) {
       const [what, held] = cbor(frame.content);
-      say(frame, what === 0 ? "Ended with status " + held : "Ended by signal " + held);
+      tellOf(frame, what === 0 ? "Ended with status " + held : "Ended by signal " + held);
     } else if (frame.kind === KIND.sftp) {
       const [what, held] = cbor(frame.content);
-      if (what === 0 && held[1] !== "read" && held[1] !== "write") say(frame, held[1] + " " + held[2].join(" "));
-      else if (what === 1) say(frame, "Refused: " + held[1][1] + " " + held[1][2].join(" ") + ": " + held[2]);
+      if (what === 0 && held[1] !== "read" && held[1] !== "write") tellOf(frame, held[1] + " " + held[2].join(" "));
+      else if (what === 1) tellOf(frame, "Refused: " + held[1][1] + " " + held[1][2].join(" ") + ": " + held[2]);
       else if (what === 2) {
         const moved = [];
         if (held[3] > 0) moved.push("put " + held[1] + " (" + held[3] + " bytes)");
         if (held[2] > 0 || held[3] === 0) moved.push("got " + held[1] + " (" + held[2] + " bytes)");
-        say(frame, moved.join("; ") + (held[7] ? ", cut off" : ""));
+        tellOf(frame, moved.join("; ") + (held[7] ? ", cut off" : ""));
       }
     } else if (frame.kind === KIND.gap) {
-      say(frame, "Gap: the host's agent is silent");
+      tellOf(frame, "Gap: the host's agent is silent");
     } else if (frame.kind === KIND.window && frame.channel === channel) {
       const held = cbor(frame.content);
       shown.push({ ms: frame.ms, size: { cols: held[1], rows: held[2] } });
@@ -622,7 +635,8 @@ async function openRecording(button) {
     const key = await crypto.subtle.importKey("raw", raw, "AES-GCM", false, ["decrypt"]);
     tell("", "Fetching the recording…");
     const file = await fetchAll("/writ/v1" + path + "/recording", opened.token, opened.bytes);
-    const frames = await readRecording(file, key, opened.mark);
+    const signed = opened.end ? await isSigned(opened.end) : false;
+    const frames = await readRecording(file, key, opened.end ? opened.end.signed : "");
     const made = translate(frames);
     list(made.told);
     byId("opened").hidden = false;
@@ -631,7 +645,8 @@ async function openRecording(button) {
       byId("transcript").textContent = transcript(made);
       new Player(made);
     } else byId("player").hidden = true;
-    tell("good", frames.length + " frames, verified" + (opened.mark ? ": the chain, and the end that keyd signed." : ": the chain."));
+    const by = signed ? "the chain, and the end that keyd signed." : "the chain. That keyd signed its end, `writ play` can tell.";
+    tell("good", frames.length + " frames, verified: " + by);
     byId(made.shown.length > 0 ? "toggle" : "told").focus();
   } catch (error) {
     tell("bad", error.name === "Error" && !(error instanceof Refusal) ? error.message : explain(error));

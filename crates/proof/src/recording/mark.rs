@@ -69,13 +69,13 @@ pub enum Mark {
 }
 cbor_enum!(Mark { 0: Checkpoint(_), 1: End(_), 2: Truncated(_) });
 
-/// What keyd signs of a mark begins with this.
-const LABEL: &[u8] = b"writ-recording-v1";
-
 impl Mark {
+    /// What keyd signs of a mark begins with this.
+    pub const LABEL: &[u8] = b"writ-recording-v1";
+
     /// What keyd signs of it, with its key of use records.
     pub fn signed_bytes(&self) -> Vec<u8> {
-        [LABEL, &cbor::to_vec(self)].concat()
+        [Mark::LABEL, &cbor::to_vec(self)].concat()
     }
 
     /// How far the recording was.

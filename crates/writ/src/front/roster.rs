@@ -16,8 +16,9 @@ use writ_model::{AccountId, Env as _, PersonId, SystemEnv, Uuid};
 use writ_people::{Settings, is_present};
 use writ_proof::Hash;
 use writ_proof::cbor;
+use writ_proof::ed25519::PublicKey;
 use writ_proof::limits::ROSTER_STATEMENT_MAX_BYTES;
-use writ_proof::roster::{Change, GroupName, Roster, RosterStatement};
+use writ_proof::roster::{Change, Genesis, GroupName, Roster, RosterStatement};
 use writ_proof::sshsig::SshSig;
 use writ_proof::statement::{Namespace, Signed};
 use writ_service::http::Refused;
@@ -113,6 +114,12 @@ impl Keeper {
     /// The signed genesis statement.
     pub fn genesis(&self) -> &Signed {
         &self.genesis
+    }
+
+    /// keyd's key of use records and of the marks of recordings, as genesis names it.
+    pub fn keyd_key(&self) -> Option<PublicKey> {
+        let genesis: Genesis = cbor::from_slice(self.genesis.body()).ok()?;
+        Some(genesis.keyd.use_records)
     }
 
     /// The stored statements after the one of number `after`, at most `count`.

@@ -552,11 +552,17 @@ impl Access {
         request: &Request,
     ) -> Result<writ_console::port::OpenedRecording, Refused> {
         let opened = self.open(&signed, request).await?;
+        let key = self.keeper.keyd_key().ok_or_else(garbled)?;
+        let end = opened.session.end.map(|end| writ_console::port::SignedEnd {
+            signed: format!("{}{}", hex::encode(Mark::LABEL), end.mark),
+            signature: end.signature,
+            key: key.to_string(),
+        });
         Ok(writ_console::port::OpenedRecording {
             sealed: STANDARD.decode(&opened.sealed).map_err(|_| garbled())?,
             token: opened.token,
             bytes: opened.session.bytes,
-            mark: opened.session.end.map(|end| end.mark),
+            end,
         })
     }
 }

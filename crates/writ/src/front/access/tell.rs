@@ -173,7 +173,7 @@ pub(in crate::front) fn told(grant: &AccessGrant, snapshot: &Snapshot) -> Vec<Ac
 pub(super) fn hosts_of(account: AccountId, request: &Request, roster: &Roster) -> Vec<HostName> {
     let holds = |host: &&HostName| match roster.accounts(host) {
         // Whose data it was at the time, says the recording.
-        _ if request.scope.ssh().is_none() => true,
+        _ if matches!(request.scope, Scope::Playback(_)) => true,
         Accounts::All => true,
         Accounts::Only(held) => request.account == Some(account) || held.0.contains(&account),
     };
