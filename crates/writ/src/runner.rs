@@ -19,7 +19,7 @@ use writ_proof::Hash;
 use writ_proof::cbor;
 use writ_proof::ed25519::{Signer as _, SoftKey};
 use writ_proof::roster::{HostName, Roster};
-use writ_proof::runbook::Ended;
+use writ_proof::runbook::{Cause, Ended};
 use writ_proof::sshsig::{SshPublicKey, SshSig};
 use writ_proof::statement::Signed;
 
@@ -250,7 +250,11 @@ fn execute(dir: &Path) -> Result<Infallible> {
         executor.settle(&front, SystemEnv.now())?;
         match front.next() {
             Ok(Some(ordered)) => {
-                executor.carry_out(&ordered, &front, &SystemEnv)?;
+                let ended = executor.carry_out(&ordered, &front, &SystemEnv)?;
+                if ended.cause == Some(Cause::Replayed) {
+                    // front offers what was taken already: it has not heard of the end yet.
+                    std::thread::sleep(PAUSE);
+                }
             }
             Ok(None) => {}
             Err(error) => {
