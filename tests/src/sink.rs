@@ -54,9 +54,7 @@ impl Sink {
     pub fn is(&mut self, mode: &str) {
         self.to.write_all(format!("{mode}\n").as_bytes()).unwrap();
         let wanted = serde_json::json!({ "now": mode });
-        let heard = within(PATIENCE, || {
-            self.took.lock().unwrap().iter().any(|line| *line == wanted).then_some(())
-        });
+        let heard = within(PATIENCE, || self.took.lock().unwrap().contains(&wanted).then_some(()));
         assert!(heard.is_some(), "the sink does not listen");
     }
 

@@ -52,6 +52,7 @@ struct Answer {
 ///
 /// # Errors
 /// What is wrong with it and what to do.
+#[expect(clippy::print_stdout, reason = "this is what the command is for")]
 pub fn run(args: &KrlArgs) -> Result<()> {
     let now = SystemEnv.now().secs();
     let held = held(&args.out)?;

@@ -36,7 +36,7 @@ fn record(dir: &Path, n: u8, ending: &str) -> (Vec<u8>, Mark) {
         chain.push(&mut bytes, &frame, &key).unwrap();
     }
     let mark = chain.end(&mut bytes, 2, Timestamp::from_secs(2), "the operator left");
-    std::fs::write(dir.join(format!("{}.{ending}", session(n))), &bytes).unwrap();
+    write_file(dir.join(format!("{}.{ending}", session(n))), &bytes);
     (bytes, mark)
 }
 
@@ -45,8 +45,8 @@ fn recordings_are_listed_newest_first_and_lent_in_pieces() {
     let dir = tempfile::tempdir().unwrap();
     let (whole, mark) = record(dir.path(), 1, "rec");
     record(dir.path(), 2, "rec.open");
-    std::fs::write(dir.path().join("host.seed"), [0; 32]).unwrap();
-    std::fs::write(dir.path().join(format!("{}.rec", session(3))), b"WRITREC").unwrap();
+    write_file(dir.path().join("host.seed"), [0; 32]);
+    write_file(dir.path().join(format!("{}.rec", session(3))), b"WRITREC");
     let end = SignedEnd { mark, signature: [7; 64] };
     keep_end(dir.path(), &end).unwrap();
     let shelf = Shelf::new(dir.path().to_owned());
@@ -78,4 +78,10 @@ fn what_is_not_there_or_is_another_sessions_is_missing() {
     for n in [4, 5] {
         assert!(matches!(shelf.lend(&Want::Facts(session(n))), Lent::Missing(_)), "{n}");
     }
+}
+
+/// A file of a test needs no durability.
+#[expect(clippy::disallowed_methods, reason = "see above")]
+fn write_file(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) {
+    std::fs::write(path, bytes).unwrap();
 }

@@ -167,7 +167,8 @@ fn order_without_the_people_who_must_agree_is_refused() {
     let elsewhere =
         OrderRun { host: "web-2".parse().unwrap(), ..desk.ask(&desk.request(1), &[12]) };
     desk.refused(elsewhere, "not for the host `web-2`");
-    let harms: [(fn(&mut RunScope), &str); 4] = [
+    type Harm = fn(&mut RunScope);
+    let harms: [(Harm, &str); 4] = [
         (|s| s.entry = Hash([9; 32]), "something else of `disk-usage` than the catalogue"),
         (|s| s.class = Class::Platform, "something else of `disk-usage` than the catalogue"),
         (|s| s.version = 2, "something else of `disk-usage` than the catalogue"),

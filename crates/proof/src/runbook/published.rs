@@ -45,7 +45,7 @@ impl Published {
         }
         let owners: BTreeSet<_> = people.iter().filter(|p| group.owners.0.contains(p)).collect();
         let second = |owner: &&PersonId| counted.iter().any(|person| person != owner);
-        if !owners.iter().any(|owner| second(owner)) {
+        if !owners.iter().any(second) {
             let names: Vec<&str> = group.owners.0.iter().map(PersonId::as_str).collect();
             return refused(format!(
                 "an owner of `{}` ({}) signs it, and somebody else of those who sign the catalogue",

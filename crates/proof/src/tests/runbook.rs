@@ -1,6 +1,7 @@
 //! Tests of catalogue entries: what goes in, and what may come out.
 
 use super::*;
+use crate::cbor;
 
 fn words(words: &[&str]) -> AtMost<String, { limits::RUNBOOK_MAX_WORDS }> {
     AtMost(words.iter().map(|word| (*word).to_owned()).collect())
@@ -53,10 +54,10 @@ fn setting(name: &str, value: Value) -> Setting {
 
 #[test]
 fn entry_format_is_fixed() {
-    let digest = crate::hash::sha256(&crate::cbor::to_vec(&entry())).to_string();
+    let digest = sha256(&cbor::to_vec(&entry())).to_string();
     expect_test::expect!["0047ce81bee8ff445af381c288ed9963fb9e8020cc9f0483d40ef0f3d30dccd8"]
         .assert_eq(&digest);
-    assert_eq!(crate::cbor::from_slice::<Entry>(&crate::cbor::to_vec(&entry())).unwrap(), entry());
+    assert_eq!(cbor::from_slice::<Entry>(&cbor::to_vec(&entry())).unwrap(), entry());
 }
 
 #[test]

@@ -230,7 +230,7 @@ fn watch_that_is_an_old_copy_learns_it_from_keyd() {
         .collect();
     bench.entry("two");
     assert_eq!(bench.cosign(&mut keyd), 200);
-    old.iter().for_each(|(path, bytes)| std::fs::write(path, bytes).unwrap());
+    old.iter().for_each(|(path, bytes)| write_file(path, bytes));
     let mut bench = bench.restart();
     bench.hello();
     assert_eq!(bench.cosign(&mut keyd), 409);
@@ -248,4 +248,10 @@ fn host_log_that_keyd_does_not_cosign_is_an_alarm() {
     }
     let count = bench.alarms().iter().filter(|kind| *kind == "host-log-uncosigned").count();
     assert_eq!(count, 1);
+}
+
+/// A file of a test needs no durability.
+#[expect(clippy::disallowed_methods, reason = "see above")]
+fn write_file(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) {
+    std::fs::write(path, bytes).unwrap();
 }

@@ -135,14 +135,12 @@ async fn serve(
     beat(keyd, store);
     let platforms = platform.clone();
     keep_current(Arc::clone(&pipeline), platform, reloads);
-    let address = listener.local_addr()?.to_string();
-    let console_address = console.local_addr()?.to_string();
-    let mut facts = vec![("listen".to_owned(), address), ("console".to_owned(), console_address)];
-    facts.extend(hardening);
-    line.ready(facts)?;
+    let places = [("listen", listener.local_addr()?), ("console", console.local_addr()?)];
+    let places = places.map(|(name, address)| (name.to_owned(), address.to_string()));
+    line.ready(places.into_iter().chain(hardening).collect())?;
     let (ours, known) = (Arc::clone(&pipeline), Arc::clone(&access));
-    let runs =
-        Runs::new(Arc::clone(&pipeline), platforms, Arc::clone(&keeper), Arc::clone(&access));
+    let (ours_too, roster) = (Arc::clone(&pipeline), Arc::clone(&keeper));
+    let runs = Runs::new(ours_too, platforms, roster, Arc::clone(&access));
     writ_service::task::spawn("runs", runs::watch(Arc::clone(&runs)));
     let desks = listener::Desks { pipeline: ours, keeper, readers, access: known, runs };
     let (ours, enrolments) = (Arc::clone(&pipeline), Arc::new(desk));

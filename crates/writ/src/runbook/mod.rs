@@ -37,7 +37,7 @@ pub enum RunbookCommand {
     },
     /// Make the entry of a runbook that comes with Writ, for people to sign.
     #[command(after_help = MAKE_HELP)]
-    Make(make::MakeArgs),
+    Make(Box<make::MakeArgs>),
     /// Send a signed entry in.
     #[command(
         after_help = "Example:\n  writ runbook publish ./disk-usage.entry --data ./writ-data"

@@ -106,7 +106,7 @@ impl Bench {
             bytes.extend_from_slice(&crc32c::crc32c(&leaf).to_be_bytes());
             bytes.extend_from_slice(&leaf);
         }
-        std::fs::write(self.files().folder.join("0000000000.log"), bytes).unwrap();
+        write_file(self.files().folder.join("0000000000.log"), bytes);
     }
 
     fn leaves(&self) -> Vec<Vec<u8>> {
@@ -127,11 +127,11 @@ impl Bench {
         let origin = self.root.origin(LogName::Host).to_string();
         let mut note = Checkpoint::new(&origin, tree.size(), tree.root()).to_note().unwrap();
         note.add(note.sign(&origin, &key(WATCH)).unwrap());
-        std::fs::write(self.files().folder.join(CHECKPOINT_FILE), note.to_bytes()).unwrap();
+        write_file(self.files().folder.join(CHECKPOINT_FILE), note.to_bytes());
         let name = self.root.genesis.keyd_cosigner_name();
         note.add(note.cosign(&name, &key(KEYD), Timestamp::from_secs(1)).unwrap());
-        std::fs::write(self.files().folder.join(COSIGNED_FILE), note.to_bytes()).unwrap();
-        std::fs::write(self.files().kept, note.to_bytes()).unwrap();
+        write_file(self.files().folder.join(COSIGNED_FILE), note.to_bytes());
+        write_file(self.files().kept, note.to_bytes());
     }
 
     fn check(&self, seen: Option<(u64, Hash)>) -> Report {
@@ -156,7 +156,8 @@ fn honest_host_log_verifies_and_is_remembered() {
 /// Changes of the entries by somebody who does not have watch's key, and by a watch that signs anew.
 #[test]
 fn host_log_that_is_cut_changed_or_reordered_is_noticed() {
-    let harms: [(&str, fn(&mut Vec<Event>)); 4] = [
+    type Harm = fn(&mut Vec<Event>);
+    let harms: [(&str, Harm); 4] = [
         ("cut", |entries| entries.truncate(6)),
         ("deleted", |entries| drop(entries.remove(3))),
         ("reordered", |entries| entries.swap(2, 3)),
@@ -170,7 +171,7 @@ fn host_log_that_is_cut_changed_or_reordered_is_noticed() {
         assert_eq!(bench.check(None).findings[0].code, Code::HostLog, "{name}");
         // Signed anew by watch: then the ledger's copy of what keyd has cosigned tells.
         bench.write();
-        std::fs::write(bench.files().kept, kept).unwrap();
+        write_file(bench.files().kept, kept);
         let codes: Vec<Code> = bench.check(None).findings.iter().map(|f| f.code).collect();
         assert_eq!(codes[0], Code::Consistency, "{name}: {codes:?}");
     }
@@ -197,9 +198,9 @@ fn signature_of_another_key_has_its_own_code() {
         let text = String::from_utf8(before.clone()).unwrap();
         let (head, last) = text.trim_end().rsplit_once(' ').unwrap();
         let changed = last.replacen(&last[20..21], if &last[20..21] == "A" { "B" } else { "A" }, 1);
-        std::fs::write(&path, format!("{head} {changed}\n")).unwrap();
+        write_file(&path, format!("{head} {changed}\n"));
         assert_eq!(bench.check(None).findings[0].code, code, "{file}");
-        std::fs::write(&path, before).unwrap();
+        write_file(&path, before);
     }
 }
 
@@ -207,7 +208,8 @@ fn signature_of_another_key_has_its_own_code() {
 #[test]
 fn chain_that_the_host_has_not_signed_is_noticed_also_under_good_checkpoints() {
     let stranger = key([78; 32]);
-    let harms: [(&str, fn(&mut Vec<Event>, &SoftKey)); 6] = [
+    type Harm = fn(&mut Vec<Event>, &SoftKey);
+    let harms: [(&str, Harm); 6] = [
         ("a frame is left out", |entries, _| drop(entries.remove(3))),
         ("two frames change places", |entries, _| entries.swap(2, 3)),
         ("a gap that the host has not signed", |entries, stranger| {
@@ -236,4 +238,10 @@ fn chain_that_the_host_has_not_signed_is_noticed_also_under_good_checkpoints() {
             Bench::new(entries).check(None).findings.iter().map(|f| f.code).collect();
         assert!(!codes.is_empty() && codes.iter().all(|code| *code == Code::HostLog), "{name}");
     }
+}
+
+/// A file of a test needs no durability.
+#[expect(clippy::disallowed_methods, reason = "see above")]
+fn write_file(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) {
+    std::fs::write(path, bytes).unwrap();
 }

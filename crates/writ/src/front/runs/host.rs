@@ -152,7 +152,7 @@ fn own<'s>(snapshot: &'s Snapshot, id: Ulid, host: &HostName) -> Result<&'s Run,
 /// answer is the same.
 fn entry(snapshot: &Snapshot, run: &Run) -> Result<(Entry, Signed), Refused> {
     let known = writ_access::runbook::find(snapshot, &run.runbook, run.version);
-    let read = known.and_then(|known| read(known));
+    let read = known.and_then(read);
     read.ok_or_else(|| Refused::new(500, "Internal", "the stored entry cannot be read"))
 }
 

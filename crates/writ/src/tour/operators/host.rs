@@ -80,7 +80,7 @@ impl Host {
         let authority = data.join(SSH_CA_FILE);
         let why = match built_in {
             true => "--built-in-host".to_owned(),
-            false => match Sshd::new(folder, host_key, &seed, &log).and_then(|sshd| {
+            false => match Sshd::new(folder, &host_key, &seed, &log).and_then(|sshd| {
                 sshd.probe()?;
                 Ok((sshd.start(&authority)?, sshd.login))
             }) {
@@ -110,12 +110,12 @@ struct Sshd<'h> {
 
 impl<'h> Sshd<'h> {
     /// Writes what it needs, if there is one.
-    fn new(folder: &'h Path, key: SoftKey, seed: &[u8; 32], log: &'h Path) -> Result<Sshd<'h>> {
+    fn new(folder: &'h Path, key: &SoftKey, seed: &[u8; 32], log: &'h Path) -> Result<Sshd<'h>> {
         if !Path::new(SSHD).exists() {
             bail!("there is no {SSHD}");
         }
         let login = user()?;
-        write_durably(&folder.join("host_key"), &private_key(&key, seed)?, 0o600)?;
+        write_durably(&folder.join("host_key"), &private_key(key, seed)?, 0o600)?;
         write(&folder.join("principals"), format!("{login}@{NAME}\n").as_bytes())?;
         // As root it wants this folder, which the system's start script makes.
         if rustix::process::geteuid().is_root() {
