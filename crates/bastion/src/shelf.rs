@@ -196,7 +196,8 @@ impl Shelf {
     fn piece(&self, wanted: &PieceWanted) -> Result<Piece, Error> {
         let (mut file, name, _) = self.open(wanted.session)?;
         let total = file.metadata().map_err(Error::io("examine", &name))?.len();
-        file.seek(SeekFrom::Start(wanted.from)).map_err(Error::io("read", &name))?;
+        // A file system refuses places that no file of its can have.
+        file.seek(SeekFrom::Start(wanted.from.min(total))).map_err(Error::io("read", &name))?;
         let mut bytes = Vec::new();
         file.take(SHELF_PIECE_MAX_BYTES)
             .read_to_end(&mut bytes)

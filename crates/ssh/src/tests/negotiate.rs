@@ -47,7 +47,7 @@ fn clients_first_that_the_server_has_is_chosen() {
     }
     .message(&SystemEnv);
     let chosen = choose(&ours, true, false).unwrap();
-    assert_eq!((chosen.kex, chosen.to_server), (Kex::MlKem768X25519, Cipher::ChaCha20Poly1305));
+    assert_eq!((chosen.kex, chosen.to_server), (Kex::MlKem768X25519, Cipher::Aes256Gcm));
     assert!(chosen.strict && chosen.ext_info);
 }
 
