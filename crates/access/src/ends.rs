@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use writ_model::{AccountId, PersonId, Timestamp, Ulid};
-use writ_proof::access::{Decision, Grant, OWN_TICKETS, Request, Touches};
+use writ_proof::access::{Decision, Grant, OWN_TICKETS, Request, Scope, Touches};
 use writ_proof::hash::Hash;
-use writ_proof::roster::Roster;
+use writ_proof::roster::{HostName, Roster};
 use writ_store::state::{
     AccessGrant, AccessRequest, EndReason, GrantEnd, Person, PersonState, RequestState, Ticket,
 };
@@ -14,6 +14,7 @@ use writ_store::{Entry, Snapshot};
 
 use crate::limits;
 use crate::request::{id_at, pending};
+use crate::runbook::runs;
 use crate::world::{Refusal, World};
 
 /// What a grant is at a moment.
@@ -235,7 +236,21 @@ fn over(grant: &AccessGrant, world: &World<'_>) -> Option<EndReason> {
     }
     let ticket = world.snapshot.get::<Ticket>(AccountId::PLATFORM, &request.ticket.id);
     let open = ticket.is_some_and(|ticket| ticket.closed.is_none());
-    (!open).then_some(EndReason::TicketClosed)
+    if !open {
+        return Some(EndReason::TicketClosed);
+    }
+    used(&request, grant, world).then_some(EndReason::Used)
+}
+
+/// True if nothing can come of it any more: it was for a runbook, which has ended on each host.
+fn used(request: &Request, grant: &AccessGrant, world: &World<'_>) -> bool {
+    let Scope::Runbook(run) = &request.scope else { return false };
+    let ended = |host: &HostName| {
+        runs(world.snapshot, world.now).any(|known| {
+            known.request == grant.request && known.host == host.as_str() && known.ended.is_some()
+        })
+    };
+    run.hosts.0.iter().all(ended)
 }
 
 /// HR's word against the person, whatever made it: a grant may have been made at the very moment.

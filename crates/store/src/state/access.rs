@@ -147,6 +147,8 @@ pub enum EndReason {
     Suspended,
     /// Its ticket was closed.
     TicketClosed,
+    /// The runbook that it was for has ended on each of its hosts: there is one run each.
+    Used,
 }
 
 impl EndReason {
@@ -162,6 +164,7 @@ impl EndReason {
             EndReason::RoleDisabled => "role_disabled",
             EndReason::Suspended => "suspended",
             EndReason::TicketClosed => "ticket_closed",
+            EndReason::Used => "used",
         }
     }
 }

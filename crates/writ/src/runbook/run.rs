@@ -180,16 +180,16 @@ fn wait(args: &RunArgs, id: Ulid, token: &str) -> Result<Vec<ShownRun>> {
             eprintln!("{line}");
             last = line;
         }
-        let over = |run: &ShownRun| run.ended.is_some();
+        // Before its state: a grant whose runs have ended is over.
+        if !progress.runs.is_empty() && progress.runs.iter().all(|run| run.ended.is_some()) {
+            return Ok(progress.runs);
+        }
         match progress.state.as_str() {
             "pending" | "approved" => {}
             state => {
                 let why = progress.why.map_or(String::new(), |why| format!(": {why}"));
                 bail!("{state}{why}");
             }
-        }
-        if !progress.runs.is_empty() && progress.runs.iter().all(over) {
-            return Ok(progress.runs);
         }
         std::thread::sleep(ASK);
     }
