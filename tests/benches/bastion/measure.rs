@@ -189,7 +189,7 @@ pub(crate) fn revoke(gate: &Gate<'_>, many: usize, busy: usize, rounds: usize) -
             gate.ssh(
                 "dora",
                 &[],
-                &["echo ready; while :; do head -c 4000 /dev/zero; sleep 0.01; done"],
+                &["echo ready; while head -c 4000 /dev/zero; do sleep 0.01; done"],
             )
         });
         let mut waiting = Vec::new();
