@@ -16,7 +16,7 @@
 //! watch opens nothing of the control side but what trail pushes, and depends on no service. It can refuse and
 //! raise alarms; it can grant nothing.
 //!
-//! `writ witness` and both ends of the connection share [`witness`], [`tls`] and [`wire`].
+//! `writ witness` and both ends of the connection share [`witness`], [`tls`] and [`writ_link::wire`].
 
 mod advice;
 mod alarm;
