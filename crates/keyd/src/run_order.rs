@@ -15,11 +15,10 @@ use writ_proof::hash::Hash;
 use writ_proof::roster::{HostName, Roster};
 use writ_proof::runbook::{Published, RunOrder};
 use writ_proof::statement::Signed;
-use writ_proof::use_record::{Basis, Use, UseProof};
 
 use crate::engine::Engine;
 use crate::refuse::{forbidden, unavailable};
-use crate::session::Held;
+use crate::session::{Held, narrated};
 use crate::{limits, narrate};
 
 /// The seconds of a day.
@@ -96,7 +95,10 @@ impl Engine {
             self.order(&held, &published, asked)
         });
         ordered.map(|ordered| Reply::Ordered(Box::new(ordered))).inspect_err(|refusal| {
-            self.record_if_ready(narrate::refused(narrated(asked, None), refusal));
+            self.record_if_ready(narrate::refused(
+                narrated("run_order", asked.event_id, None),
+                refusal,
+            ));
         })
     }
 
@@ -161,22 +163,7 @@ impl Engine {
         };
         let order = order.sign(&self.signing.run_orders);
         let order = order.map_err(|_| unavailable("the order cannot be signed"))?;
-        let position = self.record(narrated(asked, Some(held)));
+        let position = self.record(narrated("run_order", asked.event_id, Some(held)));
         Ok(OrderedRun { order, bits, position })
-    }
-}
-
-/// keyd's record of an order, signed or refused.
-fn narrated(asked: &OrderRun, held: Option<&Held>) -> Use {
-    let record = Use { event_id: asked.event_id, ..narrate::own("run_order", None) };
-    match held {
-        None => record,
-        Some(held) => Use {
-            proof: UseProof::Request(held.grant.digest),
-            request: Some(held.grant.digest),
-            grant: Some(held.grant.request.to_string()),
-            basis: Basis::Roster,
-            ..record
-        },
     }
 }

@@ -16,7 +16,7 @@ use writ_keyd_client::operator::{
 };
 use writ_keyd_client::protocol::{Refusal, Reply};
 use writ_keyd_client::secret::SecretBytes;
-use writ_model::{AccountId, PersonId, Timestamp, Ulid};
+use writ_model::{AccountId, PersonId, Timestamp, Ulid, Uuid};
 use writ_proof::access::{self, Approved, Asked, Grant, Outcome, RecordedAccounts, Touches};
 use writ_proof::at_most::AtMost;
 use writ_proof::cbor;
@@ -276,7 +276,7 @@ impl Engine {
         let certificate = fields
             .sign(&self.signing.ssh_ca)
             .map_err(|error| forbidden(format!("the certificate: {error}")))?;
-        let position = self.record(narrated(asked, Some(held)));
+        let position = self.record(narrated("ssh_sign", asked.event_id, Some(held)));
         Ok(SshCertificate {
             certificate: certificate.to_bytes(),
             serial,
@@ -313,7 +313,7 @@ impl Engine {
     }
 
     fn record_refused(&self, asked: &SshSign, refusal: &Refusal) {
-        let record = narrated(asked, None);
+        let record = narrated("ssh_sign", asked.event_id, None);
         self.record_if_ready(narrate::refused(record, refusal));
     }
 }
@@ -338,9 +338,9 @@ fn lifetime(grant: &Grant, now: Timestamp) -> (u64, u64) {
     (from.secs(), to.secs())
 }
 
-/// keyd's record of a certificate, signed or refused.
-fn narrated(asked: &SshSign, held: Option<&Held>) -> Use {
-    let record = Use { event_id: asked.event_id, ..narrate::own("ssh_sign", None) };
+/// keyd's record of what it signs on a grant, or refuses: a certificate, an order.
+pub(crate) fn narrated(command: &str, event_id: Uuid, held: Option<&Held>) -> Use {
+    let record = Use { event_id, ..narrate::own(command, None) };
     match held {
         None => record,
         Some(held) => Use {

@@ -12,10 +12,9 @@ use writ_proof::hpke;
 use writ_proof::limits::OPENING_AGE_MAX;
 use writ_proof::roster::Roster;
 use writ_proof::statement::Signed;
-use writ_proof::use_record::{Basis, Use, UseProof};
 use zeroize::Zeroizing;
 
-use super::{Held, RECORDING_MAGIC};
+use super::{Held, RECORDING_MAGIC, narrated};
 use crate::crypto::take;
 use crate::engine::Engine;
 use crate::narrate;
@@ -33,7 +32,10 @@ impl Engine {
             Ok((signed, held, opened, key))
         });
         let refused = |refusal: &Refusal| {
-            self.record_if_ready(narrate::refused(narrated(asked, None), refusal));
+            self.record_if_ready(narrate::refused(
+                narrated("open-recording", asked.event_id, None),
+                refusal,
+            ));
         };
         let (signed, held, opened, key) = judged.inspect_err(refused)?;
         self.use_once(&opened).inspect_err(refused)?;
@@ -43,7 +45,7 @@ impl Engine {
         let sealed = hpke::seal(recipient, &ephemeral, &seal_info(&signed), key.as_slice())
             .map_err(|error| forbidden(format!("the reader's key: {error}")))
             .inspect_err(refused)?;
-        let position = self.record(narrated(asked, Some(&held)));
+        let position = self.record(narrated("open-recording", asked.event_id, Some(&held)));
         Ok(Reply::OpenedRecording(Box::new(OpenedRecording {
             sealed,
             person: held.grant.person,
@@ -115,19 +117,4 @@ fn check_facts(scope: &PlaybackScope, facts: &RecordingFacts) -> Result<(), Refu
         return Ok(());
     }
     Err(forbidden("the request does not name all customers whose data the recording can show"))
-}
-
-/// keyd's record of a recording that was opened, or was not.
-fn narrated(asked: &OpenRecording, held: Option<&Held>) -> Use {
-    let record = Use { event_id: asked.event_id, ..narrate::own("open-recording", None) };
-    match held {
-        None => record,
-        Some(held) => Use {
-            proof: UseProof::Request(held.grant.digest),
-            request: Some(held.grant.digest),
-            grant: Some(held.grant.request.to_string()),
-            basis: Basis::Roster,
-            ..record
-        },
-    }
 }
