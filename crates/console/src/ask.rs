@@ -1,26 +1,21 @@
 //! Making a request: what a person wants is checked as if it were filed, the exact bytes go out, their signature
 //! comes back.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use writ_model::{AccountId, Timestamp};
 use writ_proof::access::{Basis, OWN_TICKETS, Request as Asked, Scope, SshScope, Ticket};
 use writ_proof::at_most::AtMost;
-use writ_proof::cbor;
 use writ_proof::roster::{GroupName, HostName};
-use writ_proof::sshsig::signed_blob;
-use writ_proof::statement::{Namespace, Signed};
+use writ_proof::statement::Namespace;
 use writ_service::http::{Refused, Reply, Request};
 
-use crate::decide::{answered, usable};
 use crate::face::Face;
 use crate::pages;
 use crate::port::{Act, Books, Want};
 use crate::routes::json_reply;
+use crate::signing::{answered, offered_statement, to_sign, usable};
 use crate::view::Reader;
-use crate::webauthn::Posted;
 
 /// What the form sends.
 #[derive(Deserialize)]
@@ -39,14 +34,6 @@ struct Form {
     /// `2026-12-01T20:00`, in UTC; empty for now.
     start: String,
     minutes: u32,
-}
-
-/// What it sends back.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Offer {
-    statement: String,
-    passkey: Posted,
 }
 
 /// Shows what would come of a request, and gives out its bytes to sign.
@@ -69,23 +56,16 @@ pub(crate) async fn check(
         Ok(draft) => draft,
         Err(refused) => return refused.reply(),
     };
-    let code = match Signed::new(&draft.request) {
-        Ok(signed) => signed.code(),
-        Err(error) => return Refused::new(400, "TooLarge", error.to_string()).reply(),
+    let mut reply = match to_sign(&draft.request, face, &passkeys) {
+        Ok(reply) => reply,
+        Err(refused) => return refused.reply(),
     };
-    let bytes = cbor::to_vec(&draft.request);
-    let blob = signed_blob(&bytes, Namespace::Request.as_str());
-    json_reply(
-        200,
-        &json!({
-            "html": pages::draft(&draft, &code, reader),
-            "statement": URL_SAFE_NO_PAD.encode(&bytes),
-            "sign": URL_SAFE_NO_PAD.encode(blob),
-            "rpId": face.host,
-            "passkeys": passkeys,
-            "code": code,
-        }),
-    )
+    let code = reply.get("code").and_then(Value::as_str).unwrap_or_default();
+    let html = pages::draft(&draft, code, reader);
+    if let Value::Object(fields) = &mut reply {
+        fields.insert("html".to_owned(), html.into());
+    }
+    json_reply(200, &reply)
 }
 
 /// Takes a signed request.
@@ -96,12 +76,7 @@ pub(crate) async fn file(
     request: &Request,
 ) -> Reply {
     let read = || {
-        let bad = |what: &str| Refused::new(400, "Malformed", what);
-        let offer: Offer = serde_json::from_slice(&request.body)
-            .map_err(|_| bad("the body is not {\"statement\", \"passkey\"}"))?;
-        let bytes = URL_SAFE_NO_PAD.decode(&offer.statement);
-        let asked = bytes.ok().and_then(|bytes| cbor::from_slice::<Asked>(&bytes).ok());
-        let asked = asked.ok_or_else(|| bad("the statement is no request"))?;
+        let (asked, passkey) = offered_statement::<Asked>(request, "request")?;
         if asked.requester != reader.person {
             let what = format!(
                 "it is a request of `{}`, and `{}` is signed in",
@@ -109,8 +84,8 @@ pub(crate) async fn file(
             );
             return Err(Refused::new(403, "AccessDenied", what));
         }
-        let namespace = Namespace::Request.as_str();
-        Ok((asked, answered(&offer.passkey, (reader, face), namespace)?))
+        let signature = answered(&passkey, (reader, face), Namespace::Request.as_str())?;
+        Ok((asked, signature))
     };
     let (asked, signature) = match read() {
         Ok(read) => read,
@@ -200,8 +175,6 @@ async fn failed(books: &dyn Books, reader: &Reader, request: &Request, refused: 
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
     use super::*;
 
     fn form() -> Value {

@@ -12,10 +12,10 @@ use writ_proof::sshsig::signed_blob;
 use writ_service::http::{Refused, Reply, Request};
 
 use crate::caller::{CALL, message};
-use crate::decide::{answered, usable};
 use crate::face::Face;
 use crate::port::{Act, Books, SignedCall};
 use crate::routes::json_reply;
+use crate::signing::{answered, usable};
 use crate::view::Reader;
 use crate::webauthn::Posted;
 

@@ -1,22 +1,18 @@
 //! Approving and denying: the exact bytes go out, their signature comes back.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde_json::json;
 use writ_model::Ulid;
 use writ_proof::access::{Approval, Decision};
-use writ_proof::cbor;
-use writ_proof::roster::PersonKey;
-use writ_proof::sshsig::{SshSig, signed_blob};
-use writ_proof::statement::{Namespace, Signed};
+use writ_proof::sshsig::SshSig;
+use writ_proof::statement::Namespace;
 use writ_service::http::{Refused, Reply, Request};
 
 use crate::face::Face;
 use crate::port::{Act, Books, Wish};
 use crate::routes::json_reply;
+use crate::signing::{answered, offered_statement, to_sign, usable};
 use crate::view::Reader;
-use crate::webauthn::{Assertion, AssertionError, Posted};
 
 /// What the page of a request asks for.
 #[derive(Deserialize)]
@@ -25,14 +21,6 @@ struct Wanted {
     decision: String,
     slot: Option<String>,
     minutes: Option<u32>,
-}
-
-/// What it sends back.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Offer {
-    statement: String,
-    passkey: Posted,
 }
 
 /// The bytes that the reader signs to decide on a request, and the passkeys that can.
@@ -54,22 +42,10 @@ pub(crate) async fn statement(
         Ok(approval) => approval,
         Err(refused) => return refused.reply(),
     };
-    let code = match Signed::new(&approval) {
-        Ok(signed) => signed.code(),
-        Err(error) => return Refused::new(400, "TooLarge", error.to_string()).reply(),
-    };
-    let bytes = cbor::to_vec(&approval);
-    let blob = signed_blob(&bytes, Namespace::Approval.as_str());
-    json_reply(
-        200,
-        &json!({
-            "statement": URL_SAFE_NO_PAD.encode(&bytes),
-            "sign": URL_SAFE_NO_PAD.encode(blob),
-            "rpId": face.host,
-            "passkeys": passkeys,
-            "code": code,
-        }),
-    )
+    match to_sign(&approval, face, &passkeys) {
+        Ok(reply) => json_reply(200, &reply),
+        Err(refused) => refused.reply(),
+    }
 }
 
 /// Takes a signed decision.
@@ -117,12 +93,7 @@ fn offered(
     reader: &Reader,
     request: &Request,
 ) -> Result<(Approval, SshSig), Refused> {
-    let bad = |what: String| Refused::new(400, "Malformed", what);
-    let offer: Offer = serde_json::from_slice(&request.body)
-        .map_err(|_| bad("the body is not {\"statement\", \"passkey\"}".to_owned()))?;
-    let bytes = URL_SAFE_NO_PAD.decode(&offer.statement);
-    let said = bytes.ok().and_then(|bytes| cbor::from_slice::<Approval>(&bytes).ok());
-    let said = said.ok_or_else(|| bad("the statement is no decision".to_owned()))?;
+    let (said, passkey) = offered_statement::<Approval>(request, "decision")?;
     if said.request != ulid(id)? {
         return Err(Refused::new(403, "AccessDenied", "it is a decision on another request"));
     }
@@ -133,46 +104,8 @@ fn offered(
         );
         return Err(Refused::new(403, "AccessDenied", what));
     }
-    let signature = answered(&offer.passkey, (reader, face), Namespace::Approval.as_str())?;
+    let signature = answered(&passkey, (reader, face), Namespace::Approval.as_str())?;
     Ok((said, signature))
-}
-
-/// What a passkey of the reader answered, as a signature in a namespace. Whether it holds is not known yet.
-pub(crate) fn answered(
-    passkey: &Posted,
-    (reader, face): (&Reader, &Face),
-    namespace: &str,
-) -> Result<SshSig, Refused> {
-    let bad = |error: AssertionError| Refused::new(400, "Malformed", error.to_string());
-    let answer = Assertion::read(passkey).map_err(bad)?;
-    let known = |key: &&PersonKey| {
-        key.passkey.as_ref().is_some_and(|own| own.credential_id == answer.credential_id)
-    };
-    let key = passkeys(reader, face).find(known);
-    let key = key.ok_or_else(|| {
-        let what = format!("the passkey is none of `{}`", reader.person);
-        Refused::new(403, "AccessDenied", what)
-    })?;
-    answer.signature(&key.key, namespace).map_err(bad)
-}
-
-/// The ids of the reader's passkeys that this page can use, as a page takes them.
-pub(crate) fn usable(reader: &Reader, face: &Face) -> Result<Vec<String>, Refused> {
-    let ids: Vec<String> = passkeys(reader, face)
-        .filter_map(|key| key.passkey.as_ref())
-        .map(|passkey| URL_SAFE_NO_PAD.encode(&passkey.credential_id))
-        .collect();
-    if ids.is_empty() {
-        let what = format!("you have no passkey for {}: use the command line", face.host);
-        return Err(Refused::new(409, "NoPasskey", what));
-    }
-    Ok(ids)
-}
-
-/// The reader's passkeys that this page can use.
-fn passkeys<'a>(reader: &'a Reader, face: &'a Face) -> impl Iterator<Item = &'a PersonKey> {
-    let own = reader.roster.keys(&reader.person).iter();
-    own.filter(|key| key.passkey.as_ref().is_some_and(|passkey| passkey.rp_id == face.host))
 }
 
 async fn failed(books: &dyn Books, reader: &Reader, request: &Request, refused: Refused) -> Reply {

@@ -31,6 +31,7 @@ pub mod port;
 mod routes;
 pub mod session;
 pub mod sign_in;
+mod signing;
 pub mod view;
 pub mod webauthn;
 pub mod words;

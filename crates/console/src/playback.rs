@@ -6,31 +6,20 @@ use serde::Deserialize;
 use serde_json::json;
 use writ_model::Ulid;
 use writ_proof::access::Opening;
-use writ_proof::cbor;
-use writ_proof::roster::PersonKey;
-use writ_proof::sshsig::signed_blob;
 use writ_proof::statement::{Namespace, Signed};
 use writ_service::http::{Refused, Reply, Request};
 
 use crate::face::Face;
 use crate::port::{Act, Books};
 use crate::routes::json_reply;
+use crate::signing::{answered, offered_statement, to_sign, usable};
 use crate::view::Reader;
-use crate::webauthn::{Assertion, Posted};
 
 /// What the page of a session asks for.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Wanted {
     recipient: String,
-}
-
-/// What it sends back.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Offer {
-    statement: String,
-    passkey: Posted,
 }
 
 /// The bytes that the reader signs to open a recording, and the passkeys that can.
@@ -40,18 +29,8 @@ pub(crate) async fn statement(
     (id, reader): (&str, &Reader),
     request: &Request,
 ) -> Reply {
-    let passkeys: Vec<String> = passkeys(reader, face)
-        .filter_map(|key| key.passkey.as_ref())
-        .map(|passkey| URL_SAFE_NO_PAD.encode(&passkey.credential_id))
-        .collect();
-    let wanted = wanted(id, request).and_then(|wanted| {
-        if passkeys.is_empty() {
-            let what = format!("you have no passkey for {}: use `writ play`", face.host);
-            return Err(Refused::new(409, "NoPasskey", what));
-        }
-        Ok(wanted)
-    });
-    let (session, recipient) = match wanted {
+    let wanted = wanted(id, request).and_then(|wanted| Ok((wanted, usable(reader, face)?)));
+    let ((session, recipient), passkeys) = match wanted {
         Ok(wanted) => wanted,
         Err(refused) => return failed(books, reader, request, refused).await,
     };
@@ -59,22 +38,10 @@ pub(crate) async fn statement(
         Ok(said) => said,
         Err(refused) => return refused.reply(),
     };
-    let code = match Signed::new(&said) {
-        Ok(signed) => signed.code(),
-        Err(error) => return Refused::new(400, "TooLarge", error.to_string()).reply(),
-    };
-    let bytes = cbor::to_vec(&said);
-    let blob = signed_blob(&bytes, Namespace::Playback.as_str());
-    json_reply(
-        200,
-        &json!({
-            "statement": URL_SAFE_NO_PAD.encode(&bytes),
-            "sign": URL_SAFE_NO_PAD.encode(blob),
-            "rpId": face.host,
-            "passkeys": passkeys,
-            "code": code,
-        }),
-    )
+    match to_sign(&said, face, &passkeys) {
+        Ok(reply) => json_reply(200, &reply),
+        Err(refused) => refused.reply(),
+    }
 }
 
 /// Takes a signed opening.
@@ -116,11 +83,7 @@ fn wanted(id: &str, request: &Request) -> Result<(Ulid, [u8; 32]), Refused> {
 fn offered(face: &Face, id: &str, reader: &Reader, request: &Request) -> Result<Signed, Refused> {
     let bad = |what: String| Refused::new(400, "Malformed", what);
     let denied = |what: String| Refused::new(403, "AccessDenied", what);
-    let offer: Offer = serde_json::from_slice(&request.body)
-        .map_err(|_| bad("the body is not {\"statement\", \"passkey\"}".to_owned()))?;
-    let bytes = URL_SAFE_NO_PAD.decode(&offer.statement);
-    let said = bytes.ok().and_then(|bytes| cbor::from_slice::<Opening>(&bytes).ok());
-    let said = said.ok_or_else(|| bad("the statement is no opening".to_owned()))?;
+    let (said, passkey) = offered_statement::<Opening>(request, "opening")?;
     if said.session != ulid(id)? {
         return Err(denied("it opens another recording".to_owned()));
     }
@@ -128,27 +91,13 @@ fn offered(face: &Face, id: &str, reader: &Reader, request: &Request) -> Result<
         let what = format!("`{}` opens it, and `{}` is signed in", said.person, reader.person);
         return Err(denied(what));
     }
-    let answer = Assertion::read(&offer.passkey).map_err(|error| bad(error.to_string()))?;
-    let known = |key: &&PersonKey| {
-        key.passkey.as_ref().is_some_and(|own| own.credential_id == answer.credential_id)
-    };
-    let key = passkeys(reader, face).find(known);
-    let key = key.ok_or_else(|| denied(format!("the passkey is none of `{}`", reader.person)))?;
-    let signature = answer
-        .signature(&key.key, Namespace::Playback.as_str())
-        .map_err(|error| bad(error.to_string()))?;
+    let signature = answered(&passkey, (reader, face), Namespace::Playback.as_str())?;
     let mut signed = Signed::new(&said).map_err(|error| bad(error.to_string()))?;
     signed.add(&signature).map_err(|error| {
         let what = format!("the signature is not of this statement: {error}");
         Refused::new(403, "BadSignature", what)
     })?;
     Ok(signed)
-}
-
-/// The reader's passkeys that this page can use.
-fn passkeys<'a>(reader: &'a Reader, face: &'a Face) -> impl Iterator<Item = &'a PersonKey> {
-    let own = reader.roster.keys(&reader.person).iter();
-    own.filter(|key| key.passkey.as_ref().is_some_and(|passkey| passkey.rp_id == face.host))
 }
 
 async fn failed(books: &dyn Books, reader: &Reader, request: &Request, refused: Refused) -> Reply {
