@@ -5,6 +5,7 @@ use writ_model::{Env as _, SystemEnv, Timestamp};
 use writ_proof::access::{Opening, Scope};
 use writ_proof::at_most::AtMost;
 use writ_proof::hpke::Recipient;
+use writ_tests::wait::until;
 
 use crate::operators::crook::assert_refused;
 use crate::operators::gate::{Gate, parameter, site};
@@ -55,8 +56,10 @@ fn c05_recording_is_opened_by_its_reader_with_approval_alone() {
     assert_refused(open(&gate, &signed), "Refused", "used already");
     fetches(&gate, &told, &session, &other, &waiting);
     // Each of them is told, with its name for keyd.
-    let refusals = gate.events("OpenRecording").into_iter().filter(|e| !e.error().is_empty());
-    assert!(refusals.count() >= 9);
+    until("all refusals to be told", || {
+        let refusals = gate.events("OpenRecording").into_iter().filter(|e| !e.error().is_empty());
+        (refusals.count() >= 9).then_some(())
+    });
     let verdict = site.verify();
     assert_eq!(verdict.code, 0, "{}", verdict.text);
 }

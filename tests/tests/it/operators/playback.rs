@@ -9,6 +9,7 @@ use writ_proof::access::Opening;
 use writ_proof::hpke::Recipient;
 use writ_proof::statement::Signed;
 use writ_tests::site::{ANN, tools};
+use writ_tests::wait::until;
 
 use super::access::id_of;
 use super::console::{Seat, assert_sound};
@@ -28,14 +29,17 @@ pub(crate) fn reviewers(gate: &Gate<'_>) {
 
 /// Runs a command of `anna`'s on the host, in a session of its own; answers the session's id.
 pub(crate) fn recorded(gate: &Gate<'_>, options: &[&str], command: &str) -> String {
-    gate.runs(gate.ssh("anna", options, &[command]));
-    ended(gate)
+    session(gate, gate.ssh("anna", options, &[command]))
 }
 
-/// The session that ended last.
-pub(crate) fn ended(gate: &Gate<'_>) -> String {
-    let begun = gate.events("StartSession");
-    let session = parameter(begun.last().unwrap(), "sessionId").to_owned();
+/// Runs a client to its end; answers the session's id, once the ledger tells of its end.
+fn session(gate: &Gate<'_>, client: Command) -> String {
+    let before = gate.events("StartSession").len();
+    gate.runs(client);
+    let begun = until("the ledger to tell of the session", || {
+        gate.events("StartSession").into_iter().nth(before)
+    });
+    let session = parameter(&begun, "sessionId").to_owned();
     gate.event("EndSession", |event| parameter(event, "sessionId") == session);
     session
 }
@@ -150,8 +154,8 @@ fn recording_without_a_terminal_is_told_in_words() {
     }
     let own = site.home().join("own").display().to_string();
     std::fs::write(&own, vec![7u8; 300_000]).unwrap();
-    gate.runs(gate.copy("scp", "anna", &["-q", &own, &gate.there(&file)]));
-    let session = ended(&gate);
+    let copy = gate.copy("scp", "anna", &["-q", &own, &gate.there(&file)]);
+    let session = self::session(&gate, copy);
     allowed(&gate, "dora", &session);
     let told = gate.shift.ok("dora", &["play", &session]);
     let sum = writ_proof::hash::sha256(&vec![7u8; 300_000]).to_string();
