@@ -38,7 +38,7 @@ fn main() {
         br#"{"eventVersion":"1.11","eventName":"Encrypt","requestParameters":null}"#,
     );
     write("wal_frame", "two-frames", &segment());
-    let enrol = Enrol { v: Version, token: [1; 32], key: [2; 32], proof: [3; 64] };
+    let enrol = Enrol { v: Version, token: [1; 32], key: [2; 32], proof: [3; 64], config: "watch = \"w:1\"".to_owned() };
     write("host_frames", "enrol", &cbor::to_vec(&FromAgent::Enrol(enrol)));
     write("host_frames", "line", &host_frame());
     write("host_sources", "journal", b"_PID=1\nMESSAGE\n\x03\0\0\0\0\0\0\0a\nb\n\n");

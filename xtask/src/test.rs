@@ -12,13 +12,16 @@ use crate::{codegen, fuzz, mutants, tidy, tools};
 
 /// How long each fuzz target runs in `--long`, in seconds.
 const FUZZ_LONG_SECONDS: u64 = 60;
-/// How long each fuzz target runs otherwise, in seconds.
-const FUZZ_SHORT_SECONDS: u64 = 5;
 
 /// Crash rounds in `--long`.
 const CRASH_ROUNDS_LONG: &str = "200";
 
 /// Every crate that has crash tests of its own, and the binary.
+///
+/// The stages of tests build the same packages with the same features: what one has built, the next one uses.
+const WHOLE: [&str; 3] = ["--workspace", "--features", FAILPOINTS];
+
+/// See [`WHOLE`].
 const FAILPOINTS: &str = "writ/failpoints,writ-bastion/failpoints,writ-store/failpoints,writ-trail/failpoints,writ-watch/failpoints";
 
 /// System tests side by side; those that must run alone say so in `.config/nextest.toml`.
@@ -52,7 +55,6 @@ const STAGES: &[Stage] = &[
     Stage { name: "doc", long: false, run: || one(doc()) },
     Stage { name: "system", long: false, run: system },
     Stage { name: "tour", long: false, run: || one(tour()) },
-    Stage { name: "fuzz", long: false, run: || one(fuzz::all(FUZZ_SHORT_SECONDS)) },
     Stage { name: "tools-long", long: true, run: || one(tools::provide_long()) },
     Stage { name: "deny", long: true, run: || one(deny()) },
     Stage { name: "fuzz-long", long: true, run: || one(fuzz::all(FUZZ_LONG_SECONDS)) },
@@ -143,7 +145,7 @@ fn lints() -> Result<()> {
 
 /// With failpoints, so that the crash tests of the crates are among them.
 fn unit() -> Result<Tally> {
-    nextest(&["--workspace", "--exclude", "writ-tests", "--features", FAILPOINTS])
+    nextest(&[&WHOLE[..], &["-E", "not package(writ-tests)"]].concat())
 }
 
 fn doc() -> Result<()> {
@@ -155,8 +157,9 @@ fn doc() -> Result<()> {
 
 /// The real binary, with failpoints, driven by the real clients.
 fn system() -> Result<Tally> {
-    check(&mut cargo(&["build", "--quiet", "-p", "writ", "--features", "failpoints"]))?;
-    nextest(&["-p", "writ-tests", "--test-threads", SYSTEM_THREADS])
+    check(&mut cargo(&[&["build", "--quiet", "--bins", "--tests"], &WHOLE[..]].concat()))?;
+    let only = ["-E", "package(writ-tests)", "--test-threads", SYSTEM_THREADS];
+    nextest(&[&WHOLE[..], &only].concat())
 }
 
 /// With an sshd if there is one, and with the host that is built in for machines without.
@@ -179,7 +182,8 @@ fn deny() -> Result<()> {
 }
 
 fn crash_long() -> Result<Tally> {
-    let mut command = nextest_command(&["-p", "writ-tests", "-E", "test(crash_rounds)"]);
+    let only = ["-E", "package(writ-tests) & test(crash_rounds)"];
+    let mut command = nextest_command(&[&WHOLE[..], &only].concat());
     counted(command.env("WRIT_TEST_CRASH_ROUNDS", CRASH_ROUNDS_LONG))
 }
 

@@ -34,6 +34,7 @@ mod outgoing;
 mod routes;
 mod serve;
 mod smtp;
+pub mod sshd;
 mod summary;
 pub mod tls;
 pub mod webhook;

@@ -23,7 +23,7 @@ pub(crate) fn run(input: &[u8]) {
             }
         }
         Some(FromAgent::Beat(beat)) => {
-            let _ = beat.check();
+            let _read = beat.check();
         }
         _ => {}
     }

@@ -7,7 +7,7 @@ pub(crate) fn run(input: &[u8]) {
     for found in message(input) {
         let (_, text) = split(found.data);
         assert!(text.len() <= found.data.len());
-        let _ = Status::read(found.data);
+        let _read = Status::read(found.data);
     }
     if let Some((fields, taken)) = fields(input) {
         let held: usize = fields.iter().map(|(name, value)| name.len() + value.len()).sum();

@@ -24,7 +24,7 @@ pub(crate) fn run(input: &[u8]) {
         assert!(signature.to_bytes() == input, "a signature has two forms");
     }
     if let Ok(record) = committed::parse(input) {
-        let _ = committed::commit(&record);
+        let _read = committed::commit(&record);
     }
     if let Some((width, entries)) = input.split_first()
         && let Ok(list) = decode_entries(entries, u16::from(*width))

@@ -21,7 +21,7 @@ pub(crate) fn run(input: &[u8]) {
     }
     let Ok(text) = std::str::from_utf8(input) else { return };
     if let Ok(key) = text.parse::<VerifierKey>() {
-        let _ = key.id();
+        let _read = key.id();
     }
-    let _ = Policy::parse(text);
+    let _read = Policy::parse(text);
 }

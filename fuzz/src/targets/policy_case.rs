@@ -7,5 +7,5 @@ pub(crate) fn run(input: &[u8]) {
     let answer = writ_policy::cases::eval_case(line);
     assert!(!answer.contains('\n'), "an answer is one line");
     let decided = |word: &&str| answer.contains(&format!("\"decision\":\"{word}\""));
-    assert!(DECISIONS.iter().any(|word| decided(&word)), "`{answer}` decides nothing");
+    assert!(DECISIONS.iter().any(decided), "`{answer}` decides nothing");
 }

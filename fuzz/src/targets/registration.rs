@@ -12,7 +12,7 @@ pub(crate) fn run(input: &[u8]) {
         rp_id: "localhost",
         any_attestation: true,
     };
-    let _ = register(input, b"", &expected);
+    let _read = register(input, b"", &expected);
     let Ok(made) = register(CLIENT_DATA, input, &expected) else { return };
     let length = made.passkey.credential_id.len();
     assert!((1..=1023).contains(&length), "a credential id of {length} bytes");

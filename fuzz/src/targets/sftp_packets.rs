@@ -58,5 +58,5 @@ pub(crate) fn run(input: &[u8]) {
         let Ok(output) = done else { break };
         check(&output);
     }
-    let _ = sftp.finish();
+    let _read = sftp.finish();
 }

@@ -18,9 +18,9 @@ pub(crate) fn run(input: &[u8]) {
         assert!(located.frame.to_bytes().as_deref() == Ok(bytes), "a frame has two forms");
         assert!(located.hash == frame_hash(bytes));
         for entry in &located.frame.batch.entries {
-            let _ = entry.decoded_leaves();
+            let _read = entry.decoded_leaves();
         }
-        let _ = end.step(&located);
+        let _read = end.step(&located);
         at = located.end;
     }
     assert!(at == input.len() as u64, "bytes were passed over");

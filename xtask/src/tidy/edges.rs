@@ -76,6 +76,23 @@ const TABLE: &[Row] = &[
         ],
     ),
     row("tests", &["model", "aws", "proof", "keyd-client", "keyd"]),
+    row(
+        "parsers",
+        &[
+            "model",
+            "policy",
+            "aws",
+            "proof",
+            "keyd-client",
+            "store",
+            "people",
+            "watch",
+            "ssh",
+            "bastion",
+            "console",
+            "agent",
+        ],
+    ),
     row("xtask", &[]),
 ];
 

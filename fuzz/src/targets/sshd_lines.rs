@@ -1,0 +1,14 @@
+//! Lines of sshd in a host's log, of which whoever knocks chooses parts.
+
+use writ_watch::sshd::accepted;
+
+pub(crate) fn run(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    let Some(read) = accepted(&text) else { return };
+    // What is told of a login stands in one line.
+    let (session, authority) = read.certificate.unwrap_or_default();
+    for part in [read.method, read.user, read.from, session, authority] {
+        assert!(text.contains(part) && !part.contains('\n'), "{part:?} of {text:?}");
+    }
+    assert!(!read.user.contains(' ') && !read.from.contains(' '));
+}
