@@ -14,11 +14,12 @@ use writ_proof::hash::{Hash, sha256};
 use writ_proof::runbook::{
     Argument, Class, Entry, Field, FieldKind, Output, Parameter, ParameterKind, Program, Steps,
 };
-use writ_tests::site::{ANN, Options};
+use writ_tests::site::{ANN, BOB, Options};
 use writ_tests::wait::{until, within};
 use writ_tests::{Site, process};
 
 use crate::operators::crook::{CBOR, assert_refused};
+use crate::operators::roster::Desk;
 use crate::operators::runbook::{HOST, Hands};
 
 fn site() -> Site {
@@ -275,6 +276,33 @@ fn c11_output_that_carries_a_file_is_dropped_whole() {
     assert_eq!((&run["state"], &run["cause"]), (&json!("refused"), &json!("other_program")));
 }
 
+/// Regression: a runbook's grant named all its hosts to each customer, those of others too.
+#[test]
+fn c11_customers_are_told_of_the_hosts_with_their_own_data_alone() {
+    let accounts = vec![ANN.to_owned(), BOB.to_owned()];
+    let site = Site::with(Options { accounts, ..Options::default() });
+    let (hands, desk) = (Hands::at(&site), Desk::at(&site));
+    let key = desk.key("other-key").with_extension("pub");
+    let host = ["add-host", "app-2", "--address=10.0.0.10:22", "--account", BOB, "--key"];
+    desk.changes(&[&host[..], &[key.to_str().unwrap()]].concat());
+    let place = site.home().join("place");
+    fs::create_dir(&place).unwrap();
+    let entry = Entry { class: Class::Customer, ..leaks(&hands, &place) };
+    let (status, reply) = send(&hands, &entry);
+    assert_eq!(status, 200, "{reply}");
+    let asking = hands.ask("leaks", &["--host=app-2", "--param=how=env"]);
+    hands.agree(&asking);
+    for (account, own) in [(ANN, HOST), (BOB, "app-2")] {
+        let told = site.ledger().wait("a customer to be told", |event| {
+            event.text("/eventName") == "OperatorAccessGranted" && event.log == account
+        });
+        assert_eq!(told.text("/requestParameters/hosts"), own, "{}", told.record);
+        assert_eq!(told.text("/requestParameters/kind"), "runbook", "{}", told.record);
+    }
+    hands.shift.ok("dora", &["revoke", &asking.id]);
+    asking.end();
+}
+
 #[test]
 fn c11_entry_that_its_people_have_not_signed_or_have_withdrawn_is_not_run() {
     let site = site();
@@ -295,7 +323,7 @@ fn c11_entry_that_its_people_have_not_signed_or_have_withdrawn_is_not_run() {
     }
     assert_refused(post(orphan), "Refused", "an owner of `runners`");
     let mut strange = whole.clone();
-    crate::operators::roster::Desk::at(&site).key("mallory");
+    Desk::at(&site).key("mallory");
     let signature = hands.shift.signature("mallory", "catalogue@writ", strange.body());
     strange.add(&signature).unwrap();
     assert_refused(post(strange), "Refused", "not in the roster");
