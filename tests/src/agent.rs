@@ -32,6 +32,25 @@ pub struct Agent {
 impl Agent {
     /// Enrols host `host` at the site's watch, to report through `address`, from `dir`; it does not run yet.
     pub fn enrol_at(site: &Site, host: &str, address: &str, dir: PathBuf) -> Agent {
+        Agent::enrol_with(site, host, address, dir, |config| config)
+    }
+
+    /// The same, with a configuration that `edit` makes of the usual one.
+    pub fn enrol_with(
+        site: &Site,
+        host: &str,
+        address: &str,
+        dir: PathBuf,
+        edit: impl FnOnce(String) -> String,
+    ) -> Agent {
+        let log = site.home().join(format!("{host}.log"));
+        File::create(&log).unwrap();
+        let config = format!(
+            "watch = \"{address}\"\nspool-mib = 64\nsegment-mib = 1\n\n[[file]]\nname = \"sshd\"\npath = \"{}\"\n",
+            log.display()
+        );
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join("agent.toml"), edit(config)).unwrap();
         let token = watch(site, &["token", host]);
         let output = Command::new(binary())
             .args(["agent", "enroll", "--watch", site.ready["agents"].as_str().unwrap()])
@@ -40,14 +59,18 @@ impl Agent {
             .output()
             .unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let log = site.home().join(format!("{host}.log"));
-        File::create(&log).unwrap();
-        let config = format!(
-            "watch = \"{address}\"\nspool-mib = 64\nsegment-mib = 1\n\n[[file]]\nname = \"sshd\"\npath = \"{}\"\n",
-            log.display()
-        );
-        fs::write(dir.join("agent.toml"), config).unwrap();
         Agent { host: host.to_owned(), dir, log, child: None }
+    }
+
+    /// Enrols straight to watch, with a folder below the site's and an edited configuration.
+    pub fn enrol_edited(site: &Site, host: &str, edit: impl FnOnce(String) -> String) -> Agent {
+        let dir = site.home().join(host);
+        Agent::enrol_with(site, host, site.ready["agents"].as_str().unwrap(), dir, edit)
+    }
+
+    /// What changes while it runs.
+    pub fn kept(&self, name: &str) -> PathBuf {
+        self.dir.join("kept").join(name)
     }
 
     /// The same, straight to watch, with a folder below the site's.

@@ -1,16 +1,21 @@
-//! `agent.toml`: what an agent reads, and how much room it takes.
+//! What an agent reads, and how much room it takes: a text that counts once watch has signed it.
 
 use std::collections::BTreeSet;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use writ_model::person::is_name;
-use writ_proof::hash::{Hash, sha256};
-use writ_proof::hostlog::Class;
+use writ_proof::cbor;
+use writ_proof::hostlog::{Class, SignedConfig};
+use writ_proof::limits::HOST_CONFIG_MAX_BYTES;
 
+use crate::disk;
 use crate::error::AgentError;
-use crate::limits::{CONFIG_MAX_BYTES, SEGMENT_DEFAULT_MIB, SPOOL_DEFAULT_MIB};
+use crate::identity::{KEPT_FOLDER, host, watch_key};
+use crate::limits::{SEGMENT_DEFAULT_MIB, SPOOL_DEFAULT_MIB};
+
+/// What watch has signed, in the agent's folder of what it keeps.
+pub(crate) const SIGNED_FILE: &str = "agent.signed";
 
 /// Names of sources that the agent has itself.
 const OWN: [&str; 4] = ["agent", "audit", "canary", "sessions"];
@@ -101,19 +106,33 @@ impl FileConfig {
 }
 
 impl Config {
-    /// Reads the file; answers its SHA-256 too.
+    /// Reads a configuration.
     ///
     /// # Errors
-    /// It cannot be read, or is not sound: the text says what to do.
-    pub fn load(path: &Path) -> Result<(Config, Hash), AgentError> {
-        let mut text = String::new();
-        std::fs::File::open(path)
-            .and_then(|file| file.take(CONFIG_MAX_BYTES).read_to_string(&mut text))
-            .map_err(AgentError::io("read", path))?;
-        let wrong = |why: String| AgentError::Config { path: path.to_owned(), why };
-        let config: Config = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-        config.check().map_err(wrong)?;
-        Ok((config, sha256(text.as_bytes())))
+    /// It is not sound: the text says what to do.
+    pub fn parse(text: &str) -> Result<Config, String> {
+        if text.len() > HOST_CONFIG_MAX_BYTES {
+            return Err(format!("it has more than {HOST_CONFIG_MAX_BYTES} bytes"));
+        }
+        let config: Config = toml::from_str(text).map_err(|error| error.to_string())?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Reads what watch has signed for the agent of `dir`.
+    pub(crate) fn load(dir: &Path) -> Result<(Config, SignedConfig), AgentError> {
+        let path = dir.join(KEPT_FOLDER).join(SIGNED_FILE);
+        let wrong = |why: String| AgentError::Config { path: path.clone(), why };
+        let bytes = disk::read_if_there(&path)?
+            .ok_or_else(|| wrong("it is missing: enrol this host again".to_owned()))?;
+        let signed: SignedConfig =
+            cbor::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
+        if !signed.is_signed(&host(dir)?, &watch_key(dir)?) {
+            let why = "watch has not signed it for this host: enrol the host again, or have \
+                       `writ watch configure` sign one while an older one is in place";
+            return Err(wrong(why.to_owned()));
+        }
+        Ok((Config::parse(&signed.text).map_err(wrong)?, signed))
     }
 
     /// The text of a file.
@@ -161,11 +180,7 @@ mod tests {
     #[test]
     fn config_that_is_wrong_says_what_to_do() {
         let file = "watch = \"w:1\"\n[[file]]\nname = \"a\"\npath = \"/a\"\n";
-        let parse = |text: &str| -> Result<Config, String> {
-            let config: Config = toml::from_str(text).map_err(|e| e.to_string())?;
-            config.check().map(|()| config)
-        };
-        assert_eq!(parse(file).unwrap().file[0].class(), Some(Class::Security));
+        assert_eq!(Config::parse(file).unwrap().file[0].class(), Some(Class::Security));
         for (text, part) in [
             ("", "`watch` is missing"),
             ("watch = \"w:1\"\nspool-mib = 1\nsegment-mib = 1", "two segments"),
@@ -174,7 +189,7 @@ mod tests {
             (&file.replace("\"a\"\n", "\"audit\"\n"), "used twice"),
             (&format!("{file}class = \"x\""), "no class"),
         ] {
-            let error = parse(text).unwrap_err();
+            let error = Config::parse(text).unwrap_err();
             assert!(error.contains(part), "{text}: {error}");
         }
     }

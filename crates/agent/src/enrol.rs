@@ -5,14 +5,16 @@ use std::path::{Path, PathBuf};
 
 use writ_model::Env;
 use writ_proof::Hash;
-use writ_proof::cbor::Version;
+use writ_proof::cbor::{self, Version};
 use writ_proof::ed25519::{Signer as _, SoftKey};
 use writ_proof::hostlog::{Enrol, FromAgent, Refusal, ToAgent, enrolment_message};
 use writ_proof::roster::HostName;
 
-use crate::config::{AuditConfig, Config, FileConfig};
+use crate::config::{AuditConfig, Config, FileConfig, SIGNED_FILE};
 use crate::error::AgentError;
-use crate::identity::{AUTHORITY_FILE, CERTIFICATE_FILE, HOST_FILE, SEED_FILE};
+use crate::identity::{
+    AUTHORITY_FILE, CERTIFICATE_FILE, HOST_FILE, KEPT_FOLDER, SEED_FILE, WATCH_KEY_FILE,
+};
 use crate::limits::HANDSHAKE_MAX;
 use crate::ship::Connection;
 use crate::{CONFIG_FILE, disk, tls};
@@ -28,11 +30,12 @@ pub struct EnrolArgs {
     pub dir: PathBuf,
 }
 
-/// Makes the key, gets the certificate and writes the folder of an agent, with an `agent.toml` unless there is
-/// one. Answers the name under which watch knows this host.
+/// Makes the key, gets the certificate and writes the folder of an agent. What is in its `agent.toml`, or a first
+/// proposal, is what this host reports, unless watch has signed something else for it. Answers the name under which
+/// watch knows this host.
 ///
 /// # Errors
-/// watch cannot be reached, is another one than the token names, or refuses the token.
+/// watch cannot be reached, is another one than the token names, or refuses the token; `agent.toml` is not sound.
 pub fn enrol(args: &EnrolArgs, env: &dyn Env) -> Result<HostName, AgentError> {
     let (secret, pin) = args.token.trim().split_once('.').ok_or(AgentError::Token)?;
     let secret: Hash = secret.parse().map_err(|_| AgentError::Token)?;
@@ -42,8 +45,10 @@ pub fn enrol(args: &EnrolArgs, env: &dyn Env) -> Result<HostName, AgentError> {
     let key = SoftKey::from_seed(&seed)?;
     let public = key.public_key().0;
     let proof = key.sign(enrolment_message(secret.as_bytes(), &public).as_bytes())?;
-    let request = Enrol { v: Version, token: secret.0, key: public, proof };
     disk::create_dir(&args.dir)?;
+    disk::create_dir(&args.dir.join(KEPT_FOLDER))?;
+    let config = proposal(&args.dir, &args.watch)?;
+    let request = Enrol { v: Version, token: secret.0, key: public, proof, config };
     let mut connection = Connection::open(connect(&args.watch)?, tls::enrolling_config(pin)?)?;
     connection.send(&FromAgent::Enrol(request)).map_err(AgentError::Network)?;
     let enrolled = match connection.recv(HANDSHAKE_MAX).map_err(AgentError::Network)? {
@@ -51,11 +56,22 @@ pub fn enrol(args: &EnrolArgs, env: &dyn Env) -> Result<HostName, AgentError> {
         Some(ToAgent::Refuse(Refusal::Other(why))) => return Err(AgentError::Refused(why)),
         _ => return Err(AgentError::Refused("it gave no certificate".to_owned())),
     };
+    let config = &enrolled.config;
+    if !config.is_signed(&enrolled.host, &enrolled.key) {
+        return Err(AgentError::Refused("its configuration is not signed".to_owned()));
+    }
+    Config::parse(&config.text).map_err(|why| {
+        let name = &enrolled.host;
+        AgentError::Refused(format!("what it has signed for `{name}` is not sound: {why}"))
+    })?;
     let write = |name: &str, bytes: &[u8], mode| disk::replace(&args.dir.join(name), bytes, mode);
+    let kept = args.dir.join(KEPT_FOLDER);
+    disk::replace(&kept.join(CERTIFICATE_FILE), enrolled.certificate.as_bytes(), 0o644)?;
+    disk::replace(&kept.join(SIGNED_FILE), &cbor::to_vec(config), 0o600)?;
     write(SEED_FILE, &seed, 0o600)?;
-    write(CERTIFICATE_FILE, enrolled.certificate.as_bytes(), 0o644)?;
     write(AUTHORITY_FILE, enrolled.authority.as_bytes(), 0o644)?;
-    write_config(&args.dir, &args.watch)?;
+    write(WATCH_KEY_FILE, &enrolled.key, 0o644)?;
+    write(CONFIG_FILE, config.text.as_bytes(), 0o644)?;
     write(HOST_FILE, format!("{}\n", enrolled.host).as_bytes(), 0o644)?;
     Ok(enrolled.host)
 }
@@ -72,10 +88,13 @@ pub(crate) fn connect(watch: &str) -> Result<TcpStream, AgentError> {
     Err(AgentError::Network(last))
 }
 
-fn write_config(dir: &Path, watch: &str) -> Result<(), AgentError> {
+/// What this host would report.
+fn proposal(dir: &Path, watch: &str) -> Result<String, AgentError> {
     let path = dir.join(CONFIG_FILE);
-    if disk::read_if_there(&path)?.is_some() {
-        return Ok(());
+    if let Some(bytes) = disk::read_if_there(&path)? {
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Config::parse(&text).map_err(|why| AgentError::Config { path, why })?;
+        return Ok(text);
     }
     let class = "security".to_owned();
     let log = FileConfig { name: "sshd".to_owned(), path: "/var/log/auth.log".into(), class };
@@ -85,9 +104,6 @@ fn write_config(dir: &Path, watch: &str) -> Result<(), AgentError> {
         file: vec![log],
         ..Config::default()
     };
-    let text = format!(
-        "# What this host reports to watch. A change shows at watch; restart the agent for it.\n{}",
-        config.to_toml()?
-    );
-    Ok(disk::replace(&path, text.as_bytes(), 0o644)?)
+    let to_do = "# What this host reports to watch. What counts is what watch has signed: `writ watch configure`.";
+    Ok(format!("{to_do}\n{}", config.to_toml()?))
 }

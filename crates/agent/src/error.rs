@@ -48,6 +48,9 @@ pub enum AgentError {
     /// watch said no.
     #[error("watch refuses: {0}")]
     Refused(String),
+    /// The process that reads the sources is gone or fails.
+    #[error("the reader of the host's sources: {0}")]
+    Reader(String),
     /// A token is none.
     #[error("the token is malformed: take the line that `writ watch token HOST` printed, whole")]
     Token,

@@ -12,10 +12,12 @@
 //! stopped shows at watch.
 
 mod config;
+mod confine;
 mod enrol;
 mod error;
 mod identity;
 pub mod limits;
+mod reader;
 mod run;
 pub mod runbook;
 mod session;
@@ -30,8 +32,9 @@ use writ_durable as disk;
 pub use config::{AuditConfig, Config, FileConfig, SessionsConfig};
 pub use enrol::{EnrolArgs, enrol};
 pub use error::AgentError;
+pub use reader::read;
 pub use run::run;
 pub use state::{Status, status};
 
-/// The configuration in the agent's folder.
+/// What a host proposes to report when it is enrolled, in the agent's folder. What counts is what watch has signed.
 pub const CONFIG_FILE: &str = "agent.toml";

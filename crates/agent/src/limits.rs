@@ -11,6 +11,12 @@ pub const SEGMENT_DEFAULT_MIB: u64 = 64;
 /// What is kept back on the disk so that the agent can write down its place when the disk is full, in bytes.
 pub const RESERVE_BYTES: usize = 64 * 1024;
 
+/// How often, and how long apart, a starting agent tries to take its folder before it says that another one has it.
+pub const LOCK_TRIES: u32 = 20;
+
+/// See [`LOCK_TRIES`].
+pub const LOCK_PAUSE: Duration = Duration::from_millis(25);
+
 /// How often files are looked at. With it, an event is at watch within a quarter of a second.
 pub const POLL: Duration = Duration::from_millis(50);
 
@@ -71,5 +77,8 @@ pub const SESSION_NAMES_MAX: usize = 20;
 /// What `sshd` says of a login, in bytes.
 pub const AUTH_FILE_MAX_BYTES: u64 = 64 * 1024;
 
-/// The file of the configuration in bytes.
-pub const CONFIG_MAX_BYTES: u64 = 256 * 1024;
+/// How often, [`POLL`] apart, the agent looks whether its reader has ended.
+pub const READER_END_TRIES: u32 = 20;
+
+/// What the reader finds at once, in bytes.
+pub const READER_MESSAGE_MAX_BYTES: usize = 64 * 1024 * 1024;

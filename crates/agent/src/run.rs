@@ -14,18 +14,19 @@ use writ_model::{Env, Nonce, Uuid};
 use writ_proof::Hash;
 use writ_proof::cbor::Version;
 use writ_proof::hostlog::{
-    AuditState, Beat, Began, Class, Frame, Gap, GapReason, Payload, Position, SourceBeat,
-    SourceReport, Welcome,
+    AuditState, Beat, Began, Class, Frame, Gap, GapReason, Payload, Position, SignedConfig,
+    SourceBeat, SourceReport, Welcome,
 };
 
 use crate::config::Config;
 use crate::error::AgentError;
 use crate::identity::Home;
-use crate::limits::{BATCH_MAX_EVENTS, BYE_MAX, POLL, STATE_EVERY};
-use crate::source::{AuditSource, Canary, Event, FileSource, Shape, Source};
+use crate::limits::{BYE_MAX, POLL, STATE_EVERY};
+use crate::reader::{Look, Reader};
+use crate::source::{Event, Looked};
 use crate::spool::Spool;
 use crate::state::{Cursor, SPOOL_FOLDER, State};
-use crate::{CONFIG_FILE, session, ship, source};
+use crate::{CONFIG_FILE, confine, disk, ship};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -37,6 +38,10 @@ pub(crate) struct Shared {
     pub(crate) env: Arc<dyn Env>,
     pub(crate) home: Home,
     pub(crate) config: Hash,
+    /// The serial of the newest configuration that is kept.
+    serial: AtomicU64,
+    /// What this process gave up, and what it could not.
+    pub(crate) hardening: Vec<SourceReport>,
     pub(crate) boot: Uuid,
     pub(crate) instance: Nonce,
     pub(crate) wake: OwnedFd,
@@ -93,6 +98,18 @@ impl Shared {
     /// The time for an end in order has passed.
     pub(crate) fn overdue(&self) -> bool {
         self.is_over() || lock(&self.deadline).is_some_and(|until| self.env.monotonic() >= until)
+    }
+
+    /// The serial of the configuration that counts at the next start.
+    pub(crate) fn serial(&self) -> u64 {
+        self.serial.load(Ordering::SeqCst)
+    }
+
+    /// Keeps what the host is to report from the next start on.
+    pub(crate) fn configure(&self, signed: &SignedConfig) -> Result<(), AgentError> {
+        self.home.configure(signed, self.serial())?;
+        self.serial.store(signed.serial, Ordering::SeqCst);
+        Ok(())
     }
 
     pub(crate) fn acked(&self, acked: Position) {
@@ -186,9 +203,15 @@ fn millis(time: Duration) -> u64 {
 /// The folder is not of an enrolled agent, or its disk fails: then a restart finds what is durable.
 pub fn run(dir: &Path, env: Arc<dyn Env>) -> Result<(), AgentError> {
     let home = Home::open(dir)?;
-    let (config, digest) = Config::load(&dir.join(CONFIG_FILE))?;
+    let (config, signed) = Config::load(dir)?;
+    tell_of_edits(dir, &signed);
     // What is wrong with the identity shows at once.
     home.tls()?;
+    disk::create_dir(&dir.join(SPOOL_FOLDER))?;
+    let (boot, boot_offset) = (boot_id()?, uptime()?.saturating_sub(env.monotonic()));
+    let mut reader = Reader::spawn(dir)?;
+    // What an earlier run has written is read and written without rights: it may have been taken over.
+    let mut hardening = confine::shipper(dir);
     let mut state = State::load(dir)?;
     let epoch = home.next_epoch(0)?;
     let mut cursors: BTreeMap<String, Cursor> =
@@ -201,17 +224,20 @@ pub fn run(dir: &Path, env: Arc<dyn Env>) -> Result<(), AgentError> {
         |frame| advance(&mut cursors, frame),
     )?;
     state.cursors = cursors.into_values().collect();
+    hardening.extend(reader.begin(signed.hash(), &state.cursors)?);
     let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
         .map_err(|error| AgentError::io("make", Path::new("eventfd"))(error.into()))?;
     let shared = Arc::new(Shared {
         home,
-        config: digest,
-        boot: boot_id()?,
+        config: signed.hash(),
+        serial: AtomicU64::new(signed.serial),
+        hardening,
+        boot,
         instance: env.nonce(),
         wake,
         beat_every: AGENT_BEAT,
         epoch: AtomicU64::new(epoch),
-        boot_offset: uptime()?.saturating_sub(env.monotonic()),
+        boot_offset,
         spool: Mutex::new(spool),
         report: Mutex::new(Report { looked: env.monotonic(), ..Report::default() }),
         urgent: AtomicBool::new(false),
@@ -222,11 +248,7 @@ pub fn run(dir: &Path, env: Arc<dyn Env>) -> Result<(), AgentError> {
         env,
     });
     signals(&shared)?;
-    let sessions = match &config.sessions {
-        Some(wanted) => Some(session::start(wanted, dir, Arc::clone(&shared.env))?),
-        None => None,
-    };
-    let mut collector = Collector::new(Arc::clone(&shared), &config, &state, sessions);
+    let mut collector = Collector::new(Arc::clone(&shared), reader);
     collector.begin(found.cut_bytes)?;
     let shipper = ship(&shared, config.watch)?;
     let collected = collector.run(&shipper);
@@ -237,8 +259,19 @@ pub fn run(dir: &Path, env: Arc<dyn Env>) -> Result<(), AgentError> {
     let shipped =
         shipper.join().unwrap_or(Err(AgentError::Refused("its thread panicked".to_owned())));
     collected.and(shipped)?;
-    collector.end();
-    collector.save()
+    let ended = collector.end();
+    collector.save()?;
+    ended
+}
+
+/// Somebody may think that the file which was proposed once is what counts.
+fn tell_of_edits(dir: &Path, signed: &SignedConfig) {
+    let path = dir.join(CONFIG_FILE);
+    let text = disk::read_if_there(&path).ok().flatten();
+    if text.is_some_and(|text| text != signed.text.as_bytes()) {
+        let (path, serial) = (path.display(), signed.serial);
+        tracing::warn!(%path, serial, "it is not what watch has signed, and is not read");
+    }
 }
 
 fn ship(
@@ -311,9 +344,9 @@ fn uptime() -> Result<Duration, AgentError> {
 /// The thread that takes in events.
 struct Collector {
     shared: Arc<Shared>,
-    sources: Vec<Source>,
-    canary: Option<Canary>,
-    sessions: Option<session::Handle>,
+    reader: Reader,
+    /// What the last look has found, but its events.
+    last: Looked,
     queue: Vec<Event>,
     /// Events that were given up before they had a number, by source and class.
     owed: BTreeMap<(String, Class), u64>,
@@ -324,33 +357,12 @@ struct Collector {
 }
 
 impl Collector {
-    fn new(
-        shared: Arc<Shared>,
-        config: &Config,
-        state: &State,
-        sessions: Option<session::Handle>,
-    ) -> Collector {
-        let mut sources = Vec::new();
-        for (files, shape) in [(&config.file, Shape::Lines), (&config.journal, Shape::Journal)] {
-            for file in files {
-                let cursor = state.cursor(&file.name).cloned();
-                let class = file.class().unwrap_or(Class::Security);
-                let (name, path) = (file.name.clone(), file.path.clone());
-                sources.push(Source::File(FileSource::new(name, path, class, shape, cursor)));
-            }
-        }
-        let mut canary = None;
-        if config.audit.read {
-            let mut audit = AuditSource::open();
-            canary = config.audit.canary.then(|| Canary::new(&mut audit));
-            sources.push(Source::Audit(Box::new(audit)));
-        }
+    fn new(shared: Arc<Shared>, reader: Reader) -> Collector {
         let saved = shared.env.monotonic();
         Collector {
             shared,
-            sources,
-            canary,
-            sessions,
+            reader,
+            last: Looked::default(),
             queue: Vec::new(),
             owed: BTreeMap::new(),
             counts: BTreeMap::new(),
@@ -362,19 +374,21 @@ impl Collector {
 
     /// The first frame of the epoch: what this agent is, and what it can read.
     fn begin(&mut self, cut_bytes: u64) -> Result<(), AgentError> {
+        let found = self.look(Look { all: true, idle: false })?;
         let sources = self.source_beats();
         let sources =
             sources.into_iter().map(|s| SourceReport { name: s.name, fault: s.fault }).collect();
         let version = env!("CARGO_PKG_VERSION").to_owned();
         let config = self.shared.config;
         self.say(Payload::Began(Began { version, config, sources }));
+        self.queue.extend(found);
         if cut_bytes > 0 {
             let text = format!("{cut_bytes} bytes of the spool were no whole frames and are gone");
             self.say(Payload::Note(text));
         }
         self.commit()?;
         // Where each file begins is written down before anything can be missed.
-        self.turn()?;
+        self.turn(false)?;
         self.save()
     }
 
@@ -384,16 +398,14 @@ impl Collector {
     }
 
     fn run(&mut self, shipper: &JoinHandle<Result<(), AgentError>>) -> Result<(), AgentError> {
+        let mut idle = false;
         while !self.shared.is_stopping() {
             if shipper.is_finished() {
                 return Ok(());
             }
-            let busy = self.turn()?;
-            if !busy {
-                self.wait();
-            }
+            idle = !self.turn(idle)?;
         }
-        self.turn()?;
+        self.turn(false)?;
         self.say(Payload::Ended("stop".to_owned()));
         self.commit()?;
         *lock(&self.shared.deadline) = Some(self.shared.env.monotonic() + BYE_MAX);
@@ -403,32 +415,29 @@ impl Collector {
     }
 
     /// After the last word to watch.
-    fn end(&mut self) {
-        let audit = self.sources.iter_mut().find_map(|source| match source {
-            Source::Audit(audit) => Some(audit),
-            Source::File(_) => None,
-        });
-        if let (Some(canary), Some(audit)) = (&self.canary, audit) {
-            canary.end(audit);
-        }
+    fn end(&mut self) -> Result<(), AgentError> {
+        self.reader.end()
+    }
+
+    /// Looks at the sources; answers what has happened.
+    fn look(&mut self, look: Look) -> Result<Vec<Event>, AgentError> {
+        let mut looked = self.reader.look(look)?;
+        let events = std::mem::take(&mut looked.events);
+        self.last = looked;
+        Ok(events)
     }
 
     /// Looks at all sources once; true if there was something.
-    fn turn(&mut self) -> Result<bool, AgentError> {
+    fn turn(&mut self, idle: bool) -> Result<bool, AgentError> {
+        if idle && self.blocked {
+            // Without room, what the kernel says wakes nobody.
+            std::thread::sleep(POLL);
+        }
         let now = self.shared.env.monotonic();
-        let waiting = !self.queue.is_empty();
-        for source in &mut self.sources {
-            // What was not written yet must not pile up; the kernel's buffer is emptied all the same.
-            if !waiting || matches!(source, Source::Audit(_)) {
-                source.poll(now, BATCH_MAX_EVENTS, &mut self.queue);
-            }
-        }
-        if let Some(canary) = &mut self.canary {
-            canary.poll(self.shared.env.as_ref(), now, &mut self.queue);
-        }
-        if let Some(sessions) = self.sessions.as_ref().filter(|_| !waiting) {
-            self.queue.extend(sessions.take());
-        }
+        // What was not written yet must not pile up; the kernel's buffer is emptied all the same.
+        let look = Look { all: self.queue.is_empty(), idle: idle && !self.blocked };
+        let found = self.look(look)?;
+        self.queue.extend(found);
         let busy = !self.queue.is_empty() && !self.blocked;
         if !self.queue.is_empty() {
             self.commit()?;
@@ -439,21 +448,6 @@ impl Collector {
             self.save()?;
         }
         Ok(busy && !self.blocked)
-    }
-
-    fn wait(&self) {
-        let timeout = Timespec::try_from(POLL).unwrap_or_default();
-        let audit = self.sources.iter().find_map(|source| match source {
-            Source::Audit(audit) => audit.fd(),
-            Source::File(_) => None,
-        });
-        let mut fds: Vec<PollFd<'_>> =
-            audit.iter().map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
-        if self.blocked {
-            fds.clear();
-        }
-        // An interrupted wait is a short one.
-        poll(&mut fds, Some(&timeout)).ok();
     }
 
     /// Writes the queue to the spool. Without room, events of class security stay and their sources wait; others
@@ -474,7 +468,7 @@ impl Collector {
             Ok(()) => {
                 self.blocked = false;
                 self.owed.clear();
-                self.sources.iter_mut().for_each(Source::committed);
+                self.last.cursors = self.reader.committed()?;
                 for event in &events {
                     *self.counts.entry(event.source.clone()).or_default() += 1;
                 }
@@ -534,7 +528,7 @@ impl Collector {
     /// Writes the places down, and lets go of what watch holds.
     fn save(&mut self) -> Result<(), AgentError> {
         let acked = self.shared.spool().acked();
-        let cursors = self.sources.iter().filter_map(Source::cursor).collect();
+        let cursors = self.last.cursors.clone();
         let state = State { v: Version, acked, cursors };
         match state.save(&self.shared.home.dir) {
             Ok(()) => self.shared.spool().release(),
@@ -548,7 +542,7 @@ impl Collector {
         let mut report = lock(&self.shared.report);
         report.looked = self.shared.env.monotonic();
         report.dropped = self.dropped;
-        let audit = self.sources.iter().find_map(Source::audit);
+        let audit = self.last.audit;
         let changed = std::mem::replace(&mut report.audit, audit) != audit;
         report.sources = sources;
         if self.blocked {
@@ -564,25 +558,7 @@ impl Collector {
 
     fn source_beats(&self) -> Vec<SourceBeat> {
         let count = |name: &str| self.counts.get(name).copied().unwrap_or_default();
-        let beat = |source: &Source| SourceBeat {
-            name: source.name().to_owned(),
-            frames: count(source.name()),
-            fault: source.fault(),
-        };
-        let mut beats: Vec<SourceBeat> = self.sources.iter().map(beat).collect();
-        let audit = self.sources.iter().find_map(|source| match source {
-            Source::Audit(audit) => Some(audit.as_ref()),
-            Source::File(_) => None,
-        });
-        if let (Some(canary), Some(audit)) = (&self.canary, audit) {
-            let name = source::CANARY.to_owned();
-            beats.push(SourceBeat { name, frames: canary.frames, fault: canary.fault(audit) });
-        }
-        if let Some(sessions) = &self.sessions {
-            let name = session::NAME.to_owned();
-            let frames = count(session::NAME);
-            beats.push(SourceBeat { name, frames, fault: sessions.fault() });
-        }
-        beats
+        let beats = self.last.sources.iter().cloned();
+        beats.map(|beat| SourceBeat { frames: count(&beat.name), ..beat }).collect()
     }
 }

@@ -182,6 +182,11 @@ impl Session<'_> {
                         let why = "the next one is to show the next certificate";
                         return Err(AgentError::Network(io::Error::other(why)));
                     }
+                    ToAgent::Configure(signed) => {
+                        if let Err(error) = self.shared.configure(&signed) {
+                            tracing::error!(error = %chain(&error), "the old configuration stays");
+                        }
+                    }
                     other => return Err(self.refusal(other)?),
                 }
             }
@@ -206,6 +211,8 @@ impl Session<'_> {
                 config: self.shared.config,
                 end: spool.end(),
                 acked: spool.acked(),
+                kept: self.shared.serial(),
+                hardening: self.shared.hardening.clone(),
             }
         };
         connection.send(&FromAgent::Hello(hello)).map_err(AgentError::Network)?;

@@ -8,11 +8,11 @@ use writ_proof::hostlog::Position;
 use writ_proof::roster::HostName;
 
 use crate::config::Config;
+use crate::disk;
 use crate::error::AgentError;
-use crate::identity::HOST_FILE;
-use crate::{CONFIG_FILE, disk};
+use crate::identity::{self, KEPT_FOLDER};
 
-/// The file in the agent's folder.
+/// The file in the agent's folder of what it keeps.
 const STATE_FILE: &str = "state";
 
 /// The folder of the spool in the agent's folder.
@@ -39,17 +39,13 @@ cbor_map!(Cursor { 1: source, 2: inode, 3: offset });
 impl State {
     /// Reads it; what is missing or damaged is as at the first start, and watch notices.
     pub(crate) fn load(dir: &Path) -> Result<State, AgentError> {
-        let bytes = disk::read_if_there(&dir.join(STATE_FILE))?;
+        let bytes = disk::read_if_there(&dir.join(KEPT_FOLDER).join(STATE_FILE))?;
         Ok(bytes.and_then(|bytes| cbor::from_slice(&bytes).ok()).unwrap_or_default())
     }
 
     /// Writes it durably.
     pub(crate) fn save(&self, dir: &Path) -> Result<(), AgentError> {
-        Ok(disk::replace(&dir.join(STATE_FILE), &cbor::to_vec(self), 0o600)?)
-    }
-
-    pub(crate) fn cursor(&self, source: &str) -> Option<&Cursor> {
-        self.cursors.iter().find(|cursor| cursor.source == source)
+        Ok(disk::replace(&dir.join(KEPT_FOLDER).join(STATE_FILE), &cbor::to_vec(self), 0o600)?)
     }
 }
 
@@ -60,6 +56,8 @@ pub struct Status {
     pub host: HostName,
     /// Where watch is.
     pub watch: String,
+    /// The serial of the configuration that counts at the next start.
+    pub configuration: u64,
     /// Whether an agent holds the folder now.
     pub runs: bool,
     /// How many frames watch has acknowledged, as the agent wrote down last.
@@ -73,14 +71,12 @@ pub struct Status {
 /// # Errors
 /// It is not the folder of an enrolled agent.
 pub fn status(dir: &Path) -> Result<Status, AgentError> {
-    let path = dir.join(HOST_FILE);
-    let foreign = || AgentError::Foreign { path: path.clone(), why: "it is missing".to_owned() };
-    let name = disk::read_if_there(&path)?.ok_or_else(foreign)?;
-    let host = String::from_utf8_lossy(&name).trim_end().parse().map_err(|_| foreign())?;
-    let (config, _) = Config::load(&dir.join(CONFIG_FILE))?;
+    let host = identity::host(dir)?;
+    let (config, signed) = Config::load(dir)?;
     let runs = disk::DirLock::take(dir).is_err();
     let spool = std::fs::read_dir(dir.join(SPOOL_FOLDER)).into_iter().flatten().flatten();
     let spool_bytes = spool.filter_map(|entry| Some(entry.metadata().ok()?.len())).sum();
     let acknowledged = State::load(dir)?.acked.next_seq;
-    Ok(Status { host, watch: config.watch, runs, acknowledged, spool_bytes })
+    let configuration = signed.serial;
+    Ok(Status { host, watch: config.watch, configuration, runs, acknowledged, spool_bytes })
 }

@@ -13,9 +13,11 @@
 //! frame which watch has acknowledged, or whose head a [`Beat`] has announced, cannot be changed unnoticed.
 
 pub mod chains;
+mod config;
 pub mod log;
 mod message;
 
+pub use config::SignedConfig;
 pub use message::{
     AuditState, Beat, Bye, Enrol, Enrolled, Frames, FromAgent, Hello, Item, Refusal, SourceBeat,
     ToAgent, Welcome, enrolment_message,

@@ -220,6 +220,9 @@ pub const HOST_FRAME_MAX_BYTES: usize = 16 * 1024;
 /// One line or record in such a frame, in bytes.
 pub const HOST_PAYLOAD_MAX_BYTES: usize = 12 * 1024;
 
+/// An agent's configuration in bytes: it is an entry of the host log.
+pub const HOST_CONFIG_MAX_BYTES: usize = 12 * 1024;
+
 /// Frames in one message of an agent, in bytes: the sum at which no further frame is added.
 pub const HOST_BATCH_BYTES: usize = 64 * 1024;
 

@@ -179,7 +179,7 @@ const fn of_host(alarm: Alarm) -> Advice {
             page("D-14", "who moved it? times of this host prove nothing meanwhile")
         }
         Alarm::ConfigChanged => {
-            page("D-12", "compare the host's `agent.toml` with what was agreed")
+            page("D-12", "look at `writ watch config HOST`; who was on the host? treat it as taken")
         }
         Alarm::DoubleConnection => page("D-15", "the host's key was copied: enrol the host again"),
         Alarm::EpochRollback => {

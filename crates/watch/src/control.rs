@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 use writ_proof::hostlog::log::{Event, Removed, Window};
+use writ_proof::limits::HOST_CONFIG_MAX_BYTES;
 use writ_proof::roster::HostName;
 
 use crate::alarm::Alarm;
@@ -135,6 +136,11 @@ fn answer(
             Health::Healthy => json!({ "unwatched": null }),
             Health::Unwatched(why) => json!({ "unwatched": why }),
         })),
+        Some("configure") => match host().and_then(|host| Ok((host, by()?))) {
+            Ok((host, by)) => configure(hosts, &host, &by, text("config").unwrap_or_default()),
+            Err(why) => Ok(Err(why)),
+        },
+        Some("config") => Ok(host().and_then(|host| config(hosts, &host))),
         Some("token") => match host() {
             Ok(host) => Ok(Ok(hosts.token(&host)?.into())),
             Err(why) => Ok(Err(why)),
@@ -205,6 +211,12 @@ fn list(hosts: &Hosts) -> Value {
                 .iter()
                 .map(|s| json!({ "name": s.name, "frames": s.frames, "fault": s.fault }))
                 .collect();
+            let hardening: Vec<Value> = live
+                .map(|live| live.hardening())
+                .unwrap_or_default()
+                .iter()
+                .map(|h| json!({ "name": h.name, "fault": h.fault }))
+                .collect();
             let unwatched = match hosts.health(name) {
                 Health::Healthy => None,
                 Health::Unwatched(why) => Some(why),
@@ -220,6 +232,9 @@ fn list(hosts: &Hosts) -> Value {
                 "seen": facts.seen.iso_millis(),
                 "certificate_until": facts.until.iso(),
                 "sources": faults,
+                "hardening": hardening,
+                "configuration": facts.configured.as_ref().map(|config| config.serial),
+                "waits_for_restart": facts.waits_for_restart(),
                 "audit": beat.and_then(|beat| beat.audit).map(|audit| {
                     json!({ "enabled": audit.enabled, "pid": audit.pid, "lost": audit.lost })
                 }),
@@ -228,6 +243,26 @@ fn list(hosts: &Hosts) -> Value {
         })
         .collect();
     json!({ "entries": hosts.book().lock().size(), "hosts": list })
+}
+
+fn configure(
+    hosts: &Hosts,
+    host: &HostName,
+    by: &str,
+    text: &str,
+) -> Result<Result<Value, String>, WatchError> {
+    if text.is_empty() || text.len() > HOST_CONFIG_MAX_BYTES {
+        return Ok(Err(format!("a configuration has 1 to {HOST_CONFIG_MAX_BYTES} bytes")));
+    }
+    let config = hosts.book().lock().configure(host, text.to_owned(), by)?;
+    Ok(Ok(json!({ "serial": config.serial })))
+}
+
+fn config(hosts: &Hosts, host: &HostName) -> Result<Value, String> {
+    let book = hosts.book().lock();
+    let config = book.facts().hosts.get(host).and_then(|facts| facts.configured.as_ref());
+    let config = config.ok_or_else(|| format!("no configuration of `{host}` is signed"))?;
+    Ok(json!({ "serial": config.serial, "config": config.text }))
 }
 
 fn remove(

@@ -114,7 +114,7 @@ pub const REFUSED_EVERY: Duration = Duration::from_secs(10);
 pub const CONTROLS_MAX: usize = 16;
 
 /// One request at the control socket, in bytes.
-pub const CONTROL_MAX_BYTES: usize = 16 * 1024;
+pub const CONTROL_MAX_BYTES: usize = 64 * 1024;
 
 /// One answer of the control socket, in bytes.
 pub const CONTROL_ANSWER_MAX_BYTES: usize = 16 * 1024 * 1024;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use clap::Subcommand;
 use writ_agent::EnrolArgs;
-use writ_model::SystemEnv;
+use writ_model::{Env, SystemEnv};
 
 use crate::runner::RunnerCommand;
 
@@ -42,6 +42,13 @@ pub enum AgentCommand {
     /// Runbooks.
     #[command(flatten)]
     Runbooks(RunnerCommand),
+    /// Reads the host's sources for the agent that has started it.
+    #[command(hide = true)]
+    Reader {
+        /// The agent's folder.
+        #[arg(long, value_name = "DIR")]
+        dir: PathBuf,
+    },
     /// Does nothing: the kernel's audit records that it was started.
     #[command(hide = true)]
     Canary {
@@ -58,7 +65,9 @@ pub fn run(command: AgentCommand) -> Result<ExitCode> {
             let host =
                 writ_agent::enrol(&EnrolArgs { watch, token, dir: dir.clone() }, &SystemEnv)?;
             println!(
-                "This host is `{host}`.\nSay what it reports in {0}/agent.toml, then: writ agent run --dir {0}",
+                "This host is `{host}`. It reports what {0}/agent.toml says, which watch has signed.\n\
+                 Start it: writ agent run --dir {0}\n\
+                 Another configuration is signed at watch: writ watch configure {host} --file FILE --by NAME",
                 dir.display()
             );
         }
@@ -70,12 +79,18 @@ pub fn run(command: AgentCommand) -> Result<ExitCode> {
             let status = writ_agent::status(&dir)?;
             println!("host         {}", status.host);
             println!("watch        {}", status.watch);
+            println!("configured   {} (signed by watch)", status.configuration);
             println!("agent        {}", if status.runs { "runs" } else { "DOES NOT RUN" });
             println!("acknowledged {} frames", status.acknowledged);
             println!("spool        {} bytes", status.spool_bytes);
             return Ok(if status.runs { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         AgentCommand::Runbooks(command) => return crate::runner::run(command),
+        AgentCommand::Reader { dir } => {
+            crate::role::start_log();
+            let env: Arc<dyn Env> = Arc::new(SystemEnv);
+            writ_agent::read(&dir, &env)?;
+        }
         AgentCommand::Canary { token: _ } => {}
     }
     Ok(ExitCode::SUCCESS)

@@ -258,7 +258,7 @@ Examples:
   writ agent run --dir /var/lib/writ-agent            in the foreground; SIGTERM ends it in order
   writ agent status --dir /var/lib/writ-agent
 
-DIR/agent.toml says what is reported. A stop without a window (`writ watch window`) raises an alarm.";
+DIR/agent.toml, if there is one, says what is reported when the host is enrolled; later `writ watch configure` does. A stop without a window (`writ watch window`) raises an alarm.";
 
 const WATCH_HELP: &str = "\
 Examples:

@@ -70,7 +70,7 @@ pub enum RunnerCommand {
     },
     /// Run the runbooks that are ordered for this host, in the foreground.
     #[command(after_help = "Example:\n  writ agent execute --dir /var/lib/writ-agent\n\n\
-        DIR/runs/runs.log tells of every run and refusal; name it under [[file]] in DIR/agent.toml, and watch holds it.")]
+        DIR/runs/runs.log tells of every run and refusal; name it under [[file]] in what watch signs for this host, and watch holds it.")]
     Execute {
         /// The folder that `writ agent pin` made.
         #[arg(long, value_name = "DIR", default_value = "/var/lib/writ-agent")]

@@ -73,6 +73,28 @@ pub enum WatchCommand {
         #[command(flatten)]
         at: At,
     },
+    /// Sign what a host is to report. Its agent gets it at once, and reads it when it is started again.
+    ///
+    /// Example: writ watch configure web-1 --file web-1.toml --by dora
+    Configure {
+        /// The host; it need not be enrolled yet.
+        host: HostName,
+        /// The configuration, as docs/watch.md describes it.
+        #[arg(long, value_name = "FILE")]
+        file: PathBuf,
+        /// Who you are.
+        #[arg(long, value_name = "NAME")]
+        by: String,
+        #[command(flatten)]
+        at: At,
+    },
+    /// Print what a host is to report, as it was signed last.
+    Config {
+        /// The host.
+        host: HostName,
+        #[command(flatten)]
+        at: At,
+    },
     /// Make a one-time token by which a host enrols, good for an hour.
     Token {
         /// The name that the host shall have.
@@ -160,6 +182,22 @@ pub fn run(command: WatchCommand) -> Result<ExitCode> {
                     return Ok(ExitCode::from(3));
                 }
             }
+        }
+        WatchCommand::Configure { host, file, by, at } => {
+            let text = std::fs::read_to_string(&file)
+                .with_context(|| format!("cannot read `{}`", file.display()))?;
+            writ_agent::Config::parse(&text)
+                .map_err(|why| anyhow::anyhow!("`{}` is not sound: {why}", file.display()))?;
+            let request = json!({
+                "op": "configure", "host": host.as_str(), "by": by, "config": text
+            });
+            let serial = number(&at.ask(&request)?, "serial");
+            println!("signed as configuration {serial} of `{host}`; start its agent again for it");
+        }
+        WatchCommand::Config { host, at } => {
+            let answer = at.ask(&json!({ "op": "config", "host": host.as_str() }))?;
+            println!("# configuration {} of `{host}`", number(&answer, "serial"));
+            print!("{}", text(&answer, "config"));
         }
         WatchCommand::Token { host, at } => {
             let token = at.ask(&json!({ "op": "token", "host": host.as_str() }))?;
@@ -258,6 +296,21 @@ fn alarms(answer: &Value) -> String {
     out
 }
 
+/// What an agent's processes could not give up; nothing while it is not known.
+fn hardening(host: &Value) -> String {
+    let refused: String = list(host, "hardening")
+        .filter_map(|measure| {
+            let why = measure.get("fault").and_then(Value::as_str)?;
+            Some(format!("  {:14} NOT CONFINED: {}\n", plain(text(measure, "name")), plain(why)))
+        })
+        .collect();
+    let is_known = list(host, "hardening").next().is_some();
+    match refused.is_empty() {
+        true if is_known => format!("  {:14} confined\n", "processes"),
+        _ => refused,
+    }
+}
+
 fn hosts(answer: &Value) -> String {
     let mut out = String::new();
     for host in list(answer, "hosts") {
@@ -270,6 +323,14 @@ fn hosts(answer: &Value) -> String {
         let (name, frames, epoch) =
             (text(host, "host"), number(host, "frames"), number(host, "epoch"));
         out.push_str(&format!("{name:16} {state}; {frames} frames, epoch {epoch}\n"));
+        out.push_str(&hardening(host));
+        if host.get("waits_for_restart").and_then(Value::as_bool).unwrap_or_default() {
+            let serial = number(host, "configuration");
+            out.push_str(&format!(
+                "  {:14} {serial} waits for a restart of the agent\n",
+                "configuration"
+            ));
+        }
         for source in list(host, "sources") {
             let fault = source.get("fault").and_then(Value::as_str);
             let fault =

@@ -5,15 +5,18 @@ pub mod audit;
 mod canary;
 mod file;
 pub mod journal;
+mod set;
 
 use std::time::Duration;
 
+use writ_proof::cbor_map;
 use writ_proof::hostlog::{AuditState, Class, Payload};
 
 use crate::state::Cursor;
 pub(crate) use audit::AuditSource;
 pub(crate) use canary::{Canary, NAME as CANARY};
 pub(crate) use file::{FileSource, Shape};
+pub(crate) use set::{Looked, Sources};
 
 /// Something that happened on the host, before it has its number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +25,7 @@ pub(crate) struct Event {
     pub(crate) class: Class,
     pub(crate) payload: Payload,
 }
+cbor_map!(Event { 1: source, 2: class, 3: payload });
 
 /// A source.
 pub(crate) enum Source {

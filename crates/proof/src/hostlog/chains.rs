@@ -27,6 +27,8 @@ struct Chain {
     held: Position,
     epoch: u64,
     announced: Option<Position>,
+    /// The newest configuration's.
+    serial: u64,
     /// What is a fault unless watch has raised an alarm about it.
     contradictions: Vec<String>,
     is_told: bool,
@@ -81,6 +83,13 @@ impl Chains {
                     self.chain(host).is_told = true;
                 }
                 Vec::new()
+            }
+            Event::Configured(configured) => {
+                let (host, serial) = (&configured.config.host, configured.config.serial);
+                let chain = self.chain(host);
+                let last = std::mem::replace(&mut chain.serial, serial);
+                let fault = format!("host `{host}`: configuration {serial} follows {last}");
+                if serial == last.saturating_add(1) { Vec::new() } else { vec![fault] }
             }
             Event::Again(again) => self.known(again.alarm),
             Event::Acknowledged(done) => self.known(done.alarm),

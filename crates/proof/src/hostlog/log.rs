@@ -5,7 +5,7 @@
 
 use writ_model::{Nonce, Timestamp, Uuid};
 
-use super::{Bye, Lost, Position};
+use super::{Bye, Lost, Position, SignedConfig};
 use crate::cbor::{self, Version};
 use crate::error::Error;
 use crate::hash::Hash;
@@ -58,6 +58,8 @@ pub enum Event {
     Routes(Routes),
     /// A summary was made.
     Summary(Summary),
+    /// What a host is to report was signed.
+    Configured(Configured),
 }
 cbor_enum!(Event {
     0: Frame(_),
@@ -74,6 +76,7 @@ cbor_enum!(Event {
     11: Delivered(_),
     12: Routes(_),
     13: Summary(_),
+    14: Configured(_),
     20: Renewed(_),
 });
 
@@ -242,6 +245,16 @@ pub struct Summary {
     pub message: Hash,
 }
 cbor_map!(Summary { 1: day, 2: opt manager, 3: message });
+
+/// A configuration of a host's agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Configured {
+    /// What was signed.
+    pub config: SignedConfig,
+    /// Who said so; `enrolment` for what the host itself proposed.
+    pub by: String,
+}
+cbor_map!(Configured { 1: config, 2: by });
 
 impl Entry {
     /// The leaf's bytes.

@@ -2,7 +2,7 @@
 
 use writ_model::{Nonce, Timestamp, Uuid};
 
-use super::{HOSTLOG_VERSION, Lost, Position, signed_by};
+use super::{HOSTLOG_VERSION, Lost, Position, SignedConfig, SourceReport, signed_by};
 use crate::cbor::{self, Version};
 use crate::ed25519::Signer;
 use crate::error::Error;
@@ -40,8 +40,17 @@ pub enum ToAgent {
     Refuse(Refusal),
     /// The host's next certificate in PEM, for the key that it has; for connections from now on.
     Certificate(String),
+    /// What the host is to report from its agent's next start on.
+    Configure(SignedConfig),
 }
-cbor_enum!(ToAgent { 0: Enrolled(_), 1: Welcome(_), 2: Ack(_), 3: Refuse(_), 4: Certificate(_) });
+cbor_enum!(ToAgent {
+    0: Enrolled(_),
+    1: Welcome(_),
+    2: Ack(_),
+    3: Refuse(_),
+    4: Certificate(_),
+    5: Configure(_),
+});
 
 /// A host asks for its certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,8 +63,10 @@ pub struct Enrol {
     pub key: [u8; 32],
     /// Its signature over [`enrolment_message`].
     pub proof: [u8; 64],
+    /// What the host would report; it counts if watch has signed nothing for this host yet.
+    pub config: String,
 }
-cbor_map!(Enrol { 1: v, 2: token, 3: key, 4: proof });
+cbor_map!(Enrol { 1: v, 2: token, 3: key, 4: proof, 5: config });
 
 /// What a host signs to show that the key is its own.
 pub fn enrolment_message(token: &[u8; 32], key: &[u8; 32]) -> Hash {
@@ -71,8 +82,12 @@ pub struct Enrolled {
     pub certificate: String,
     /// watch's authority in PEM.
     pub authority: String,
+    /// The key that signs the host log, and agents' configurations.
+    pub key: [u8; 32],
+    /// What the host is to report.
+    pub config: SignedConfig,
 }
-cbor_map!(Enrolled { 1: host, 2: certificate, 3: authority });
+cbor_map!(Enrolled { 1: host, 2: certificate, 3: authority, 4: key, 5: config });
 
 /// Who connects, and what it holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,8 +108,23 @@ pub struct Hello {
     pub end: Position,
     /// What watch has acknowledged, as the agent remembers it.
     pub acked: Position,
+    /// The serial of the configuration that it reads at its next start.
+    pub kept: u64,
+    /// What the agent's processes gave up, and why not where they did not.
+    pub hardening: Vec<SourceReport>,
 }
-cbor_map!(Hello { 1: v, 2: host, 3: boot, 4: epoch, 5: instance, 6: config, 7: end, 8: acked });
+cbor_map!(Hello {
+    1: v,
+    2: host,
+    3: boot,
+    4: epoch,
+    5: instance,
+    6: config,
+    7: end,
+    8: acked,
+    9: kept,
+    10: hardening,
+});
 
 /// What watch holds of the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -161,6 +191,21 @@ cbor_map!(Beat {
     8: sources,
     9: opt audit,
 });
+
+impl Hello {
+    /// Limits that the codec does not hold.
+    ///
+    /// # Errors
+    /// Too many reports, or too long a text.
+    pub fn check(&self) -> Result<(), Error> {
+        Error::limit("reports", self.hardening.len(), limits::HOST_MAX_SOURCES)?;
+        self.hardening.iter().try_for_each(|report| {
+            let fault = report.fault.as_deref().unwrap_or_default();
+            Error::limit("name", report.name.len(), limits::HOST_TEXT_MAX_BYTES)?;
+            Error::limit("fault", fault.len(), limits::HOST_TEXT_MAX_BYTES)
+        })
+    }
+}
 
 impl Beat {
     /// Limits that the codec does not hold.

@@ -5,6 +5,7 @@ use writ_model::Nonce;
 
 use super::log::{Alarm, Delivered, Entry, Event, Routes, Summary};
 use super::*;
+use crate::ed25519::SoftKey;
 
 fn frame(seq: u64, payload: Payload) -> Frame {
     Frame {
@@ -92,7 +93,12 @@ fn messages_round_trip() {
         config: Hash([1; 32]),
         end: position,
         acked: Position::default(),
+        kept: 1,
+        hardening: vec![SourceReport { name: "reader: Landlock".to_owned(), fault: None }],
     };
+    hello.check().unwrap();
+    let key = SoftKey::from_seed(&[4; 32]).unwrap();
+    let config = SignedConfig::sign(hello.host.clone(), 1, "watch = \"w:1\"".to_owned(), &key);
     let audit = AuditState { enabled: 1, pid: 77, lost: 0, rules: Hash([6; 32]) };
     let beat = Beat {
         end: position,
@@ -107,7 +113,13 @@ fn messages_round_trip() {
     };
     beat.check().unwrap();
     for message in [
-        FromAgent::Enrol(Enrol { v: Version, token: [1; 32], key: [2; 32], proof: [3; 64] }),
+        FromAgent::Enrol(Enrol {
+            v: Version,
+            token: [1; 32],
+            key: [2; 32],
+            proof: [3; 64],
+            config: "watch = \"w:1\"".to_owned(),
+        }),
         FromAgent::Hello(hello),
         FromAgent::Frames(Frames { from: position, items: vec![Item::Frame(vec![1])] }),
         FromAgent::Beat(beat),
@@ -120,6 +132,7 @@ fn messages_round_trip() {
         ToAgent::Ack(position),
         ToAgent::Refuse(Refusal::Rebase(welcome)),
         ToAgent::Refuse(Refusal::Other("no".to_owned())),
+        ToAgent::Configure(config.unwrap()),
     ] {
         assert_eq!(cbor::from_slice::<ToAgent>(&cbor::to_vec(&message)).unwrap(), message);
     }

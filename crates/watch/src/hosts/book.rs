@@ -8,10 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use writ_model::{Env, Nonce, Timestamp, Uuid};
 use writ_proof::Hash;
 use writ_proof::cbor::Version;
+use writ_proof::ed25519::Signer as _;
 use writ_proof::hostlog::log::{
-    Acknowledged, Again, Alarm, Delivered, Enrolment, Entry, Event, Routes, Summary, Window,
+    Acknowledged, Again, Alarm, Configured, Delivered, Enrolment, Entry, Event, Routes, Summary,
+    Window,
 };
-use writ_proof::hostlog::{Frame, Position};
+use writ_proof::hostlog::{Frame, Position, SignedConfig};
 use writ_proof::roster::HostName;
 use writ_proof::stream::WitnessReply;
 
@@ -25,6 +27,9 @@ use crate::limits::{
     WINDOWS_MAX,
 };
 use crate::{ALARMS_FILE, HOST_LOG_FOLDER};
+
+/// Who has proposed a configuration that no person of watch has signed by name.
+pub(crate) const ENROLMENT: &str = "enrolment";
 
 /// The book, shared by the threads of watch.
 #[derive(Clone)]
@@ -117,6 +122,12 @@ pub(crate) struct HostFacts {
     pub(crate) boot: Option<Uuid>,
     pub(crate) instance: Option<Nonce>,
     pub(crate) config: Option<Hash>,
+    /// What it is to report, as it was signed last.
+    pub(crate) configured: Option<Arc<SignedConfig>>,
+    /// The host itself has proposed that.
+    pub(crate) is_proposed: bool,
+    /// All that was signed for it: the first and the last serial of each text.
+    pub(crate) configs: Arc<BTreeMap<Hash, (u64, u64)>>,
     /// It ended in order, or never began.
     pub(crate) left: bool,
     /// When a stop was announced for, if a window covers it: until then.
@@ -143,6 +154,20 @@ pub(crate) struct AlarmFacts {
 pub(crate) struct SummaryFacts {
     pub(crate) summary: Summary,
     pub(crate) delivered: bool,
+}
+
+impl HostFacts {
+    /// True if an agent with this configuration has gone back to one that is older than the last.
+    pub(crate) fn went_back(&self, config: Hash) -> bool {
+        let last = self.config.and_then(|last| self.configs.get(&last));
+        matches!((last, self.configs.get(&config)), (Some((had, _)), Some((_, has))) if had > has)
+    }
+
+    /// True if it runs with an older configuration until it is started again.
+    pub(crate) fn waits_for_restart(&self) -> bool {
+        let newest = self.configured.as_ref().map(|config| config.hash());
+        self.config.is_some() && newest.is_some() && self.config != newest
+    }
 }
 
 impl AlarmFacts {
@@ -193,6 +218,27 @@ impl Book {
         let index = self.log.append(&entry)?;
         self.facts.apply(index, &entry);
         Ok(index)
+    }
+
+    /// Signs what `host` is to report from now on; durable when the call returns.
+    pub(crate) fn configure(
+        &mut self,
+        host: &HostName,
+        text: String,
+        by: &str,
+    ) -> Result<SignedConfig, WatchError> {
+        let last = self.facts.hosts.get(host).and_then(|facts| facts.configured.as_ref());
+        let serial = last.map_or(1, |config| config.serial.saturating_add(1));
+        let config = SignedConfig::sign(host.clone(), serial, text, self.log.key())?;
+        let configured = Configured { config: config.clone(), by: by.to_owned() };
+        self.append(Event::Configured(configured))?;
+        self.sync()?;
+        Ok(config)
+    }
+
+    /// The key that signs it.
+    pub(crate) fn key(&self) -> [u8; 32] {
+        self.log.key().public_key().0
     }
 
     /// Makes what was appended durable.
@@ -403,6 +449,14 @@ impl Facts {
                 if self.windows.len() < WINDOWS_MAX {
                     self.windows.push(window.clone());
                 }
+            }
+            Event::Configured(configured) => {
+                let config = &configured.config;
+                let host = self.host(&config.host, at);
+                let serials = Arc::make_mut(&mut host.configs);
+                serials.entry(config.hash()).or_insert((config.serial, 0)).1 = config.serial;
+                host.is_proposed = configured.by == ENROLMENT;
+                host.configured = Some(Arc::new(config.clone()));
             }
             Event::Routes(routes) => self.routes = Some(routes.clone()),
             other => self.apply_alarm(index, at, other),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use writ_model::limits::CANARY_EVERY;
 use writ_model::{Nonce, Timestamp};
-use writ_proof::hostlog::{AuditState, Beat, Hello, Position};
+use writ_proof::hostlog::{AuditState, Beat, Hello, Position, SourceReport};
 
 use super::book::HostFacts;
 use super::{Health, unheard};
@@ -32,6 +32,9 @@ pub(crate) struct Live {
     /// Places in its chain that it has named and not delivered yet.
     announced: VecDeque<Position>,
     beat: Option<Beat>,
+    hardening: Vec<SourceReport>,
+    /// The serial of the newest configuration that was sent to it.
+    sent: u64,
     audit: Option<AuditState>,
     /// When its canary came back last; `None` while it has none.
     canary: Option<Duration>,
@@ -63,6 +66,8 @@ impl Live {
             told_end: false,
             announced: VecDeque::new(),
             beat: None,
+            hardening: Vec::new(),
+            sent: 0,
             audit: None,
             canary: None,
             canary_told: false,
@@ -85,6 +90,7 @@ impl Live {
     ) {
         let is_new = self.link.as_ref().is_none_or(|link| link.instance != hello.instance);
         self.link = Some(Link { id, instance: hello.instance, _kick: kick });
+        self.hardening.clone_from(&hello.hardening);
         self.heard = now;
         self.lost = None;
         self.told = false;
@@ -122,6 +128,20 @@ impl Live {
             Some(_) => Health::Unwatched(format!("nothing from its agent for {age} s")),
             None => Health::Unwatched("its agent is not connected".to_owned()),
         }
+    }
+
+    /// What its processes gave up, as it says.
+    pub(crate) fn hardening(&self) -> &[SourceReport] {
+        &self.hardening
+    }
+
+    /// The newest configuration that was sent to it since watch's start.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    pub(crate) fn has_sent(&mut self, serial: u64) {
+        self.sent = serial;
     }
 
     pub(crate) fn last_beat(&self) -> Option<&Beat> {

@@ -127,6 +127,11 @@ impl HostLog {
         })
     }
 
+    /// Signs checkpoints, and agents' configurations.
+    pub(crate) fn key(&self) -> &SoftKey {
+        &self.key
+    }
+
     /// Writes an entry; it is durable after [`HostLog::sync`]. Answers its index.
     pub(crate) fn append(&mut self, entry: &Entry) -> Result<u64, WatchError> {
         let bytes = entry.to_bytes()?;

@@ -25,6 +25,7 @@ use writ_proof::hostlog::log::{Connected, Enrolment, Event, Left, Renewed, Token
 use writ_proof::hostlog::{
     Bye, Enrol, Enrolled, FromAgent, Hello, Position, Refusal, ToAgent, Welcome, enrolment_message,
 };
+use writ_proof::limits::HOST_CONFIG_MAX_BYTES;
 use writ_proof::roster::HostName;
 
 use crate::alarm::Alarm;
@@ -34,7 +35,7 @@ use crate::limits::{
 };
 use crate::word;
 use authority::Authority;
-use book::{HostFacts, Shared};
+use book::{ENROLMENT, HostFacts, Shared};
 use live::Live;
 
 /// All agents.
@@ -62,6 +63,8 @@ pub(crate) struct Connection {
     key: Option<[u8; 32]>,
     /// SHA-256 of the newest certificate that the agent has: the one shown, or the one sent to it.
     certificate: Option<Hash>,
+    /// The serial of the configuration that the agent has, or was sent.
+    config: u64,
     peer: SocketAddr,
     host: Option<HostName>,
     kick: Option<oneshot::Sender<()>>,
@@ -94,7 +97,11 @@ impl Hosts {
     pub(crate) fn new(env: Arc<dyn Env>, book: Shared, authority: Authority) -> Hosts {
         let now = env.monotonic();
         // What was connected before watch's own start has a while to come back.
-        let known: Vec<HostName> = book.lock().facts().hosts.keys().cloned().collect();
+        let known: Vec<HostName> = {
+            let book = book.lock();
+            let enrolled = book.facts().hosts.iter().filter(|(_, facts)| facts.key.is_some());
+            enrolled.map(|(host, _)| host.clone()).collect()
+        };
         let live = known.into_iter().map(|host| (host, Live::new(now))).collect();
         Hosts {
             env,
@@ -120,7 +127,7 @@ impl Hosts {
     ) -> Connection {
         self.connections += 1;
         let (id, kick) = (self.connections, Some(kick));
-        Connection { id, key, certificate: None, peer, host: None, kick }
+        Connection { id, key, certificate: None, config: 0, peer, host: None, kick }
     }
 
     /// A connection has ended, however.
@@ -184,6 +191,7 @@ impl Hosts {
                 (FromAgent::Beat(beat), Some(host)) => {
                     self.beat(&host, &beat, &mut turn)?;
                     self.renew(connection, &host, &mut turn)?;
+                    self.configure(connection, &host, &mut turn);
                 }
                 (FromAgent::Bye(bye), Some(host)) => self.bye(&host, &bye, &mut turn)?,
                 (_, Some(host)) => {
@@ -284,6 +292,11 @@ impl Hosts {
         let message = enrolment_message(&enrol.token, &enrol.key);
         let proven = PublicKey(enrol.key).verifies(message.as_bytes(), &enrol.proof);
         let host = self.book.lock().token(&hash).filter(|_| proven);
+        let long = enrol.config.len() > HOST_CONFIG_MAX_BYTES;
+        if let Some(host) = host.as_ref().filter(|_| long) {
+            let why = format!("a configuration has at most {HOST_CONFIG_MAX_BYTES} bytes");
+            return self.refuse(Alarm::AgentRefused, Some(host), &why, turn);
+        }
         let Some(host) = host else {
             self.refused(connection.peer, "an unknown, used or expired token")?;
             let why = "the token is unknown, used or older than an hour: ask for a new one";
@@ -295,12 +308,32 @@ impl Hosts {
         let (certificate, _) = self.authority.issue(&host, &enrol.key, book.now())?;
         let until = book.now().plus(certificate_lifetime());
         let event = Enrolment { host: host.clone(), key: enrol.key, token: hash, until };
+        // What watch's administrators have signed counts more than what the host would like.
+        let facts = book.facts().hosts.get(&host).filter(|facts| !facts.is_proposed);
+        let config = match facts.and_then(|facts| facts.configured.clone()) {
+            Some(config) => (*config).clone(),
+            None => book.configure(&host, enrol.config.clone(), ENROLMENT)?,
+        };
         book.append(Event::Enrolled(event))?;
         book.sync()?;
-        let authority = self.authority.pem().to_owned();
-        turn.replies.push(ToAgent::Enrolled(Enrolled { host, certificate, authority }));
+        let (authority, key) = (self.authority.pem().to_owned(), book.key());
+        let enrolled = Enrolled { host, certificate, authority, key, config };
+        turn.replies.push(ToAgent::Enrolled(enrolled));
         turn.close = true;
         Ok(())
+    }
+
+    /// Sends what the host is to report, if that is newer than what its agent has.
+    fn configure(&mut self, connection: &mut Connection, host: &HostName, turn: &mut Turn) {
+        let book = self.book.lock();
+        let newest = book.facts().hosts.get(host).and_then(|facts| facts.configured.as_ref());
+        if let Some(newest) = newest.filter(|n| n.serial > connection.config && !turn.close) {
+            connection.config = newest.serial;
+            if let Some(live) = self.live.get_mut(host) {
+                live.has_sent(newest.serial);
+            }
+            turn.replies.push(ToAgent::Configure((**newest).clone()));
+        }
     }
 
     /// Sends the next certificate if this one ends soon, or is not the newest.
@@ -346,6 +379,9 @@ impl Hosts {
             turn.close = true;
             return Ok(());
         };
+        if let Err(error) = hello.check() {
+            return self.refuse(Alarm::Protocol, Some(host), &error.to_string(), turn);
+        }
         let now = self.env.monotonic();
         let live = self.live.entry(host.clone()).or_insert_with(|| Live::new(now));
         if live.is_other(hello.instance, now) {
@@ -378,6 +414,7 @@ impl Hosts {
         book.sync()?;
         drop(book);
         connection.host = Some(host.clone());
+        connection.config = hello.kept;
         if let (Some(live), Some(kick)) = (self.live.get_mut(host), connection.kick.take()) {
             live.begin(connection.id, hello, kick, now);
         }
@@ -395,9 +432,16 @@ impl Hosts {
             let why = format!("epoch {} begins in {boot}, and no end came before", hello.epoch);
             odd.push((Alarm::UncleanStop, why));
         }
-        let window = self.book.lock().window(&hello.host);
-        if facts.config.is_some_and(|config| config != hello.config) && window.is_none() {
-            let why = format!("it runs with configuration {}", hello.config);
+        let sent = self.live.get(&hello.host).map_or(0, Live::sent);
+        if !facts.configs.contains_key(&hello.config) {
+            let why = format!("it runs with configuration {}, which is not signed", hello.config);
+            odd.push((Alarm::ConfigChanged, why));
+        } else if facts.went_back(hello.config) {
+            let why = format!("it went back to configuration {}, an older one", hello.config);
+            odd.push((Alarm::ConfigChanged, why));
+        } else if !same_run && hello.kept < sent {
+            let kept = hello.kept;
+            let why = format!("it keeps configuration {kept}, and {sent} was sent to it before");
             odd.push((Alarm::ConfigChanged, why));
         }
         if hello.acked.next_seq > facts.held.next_seq {

@@ -19,6 +19,9 @@ use crate::limits::TICK;
 
 const SEED: [u8; 32] = [5; 32];
 
+/// What the host proposes to report.
+const CONFIG: &str = "watch = \"w:1\"";
+
 struct Bench {
     temp: tempfile::TempDir,
     env: Arc<TestEnv>,
@@ -32,6 +35,8 @@ struct Agent {
     instance: Nonce,
     end: Position,
     acked: Position,
+    config: Hash,
+    kept: u64,
     mono_ms: u64,
     audit: Option<AuditState>,
     sources: Vec<SourceBeat>,
@@ -63,7 +68,8 @@ impl Bench {
         let key = SoftKey::from_seed(&SEED).unwrap();
         let public = key.public_key().0;
         let proof = key.sign(enrolment_message(&secret.0, &public).as_bytes()).unwrap();
-        let enrol = Enrol { v: Version, token: secret.0, key: public, proof };
+        let config = CONFIG.to_owned();
+        let enrol = Enrol { v: Version, token: secret.0, key: public, proof, config };
         let mut connection = self.connection(None);
         self.hosts.take(&mut connection, vec![FromAgent::Enrol(enrol)]).unwrap().replies
     }
@@ -81,6 +87,8 @@ impl Bench {
             instance: Nonce([u8::try_from(epoch).unwrap(); 16]),
             end: Position::default(),
             acked: Position::default(),
+            config: sha256(CONFIG.as_bytes()),
+            kept: 1,
             mono_ms: 0,
             audit: None,
             sources: Vec::new(),
@@ -106,9 +114,11 @@ impl Bench {
             boot: Uuid::from_bytes([1; 16]),
             epoch: agent.epoch,
             instance: agent.instance,
-            config: Hash([1; 32]),
+            config: agent.config,
             end: agent.end,
             acked: agent.acked,
+            kept: agent.kept,
+            hardening: Vec::new(),
         };
         self.take(agent, FromAgent::Hello(hello))
     }
@@ -581,4 +591,46 @@ fn certificate_is_renewed_at_half_its_life_and_sent_again_until_it_is_shown() {
     assert_eq!(sent(&mut bench, &mut agent), 0);
     let until = bench.hosts.book.lock().facts().hosts[&host()].until;
     assert!(until > bench.env.now().plus(CERTIFICATE_LIFETIME / RENEW_PART), "it counts");
+}
+
+/// What an agent runs with is judged by what was signed: the newest, an older one until it is started again, or nothing.
+#[test]
+fn configuration_that_was_not_signed_or_is_older_than_before_is_an_alarm() {
+    let mut bench = Bench::new();
+    let mut agent = bench.connected(1);
+    let next = bench.hosts.book().lock().configure(&host(), "next".to_owned(), "dora").unwrap();
+    assert_eq!(next.serial, 2);
+    let replies = bench.beat(&mut agent);
+    assert!(matches!(&replies[..], [ToAgent::Ack(_), ToAgent::Configure(sent)] if *sent == next));
+    assert!(matches!(bench.beat(&mut agent)[..], [ToAgent::Ack(_)]), "it is sent once");
+    let facts = |bench: &Bench| bench.hosts.book().lock().facts().hosts[&host()].clone();
+    assert!(facts(&bench).waits_for_restart());
+    let changed = |bench: &Bench| {
+        let book = bench.hosts.book().lock();
+        book.facts().alarms.values().filter(|a| a.alarm.kind == "config-changed").count()
+    };
+    let again = |bench: &mut Bench, epoch: u64, kept: u64, config: Hash| {
+        let mut agent = Agent { config, kept, ..bench.agent(epoch) };
+        bench.hello(&mut agent);
+        bench.hosts.ended(&agent.connection);
+    };
+    bench.hosts.ended(&agent.connection);
+    let first = sha256(CONFIG.as_bytes());
+    again(&mut bench, 2, 2, first);
+    assert_eq!(changed(&bench), 0, "it runs with the older one, and keeps the next");
+    again(&mut bench, 3, 1, first);
+    assert_eq!(changed(&bench), 1, "what it kept is gone");
+    again(&mut bench, 4, 2, next.hash());
+    assert!(!facts(&bench).waits_for_restart());
+    bench.hosts.book().lock().configure(&host(), "third".to_owned(), "dora").unwrap();
+    let said = |bench: &Bench| {
+        let book = bench.hosts.book().lock();
+        let mut all = book.facts().alarms.values();
+        all.find(|a| a.alarm.kind == "config-changed").unwrap().last_what.clone()
+    };
+    again(&mut bench, 5, 2, first);
+    assert!(said(&bench).contains("it went back"), "{}", said(&bench));
+    bench.env.advance(crate::limits::OTHER_EVERY);
+    again(&mut bench, 6, 2, Hash([7; 32]));
+    assert!(said(&bench).contains("which is not signed"), "{}", said(&bench));
 }

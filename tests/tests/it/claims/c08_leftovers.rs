@@ -20,15 +20,12 @@ const LEAVES: &str = "nohup sleep 1000 >/dev/null 2>&1 & echo pid $!; \
 
 /// The agent of the gate's host, which ends sessions.
 fn agent(site: &Site, gate: &Gate<'_>) -> Agent {
-    let mut agent = Agent::enrol(site, "web-1");
-    let path = agent.dir.join("agent.toml");
-    let text = std::fs::read_to_string(&path).unwrap();
     let sessions = format!(
         "\n[sessions]\nauthority = \"{}\"\npid-file = \"{}\"\n",
         site.dir().join("ssh_ca.pub").display(),
         gate.host.pid_file().display(),
     );
-    std::fs::write(path, format!("{text}{sessions}")).unwrap();
+    let mut agent = Agent::enrol_edited(site, "web-1", |text| text + &sessions);
     agent.run();
     agent.wait_until_watched(site);
     agent

@@ -167,11 +167,9 @@ fn c09_audit_that_is_switched_off_is_an_alarm_within_two_seconds() {
     }
     let restored = AuditOff;
     let site = site();
-    let mut agent = Agent::enrol(&site, "web-1");
-    let path = agent.dir.join("agent.toml");
-    let text = fs::read_to_string(&path).unwrap();
-    let text = text.replace("\n\n[[file]]", "\n\n[audit]\nread = true\ncanary = true\n\n[[file]]");
-    fs::write(path, text).unwrap();
+    let audited = "\n\n[audit]\nread = true\ncanary = true\n\n[[file]]";
+    let mut agent =
+        Agent::enrol_edited(&site, "web-1", |text| text.replace("\n\n[[file]]", audited));
     agent.run();
     agent.wait_until_watched(&site);
     until("the canary", || {
@@ -304,8 +302,14 @@ fn c09_agent_killed_at_each_step_loses_nothing_and_repeats_nothing() {
         agent.run_with(&format!("agent.spool.{step}"));
         // Enough for segments to be done with.
         let more = if step == "before_release" { 12_000 } else { 20 };
-        agent.write(numbered(written..written + more));
+        agent.write(numbered(written..written + more - 1));
+        // What is there when it begins can be in its first write; the last line is in another one.
+        until("the lines, or the end", || {
+            let all = lines(site.dir(), "web-1").len() >= written + more - 1;
+            (all || agent.has_ended()).then_some(())
+        });
         written += more;
+        agent.write(numbered(written - 1..written));
         assert!(within(PATIENCE, || agent.has_ended().then_some(())).is_some(), "{step}");
         agent.run();
         assert_eq!(wait_for_lines(&site, &agent, written), numbered(0..written), "{step}");
@@ -323,6 +327,73 @@ fn segment(agent: &Agent) -> std::path::PathBuf {
     segments.pop().unwrap()
 }
 
+/// Has watch sign an edited configuration, and waits until the agent keeps it.
+fn configure(site: &Site, agent: &Agent, from: &str, to: &str) -> Result<(), String> {
+    let text = fs::read_to_string(agent.dir.join("agent.toml")).unwrap();
+    let file = site.home().join("edited.toml");
+    fs::write(&file, text.replace(from, to)).unwrap();
+    let kept = fs::read(agent.kept("agent.signed")).unwrap();
+    let output = Command::new(binary())
+        .args(["watch", "configure", "web-1", "--by", "dora", "--data"])
+        .args([site.dir(), Path::new("--file"), &file])
+        .output()
+        .unwrap();
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    until("the agent to keep it", || {
+        (fs::read(agent.kept("agent.signed")).unwrap() != kept).then_some(())
+    });
+    Ok(())
+}
+
+#[test]
+fn c09_configuration_that_watch_has_not_signed_is_not_read() {
+    let site = site();
+    let mut agent = Agent::start(&site, "web-1");
+    agent.write(numbered(0..3));
+    wait_for_lines(&site, &agent, 3);
+    // The file that was proposed once is nobody's word any more.
+    let proposed = fs::read_to_string(agent.dir.join("agent.toml")).unwrap();
+    fs::write(agent.dir.join("agent.toml"), proposed.replace("/web-1.log", "/other.log")).unwrap();
+    agent.signal(Signal::TERM);
+    agent.run();
+    agent.wait_until_watched(&site);
+    assert!(agent.printed().contains("is not what watch has signed"), "{}", agent.printed());
+    agent.write(numbered(3..5));
+    assert_eq!(wait_for_lines(&site, &agent, 5), numbered(0..5));
+    fs::write(agent.dir.join("agent.toml"), proposed).unwrap();
+    // One byte of what was signed.
+    let signed = fs::read(agent.kept("agent.signed")).unwrap();
+    agent.signal(Signal::KILL);
+    let at = signed.windows(10).position(|window| window == b"/web-1.log").unwrap();
+    let mut edited = signed.clone();
+    edited[at + 1] = b'W';
+    fs::write(agent.kept("agent.signed"), edited).unwrap();
+    agent.run();
+    until("the agent to refuse", || agent.has_ended().then_some(()));
+    assert!(agent.printed().contains("watch has not signed it"), "{}", agent.printed());
+    assert!(alarm_within(&site, "agent-killed", PATIENCE).is_some());
+    fs::write(agent.kept("agent.signed"), signed).unwrap();
+    agent.run();
+    agent.wait_until_watched(&site);
+    // What cannot be read is not signed; what is signed counts from the next start on.
+    let refused = configure(&site, &agent, "spool-mib = 64", "colour = 1").unwrap_err();
+    assert!(refused.contains("is not sound: ") && refused.contains("colour"), "{refused}");
+    configure(&site, &agent, "name = \"sshd\"", "name = \"renamed\"").unwrap();
+    let waits = "configuration  2 waits for a restart of the agent";
+    assert!(watch(&site, &["hosts"]).contains(waits), "{}", watch(&site, &["hosts"]));
+    agent.signal(Signal::TERM);
+    agent.run();
+    agent.wait_until_watched(&site);
+    until("the source of the new configuration", || {
+        let shown = watch(&site, &["hosts"]);
+        (shown.contains("renamed") && !shown.contains(waits)).then_some(())
+    });
+    assert!(watch(&site, &["config", "web-1"]).contains("name = \"renamed\""));
+    assert!(!kinds(&site).contains(&"config-changed".to_owned()), "{:?}", alarms(&site));
+}
+
 fn copy(from: &Path, to: &Path) {
     let copied = Command::new("cp").arg("-aT").args([from, to]).status().unwrap();
     assert!(copied.success());
@@ -336,6 +407,7 @@ fn c09_spool_that_was_edited_rolled_back_or_deleted_shows() {
     wait_for_lines(&site, &agent, 5);
     let saved = site.home().join("saved");
     copy(&agent.dir, &saved);
+    configure(&site, &agent, "spool-mib = 64", "spool-mib = 65").unwrap();
     type Attack = fn(&Agent, &Path);
     let attacks: [(&str, Attack, &str); 4] = [
         (
@@ -350,21 +422,15 @@ fn c09_spool_that_was_edited_rolled_back_or_deleted_shows() {
             "deleted",
             |agent, _| {
                 fs::remove_dir_all(agent.dir.join("spool")).unwrap();
-                fs::remove_file(agent.dir.join("state")).unwrap();
+                fs::remove_file(agent.kept("state")).unwrap();
             },
             "history-rewritten",
         ),
+        ("old epoch", |agent, _| fs::write(agent.kept("epoch"), "0\n").unwrap(), "epoch-rollback"),
         (
-            "old epoch",
-            |agent, _| fs::write(agent.dir.join("epoch"), "0\n").unwrap(),
-            "epoch-rollback",
-        ),
-        (
-            "other configuration",
-            |agent, _| {
-                let path = agent.dir.join("agent.toml");
-                let text = fs::read_to_string(&path).unwrap();
-                fs::write(path, text.replace("/web-1.log", "/other.log")).unwrap();
+            "older configuration",
+            |agent, saved| {
+                fs::copy(saved.join("kept/agent.signed"), agent.kept("agent.signed")).unwrap();
             },
             "config-changed",
         ),
@@ -483,12 +549,11 @@ fn c09_certificate_of_another_authority_and_a_second_agent_are_refused_and_recor
     let site = site();
     let mut agent = Agent::start(&site, "web-1");
     let other_site = self::site();
-    let mut stranger = Agent::enrol(&other_site, "web-1");
+    let (own, address) = (&other_site.ready["agents"], &site.ready["agents"]);
+    let mut stranger = Agent::enrol_edited(&other_site, "web-1", |text| {
+        text.replace(own.as_str().unwrap(), address.as_str().unwrap())
+    });
     fs::copy(agent.dir.join("watch-ca.pem"), stranger.dir.join("watch-ca.pem")).unwrap();
-    let text = fs::read_to_string(stranger.dir.join("agent.toml")).unwrap();
-    let own = other_site.ready["agents"].as_str().unwrap();
-    let text = text.replace(own, site.ready["agents"].as_str().unwrap());
-    fs::write(stranger.dir.join("agent.toml"), text).unwrap();
     stranger.run();
     assert!(alarm_within(&site, "agent-refused", PATIENCE).is_some(), "{}", stranger.printed());
     drop(stranger);

@@ -229,11 +229,9 @@ fn own_sshd(site: &Site, log: &Path) -> (Child, u16) {
 
 /// An agent on the gate's host, which follows its sshd's log.
 fn agent_of(gate: &Gate<'_>) -> Agent {
-    let mut agent = Agent::enrol(gate.site(), "web-1");
-    let path = agent.dir.join("agent.toml");
-    let text = fs::read_to_string(&path).unwrap();
-    let (own, real) = (agent.log.display().to_string(), gate.host.log_file());
-    fs::write(path, text.replace(&own, &real.display().to_string())).unwrap();
+    let own = gate.site().home().join("web-1.log").display().to_string();
+    let real = gate.host.log_file().display().to_string();
+    let mut agent = Agent::enrol_edited(gate.site(), "web-1", |text| text.replace(&own, &real));
     agent.run();
     agent.wait_until_watched(gate.site());
     agent

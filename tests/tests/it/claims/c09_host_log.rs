@@ -94,9 +94,9 @@ fn c09_certificate_is_renewed_before_it_ends() {
     assert!(site.stop().success());
     site.start_again("watch.short_certificates").unwrap();
     let mut agent = Agent::start(&site, "web-1");
-    let first = fs::read(agent.dir.join("agent.pem")).unwrap();
+    let first = fs::read(agent.kept("agent.pem")).unwrap();
     until("the next certificate", || {
-        (fs::read(agent.dir.join("agent.pem")).unwrap() != first).then_some(())
+        (fs::read(agent.kept("agent.pem")).unwrap() != first).then_some(())
     });
     // The first one is over by then.
     std::thread::sleep(Duration::from_secs(6));
@@ -110,4 +110,48 @@ fn c09_certificate_is_renewed_before_it_ends() {
     assert!(site.stop().success());
     let verdict = site.verify();
     assert_eq!(verdict.code, 0, "{}", verdict.text);
+}
+
+/// The value of a field in `/proc/PID/status`.
+fn status(pid: u32, field: &str) -> String {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let prefix = format!("{field}:");
+    text.lines().find_map(|line| line.strip_prefix(&prefix)).unwrap().trim().to_owned()
+}
+
+/// The process that reads for an agent.
+fn reader(pid: u32) -> u32 {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    children.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn c09_agent_that_ships_has_no_rights_and_ends_with_its_reader() {
+    let site = site();
+    let mut agent = Agent::start(&site, "web-1");
+    let pid = agent.pid();
+    let reader = reader(pid);
+    assert_eq!(status(pid, "CapEff"), "0000000000000000");
+    // CAP_DAC_READ_SEARCH (linux/capability.h): it follows one file.
+    assert_eq!(status(reader, "CapEff"), "0000000000000004");
+    for pid in [pid, reader] {
+        assert_eq!(status(pid, "CapPrm"), status(pid, "CapEff"));
+        assert_eq!(status(pid, "NoNewPrivs"), "1");
+        assert_eq!(status(pid, "Seccomp"), "2", "a filter");
+    }
+    let shown = watch(&site, &["hosts"]);
+    println!("{shown}");
+    assert!(shown.contains("processes      confined"), "{shown}");
+    agent.write(["one".to_owned()]);
+    until("the line to be held", || (lines(site.dir(), "web-1").len() == 1).then_some(()));
+    writ_tests::process::signal(reader, Signal::KILL);
+    until("the agent to end", || agent.has_ended().then_some(()));
+    assert!(alarm_within(&site, "agent-killed", Duration::from_secs(5)).is_some());
+    agent.run();
+    agent.wait_until_watched(&site);
+    agent.write(["two".to_owned()]);
+    until("both lines, once", || (lines(site.dir(), "web-1") == ["one", "two"]).then_some(()));
+    let reader = self::reader(agent.pid());
+    agent.signal(Signal::KILL);
+    until("the reader to end too", || (!writ_tests::process::lives(reader)).then_some(()));
 }

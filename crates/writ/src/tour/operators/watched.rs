@@ -40,14 +40,15 @@ pub fn enrol(story: &mut Story, shift: &Shift<'_>, site: &Site, base: &Path) -> 
     let token = shift.crew.run(&["watch", "token", NAME])?;
     let token = token.lines.first().context("watch gave no token")?.clone();
     let dir = text(&folder)?;
-    let words = ["agent", "enroll", "--watch", &site.ready.agents, "--token", &token, "--dir", dir];
-    site::run(&words)?.saying("This host is")?;
     let config = format!(
         "watch = \"{}\"\nspool-mib = 64\nsegment-mib = 1\n\n[[file]]\nname = \"sshd\"\npath = \"{}\"\n",
         site.ready.agents,
         text(&shift.host.log)?
     );
+    std::fs::create_dir_all(&folder)?;
     write(&folder.join("agent.toml"), config.as_bytes())?;
+    let words = ["agent", "enroll", "--watch", &site.ready.agents, "--token", &token, "--dir", dir];
+    site::run(&words)?.saying("This host is")?;
     let child = site::start(&["agent", "run", "--dir", dir], &base.join("agent.log"))?;
     let agent = Agent { child, folder };
     let heard = wait("the agent to be heard", HEARD_MAX, || {

@@ -1,0 +1,142 @@
+//! All sources of a host together, as the collector asks for them.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use writ_model::Env;
+use writ_proof::cbor_map;
+use writ_proof::hostlog::{AuditState, Class, SourceBeat};
+
+use super::{AuditSource, CANARY, Canary, Event, FileSource, Shape, Source};
+use crate::config::{Config, SessionsConfig};
+use crate::error::AgentError;
+use crate::limits::BATCH_MAX_EVENTS;
+use crate::session;
+use crate::state::Cursor;
+
+/// What one look has found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Looked {
+    pub(crate) events: Vec<Event>,
+    /// Each source; how many frames came of it is the collector's to count.
+    pub(crate) sources: Vec<SourceBeat>,
+    pub(crate) audit: Option<AuditState>,
+    /// Behind what was committed last.
+    pub(crate) cursors: Vec<Cursor>,
+}
+cbor_map!(Looked { 1: events, 2: sources, 3: opt audit, 4: cursors });
+
+/// The sources of a configuration.
+pub(crate) struct Sources {
+    env: Arc<dyn Env>,
+    sources: Vec<Source>,
+    canary: Option<Canary>,
+    sessions: Option<session::Handle>,
+}
+
+impl Sources {
+    /// Opens them, each from where it was. What a file or the audit lacks is a fault of that source.
+    pub(crate) fn open(config: &Config, cursors: &[Cursor], env: Arc<dyn Env>) -> Sources {
+        let mut sources = Vec::new();
+        for (files, shape) in [(&config.file, Shape::Lines), (&config.journal, Shape::Journal)] {
+            for file in files {
+                let cursor = cursors.iter().find(|cursor| cursor.source == file.name).cloned();
+                let class = file.class().unwrap_or(Class::Security);
+                let (name, path) = (file.name.clone(), file.path.clone());
+                sources.push(Source::File(FileSource::new(name, path, class, shape, cursor)));
+            }
+        }
+        let mut canary = None;
+        if config.audit.read {
+            let mut audit = AuditSource::open();
+            canary = config.audit.canary.then(|| Canary::new(&mut audit));
+            sources.push(Source::Audit(Box::new(audit)));
+        }
+        Sources { env, sources, canary, sessions: None }
+    }
+
+    /// Follows operators' sessions from now on.
+    ///
+    /// # Errors
+    /// They cannot be followed as configured.
+    pub(crate) fn follow_sessions(
+        &mut self,
+        wanted: &SessionsConfig,
+        dir: &Path,
+    ) -> Result<(), AgentError> {
+        self.sessions = Some(session::start(wanted, dir, Arc::clone(&self.env))?);
+        Ok(())
+    }
+
+    /// Waits until the kernel has something to say, at most so long.
+    pub(crate) fn wait(&self, patience: Duration) {
+        let timeout = Timespec::try_from(patience).unwrap_or_default();
+        let audit = self.sources.iter().find_map(|source| match source {
+            Source::Audit(audit) => audit.fd(),
+            Source::File(_) => None,
+        });
+        let mut fds: Vec<PollFd<'_>> =
+            audit.iter().map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
+        // An interrupted wait is a short one.
+        poll(&mut fds, Some(&timeout)).ok();
+    }
+
+    /// Looks once. While what was found before is not written, only the kernel's buffer is emptied.
+    pub(crate) fn look(&mut self, all: bool) -> Looked {
+        let now: Duration = self.env.monotonic();
+        let mut events = Vec::new();
+        for source in &mut self.sources {
+            if all || matches!(source, Source::Audit(_)) {
+                source.poll(now, BATCH_MAX_EVENTS, &mut events);
+            }
+        }
+        if let Some(canary) = &mut self.canary {
+            canary.poll(self.env.as_ref(), now, &mut events);
+        }
+        if let Some(sessions) = self.sessions.as_ref().filter(|_| all) {
+            events.extend(sessions.take());
+        }
+        let audit = self.sources.iter().find_map(Source::audit);
+        Looked { events, sources: self.beats(), audit, cursors: self.cursors() }
+    }
+
+    /// Everything that was found is on the disk; answers where the sources are then.
+    pub(crate) fn committed(&mut self) -> Vec<Cursor> {
+        self.sources.iter_mut().for_each(Source::committed);
+        self.cursors()
+    }
+
+    fn cursors(&self) -> Vec<Cursor> {
+        self.sources.iter().filter_map(Source::cursor).collect()
+    }
+
+    /// Takes back what was asked of the kernel.
+    pub(crate) fn end(&mut self) {
+        let audit = self.sources.iter_mut().find_map(|source| match source {
+            Source::Audit(audit) => Some(audit),
+            Source::File(_) => None,
+        });
+        if let (Some(canary), Some(audit)) = (&self.canary, audit) {
+            canary.end(audit);
+        }
+    }
+
+    fn beats(&self) -> Vec<SourceBeat> {
+        let beat = |name: &str, fault| SourceBeat { name: name.to_owned(), frames: 0, fault };
+        let mut beats: Vec<SourceBeat> =
+            self.sources.iter().map(|source| beat(source.name(), source.fault())).collect();
+        let audit = self.sources.iter().find_map(|source| match source {
+            Source::Audit(audit) => Some(audit.as_ref()),
+            Source::File(_) => None,
+        });
+        if let (Some(canary), Some(audit)) = (&self.canary, audit) {
+            beats.push(beat(CANARY, canary.fault(audit)));
+        }
+        if let Some(sessions) = &self.sessions {
+            beats.push(beat(session::NAME, sessions.fault()));
+        }
+        beats
+    }
+}
