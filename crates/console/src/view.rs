@@ -79,6 +79,25 @@ pub struct RequestPage {
     pub own: Option<Decision>,
     /// The grant that was made.
     pub grant: Option<GrantView>,
+    /// What was run on it, of a runbook.
+    pub runs: Vec<RunView>,
+}
+
+/// A run of a runbook.
+#[derive(Debug, Clone)]
+pub struct RunView {
+    /// Where.
+    pub host: String,
+    /// `ordered`, `started`, `expired`, or how it ended: `ok`, `failed`, `refused`, `timeout`, `killed`, `lost`.
+    pub state: String,
+    /// Why it did not end well.
+    pub why: Option<String>,
+    /// What it answered: the fields of the entry's schema, and what they hold.
+    pub answer: Vec<(String, String)>,
+    /// When keyd signed its order.
+    pub ordered: Timestamp,
+    /// When front heard of its end.
+    pub ended: Option<Timestamp>,
 }
 
 /// A decision.

@@ -25,6 +25,7 @@ pub(super) fn make(page: &RequestPage, reader: &Reader) -> Made {
     main.push_str(&lets("What it would let them do", request, reader));
     main.push_str(&why(page, reader));
     main.push_str("</div>\n<div>\n");
+    main.push_str(&ran(page));
     main.push_str(&decided(page));
     main.push_str(&code(&page.view, reader));
     if page.view.state == "pending" {
@@ -257,6 +258,42 @@ fn code(view: &RequestView, reader: &Reader) -> String {
         code = text(&view.code),
         digest = text(&view.digest),
     )
+}
+
+/// What became of a runbook on its hosts.
+fn ran(page: &RequestPage) -> String {
+    if page.view.request.scope.runbook().is_none() {
+        return String::new();
+    }
+    let mut html =
+        String::from("<section aria-labelledby=\"ran\">\n<h2 id=\"ran\">What was run</h2>\n");
+    if page.runs.is_empty() {
+        html.push_str("<p class=\"empty\">Nothing yet.</p>\n");
+    }
+    for run in &page.runs {
+        let why = run.why.as_ref().map_or(String::new(), |why| format!(": {}", marked(why)));
+        let when = run.ended.map_or_else(
+            || format!("ordered {}", time(run.ordered)),
+            |ended| format!("ended {}", time(ended)),
+        );
+        writeln!(
+            html,
+            "<h3><code>{}</code> {}</h3>\n<p class=\"hint\">{when}{why}</p>",
+            text(&run.host),
+            badge(&run.state),
+        )
+        .ok();
+        if !run.answer.is_empty() {
+            html.push_str("<dl class=\"rows\">\n");
+            for (name, value) in &run.answer {
+                let name = format!("<code>{}</code>", text(name));
+                fact(&mut html, &name, &text(value).to_string());
+            }
+            html.push_str("</dl>\n");
+        }
+    }
+    html.push_str("</section>\n");
+    html
 }
 
 fn decided(page: &RequestPage) -> String {

@@ -18,6 +18,7 @@ use writ_tests::site::{ANN, BOB, Options};
 use writ_tests::wait::{until, within};
 use writ_tests::{Site, process};
 
+use crate::operators::console::{Seat, assert_sound};
 use crate::operators::crook::{CBOR, assert_refused};
 use crate::operators::roster::Desk;
 use crate::operators::runbook::{HOST, Hands};
@@ -74,6 +75,13 @@ fn c11_disk_usage_comes_back_as_numbers_and_each_step_is_in_the_ledger() {
     let digest = sha256(run["answer"].to_string().as_bytes()).to_string();
     assert_eq!(ended.text("/requestParameters/answerDigest"), digest);
     assert!(hands.log().contains("runbook=disk-usage ok"), "{}", hands.log());
+    // Whoever agreed sees what became of it.
+    let mut boris = Seat::of(&site, "boris");
+    boris.sign_in(&format!("/requests/{id}"));
+    let page = boris.browser.text();
+    assert!(page.contains("What was run") && page.contains("used_percent"), "{page}");
+    assert_sound(&mut boris.browser);
+    boris.browser.look("console-request-run");
     // The grant is good for one run; to ask again is the same run.
     let again = hands.shift.ok("anna", &["run", "disk-usage", "--request", &id, "--json"]);
     assert!(again.contains(run["id"].as_str().unwrap()), "{again}");

@@ -9,8 +9,8 @@ use writ_access::{World, pages, state};
 use writ_console::caller::{CALL, in_time, message};
 use writ_console::port::{Act, Decided, SignedCall, Want, Wish};
 use writ_console::view::{
-    DecisionView, DraftView, GrantView, Inbox, Page, Reader, RequestPage, RequestView, SlotView,
-    TicketView,
+    DecisionView, DraftView, GrantView, Inbox, Page, Reader, RequestPage, RequestView, RunView,
+    SlotView, TicketView,
 };
 use writ_console::words;
 use writ_model::{AccountId, Env as _, SystemEnv, Timestamp, Ulid};
@@ -20,9 +20,10 @@ use writ_proof::roster::SlotName;
 use writ_proof::sshsig::SshSig;
 use writ_proof::statement::{Signed, Statement};
 use writ_service::http::{Refused, Request};
-use writ_store::state::{AccessApproval, AccessGrant, AccessRequest, RequestState, Ticket};
+use writ_store::state::{AccessApproval, AccessGrant, AccessRequest, RequestState, Run, Ticket};
 use writ_store::{Entry, Snapshot};
 
+use super::super::runs::{runs_of, show::run as show_run};
 use super::api::What;
 use super::{Access, tell};
 
@@ -498,8 +499,27 @@ fn whole(
         bar,
         own,
         grant: granted.map(|entry| grant(entry, world)),
+        runs: runs_of(world.snapshot, entry.id).iter().map(ran).collect(),
         view,
     })
+}
+
+fn ran(stored: &Run) -> RunView {
+    let shown = show_run(stored);
+    let fields = shown.answer.as_ref().and_then(serde_json::Value::as_object);
+    let field = |(name, value): (&String, &serde_json::Value)| {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        (name.clone(), value)
+    };
+    let wrong = shown.field.as_ref().map(|field| format!(": the field `{field}`"));
+    RunView {
+        host: shown.host,
+        state: shown.state,
+        why: shown.cause.map(|why| format!("{why}{}", wrong.unwrap_or_default())),
+        answer: fields.into_iter().flatten().map(field).collect(),
+        ordered: shown.ordered,
+        ended: shown.ended,
+    }
 }
 
 fn said(snapshot: &Snapshot, id: Ulid) -> Vec<DecisionView> {

@@ -25,6 +25,8 @@ use writ_store::state::{Run, RunEnd, Runbook};
 use writ_store::{LogName, Object, OutboxRecord, RecordKind, Snapshot, Transaction};
 use writ_trail::record::Call;
 
+pub(in crate::front) use order::runs_of;
+
 use super::access::{Access, internal, refused, unavailable};
 use super::catalogue::ask;
 use super::platform::{self, PRINCIPAL, Platform};

@@ -294,7 +294,7 @@ pub(super) fn asked(
 }
 
 /// The runs of a request.
-pub(super) fn runs_of(snapshot: &Snapshot, id: Ulid) -> Vec<Run> {
+pub(in crate::front) fn runs_of(snapshot: &Snapshot, id: Ulid) -> Vec<Run> {
     let all = writ_access::runbook::runs(snapshot, SystemEnv.now());
     all.filter(|run| run.request == id).cloned().collect()
 }

@@ -115,7 +115,7 @@ pub(super) fn runbook(stored: &Runbook) -> Option<ShownRunbook> {
     })
 }
 
-pub(super) fn run(stored: &Run) -> ShownRun {
+pub(in crate::front) fn run(stored: &Run) -> ShownRun {
     let end = stored.ended.as_ref();
     let state = match (end, stored.started) {
         (Some(end), _) => end.outcome.as_str(),
