@@ -17,6 +17,7 @@ use writ_proof::use_record::{
 };
 
 use super::recordings::{self, Sessions};
+use super::runs::{self, Runbooks};
 
 /// How long before a recorded restart something may have been left unanswered by it.
 const CRASH_WINDOW: Duration = Duration::from_secs(10);
@@ -42,6 +43,8 @@ pub(crate) struct Facts {
     pub(crate) records: u64,
     /// Operators' sessions, where all is seen.
     pub(crate) sessions: Sessions,
+    /// Runbooks and their runs, where all is seen.
+    pub(crate) runbooks: Runbooks,
     restarts: Vec<Restart>,
     /// Operations and ARNs, each once.
     names: HashSet<Rc<str>>,
@@ -242,6 +245,12 @@ impl Facts {
             && (leaf.source, leaf.log) == (Source::Bastion, LogName::Operator)
         {
             recordings::event(&mut self.sessions, record)?;
+        }
+        if told.event_source == runs::SOURCE
+            && leaf.log == LogName::Operator
+            && told.error_code.is_none()
+        {
+            self.runbooks.event(leaf.event_id, record)?;
         }
         let principal = told.user_identity.and_then(|identity| identity.arn);
         let principal = principal.map(|arn| self.name(&arn));

@@ -31,6 +31,8 @@ pub(crate) enum Code {
     Recordings = 21,
     /// The entries of watch's host log.
     HostLog = 22,
+    /// Runs against the catalogue.
+    Runbooks = 23,
 }
 
 impl Code {
@@ -55,6 +57,7 @@ impl Code {
             Code::Files => "files",
             Code::Recordings => "recordings",
             Code::HostLog => "host log",
+            Code::Runbooks => "runbooks",
         }
     }
 }

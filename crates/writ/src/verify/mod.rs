@@ -16,6 +16,7 @@ mod progress;
 pub(crate) mod recordings;
 mod records;
 pub(crate) mod roots;
+mod runs;
 pub(crate) mod source;
 mod state;
 mod trees;
@@ -206,6 +207,7 @@ pub(crate) fn verify(source: &dyn Source, options: &Options) -> Report {
             let find = |session: &str| ledger.recording(session);
             let (key, running) = (&root.genesis.keyd.use_records, source.is_running());
             recordings::check(&facts.sessions, key, running, &find, &mut report);
+            facts.runbooks.check(&mut report);
             facts
         }
         (Content::Account(view), reading) => {
