@@ -182,7 +182,7 @@ fn deny() -> Result<()> {
 }
 
 fn crash_long() -> Result<Tally> {
-    let only = ["-E", "package(writ-tests) & test(crash_rounds)"];
+    let only = ["--profile", "long", "-E", "package(writ-tests) & test(crash_rounds)"];
     let mut command = nextest_command(&[&WHOLE[..], &only].concat());
     counted(command.env("WRIT_TEST_CRASH_ROUNDS", CRASH_ROUNDS_LONG))
 }

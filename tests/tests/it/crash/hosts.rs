@@ -16,6 +16,8 @@ use writ_tests::{Site, until};
 
 /// Rounds unless `WRIT_TEST_CRASH_ROUNDS` says otherwise.
 const ROUNDS: usize = 8;
+/// How long the writer waits between two writes of five lines.
+const PAUSE: Duration = Duration::from_millis(5);
 /// How long what was written may take to be held, once nothing is killed any more.
 const SETTLED_MAX: Duration = Duration::from_secs(60);
 /// Lines that watch must have acknowledged before the power goes.
@@ -33,7 +35,8 @@ struct Writer {
 }
 
 impl Writer {
-    fn begin(agent: &Agent) -> Writer {
+    /// Five lines each `pause`.
+    fn begin(agent: &Agent, pause: Duration) -> Writer {
         let (stop, written) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let (over, count, path) = (Arc::clone(&stop), Arc::clone(&written), agent.log.clone());
         let write = move || {
@@ -44,7 +47,7 @@ impl Writer {
                 let text: String = (first..first + 5).map(|n| format!("line {n}\n")).collect();
                 file.write_all(text.as_bytes()).unwrap();
                 count.store(first + 5, Ordering::SeqCst);
-                std::thread::sleep(Duration::from_millis(5));
+                std::thread::sleep(pause);
             }
         };
         Writer { stop, written, thread: Some(std::thread::spawn(write)) }
@@ -83,7 +86,9 @@ fn crash_rounds_of_agent_and_watch() {
     let rounds = rounds.map_or(ROUNDS, |text| text.parse().unwrap());
     let mut site = site();
     let mut agent = Agent::start(&site, "web-1");
-    let writer = Writer::begin(&agent);
+    // watch reads its whole log at each start: many rounds must not make a log of gigabytes.
+    let pause = PAUSE * u32::try_from(rounds.div_ceil(ROUNDS)).unwrap();
+    let writer = Writer::begin(&agent, pause);
     let mut kept = 0;
     for round in 0..rounds {
         some_time();
@@ -127,7 +132,7 @@ fn crash_rounds_of_agent_and_watch() {
 
 /// Load until watch has acknowledged enough; then everything dies at once. Answers what was acknowledged.
 fn work_and_die(site: &mut Site, agent: &mut Agent) -> u64 {
-    let writer = Writer::begin(agent);
+    let writer = Writer::begin(agent, PAUSE);
     until("acknowledgements", || (acknowledged(agent) > ACKNOWLEDGED_MIN).then_some(()));
     site.kill_all();
     agent.signal(Signal::KILL);
