@@ -56,6 +56,7 @@ impl Agent {
             .args(["agent", "enroll", "--watch", site.ready["agents"].as_str().unwrap()])
             .args(["--token", token.trim(), "--dir"])
             .arg(&dir)
+            .args(["--readable", "/tmp"])
             .output()
             .unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -13,6 +13,7 @@ use crate::disk;
 use crate::error::AgentError;
 use crate::identity::{KEPT_FOLDER, host, watch_key};
 use crate::limits::{SEGMENT_DEFAULT_MIB, SPOOL_DEFAULT_MIB};
+use crate::readable::Readable;
 
 /// What watch has signed, in the agent's folder of what it keeps.
 pub(crate) const SIGNED_FILE: &str = "agent.signed";
@@ -132,7 +133,9 @@ impl Config {
                        `writ watch configure` sign one while an older one is in place";
             return Err(wrong(why.to_owned()));
         }
-        Ok((Config::parse(&signed.text).map_err(wrong)?, signed))
+        let config = Config::parse(&signed.text).map_err(wrong)?;
+        Readable::load(dir)?.check(&config).map_err(wrong)?;
+        Ok((config, signed))
     }
 
     /// The text of a file.

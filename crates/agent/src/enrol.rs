@@ -16,6 +16,7 @@ use crate::identity::{
     AUTHORITY_FILE, CERTIFICATE_FILE, HOST_FILE, KEPT_FOLDER, SEED_FILE, WATCH_KEY_FILE,
 };
 use crate::limits::HANDSHAKE_MAX;
+use crate::readable::Readable;
 use crate::ship::Connection;
 use crate::{CONFIG_FILE, disk, tls};
 
@@ -28,6 +29,9 @@ pub struct EnrolArgs {
     pub token: String,
     /// The agent's folder; it is made.
     pub dir: PathBuf,
+    /// Folders below which files may be reported, whatever watch signs; none for those of an earlier enrolment, or
+    /// `/var/log`.
+    pub readable: Vec<PathBuf>,
 }
 
 /// Makes the key, gets the certificate and writes the folder of an agent. What is in its `agent.toml`, or a first
@@ -47,6 +51,7 @@ pub fn enrol(args: &EnrolArgs, env: &dyn Env) -> Result<HostName, AgentError> {
     let proof = key.sign(enrolment_message(secret.as_bytes(), &public).as_bytes())?;
     disk::create_dir(&args.dir)?;
     disk::create_dir(&args.dir.join(KEPT_FOLDER))?;
+    Readable::save(&args.dir, &args.readable)?;
     let config = proposal(&args.dir, &args.watch)?;
     let request = Enrol { v: Version, token: secret.0, key: public, proof, config };
     let mut connection = Connection::open(connect(&args.watch)?, tls::enrolling_config(pin)?)?;
@@ -60,9 +65,11 @@ pub fn enrol(args: &EnrolArgs, env: &dyn Env) -> Result<HostName, AgentError> {
     if !config.is_signed(&enrolled.host, &enrolled.key) {
         return Err(AgentError::Refused("its configuration is not signed".to_owned()));
     }
-    Config::parse(&config.text).map_err(|why| {
+    let parsed = Config::parse(&config.text);
+    let readable = Readable::load(&args.dir)?;
+    parsed.and_then(|parsed| readable.check(&parsed)).map_err(|why| {
         let name = &enrolled.host;
-        AgentError::Refused(format!("what it has signed for `{name}` is not sound: {why}"))
+        AgentError::Refused(format!("what it has signed for `{name}` cannot be used here: {why}"))
     })?;
     let write = |name: &str, bytes: &[u8], mode| disk::replace(&args.dir.join(name), bytes, mode);
     let kept = args.dir.join(KEPT_FOLDER);
@@ -93,7 +100,11 @@ fn proposal(dir: &Path, watch: &str) -> Result<String, AgentError> {
     let path = dir.join(CONFIG_FILE);
     if let Some(bytes) = disk::read_if_there(&path)? {
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        Config::parse(&text).map_err(|why| AgentError::Config { path, why })?;
+        let parsed = Config::parse(&text);
+        let checked = parsed
+            .and_then(|config| Readable::load(dir).map(|r| (r, config)).map_err(|e| e.to_string()));
+        let checked = checked.and_then(|(readable, config)| readable.check(&config));
+        checked.map_err(|why| AgentError::Config { path, why })?;
         return Ok(text);
     }
     let class = "security".to_owned();

@@ -15,6 +15,7 @@ use crate::config::{Config, SIGNED_FILE};
 use crate::disk::{self, DirLock};
 use crate::error::AgentError;
 use crate::limits::{LOCK_PAUSE, LOCK_TRIES};
+use crate::readable::Readable;
 
 /// The Ed25519 seed, 32 bytes.
 pub(crate) const SEED_FILE: &str = "key.seed";
@@ -76,7 +77,8 @@ impl Home {
             return Err(AgentError::Refused("its configuration is an older one".to_owned()));
         }
         // What this version does not understand must not keep it from starting.
-        Config::parse(&signed.text).map_err(wrong)?;
+        let config = Config::parse(&signed.text).map_err(wrong)?;
+        Readable::load(&self.dir)?.check(&config).map_err(wrong)?;
         disk::replace(&kept, &cbor::to_vec(signed), 0o600)?;
         tracing::info!(serial = signed.serial, "a new configuration counts from the next start on");
         Ok(())

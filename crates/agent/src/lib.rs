@@ -17,6 +17,7 @@ mod enrol;
 mod error;
 mod identity;
 pub mod limits;
+mod readable;
 mod reader;
 mod run;
 pub mod runbook;

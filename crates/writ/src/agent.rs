@@ -25,6 +25,10 @@ pub enum AgentCommand {
         /// The agent's folder; it is made.
         #[arg(long, value_name = "DIR", default_value = "/var/lib/writ-agent")]
         dir: PathBuf,
+        /// A folder below which files may be reported, whatever watch signs; again for each
+        /// [default: what an earlier enrolment said, or /var/log].
+        #[arg(long, value_name = "FOLDER")]
+        readable: Vec<PathBuf>,
     },
     /// Report to watch, in the foreground.
     Run {
@@ -61,9 +65,11 @@ pub enum AgentCommand {
 #[expect(clippy::print_stdout, reason = "this is what the commands are for")]
 pub fn run(command: AgentCommand) -> Result<ExitCode> {
     match command {
-        AgentCommand::Enroll { watch, token, dir } => {
-            let host =
-                writ_agent::enrol(&EnrolArgs { watch, token, dir: dir.clone() }, &SystemEnv)?;
+        AgentCommand::Enroll { watch, token, dir, readable } => {
+            let host = writ_agent::enrol(
+                &EnrolArgs { watch, token, dir: dir.clone(), readable },
+                &SystemEnv,
+            )?;
             println!(
                 "This host is `{host}`. It reports what {0}/agent.toml says, which watch has signed.\n\
                  Start it: writ agent run --dir {0}\n\

@@ -327,20 +327,24 @@ fn segment(agent: &Agent) -> std::path::PathBuf {
     segments.pop().unwrap()
 }
 
-/// Has watch sign an edited configuration, and waits until the agent keeps it.
-fn configure(site: &Site, agent: &Agent, from: &str, to: &str) -> Result<(), String> {
+/// Has watch sign an edited configuration.
+fn has_signed(site: &Site, agent: &Agent, from: &str, to: &str) -> Result<(), String> {
     let text = fs::read_to_string(agent.dir.join("agent.toml")).unwrap();
     let file = site.home().join("edited.toml");
     fs::write(&file, text.replace(from, to)).unwrap();
-    let kept = fs::read(agent.kept("agent.signed")).unwrap();
     let output = Command::new(binary())
         .args(["watch", "configure", "web-1", "--by", "dora", "--data"])
         .args([site.dir(), Path::new("--file"), &file])
         .output()
         .unwrap();
-    if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
-    }
+    let why = String::from_utf8_lossy(&output.stderr).into_owned();
+    output.status.success().then_some(()).ok_or(why)
+}
+
+/// The same, and waits until the agent keeps it.
+fn configure(site: &Site, agent: &Agent, from: &str, to: &str) -> Result<(), String> {
+    let kept = fs::read(agent.kept("agent.signed")).unwrap();
+    has_signed(site, agent, from, to)?;
     until("the agent to keep it", || {
         (fs::read(agent.kept("agent.signed")).unwrap() != kept).then_some(())
     });
@@ -392,6 +396,17 @@ fn c09_configuration_that_watch_has_not_signed_is_not_read() {
     });
     assert!(watch(&site, &["config", "web-1"]).contains("name = \"renamed\""));
     assert!(!kinds(&site).contains(&"config-changed".to_owned()), "{:?}", alarms(&site));
+    // Whoever holds watch cannot have any file of the host sent there.
+    let kept = fs::read(agent.kept("agent.signed")).unwrap();
+    let log = agent.log.display().to_string();
+    has_signed(&site, &agent, &log, "/etc/passwd").unwrap();
+    until("the agent to refuse it", || {
+        agent.printed().contains("lies in no folder that this host lets be reported").then_some(())
+    });
+    assert_eq!(fs::read(agent.kept("agent.signed")).unwrap(), kept);
+    agent.signal(Signal::TERM);
+    agent.run();
+    assert!(alarm_within(&site, "config-changed", PATIENCE).is_some(), "{}", agent.printed());
 }
 
 fn copy(from: &Path, to: &Path) {

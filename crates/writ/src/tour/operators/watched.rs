@@ -47,8 +47,10 @@ pub fn enrol(story: &mut Story, shift: &Shift<'_>, site: &Site, base: &Path) -> 
     );
     std::fs::create_dir_all(&folder)?;
     write(&folder.join("agent.toml"), config.as_bytes())?;
-    let words = ["agent", "enroll", "--watch", &site.ready.agents, "--token", &token, "--dir", dir];
-    site::run(&words)?.saying("This host is")?;
+    let logs = text(shift.host.log.parent().context("the log has no folder")?)?;
+    let words = ["agent", "enroll", "--watch", &site.ready.agents, "--token", &token];
+    site::run(&[&words[..], &["--dir", dir, "--readable", logs]].concat())?
+        .saying("This host is")?;
     let child = site::start(&["agent", "run", "--dir", dir], &base.join("agent.log"))?;
     let agent = Agent { child, folder };
     let heard = wait("the agent to be heard", HEARD_MAX, || {
