@@ -18,6 +18,7 @@ use crate::alarm::Alarm;
 use crate::delivery::{ChannelState, Desk};
 use crate::error::WatchError;
 use crate::hosts::listen::lock;
+use crate::hosts::book::ENROLMENT;
 use crate::hosts::{Health, Hosts};
 use crate::limits::{
     CONTROL_ANSWER_MAX_BYTES, CONTROL_MAX_ALARMS, CONTROL_MAX_BYTES, CONTROL_WAIT, WINDOW_MAX,
@@ -253,6 +254,9 @@ fn configure(
 ) -> Result<Result<Value, String>, WatchError> {
     if text.is_empty() || text.len() > HOST_CONFIG_MAX_BYTES {
         return Ok(Err(format!("a configuration has 1 to {HOST_CONFIG_MAX_BYTES} bytes")));
+    }
+    if by == ENROLMENT {
+        return Ok(Err(format!("`{ENROLMENT}` is nobody: say who you are")));
     }
     let config = hosts.book().lock().configure(host, text.to_owned(), by)?;
     Ok(Ok(json!({ "serial": config.serial })))
