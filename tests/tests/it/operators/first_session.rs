@@ -30,7 +30,13 @@ fn script(port: u16) -> String {
                 _ if line.contains("# refused") || line.contains("# refused: ") => {
                     format!("if {command}; then echo 'IT WAS DONE: {command}'; exit 1; fi")
                 }
-                "id=ID" => "id=$(sed -n 's/^approvers run *writ approve //p' said)".to_owned(),
+                "id=ID" | "play=ID" => {
+                    let name = command.trim_end_matches("ID");
+                    format!("{name}$(sed -n 's/^approvers run *writ approve //p' said | tail -1)")
+                }
+                "session=SESSION" => {
+                    "session=$(writ sessions | grep -o '01[0-9A-Z]\\{24\\}' | head -1)".to_owned()
+                }
                 _ if command.starts_with("writ up") => {
                     format!("{command} --listen 127.0.0.1:0 >up.log 2>&1 &\n{READY}")
                 }
@@ -68,6 +74,7 @@ fn first_session_page_works_as_it_stands() {
         "granted: ",
         "uid=",
         "the operator left",
+        "command: id; uptime",
         "has ended: nothing rests on it",
         "VERIFIED",
         "\"ReasonType\": \"SERVICE\"",
