@@ -17,8 +17,8 @@ use writ_proof::roster::HostName;
 use crate::alarm::Alarm;
 use crate::delivery::{ChannelState, Desk};
 use crate::error::WatchError;
-use crate::hosts::listen::lock;
 use crate::hosts::book::ENROLMENT;
+use crate::hosts::listen::lock;
 use crate::hosts::{Health, Hosts};
 use crate::limits::{
     CONTROL_ANSWER_MAX_BYTES, CONTROL_MAX_ALARMS, CONTROL_MAX_BYTES, CONTROL_WAIT, WINDOW_MAX,

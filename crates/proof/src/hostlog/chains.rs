@@ -167,3 +167,55 @@ impl Chain {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use writ_model::{Nonce, Timestamp, Uuid};
+
+    use super::*;
+    use crate::cbor::Version;
+    use crate::ed25519::SoftKey;
+    use crate::hash::Hash;
+    use crate::hostlog::SignedConfig;
+    use crate::hostlog::log::{Configured, Connected};
+
+    fn told(chains: &mut Chains, event: Event) -> Vec<String> {
+        chains.entry(0, &Entry { v: Version, at: Timestamp::from_secs(9), event })
+    }
+
+    #[test]
+    fn greeting_with_less_or_another_history_is_told() {
+        let mut chains = Chains::default();
+        let (host, head): (HostName, Hash) = ("web-1".parse().unwrap(), Hash([1; 32]));
+        chains.chain(&host).held = Position { next_seq: 5, head };
+        let mut hello = |next_seq, head| {
+            let connected = Connected {
+                host: host.clone(),
+                boot: Uuid::from_bytes([1; 16]),
+                epoch: 1,
+                instance: Nonce([1; 16]),
+                config: Hash([2; 32]),
+                end: Position { next_seq, head },
+            };
+            told(&mut chains, Event::Hello(connected))
+        };
+        assert_eq!(hello(5, head), Vec::<String>::new());
+        assert_eq!(hello(6, Hash([3; 32])), Vec::<String>::new(), "more may come");
+        assert!(hello(4, head)[0].contains("with less than is here"));
+        assert!(hello(5, Hash([3; 32]))[0].contains("with another history"));
+    }
+
+    #[test]
+    fn configuration_that_is_missing_or_comes_again_is_told() {
+        let mut chains = Chains::default();
+        let key = SoftKey::from_seed(&[7; 32]).unwrap();
+        let mut configured = |serial| {
+            let host = "web-1".parse().unwrap();
+            let config = SignedConfig::sign(host, serial, "watch".to_owned(), &key).unwrap();
+            told(&mut chains, Event::Configured(Configured { config, by: "dora".to_owned() }))
+        };
+        assert_eq!((configured(1), configured(2)), (Vec::new(), Vec::new()));
+        assert!(configured(2)[0].contains("configuration 2 follows 2"));
+        assert!(configured(4)[0].contains("configuration 4 follows 2"));
+    }
+}

@@ -67,6 +67,15 @@ fn format_is_fixed() {
 }
 
 #[test]
+fn header_is_known_once_it_was_read() {
+    let (bytes, _, _) = sample();
+    let mut verifier = Verifier::new();
+    assert!(verifier.header().is_none());
+    verifier.push(&bytes, &mut |_, _| Ok(())).unwrap();
+    assert_eq!(verifier.header(), Some(&header()));
+}
+
+#[test]
 fn every_changed_byte_and_every_cut_is_found() {
     let (bytes, _, _) = sample();
     for at in 0..bytes.len() {
