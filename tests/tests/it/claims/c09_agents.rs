@@ -409,6 +409,28 @@ fn c09_configuration_that_watch_has_not_signed_is_not_read() {
     assert!(alarm_within(&site, "config-changed", PATIENCE).is_some(), "{}", agent.printed());
 }
 
+/// Another file under the name of a source that was there: what it says already would be judged by the time at which
+/// it is read, and the spool still has frames of the file before.
+#[test]
+fn c09_file_that_a_later_configuration_names_says_nothing_old() {
+    let site = site();
+    let mut agent = Agent::start(&site, "web-1");
+    agent.write(numbered(0..3));
+    wait_for_lines(&site, &agent, 3);
+    let (before, after) = (agent.log.clone(), site.home().join("other.log"));
+    fs::write(&after, "old\nolder\n").unwrap();
+    let path = |path: &Path| path.display().to_string();
+    configure(&site, &agent, &path(&before), &path(&after)).unwrap();
+    agent.log = after;
+    for _ in 0..2 {
+        agent.signal(Signal::TERM);
+        agent.run();
+        agent.wait_until_watched(&site);
+    }
+    agent.write(numbered(3..5));
+    assert_eq!(wait_for_lines(&site, &agent, 5), numbered(0..5));
+}
+
 fn copy(from: &Path, to: &Path) {
     let copied = Command::new("cp").arg("-aT").args([from, to]).status().unwrap();
     assert!(copied.success());
