@@ -163,6 +163,12 @@ impl HostFacts {
         matches!((last, self.configs.get(&config)), (Some((had, _)), Some((_, has))) if had > has)
     }
 
+    /// True if this configuration is signed, another than that of the last agent, and no older one.
+    pub(crate) fn is_newer(&self, config: Hash) -> bool {
+        let is_signed = self.configs.contains_key(&config);
+        is_signed && self.config != Some(config) && !self.went_back(config)
+    }
+
     /// True if it runs with an older configuration until it is started again.
     pub(crate) fn waits_for_restart(&self) -> bool {
         let newest = self.configured.as_ref().map(|config| config.hash());
