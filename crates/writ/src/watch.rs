@@ -191,8 +191,7 @@ pub fn run(command: WatchCommand) -> Result<ExitCode> {
             let request = json!({
                 "op": "configure", "host": host.as_str(), "by": by, "config": text
             });
-            let serial = number(&at.ask(&request)?, "serial");
-            println!("signed as configuration {serial} of `{host}`; start its agent again for it");
+            println!("{}", configured(&host, &at.ask(&request)?));
         }
         WatchCommand::Config { host, at } => {
             let answer = at.ask(&json!({ "op": "config", "host": host.as_str() }))?;
@@ -217,6 +216,17 @@ pub fn run(command: WatchCommand) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn configured(host: &HostName, answer: &Value) -> String {
+    let serial = number(answer, "serial");
+    if answer.get("enrolled").and_then(Value::as_bool).unwrap_or_default() {
+        format!("signed as configuration {serial} of `{host}`; start its agent again for it")
+    } else {
+        format!(
+            "signed as configuration {serial} of `{host}`, which is not enrolled yet: `writ watch token {host}`"
+        )
+    }
 }
 
 #[expect(clippy::print_stdout, reason = "this is what the command is for")]
@@ -314,9 +324,13 @@ fn hardening(host: &Value) -> String {
 fn hosts(answer: &Value) -> String {
     let mut out = String::new();
     for host in list(answer, "hosts") {
-        let enrolled = host.get("enrolled").and_then(Value::as_bool).unwrap_or_default();
+        let is = |name: &str| host.get(name).and_then(Value::as_bool).unwrap_or_default();
+        if !is("ever_enrolled") {
+            out.push_str(&format!("{:16} not enrolled yet\n", text(host, "host")));
+            continue;
+        }
         let state = match host.get("unwatched").and_then(Value::as_str) {
-            _ if !enrolled => "removed".to_owned(),
+            _ if !is("enrolled") => "removed".to_owned(),
             None => "watched".to_owned(),
             Some(why) => format!("NOT WATCHED: {}", plain(why)),
         };
@@ -324,7 +338,7 @@ fn hosts(answer: &Value) -> String {
             (text(host, "host"), number(host, "frames"), number(host, "epoch"));
         out.push_str(&format!("{name:16} {state}; {frames} frames, epoch {epoch}\n"));
         out.push_str(&hardening(host));
-        if host.get("waits_for_restart").and_then(Value::as_bool).unwrap_or_default() {
+        if is("waits_for_restart") {
             let serial = number(host, "configuration");
             out.push_str(&format!(
                 "  {:14} {serial} waits for a restart of the agent\n",
@@ -340,4 +354,22 @@ fn hosts(answer: &Value) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_that_are_not_enrolled_yet_say_what_to_do() {
+        let host = json!({ "host": "web-9", "enrolled": false, "ever_enrolled": false });
+        assert_eq!(hosts(&json!({ "hosts": [host] })), "web-9            not enrolled yet\n");
+        let host = json!({ "host": "web-1", "enrolled": false, "ever_enrolled": true });
+        assert!(hosts(&json!({ "hosts": [host] })).contains("removed; 0 frames"));
+        let name: HostName = "web-9".parse().unwrap();
+        assert_eq!(
+            configured(&name, &json!({ "serial": 1, "enrolled": false })),
+            "signed as configuration 1 of `web-9`, which is not enrolled yet: `writ watch token web-9`"
+        );
+    }
 }

@@ -667,3 +667,29 @@ fn signed_configuration_without_audit_is_no_change_of_the_audit() {
         assert_eq!(bench.alarms(), alarms, "{is_signed} {after:?}");
     }
 }
+
+#[test]
+fn host_that_was_only_configured_is_not_enrolled_yet_and_can_be_removed() {
+    let mut bench = Bench::new();
+    let other: HostName = "web-9".parse().unwrap();
+    let remove = |bench: &mut Bench, host: &HostName| {
+        crate::control::remove(&mut bench.hosts, host, "dora".to_owned()).unwrap()
+    };
+    assert!(remove(&mut bench, &other).is_err(), "nobody has heard of it");
+    let configured = crate::control::configure(&bench.hosts, &other, "dora", CONFIG).unwrap();
+    assert_eq!(configured.unwrap(), serde_json::json!({ "serial": 1, "enrolled": false }));
+    let ever = |bench: &Bench| -> Vec<bool> {
+        let list = crate::control::list(&bench.hosts);
+        let hosts = list["hosts"].as_array().unwrap().iter();
+        hosts.map(|host| host["ever_enrolled"].as_bool().unwrap()).collect()
+    };
+    assert_eq!(ever(&bench), [true, false]);
+    assert!(remove(&mut bench, &other).is_ok());
+    assert_eq!(ever(&bench), [true]);
+    bench.restart();
+    assert_eq!(ever(&bench), [true], "the log says so, too");
+    // One that was enrolled stays as one that was removed.
+    assert!(remove(&mut bench, &host()).is_ok());
+    assert!(remove(&mut bench, &host()).is_err());
+    assert_eq!(ever(&bench), [true]);
+}
