@@ -159,6 +159,7 @@ fn answer(
 }
 
 fn alarms(hosts: &Hosts, desk: &Desk, all: bool) -> Value {
+    let unwatched = hosts.word().iter().filter(|host| host.unwatched.is_some()).count();
     let channels = desk.channels.lock();
     let book = hosts.book().lock();
     let known = book.facts().alarms.iter().rev();
@@ -196,7 +197,8 @@ fn alarms(hosts: &Hosts, desk: &Desk, all: bool) -> Value {
         let waiting = book.owed(name).count();
         json!({ "channel": name, "kind": state.kind, "fault": state.fault, "waiting": waiting })
     });
-    json!({ "open": open, "alarms": list, "channels": channels.collect::<Vec<Value>>() })
+    let channels = channels.collect::<Vec<Value>>();
+    json!({ "open": open, "alarms": list, "channels": channels, "unwatched": unwatched })
 }
 
 pub(crate) fn list(hosts: &Hosts) -> Value {

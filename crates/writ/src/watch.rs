@@ -202,6 +202,7 @@ pub fn run(command: WatchCommand) -> Result<ExitCode> {
             let token = at.ask(&json!({ "op": "token", "host": host.as_str() }))?;
             let Some(token) = token.as_str() else { bail!("watch gave no token") };
             println!("{token}");
+            invite(&host, &at.data);
         }
         WatchCommand::Window { host, minutes, by, at } => {
             let request =
@@ -227,6 +228,18 @@ fn configured(host: &HostName, answer: &Value) -> String {
             "signed as configuration {serial} of `{host}`, which is not enrolled yet: `writ watch token {host}`"
         )
     }
+}
+
+/// Says what to do with a token, beside it: standard output is the token alone.
+#[expect(clippy::print_stderr, reason = "a hint to people")]
+fn invite(host: &HostName, data: &Path) {
+    let ready = std::fs::read(data.join(crate::up::ready::FILE)).ok();
+    let ready = ready.and_then(|text| serde_json::from_slice::<Value>(&text).ok());
+    let address = ready.as_ref().and_then(|ready| ready.get("agents")).and_then(Value::as_str);
+    let address = plain(address.filter(|address| !address.is_empty()).unwrap_or("HOST:PORT"));
+    eprintln!(
+        "for {host}, good for an hour; on the host: writ agent enroll --watch {address} --token ..."
+    );
 }
 
 #[expect(clippy::print_stdout, reason = "this is what the command is for")]
@@ -303,6 +316,11 @@ fn alarms(answer: &Value) -> String {
         );
     }
     out.push_str(&format!("{} open\n", number(answer, "open")));
+    match number(answer, "unwatched") {
+        0 => {}
+        1 => out.push_str("1 host is NOT WATCHED: `writ watch hosts`\n"),
+        many => out.push_str(&format!("{many} hosts are NOT WATCHED: `writ watch hosts`\n")),
+    }
     out
 }
 
@@ -323,6 +341,9 @@ fn hardening(host: &Value) -> String {
 
 fn hosts(answer: &Value) -> String {
     let mut out = String::new();
+    if list(answer, "hosts").next().is_none() {
+        out.push_str("no host is enrolled: `writ watch token HOST`\n");
+    }
     for host in list(answer, "hosts") {
         let is = |name: &str| host.get(name).and_then(Value::as_bool).unwrap_or_default();
         if !is("ever_enrolled") {
@@ -361,7 +382,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hosts_that_are_not_enrolled_yet_say_what_to_do() {
+    fn hosts_that_are_none_or_not_enrolled_yet_say_what_to_do() {
+        let none = hosts(&json!({ "hosts": [] }));
+        assert_eq!(none, "no host is enrolled: `writ watch token HOST`\n");
         let host = json!({ "host": "web-9", "enrolled": false, "ever_enrolled": false });
         assert_eq!(hosts(&json!({ "hosts": [host] })), "web-9            not enrolled yet\n");
         let host = json!({ "host": "web-1", "enrolled": false, "ever_enrolled": true });
@@ -371,5 +394,13 @@ mod tests {
             configured(&name, &json!({ "serial": 1, "enrolled": false })),
             "signed as configuration 1 of `web-9`, which is not enrolled yet: `writ watch token web-9`"
         );
+    }
+
+    #[test]
+    fn alarms_end_with_the_hosts_that_are_not_watched() {
+        let shown = |count: u64| alarms(&json!({ "open": 0, "unwatched": count }));
+        assert!(shown(0).ends_with("0 open\n"));
+        assert!(shown(1).ends_with("0 open\n1 host is NOT WATCHED: `writ watch hosts`\n"));
+        assert!(shown(2).ends_with("2 hosts are NOT WATCHED: `writ watch hosts`\n"));
     }
 }
