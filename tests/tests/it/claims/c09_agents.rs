@@ -377,6 +377,7 @@ fn c09_configuration_that_watch_has_not_signed_is_not_read() {
     agent.run();
     until("the agent to refuse", || agent.has_ended().then_some(()));
     assert!(agent.printed().contains("watch has not signed it"), "{}", agent.printed());
+    assert!(agent.printed().contains("`writ agent enroll` into this same folder"));
     assert!(alarm_within(&site, "agent-killed", PATIENCE).is_some());
     fs::write(agent.kept("agent.signed"), signed).unwrap();
     agent.run();
