@@ -591,6 +591,23 @@ fn c09_certificate_of_another_authority_and_a_second_agent_are_refused_and_recor
     let mut stranger = Agent::enrol_edited(&other_site, "web-1", |text| {
         text.replace(own.as_str().unwrap(), address.as_str().unwrap())
     });
+    // A host that enrols is not led to another watch than its token names, and hears what to check.
+    let token = watch(&site, &["token", "web-9"]);
+    let misled = Command::new(binary())
+        .args([
+            "agent",
+            "enroll",
+            "--watch",
+            own.as_str().unwrap(),
+            "--token",
+            token.trim(),
+            "--dir",
+        ])
+        .arg(site.home().join("web-9"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&misled.stderr);
+    assert!(said.contains("is not the watch that the token names"), "{said}");
     fs::copy(agent.dir.join("watch-ca.pem"), stranger.dir.join("watch-ca.pem")).unwrap();
     stranger.run();
     assert!(alarm_within(&site, "agent-refused", PATIENCE).is_some(), "{}", stranger.printed());
