@@ -40,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) config: Hash,
     /// The serial of the newest configuration that is kept.
     serial: AtomicU64,
+    /// The serial of the configuration that this process runs with.
+    pub(crate) running: u64,
     /// What this process gave up, and what it could not.
     pub(crate) hardening: Vec<SourceReport>,
     pub(crate) boot: Uuid,
@@ -231,6 +233,7 @@ pub fn run(dir: &Path, env: Arc<dyn Env>) -> Result<(), AgentError> {
         home,
         config: signed.hash(),
         serial: AtomicU64::new(signed.serial),
+        running: signed.serial,
         hardening,
         boot,
         instance: env.nonce(),
@@ -269,8 +272,11 @@ fn tell_of_edits(dir: &Path, signed: &SignedConfig) {
     let path = dir.join(CONFIG_FILE);
     let text = disk::read_if_there(&path).ok().flatten();
     if text.is_some_and(|text| text != signed.text.as_bytes()) {
-        let (path, serial) = (path.display(), signed.serial);
-        tracing::warn!(%path, serial, "it is not what watch has signed, and is not read");
+        let serial = signed.serial;
+        tracing::warn!(
+            path = %path.display(),
+            "{CONFIG_FILE} differs from configuration {serial}, which watch has signed and which counts"
+        );
     }
 }
 

@@ -363,7 +363,11 @@ fn c09_configuration_that_watch_has_not_signed_is_not_read() {
     agent.signal(Signal::TERM);
     agent.run();
     agent.wait_until_watched(&site);
-    assert!(agent.printed().contains("is not what watch has signed"), "{}", agent.printed());
+    let told = "agent.toml differs from configuration 1, which watch has signed and which counts";
+    assert!(agent.printed().contains(told), "{}", agent.printed());
+    let connected =
+        format!("web-1 reports to {}, configuration 1", site.ready["agents"].as_str().unwrap());
+    assert!(agent.printed().contains(&connected), "{}", agent.printed());
     agent.write(numbered(3..5));
     assert_eq!(wait_for_lines(&site, &agent, 5), numbered(0..5));
     fs::write(agent.dir.join("agent.toml"), proposed).unwrap();
