@@ -126,12 +126,16 @@ impl Config {
         let wrong = |why: String| AgentError::Config { path: path.clone(), why };
         let bytes = disk::read_if_there(&path)?
             .ok_or_else(|| wrong("it is missing: enrol this host again".to_owned()))?;
+        let edited = |how: &str| {
+            wrong(format!(
+                "watch has not signed it for this host{how}: put the signed one back by a new token (`writ watch \
+                 token`) and `writ agent enroll` into this same folder"
+            ))
+        };
         let signed: SignedConfig =
-            cbor::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
+            cbor::from_slice(&bytes).map_err(|error| edited(&format!(" ({error})")))?;
         if !signed.is_signed(&host(dir)?, &watch_key(dir)?) {
-            let why = "watch has not signed it for this host: enrol the host again, or have \
-                       `writ watch configure` sign one while an older one is in place";
-            return Err(wrong(why.to_owned()));
+            return Err(edited(""));
         }
         let config = Config::parse(&signed.text).map_err(wrong)?;
         Readable::load(dir)?.check(&config).map_err(wrong)?;
@@ -179,6 +183,23 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn signed_config_that_was_edited_to_another_length_says_what_to_do() {
+        let temp = tempfile::tempdir().unwrap();
+        let key = writ_proof::ed25519::SoftKey::from_seed(&[9; 32]).unwrap();
+        let text = "watch = \"w:1\"".to_owned();
+        let signed = SignedConfig::sign("web-1".parse().unwrap(), 1, text, &key).unwrap();
+        let kept = temp.path().join(KEPT_FOLDER);
+        disk::create_dir(&kept).unwrap();
+        let mut bytes = cbor::to_vec(&signed);
+        let at = bytes.windows(3).position(|window| window == b"w:1").unwrap();
+        bytes.insert(at, b'x');
+        disk::replace(&kept.join(SIGNED_FILE), &bytes, 0o600).unwrap();
+        let error = Config::load(temp.path()).unwrap_err().to_string();
+        assert!(error.contains("watch has not signed it for this host ("), "{error}");
+        assert!(error.contains("`writ agent enroll` into this same folder"), "{error}");
+    }
 
     #[test]
     fn config_that_is_wrong_says_what_to_do() {

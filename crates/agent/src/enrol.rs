@@ -54,7 +54,8 @@ pub fn enrol(args: &EnrolArgs, env: &dyn Env) -> Result<HostName, AgentError> {
     Readable::save(&args.dir, &args.readable)?;
     let config = proposal(&args.dir, &args.watch)?;
     let request = Enrol { v: Version, token: secret.0, key: public, proof, config };
-    let mut connection = Connection::open(connect(&args.watch)?, tls::enrolling_config(pin)?)?;
+    let mut connection = Connection::open(connect(&args.watch)?, tls::enrolling_config(pin)?)
+        .map_err(|error| stranger(error, &args.watch))?;
     connection.send(&FromAgent::Enrol(request)).map_err(AgentError::Network)?;
     let enrolled = match connection.recv(HANDSHAKE_MAX).map_err(AgentError::Network)? {
         Some(ToAgent::Enrolled(enrolled)) => enrolled,
@@ -92,7 +93,23 @@ pub(crate) fn connect(watch: &str) -> Result<TcpStream, AgentError> {
             Err(error) => last = error,
         }
     }
-    Err(AgentError::Network(last))
+    Err(match last.kind() {
+        std::io::ErrorKind::ConnectionRefused => {
+            AgentError::Unreached { watch: watch.to_owned(), source: last }
+        }
+        _ => AgentError::Network(last),
+    })
+}
+
+/// A handshake that failed for what the peer has shown or said: it is no watch, or another one. One that only took
+/// too long, or was cut off, says nothing of who it is.
+fn stranger(error: AgentError, watch: &str) -> AgentError {
+    match error {
+        AgentError::Network(source) if source.kind() == std::io::ErrorKind::InvalidData => {
+            AgentError::Stranger { watch: watch.to_owned(), source }
+        }
+        other => other,
+    }
 }
 
 /// What this host would report.
@@ -117,4 +134,42 @@ fn proposal(dir: &Path, watch: &str) -> Result<String, AgentError> {
     };
     let to_do = "# What this host reports to watch. What counts is what watch has signed: `writ watch configure`.";
     Ok(format!("{to_do}\n{}", config.to_toml()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+
+    use writ_model::Timestamp;
+    use writ_model::env::TestEnv;
+
+    use super::*;
+
+    fn failure(watch: String) -> String {
+        let temp = tempfile::tempdir().unwrap();
+        let (token, dir) = (format!("{}.{}", Hash([1; 32]), Hash([2; 32])), temp.path().join("a"));
+        let args = EnrolArgs { watch, token, dir, readable: Vec::new() };
+        let env = TestEnv::new(Timestamp::from_secs(1), 1);
+        enrol(&args, &env).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn enrolment_at_a_wrong_port_or_with_a_wrong_token_says_what_to_check() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let other = std::thread::spawn(move || {
+            let (mut peer, _) = listener.accept().unwrap();
+            peer.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+            peer.read_to_end(&mut Vec::new()).ok();
+            drop(listener);
+        });
+        let wrong = failure(address.clone());
+        let check = "is not the watch that the token names: check --watch and the token";
+        assert_eq!(wrong, format!("what answers at {address} {check}"));
+        other.join().unwrap();
+        let refused = failure(address.clone());
+        assert!(refused.contains(&format!("at {address}: is watch running there?")), "{refused}");
+        assert!(refused.contains("`agents` in its ready.json"), "{refused}");
+    }
 }

@@ -54,6 +54,28 @@ pub enum AgentError {
     /// A token is none.
     #[error("the token is malformed: take the line that `writ watch token HOST` printed, whole")]
     Token,
+    /// Nobody listens there.
+    #[error(
+        "nothing takes connections at {watch}: is watch running there? `agents` in its ready.json says where it listens"
+    )]
+    Unreached {
+        /// `HOST:PORT`, as it was configured.
+        watch: String,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Another watch than the one that a token names, or none.
+    #[error(
+        "what answers at {watch} is not the watch that the token names: check --watch and the token"
+    )]
+    Stranger {
+        /// `HOST:PORT`, as it was given.
+        watch: String,
+        /// What the TLS handshake ended with.
+        #[source]
+        source: std::io::Error,
+    },
     /// watch cannot be reached, or does not keep to the protocol.
     #[error("the connection to watch failed")]
     Network(#[source] std::io::Error),

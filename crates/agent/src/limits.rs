@@ -41,6 +41,9 @@ pub const BACKOFF_MIN: Duration = Duration::from_millis(100);
 /// The longest pause before connecting again: below the second after which watch raises an alarm.
 pub const BACKOFF_MAX: Duration = Duration::from_millis(800);
 
+/// While watch is away, the log says so at most this often.
+pub const OUTAGE_AGAIN: Duration = Duration::from_secs(60);
+
 /// Bytes that are sent and not acknowledged yet.
 pub const UNACKNOWLEDGED_MAX_BYTES: usize = 4 * 1024 * 1024;
 

@@ -25,7 +25,7 @@ use crate::limits::{BYE_MAX, POLL, STATE_EVERY};
 use crate::reader::{Look, Reader};
 use crate::source::{Event, Looked};
 use crate::spool::Spool;
-use crate::state::{Cursor, SPOOL_FOLDER, State};
+use crate::state::{Cursor, SPOOL_FOLDER, State, Written};
 use crate::{CONFIG_FILE, confine, disk, ship};
 
 const MIB: u64 = 1024 * 1024;
@@ -40,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) config: Hash,
     /// The serial of the newest configuration that is kept.
     serial: AtomicU64,
+    /// The serial of the configuration that this process runs with.
+    pub(crate) running: u64,
     /// What this process gave up, and what it could not.
     pub(crate) hardening: Vec<SourceReport>,
     pub(crate) boot: Uuid,
@@ -221,7 +223,7 @@ pub fn run(dir: &Path, env: Arc<dyn Env>) -> Result<(), AgentError> {
         config.spool_mib.saturating_mul(MIB),
         config.segment_mib.saturating_mul(MIB),
         state.acked,
-        |frame| advance(&mut cursors, frame),
+        |frame| advance(&mut cursors, state.written, frame),
     )?;
     state.cursors = cursors.into_values().collect();
     hardening.extend(reader.begin(signed.hash(), &state.cursors)?);
@@ -231,6 +233,7 @@ pub fn run(dir: &Path, env: Arc<dyn Env>) -> Result<(), AgentError> {
         home,
         config: signed.hash(),
         serial: AtomicU64::new(signed.serial),
+        running: signed.serial,
         hardening,
         boot,
         instance: env.nonce(),
@@ -269,8 +272,11 @@ fn tell_of_edits(dir: &Path, signed: &SignedConfig) {
     let path = dir.join(CONFIG_FILE);
     let text = disk::read_if_there(&path).ok().flatten();
     if text.is_some_and(|text| text != signed.text.as_bytes()) {
-        let (path, serial) = (path.display(), signed.serial);
-        tracing::warn!(%path, serial, "it is not what watch has signed, and is not read");
+        let serial = signed.serial;
+        tracing::warn!(
+            path = %path.display(),
+            "{CONFIG_FILE} differs from configuration {serial}, which watch has signed and which counts"
+        );
     }
 }
 
@@ -285,14 +291,21 @@ fn ship(
         .map_err(AgentError::io("start", Path::new("ship")))
 }
 
-/// A place may be on the disk in a frame before it is in the state.
-fn advance(cursors: &mut BTreeMap<String, Cursor>, frame: &Frame) {
+/// A place may be on the disk in a frame before it is in the state. Frames before `written` are not asked: they can
+/// be of a file that the source was then, or of a source that there is no more.
+fn advance(cursors: &mut BTreeMap<String, Cursor>, written: Option<Written>, frame: &Frame) {
     let Payload::Line(line) = &frame.payload else { return };
+    if written.is_some_and(|w| Written { epoch: frame.epoch, next_seq: frame.seq } < w) {
+        return;
+    }
     let source = frame.source.clone();
-    let cursor = Cursor { source: source.clone(), inode: line.inode, offset: line.end };
+    let (inode, offset) = (line.inode, line.end);
+    let cursor = Cursor { source: source.clone(), inode, offset, path: None };
     let known = cursors.entry(source).or_insert_with(|| cursor.clone());
-    if known.inode != cursor.inode || known.offset < cursor.offset {
+    if known.inode != cursor.inode {
         *known = cursor;
+    } else if known.offset < cursor.offset {
+        known.offset = cursor.offset;
     }
 }
 
@@ -527,9 +540,15 @@ impl Collector {
 
     /// Writes the places down, and lets go of what watch holds.
     fn save(&mut self) -> Result<(), AgentError> {
-        let acked = self.shared.spool().acked();
+        let epoch = self.shared.epoch();
+        let (acked, next_seq) = {
+            let spool = self.shared.spool();
+            (spool.acked(), spool.end().next_seq)
+        };
         let cursors = self.last.cursors.clone();
-        let state = State { v: Version, acked, cursors };
+        // A rebase meanwhile begins a newer epoch, whose frames are asked all the same.
+        let written = Some(Written { epoch, next_seq });
+        let state = State { v: Version, acked, cursors, written };
         match state.save(&self.shared.home.dir) {
             Ok(()) => self.shared.spool().release(),
             Err(error) if error.is_no_room() => Ok(()),
@@ -560,5 +579,60 @@ impl Collector {
         let count = |name: &str| self.counts.get(name).copied().unwrap_or_default();
         let beats = self.last.sources.iter().cloned();
         beats.map(|beat| SourceBeat { frames: count(&beat.name), ..beat }).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use writ_model::Timestamp;
+    use writ_proof::hostlog::Line;
+
+    use super::*;
+
+    fn frame(epoch: u64, seq: u64, inode: u64, end: u64) -> Frame {
+        let line = Line { inode, end, text: Vec::new(), partial: false };
+        Frame {
+            v: Version,
+            host: "web-1".parse().unwrap(),
+            boot: Uuid::from_bytes([1; 16]),
+            epoch,
+            seq,
+            mono_ms: 0,
+            wall: Timestamp::from_secs(1),
+            source: "sshd".to_owned(),
+            class: Class::Security,
+            payload: Payload::Line(line),
+            signature: None,
+        }
+    }
+
+    fn place(inode: u64, offset: u64, path: Option<&str>) -> Cursor {
+        Cursor { source: "sshd".to_owned(), inode, offset, path: path.map(str::to_owned) }
+    }
+
+    /// The spool still has frames of the file that the source was before; they must not lead back there.
+    #[test]
+    fn frames_of_a_file_that_was_configured_before_do_not_move_the_new_ones_place() {
+        let known = place(2, 70, Some("/var/log/new"));
+        let advanced = |written, frames: &[Frame]| {
+            let mut cursors = BTreeMap::from([("sshd".to_owned(), known.clone())]);
+            frames.iter().for_each(|frame| advance(&mut cursors, written, frame));
+            cursors.remove("sshd").unwrap()
+        };
+        let written = Some(Written { epoch: 3, next_seq: 9 });
+        let older = [frame(2, 7, 1, 400), frame(3, 8, 1, 500)];
+        assert_eq!(advanced(written, &older), known);
+        // What came behind the state counts, also after a rebase, which numbers anew.
+        assert_eq!(advanced(written, &[frame(3, 9, 2, 90)]), place(2, 90, Some("/var/log/new")));
+        assert_eq!(advanced(written, &[frame(4, 1, 5, 10)]), place(5, 10, None));
+    }
+
+    #[test]
+    fn state_that_is_lost_is_found_again_in_the_frames() {
+        let mut cursors = BTreeMap::new();
+        [frame(1, 0, 1, 10), frame(1, 1, 1, 20)]
+            .iter()
+            .for_each(|frame| advance(&mut cursors, None, frame));
+        assert_eq!(cursors.remove("sshd"), Some(place(1, 20, None)));
     }
 }

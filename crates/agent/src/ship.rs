@@ -20,8 +20,8 @@ use writ_proof::limits::{HOST_BATCH_BYTES, HOST_MESSAGE_MAX_BYTES};
 use crate::enrol::connect;
 use crate::error::AgentError;
 use crate::limits::{
-    BACKOFF_MAX, BACKOFF_MIN, BYE_MAX, HANDSHAKE_MAX, SEND_MAX, UNACKNOWLEDGED_MAX_BYTES,
-    WATCH_SILENT_MAX,
+    BACKOFF_MAX, BACKOFF_MIN, BYE_MAX, HANDSHAKE_MAX, OUTAGE_AGAIN, SEND_MAX,
+    UNACKNOWLEDGED_MAX_BYTES, WATCH_SILENT_MAX,
 };
 use crate::run::Shared;
 use crate::spool;
@@ -91,14 +91,16 @@ fn is_patience(error: &io::Error) -> bool {
 /// Ships until the agent ends. Whatever happens to the connection, it is tried again.
 pub(crate) fn run(shared: &Shared, watch: &str) -> Result<(), AgentError> {
     let mut pause = BACKOFF_MIN;
+    let mut outage = Outage::default();
     while !shared.is_over() {
         let mut session = Session { shared, welcomed: false };
         match session.run(watch) {
             Ok(()) => return Ok(()),
             Err(fatal @ AgentError::Io { .. }) => return Err(fatal),
-            Err(error) => {
+            Err(error) if outage.is_worth_telling(session.welcomed, shared.env.monotonic()) => {
                 tracing::warn!(error = %chain(&error), "no connection to watch; it is tried again");
             }
+            Err(_) => {}
         }
         pause = if session.welcomed { BACKOFF_MIN } else { (pause * 2).min(BACKOFF_MAX) };
         shared.wait(pause);
@@ -107,6 +109,23 @@ pub(crate) fn run(shared: &Shared, watch: &str) -> Result<(), AgentError> {
         }
     }
     Ok(())
+}
+
+/// How long watch has been away, as the log says it: at once, and then now and then.
+#[derive(Default)]
+struct Outage {
+    told: Option<Duration>,
+}
+
+impl Outage {
+    /// Whether to tell of a failure at `now`; `welcomed` if watch was reached before it.
+    fn is_worth_telling(&mut self, welcomed: bool, now: Duration) -> bool {
+        let is_due = self.told.is_none_or(|told| now.saturating_sub(told) >= OUTAGE_AGAIN);
+        if welcomed || is_due {
+            self.told = Some(now);
+        }
+        welcomed || is_due
+    }
 }
 
 fn chain(error: &AgentError) -> String {
@@ -133,6 +152,8 @@ impl Session<'_> {
         let mut connection = Connection::open(connect(watch)?, config)?;
         let held = self.greet(&mut connection)?.held;
         self.welcomed = true;
+        let (host, serial) = (&self.shared.home.host, self.shared.running);
+        tracing::info!("{host} reports to {watch}, configuration {serial}");
         let (mut reader, lost) = {
             let mut spool = self.shared.spool();
             spool.ack(held);
@@ -299,5 +320,21 @@ impl Session<'_> {
             ToAgent::Refuse(Refusal::Other(why)) => AgentError::Refused(why),
             _ => AgentError::Refused("it does not keep to the protocol".to_owned()),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outage_is_told_at_once_and_then_once_a_minute() {
+        let mut outage = Outage::default();
+        let mut at = |welcomed, secs| outage.is_worth_telling(welcomed, Duration::from_secs(secs));
+        assert!(at(false, 1), "the first failure");
+        let told = (2..=121).filter(|secs| at(false, *secs)).count();
+        assert_eq!(told, 2);
+        assert!(at(true, 122), "watch was there, and is away again");
+        assert!(!at(false, 123));
     }
 }

@@ -24,8 +24,18 @@ pub(crate) struct State {
     pub(crate) v: Version<1>,
     pub(crate) acked: Position,
     pub(crate) cursors: Vec<Cursor>,
+    /// The epoch, and the number of the first frame that may be ahead of `cursors`.
+    pub(crate) written: Option<Written>,
 }
-cbor_map!(State { 1: v, 2: acked, 3: cursors });
+cbor_map!(State { 1: v, 2: acked, 3: cursors, 4: opt written });
+
+/// A place in the spool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Written {
+    pub(crate) epoch: u64,
+    pub(crate) next_seq: u64,
+}
+cbor_map!(Written { 1: epoch, 2: next_seq });
 
 /// How far a file has been taken in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,8 +43,11 @@ pub(crate) struct Cursor {
     pub(crate) source: String,
     pub(crate) inode: u64,
     pub(crate) offset: u64,
+    /// Where the configuration says that the file is; `None` if only frames are left to tell of it. A source of the
+    /// same name with another path is another file, which this cursor says nothing of.
+    pub(crate) path: Option<String>,
 }
-cbor_map!(Cursor { 1: source, 2: inode, 3: offset });
+cbor_map!(Cursor { 1: source, 2: inode, 3: offset, 4: opt path });
 
 impl State {
     /// Reads it; what is missing or damaged is as at the first start, and watch notices.

@@ -63,6 +63,7 @@ const fn advice(alarm: Alarm) -> Advice {
         | Alarm::CheckpointLate
         | Alarm::Commit
         | Alarm::Fork
+        | Alarm::HostLogUncosigned
         | Alarm::Protocol
         | Alarm::Rollback
         | Alarm::Silent
@@ -128,6 +129,10 @@ const fn of_ledger(alarm: Alarm) -> Advice {
         Alarm::Fork | Alarm::Rollback => page(
             "D-13",
             "two histories exist: keep both copies, stop operator access, call the customers' witnesses",
+        ),
+        Alarm::HostLogUncosigned => page(
+            "D-13",
+            "is keyd up? trail is heard, so the network holds; look for `watch-rolled-back` and `fork`, which say more",
         ),
         Alarm::Silent => page(
             "D-11",
@@ -197,7 +202,30 @@ const fn of_host(alarm: Alarm) -> Advice {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+
+    /// Kinds in the tables of alarms: names in the first cell of a line.
+    fn documented() -> BTreeSet<&'static str> {
+        let lines = include_str!("../../../docs/watch.md").lines();
+        let rows = lines.filter_map(|line| line.strip_prefix("| `")?.split(" | ").next());
+        rows.flat_map(|cell| cell.trim_end_matches('`').split("`, `")).collect()
+    }
+
+    #[test]
+    fn kinds_are_those_of_the_documentation_and_each_has_its_own_hint() {
+        // A line that somebody is back, and an alarm that means nothing.
+        let own = [Alarm::SilenceOver.as_str(), Alarm::Test.as_str()];
+        let all = Alarm::ALL.iter().map(|alarm| alarm.as_str());
+        let known: BTreeSet<&str> = all.filter(|kind| !own.contains(kind)).collect();
+        assert_eq!(known, documented());
+        assert_eq!(Alarm::ALL.len(), Alarm::WatchRolledBack as usize + 1, "one is not listed");
+        for kind in known {
+            assert_ne!(of(kind).todo, UNKNOWN.todo, "{kind}");
+        }
+        assert!(of("host-log-uncosigned").todo.contains("keyd"));
+    }
 
     #[test]
     fn every_kind_says_what_to_do() {

@@ -117,6 +117,7 @@ impl Alarm {
         Alarm::Fork,
         Alarm::ForwardWithoutParent,
         Alarm::Gap,
+        Alarm::HostLogUncosigned,
         Alarm::HistoryRewritten,
         Alarm::KeyUseUntold,
         Alarm::Protocol,

@@ -17,7 +17,7 @@ use writ_proof::roster::HostName;
 use crate::alarm::Alarm;
 use crate::delivery::{ChannelState, Desk};
 use crate::error::WatchError;
-use crate::hosts::book::ENROLMENT;
+use crate::hosts::book::{ENROLMENT, HostFacts};
 use crate::hosts::listen::lock;
 use crate::hosts::{Health, Hosts};
 use crate::limits::{
@@ -159,6 +159,7 @@ fn answer(
 }
 
 fn alarms(hosts: &Hosts, desk: &Desk, all: bool) -> Value {
+    let unwatched = hosts.word().iter().filter(|host| host.unwatched.is_some()).count();
     let channels = desk.channels.lock();
     let book = hosts.book().lock();
     let known = book.facts().alarms.iter().rev();
@@ -196,10 +197,11 @@ fn alarms(hosts: &Hosts, desk: &Desk, all: bool) -> Value {
         let waiting = book.owed(name).count();
         json!({ "channel": name, "kind": state.kind, "fault": state.fault, "waiting": waiting })
     });
-    json!({ "open": open, "alarms": list, "channels": channels.collect::<Vec<Value>>() })
+    let channels = channels.collect::<Vec<Value>>();
+    json!({ "open": open, "alarms": list, "channels": channels, "unwatched": unwatched })
 }
 
-fn list(hosts: &Hosts) -> Value {
+pub(crate) fn list(hosts: &Hosts) -> Value {
     let book = hosts.book().lock().facts().hosts.clone();
     let list: Vec<Value> = book
         .iter()
@@ -225,6 +227,7 @@ fn list(hosts: &Hosts) -> Value {
             json!({
                 "host": name.as_str(),
                 "enrolled": facts.key.is_some(),
+                "ever_enrolled": facts.was_enrolled(),
                 "unwatched": unwatched,
                 "left": facts.left,
                 "epoch": facts.epoch,
@@ -246,7 +249,7 @@ fn list(hosts: &Hosts) -> Value {
     json!({ "entries": hosts.book().lock().size(), "hosts": list })
 }
 
-fn configure(
+pub(crate) fn configure(
     hosts: &Hosts,
     host: &HostName,
     by: &str,
@@ -258,8 +261,10 @@ fn configure(
     if by == ENROLMENT {
         return Ok(Err(format!("`{ENROLMENT}` is nobody: say who you are")));
     }
-    let config = hosts.book().lock().configure(host, text.to_owned(), by)?;
-    Ok(Ok(json!({ "serial": config.serial })))
+    let mut book = hosts.book().lock();
+    let config = book.configure(host, text.to_owned(), by)?;
+    let enrolled = book.facts().hosts.get(host).is_some_and(|facts| facts.key.is_some());
+    Ok(Ok(json!({ "serial": config.serial, "enrolled": enrolled })))
 }
 
 fn config(hosts: &Hosts, host: &HostName) -> Result<Value, String> {
@@ -269,13 +274,15 @@ fn config(hosts: &Hosts, host: &HostName) -> Result<Value, String> {
     Ok(json!({ "serial": config.serial, "config": config.text }))
 }
 
-fn remove(
+pub(crate) fn remove(
     hosts: &mut Hosts,
     host: &HostName,
     by: String,
 ) -> Result<Result<Value, String>, WatchError> {
     let mut book = hosts.book().lock();
-    if book.facts().hosts.get(host).is_none_or(|facts| facts.key.is_none()) {
+    // One that is not enrolled yet can have a configuration.
+    let is_known = |facts: &HostFacts| facts.key.is_some() || !facts.was_enrolled();
+    if !book.facts().hosts.get(host).is_some_and(is_known) {
         return Ok(Err(format!("host `{host}` is not enrolled")));
     }
     book.append(Event::Removed(Removed { host: host.clone(), by }))?;

@@ -63,7 +63,7 @@ pub(crate) struct Keeper {
 struct HostAsked {
     /// When it was asked for last on this connection.
     at: Option<Duration>,
-    /// When it came last.
+    /// When it came last; while the host log is empty and there is nothing to ask for, the time that it is.
     cosigned: Duration,
     late: bool,
 }
@@ -227,6 +227,9 @@ impl Keeper {
         if !self.late && !self.silent && age > CHECKPOINT_LATE {
             self.late = true;
             self.raise(Alarm::CheckpointLate, "no checkpoint to cosign for 75 s")?;
+        }
+        if self.book.lock().size() == 0 {
+            self.host.cosigned = now;
         }
         let age = now.saturating_sub(self.host.cosigned);
         if !self.host.late && !self.silent && age > HOST_COSIGN_LATE {

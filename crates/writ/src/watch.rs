@@ -191,8 +191,7 @@ pub fn run(command: WatchCommand) -> Result<ExitCode> {
             let request = json!({
                 "op": "configure", "host": host.as_str(), "by": by, "config": text
             });
-            let serial = number(&at.ask(&request)?, "serial");
-            println!("signed as configuration {serial} of `{host}`; start its agent again for it");
+            println!("{}", configured(&host, &at.ask(&request)?));
         }
         WatchCommand::Config { host, at } => {
             let answer = at.ask(&json!({ "op": "config", "host": host.as_str() }))?;
@@ -203,6 +202,7 @@ pub fn run(command: WatchCommand) -> Result<ExitCode> {
             let token = at.ask(&json!({ "op": "token", "host": host.as_str() }))?;
             let Some(token) = token.as_str() else { bail!("watch gave no token") };
             println!("{token}");
+            invite(&host, &at.data);
         }
         WatchCommand::Window { host, minutes, by, at } => {
             let request =
@@ -217,6 +217,29 @@ pub fn run(command: WatchCommand) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn configured(host: &HostName, answer: &Value) -> String {
+    let serial = number(answer, "serial");
+    if answer.get("enrolled").and_then(Value::as_bool).unwrap_or_default() {
+        format!("signed as configuration {serial} of `{host}`; start its agent again for it")
+    } else {
+        format!(
+            "signed as configuration {serial} of `{host}`, which is not enrolled yet: `writ watch token {host}`"
+        )
+    }
+}
+
+/// Says what to do with a token, beside it: standard output is the token alone.
+#[expect(clippy::print_stderr, reason = "a hint to people")]
+fn invite(host: &HostName, data: &Path) {
+    let ready = std::fs::read(data.join(crate::up::ready::FILE)).ok();
+    let ready = ready.and_then(|text| serde_json::from_slice::<Value>(&text).ok());
+    let address = ready.as_ref().and_then(|ready| ready.get("agents")).and_then(Value::as_str);
+    let address = plain(address.filter(|address| !address.is_empty()).unwrap_or("HOST:PORT"));
+    eprintln!(
+        "for {host}, good for an hour; on the host: writ agent enroll --watch {address} --token ..."
+    );
 }
 
 #[expect(clippy::print_stdout, reason = "this is what the command is for")]
@@ -293,6 +316,11 @@ fn alarms(answer: &Value) -> String {
         );
     }
     out.push_str(&format!("{} open\n", number(answer, "open")));
+    match number(answer, "unwatched") {
+        0 => {}
+        1 => out.push_str("1 host is NOT WATCHED: `writ watch hosts`\n"),
+        many => out.push_str(&format!("{many} hosts are NOT WATCHED: `writ watch hosts`\n")),
+    }
     out
 }
 
@@ -313,10 +341,17 @@ fn hardening(host: &Value) -> String {
 
 fn hosts(answer: &Value) -> String {
     let mut out = String::new();
+    if list(answer, "hosts").next().is_none() {
+        out.push_str("no host is enrolled: `writ watch token HOST`\n");
+    }
     for host in list(answer, "hosts") {
-        let enrolled = host.get("enrolled").and_then(Value::as_bool).unwrap_or_default();
+        let is = |name: &str| host.get(name).and_then(Value::as_bool).unwrap_or_default();
+        if !is("ever_enrolled") {
+            out.push_str(&format!("{:16} not enrolled yet\n", text(host, "host")));
+            continue;
+        }
         let state = match host.get("unwatched").and_then(Value::as_str) {
-            _ if !enrolled => "removed".to_owned(),
+            _ if !is("enrolled") => "removed".to_owned(),
             None => "watched".to_owned(),
             Some(why) => format!("NOT WATCHED: {}", plain(why)),
         };
@@ -324,7 +359,7 @@ fn hosts(answer: &Value) -> String {
             (text(host, "host"), number(host, "frames"), number(host, "epoch"));
         out.push_str(&format!("{name:16} {state}; {frames} frames, epoch {epoch}\n"));
         out.push_str(&hardening(host));
-        if host.get("waits_for_restart").and_then(Value::as_bool).unwrap_or_default() {
+        if is("waits_for_restart") {
             let serial = number(host, "configuration");
             out.push_str(&format!(
                 "  {:14} {serial} waits for a restart of the agent\n",
@@ -340,4 +375,32 @@ fn hosts(answer: &Value) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_that_are_none_or_not_enrolled_yet_say_what_to_do() {
+        let none = hosts(&json!({ "hosts": [] }));
+        assert_eq!(none, "no host is enrolled: `writ watch token HOST`\n");
+        let host = json!({ "host": "web-9", "enrolled": false, "ever_enrolled": false });
+        assert_eq!(hosts(&json!({ "hosts": [host] })), "web-9            not enrolled yet\n");
+        let host = json!({ "host": "web-1", "enrolled": false, "ever_enrolled": true });
+        assert!(hosts(&json!({ "hosts": [host] })).contains("removed; 0 frames"));
+        let name: HostName = "web-9".parse().unwrap();
+        assert_eq!(
+            configured(&name, &json!({ "serial": 1, "enrolled": false })),
+            "signed as configuration 1 of `web-9`, which is not enrolled yet: `writ watch token web-9`"
+        );
+    }
+
+    #[test]
+    fn alarms_end_with_the_hosts_that_are_not_watched() {
+        let shown = |count: u64| alarms(&json!({ "open": 0, "unwatched": count }));
+        assert!(shown(0).ends_with("0 open\n"));
+        assert!(shown(1).ends_with("0 open\n1 host is NOT WATCHED: `writ watch hosts`\n"));
+        assert!(shown(2).ends_with("2 hosts are NOT WATCHED: `writ watch hosts`\n"));
+    }
 }

@@ -47,8 +47,9 @@ pub(crate) struct Piece {
 }
 
 impl FileSource {
-    /// `cursor` is where an earlier run stood. A file that is not there at the first run is new when it comes, and
-    /// read from its beginning: its cursor has inode 0.
+    /// `cursor` is where an earlier run stood; one of another path is none. A file that is not there at the first run
+    /// that names it is new when it comes, and read from its beginning: its cursor has inode 0. One that is there is
+    /// taken in from its end: what it says is not of now.
     pub(crate) fn new(
         name: String,
         path: PathBuf,
@@ -57,10 +58,20 @@ impl FileSource {
         cursor: Option<Cursor>,
     ) -> FileSource {
         let missing = !path.exists();
-        let to_come = || Cursor { source: name.clone(), inode: 0, offset: 0 };
-        let durable = cursor.or_else(|| missing.then(to_come));
         let fault = missing.then(|| "the file is not there".to_owned());
-        FileSource { name, path, class, shape, open: None, durable, fault }
+        let place = path.to_string_lossy();
+        let durable = cursor.filter(|c| c.path.as_deref().is_none_or(|known| known == place));
+        let mut source = FileSource { name, path, class, shape, open: None, durable, fault };
+        if missing && source.durable.is_none() {
+            source.durable = Some(source.at(0, 0));
+        }
+        source
+    }
+
+    /// A place of this source.
+    fn at(&self, inode: u64, offset: u64) -> Cursor {
+        let path = Some(self.path.to_string_lossy().into_owned());
+        Cursor { source: self.name.clone(), inode, offset, path }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -77,8 +88,7 @@ impl FileSource {
 
     pub(crate) fn committed(&mut self) {
         if let Some(open) = &self.open {
-            let (source, inode, offset) = (self.name.clone(), open.inode, open.offset);
-            self.durable = Some(Cursor { source, inode, offset });
+            self.durable = Some(self.at(open.inode, open.offset));
         }
     }
 
@@ -130,7 +140,10 @@ impl FileSource {
         let Some(cursor) = self.durable.clone() else {
             let length = match std::fs::metadata(&self.path) {
                 Ok(meta) => meta.len(),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    self.durable = Some(self.at(0, 0));
+                    return Ok(());
+                }
                 Err(error) => return Err(error),
             };
             if length > 0 {
@@ -138,8 +151,7 @@ impl FileSource {
             }
             let open = open_at(&self.path, length)?;
             // Nothing of it is taken in yet: this place holds at once, also when nothing comes before the next run.
-            let (source, inode) = (self.name.clone(), open.inode);
-            self.durable = Some(Cursor { source, inode, offset: length });
+            self.durable = Some(self.at(open.inode, length));
             self.open = Some(open);
             return Ok(());
         };

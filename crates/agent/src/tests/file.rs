@@ -22,8 +22,7 @@ impl Bench {
     }
 
     fn write(&self, text: &str) {
-        let mut file = fs::OpenOptions::new().create(true).append(true).open(self.path()).unwrap();
-        file.write_all(text.as_bytes()).unwrap();
+        append(&self.path(), text);
     }
 
     /// Lines that came, and in brackets what else did.
@@ -46,6 +45,11 @@ impl Bench {
     fn restart(&mut self) {
         self.source = source(self.temp.path(), self.source.cursor());
     }
+}
+
+fn append(path: &Path, text: &str) {
+    let mut file = fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
 }
 
 fn source(dir: &Path, cursor: Option<Cursor>) -> FileSource {
@@ -83,6 +87,72 @@ fn file_that_came_while_the_agent_was_away_is_taken_in_from_its_beginning() {
     bench.write("one\n");
     bench.restart();
     assert_eq!(bench.poll(), ["one"]);
+}
+
+/// What an old file says is not of now: a login in it would be judged by the time at which it is read.
+#[test]
+fn file_that_a_later_configuration_names_first_is_taken_in_from_its_end() {
+    let mut bench = Bench::new();
+    // The file that was configured first never came, or was read.
+    for lines in ["", "one\n"] {
+        if !lines.is_empty() {
+            bench.write(lines);
+        }
+        bench.poll();
+        let name = if lines.is_empty() { "other" } else { "third" };
+        crate::disk::replace(&bench.temp.path().join(name), b"old\n", 0o600).unwrap();
+        let path = bench.temp.path().join(name);
+        let open = |cursor| {
+            let (source, class) = ("sshd".to_owned(), Class::Security);
+            FileSource::new(source, path.clone(), class, Shape::Lines, cursor)
+        };
+        let cursor = bench.source.cursor();
+        assert!(cursor.is_some());
+        bench.source = open(cursor);
+        assert_eq!(bench.poll(), ["[note]"], "{name}");
+        append(&path, "new\n");
+        // From then on it is a file that is known.
+        bench.source = open(bench.source.cursor());
+        assert_eq!(bench.poll(), ["new"], "{name}");
+        fs::remove_file(bench.path()).ok();
+        bench.source = source(bench.temp.path(), None);
+    }
+}
+
+#[test]
+fn file_that_a_later_configuration_names_and_that_comes_then_is_taken_in_from_its_beginning() {
+    let mut bench = Bench::new();
+    bench.write("one\n");
+    bench.poll();
+    let path = bench.temp.path().join("other");
+    let (source, class, cursor) = ("sshd".to_owned(), Class::Security, bench.source.cursor());
+    bench.source = FileSource::new(source, path.clone(), class, Shape::Lines, cursor);
+    assert_eq!(bench.poll(), [""; 0]);
+    append(&path, "first\n");
+    assert_eq!(bench.poll(), ["first"]);
+}
+
+#[test]
+fn file_that_is_gone_before_the_first_look_is_taken_in_from_its_beginning_when_it_comes() {
+    let mut bench = Bench::new();
+    bench.write("old\n");
+    bench.source = source(bench.temp.path(), None);
+    fs::remove_file(bench.path()).unwrap();
+    assert_eq!(bench.poll(), [""; 0]);
+    bench.write("first\n");
+    assert_eq!(bench.poll(), ["first"]);
+}
+
+/// A place that frames alone tell of has no path; lines behind it are not lost.
+#[test]
+fn place_that_only_frames_tell_of_is_gone_on_from() {
+    let mut bench = Bench::new();
+    bench.write("one\n");
+    assert_eq!(bench.poll(), ["one"]);
+    bench.write("two\n");
+    let cursor = bench.source.cursor().map(|cursor| Cursor { path: None, ..cursor });
+    bench.source = source(bench.temp.path(), cursor);
+    assert_eq!(bench.poll(), ["two"]);
 }
 
 #[test]

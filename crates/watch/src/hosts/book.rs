@@ -163,6 +163,17 @@ impl HostFacts {
         matches!((last, self.configs.get(&config)), (Some((had, _)), Some((_, has))) if had > has)
     }
 
+    /// True if an agent of it was enrolled at some time.
+    pub(crate) fn was_enrolled(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
+    /// True if this configuration is signed, another than that of the last agent, and no older one.
+    pub(crate) fn is_newer(&self, config: Hash) -> bool {
+        let is_signed = self.configs.contains_key(&config);
+        is_signed && self.config != Some(config) && !self.went_back(config)
+    }
+
     /// True if it runs with an older configuration until it is started again.
     pub(crate) fn waits_for_restart(&self) -> bool {
         let newest = self.configured.as_ref().map(|config| config.hash());
@@ -428,6 +439,10 @@ impl Facts {
                 let host = self.host(&removed.host, at);
                 host.key = None;
                 host.left = true;
+                if !host.was_enrolled() {
+                    // Nothing of it was ever here but what it was to report.
+                    self.hosts.remove(&removed.host);
+                }
             }
             Event::Hello(hello) => {
                 let host = self.host(&hello.host, at);

@@ -36,6 +36,8 @@ pub(crate) struct Live {
     /// The serial of the newest configuration that was sent to it.
     sent: u64,
     audit: Option<AuditState>,
+    /// True until the first beat of a run with a configuration that watch has signed since the last one.
+    reconfigured: bool,
     /// When its canary came back last; `None` while it has none.
     canary: Option<Duration>,
     canary_told: bool,
@@ -69,6 +71,7 @@ impl Live {
             hardening: Vec::new(),
             sent: 0,
             audit: None,
+            reconfigured: false,
             canary: None,
             canary_told: false,
             faults: BTreeMap::new(),
@@ -102,6 +105,13 @@ impl Live {
             self.beat = None;
         }
         self.announce(hello.end);
+    }
+
+    /// It runs with a newer configuration, which watch has signed: that names other sources, maybe no audit, and
+    /// the canary's rule may have come or gone.
+    pub(crate) fn reconfigured(&mut self) {
+        self.reconfigured = true;
+        self.faults.clear();
     }
 
     /// Its connection has ended.
@@ -190,12 +200,13 @@ impl Live {
     /// Takes a beat; answers what is worth an alarm.
     pub(crate) fn take_beat(&mut self, beat: &Beat, now: Duration) -> Vec<(Alarm, String)> {
         let mut odd = Vec::new();
-        if let (Some(before), Some(after)) = (&self.audit, &beat.audit)
-            && let Some(why) = audit_change(before, after)
-        {
-            odd.push((Alarm::AuditChanged, why));
+        let reconfigured = std::mem::take(&mut self.reconfigured);
+        if let (Some(before), Some(after)) = (&self.audit, &beat.audit) {
+            let rules = if reconfigured { after.rules } else { before.rules };
+            let before = AuditState { rules, ..*before };
+            odd.extend(audit_change(&before, after).map(|why| (Alarm::AuditChanged, why)));
         }
-        if self.audit.is_some() && beat.audit.is_none() {
+        if self.audit.is_some() && beat.audit.is_none() && !reconfigured {
             odd.push((
                 Alarm::AuditChanged,
                 "the agent cannot ask for its state any more".to_owned(),

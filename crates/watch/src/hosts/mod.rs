@@ -417,6 +417,9 @@ impl Hosts {
         connection.config = hello.kept;
         if let (Some(live), Some(kick)) = (self.live.get_mut(host), connection.kick.take()) {
             live.begin(connection.id, hello, kick, now);
+            if facts.is_newer(hello.config) {
+                live.reconfigured();
+            }
         }
         turn.replies.push(ToAgent::Welcome(self.welcome(host)));
         Ok(())

@@ -634,3 +634,62 @@ fn configuration_that_was_not_signed_or_is_older_than_before_is_an_alarm() {
     again(&mut bench, 6, 2, Hash([7; 32]));
     assert!(said(&bench).contains("which is not signed"), "{}", said(&bench));
 }
+
+/// What watch's people have changed themselves wakes nobody; what else changed meanwhile does.
+#[test]
+fn signed_configuration_without_audit_is_no_change_of_the_audit() {
+    let audit = AuditState { enabled: 1, pid: 77, lost: 0, rules: Hash([6; 32]) };
+    let other_rules = AuditState { rules: Hash([7; 32]), ..audit };
+    let killed = AuditState { pid: 0, ..audit };
+    for (is_signed, after, alarms) in [
+        (true, None, &[][..]),
+        (true, Some(other_rules), &[]),
+        (true, Some(killed), &["audit-changed"]),
+        (false, None, &["audit-changed"]),
+        (false, Some(other_rules), &["audit-changed"]),
+    ] {
+        let mut bench = Bench::new();
+        let mut agent = bench.connected(1);
+        agent.audit = Some(audit);
+        let fault = Some("gone".to_owned());
+        agent.sources = vec![SourceBeat { name: "app".to_owned(), frames: 1, fault }];
+        bench.beat(&mut agent);
+        if is_signed {
+            let mut book = bench.hosts.book().lock();
+            agent.config = book.configure(&host(), "next".to_owned(), "dora").unwrap().hash();
+            agent.kept = 2;
+        }
+        // The same run: an agent that ends in order or not is another matter.
+        bench.reconnect(&mut agent);
+        (agent.audit, agent.sources) = (after, Vec::new());
+        bench.hello(&mut agent);
+        bench.pass(SOURCE_SILENT_ALARM, Some(&mut agent));
+        assert_eq!(bench.alarms(), alarms, "{is_signed} {after:?}");
+    }
+}
+
+#[test]
+fn host_that_was_only_configured_is_not_enrolled_yet_and_can_be_removed() {
+    let mut bench = Bench::new();
+    let other: HostName = "web-9".parse().unwrap();
+    let remove = |bench: &mut Bench, host: &HostName| {
+        crate::control::remove(&mut bench.hosts, host, "dora".to_owned()).unwrap()
+    };
+    assert!(remove(&mut bench, &other).is_err(), "nobody has heard of it");
+    let configured = crate::control::configure(&bench.hosts, &other, "dora", CONFIG).unwrap();
+    assert_eq!(configured.unwrap(), serde_json::json!({ "serial": 1, "enrolled": false }));
+    let ever = |bench: &Bench| -> Vec<bool> {
+        let list = crate::control::list(&bench.hosts);
+        let hosts = list["hosts"].as_array().unwrap().iter();
+        hosts.map(|host| host["ever_enrolled"].as_bool().unwrap()).collect()
+    };
+    assert_eq!(ever(&bench), [true, false]);
+    assert!(remove(&mut bench, &other).is_ok());
+    assert_eq!(ever(&bench), [true]);
+    bench.restart();
+    assert_eq!(ever(&bench), [true], "the log says so, too");
+    // One that was enrolled stays as one that was removed.
+    assert!(remove(&mut bench, &host()).is_ok());
+    assert!(remove(&mut bench, &host()).is_err());
+    assert_eq!(ever(&bench), [true]);
+}

@@ -250,6 +250,31 @@ fn host_log_that_keyd_does_not_cosign_is_an_alarm() {
     assert_eq!(count, 1);
 }
 
+#[test]
+fn empty_host_log_that_nobody_can_cosign_is_no_alarm() {
+    let mut bench = Bench::new();
+    let wait = |bench: &mut Bench, secs| {
+        for _ in 0..secs {
+            bench.env.advance(Duration::from_secs(1));
+            bench.take(ToWatch::Beat(bench.env.now()));
+            assert!(
+                bench.keeper.book().lock().size() > 0
+                    || bench.keeper.host_checkpoint().unwrap().is_none()
+            );
+            bench.keeper.tick().unwrap();
+        }
+    };
+    // No checkpoint of the ledger comes meanwhile, which is another alarm.
+    wait(&mut bench, 70);
+    assert!(bench.alarms().is_empty(), "{:?}", bench.alarms());
+    // The minute begins with the first entry.
+    bench.entry("one");
+    wait(&mut bench, 59);
+    assert!(!bench.alarms().contains(&"host-log-uncosigned".to_owned()));
+    wait(&mut bench, 2);
+    assert!(bench.alarms().contains(&"host-log-uncosigned".to_owned()));
+}
+
 /// A file of a test needs no durability.
 #[expect(clippy::disallowed_methods, reason = "see above")]
 fn write_file(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) {

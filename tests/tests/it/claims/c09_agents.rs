@@ -363,7 +363,11 @@ fn c09_configuration_that_watch_has_not_signed_is_not_read() {
     agent.signal(Signal::TERM);
     agent.run();
     agent.wait_until_watched(&site);
-    assert!(agent.printed().contains("is not what watch has signed"), "{}", agent.printed());
+    let told = "agent.toml differs from configuration 1, which watch has signed and which counts";
+    assert!(agent.printed().contains(told), "{}", agent.printed());
+    let connected =
+        format!("web-1 reports to {}, configuration 1", site.ready["agents"].as_str().unwrap());
+    assert!(agent.printed().contains(&connected), "{}", agent.printed());
     agent.write(numbered(3..5));
     assert_eq!(wait_for_lines(&site, &agent, 5), numbered(0..5));
     fs::write(agent.dir.join("agent.toml"), proposed).unwrap();
@@ -377,6 +381,7 @@ fn c09_configuration_that_watch_has_not_signed_is_not_read() {
     agent.run();
     until("the agent to refuse", || agent.has_ended().then_some(()));
     assert!(agent.printed().contains("watch has not signed it"), "{}", agent.printed());
+    assert!(agent.printed().contains("`writ agent enroll` into this same folder"));
     assert!(alarm_within(&site, "agent-killed", PATIENCE).is_some());
     fs::write(agent.kept("agent.signed"), signed).unwrap();
     agent.run();
@@ -407,6 +412,28 @@ fn c09_configuration_that_watch_has_not_signed_is_not_read() {
     agent.signal(Signal::TERM);
     agent.run();
     assert!(alarm_within(&site, "config-changed", PATIENCE).is_some(), "{}", agent.printed());
+}
+
+/// Another file under the name of a source that was there: what it says already would be judged by the time at which
+/// it is read, and the spool still has frames of the file before.
+#[test]
+fn c09_file_that_a_later_configuration_names_says_nothing_old() {
+    let site = site();
+    let mut agent = Agent::start(&site, "web-1");
+    agent.write(numbered(0..3));
+    wait_for_lines(&site, &agent, 3);
+    let (before, after) = (agent.log.clone(), site.home().join("other.log"));
+    fs::write(&after, "old\nolder\n").unwrap();
+    let path = |path: &Path| path.display().to_string();
+    configure(&site, &agent, &path(&before), &path(&after)).unwrap();
+    agent.log = after;
+    for _ in 0..2 {
+        agent.signal(Signal::TERM);
+        agent.run();
+        agent.wait_until_watched(&site);
+    }
+    agent.write(numbered(3..5));
+    assert_eq!(wait_for_lines(&site, &agent, 5), numbered(0..5));
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -568,6 +595,23 @@ fn c09_certificate_of_another_authority_and_a_second_agent_are_refused_and_recor
     let mut stranger = Agent::enrol_edited(&other_site, "web-1", |text| {
         text.replace(own.as_str().unwrap(), address.as_str().unwrap())
     });
+    // A host that enrols is not led to another watch than its token names, and hears what to check.
+    let token = watch(&site, &["token", "web-9"]);
+    let misled = Command::new(binary())
+        .args([
+            "agent",
+            "enroll",
+            "--watch",
+            own.as_str().unwrap(),
+            "--token",
+            token.trim(),
+            "--dir",
+        ])
+        .arg(site.home().join("web-9"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&misled.stderr);
+    assert!(said.contains("is not the watch that the token names"), "{said}");
     fs::copy(agent.dir.join("watch-ca.pem"), stranger.dir.join("watch-ca.pem")).unwrap();
     stranger.run();
     assert!(alarm_within(&site, "agent-refused", PATIENCE).is_some(), "{}", stranger.printed());
