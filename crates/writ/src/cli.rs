@@ -309,5 +309,5 @@ verification that had it, nothing says whose ledger this is: exit code 3.
 
 Exit codes: 0 all holds; 2 wrong usage; 3 consistent, but genesis not compared; 10 genesis or
 roster; 11 checkpoint signature; 12 witnesses; 13 consistency with what was seen before; 14 tiles
-or leaves; 15 records; 16 commits (rev, ordinal, count); 17 key uses; 18 forward access; 19 freshness; 20 files missing or unreadable;
-21 recordings; 22 host log; 23 runbooks.";
+or leaves; 15 records; 16 commits (rev, ordinal, count); 17 key uses; 18 forward access; 19
+freshness; 20 files missing or unreadable; 21 recordings; 22 host log; 23 runbooks.";

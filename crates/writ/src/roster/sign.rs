@@ -121,8 +121,8 @@ pub fn by_key(message: &[u8], namespace: &str, key: &Path) -> Result<SshSig> {
 /// `ssh-keygen` asks for passphrase, PIN and touch on the terminal itself.
 #[expect(clippy::disallowed_methods, reason = "the person's keys are ssh-keygen's to reach")]
 fn by_ssh_keygen(message: &[u8], namespace: &str, key: &Path) -> Result<SshSig> {
-    // -q leaves out that it signs standard input. Its standard error stays the terminal: only there does it ask for
-    // a touch.
+    // -q leaves out that it signs standard input. Its standard error stays ours, so that it asks for a
+    // touch at once.
     let mut child = std::process::Command::new("ssh-keygen")
         .args(["-q", "-Y", "sign", "-n", namespace, "-f"])
         .arg(key)
