@@ -254,6 +254,19 @@ pub(crate) fn judge(
     Ok(approved)
 }
 
+/// What a person has decided and may still decide now.
+pub fn said_before(
+    entry: &Arc<Entry<AccessRequest>>,
+    person: &PersonId,
+    world: &World<'_>,
+) -> Option<Approval> {
+    let asked = asked(entry, world).ok()?;
+    let mut held = decisions(world.snapshot, entry.id);
+    let held = held.find(|held| held.approver == *person)?;
+    let signed = Signed::from_bytes(held.statement.as_slice()).ok()?;
+    judge(&signed, &asked, world).ok().map(|judged| judged.approval().clone())
+}
+
 /// What others have decided and may still decide now: who has left the approvers since, does not count.
 fn others(
     entry: &Arc<Entry<AccessRequest>>,

@@ -64,7 +64,8 @@ pub enum Command {
     Export(crate::export::ExportArgs),
     /// Run a witness: it cosigns checkpoints that extend the last one it saw.
     #[command(
-        after_help = "Example:\n  writ witness --data ./my-witness --name example.org/witness --listen 127.0.0.1:8450\n\n\
+        after_help = "Example:\n  writ witness --data ./my-witness --name example.org/witness \\\n      \
+        --listen 127.0.0.1:8450\n\n\
         It prints the verifier key to put under [[witness]] in writ.toml."
     )]
     Witness(crate::witness::WitnessArgs),
@@ -192,10 +193,11 @@ pub enum Command {
 pub enum PolicyCommand {
     /// Decide cases: one JSON case a line on standard input, one decision a line on standard output.
     #[command(
-        after_help = "Example:\n  echo '{\"id\":1,\"principal\":\"arn:aws:iam::123456789012:user/ann\",\
-        \"action\":\"s3:GetObject\",\"resource\":\"arn:aws:s3:::b/k\",\
-        \"identity\":[{\"Version\":\"2012-10-17\",\"Statement\":{\"Effect\":\"Allow\",\"Action\":\"s3:*\",\"Resource\":\"*\"}}]}' \
-        | writ policy eval"
+        after_help = "Example, one line of standard input broken as a shell may break it:\n  \
+        printf '%s' '{\"id\":1,\"principal\":\"arn:aws:iam::123456789012:user/ann\",' \\\n    \
+        '\"action\":\"s3:GetObject\",\"resource\":\"arn:aws:s3:::b/k\",' \\\n    \
+        '\"identity\":[{\"Version\":\"2012-10-17\",\"Statement\":' \\\n    \
+        '{\"Effect\":\"Allow\",\"Action\":\"s3:*\",\"Resource\":\"*\"}}]}' | writ policy eval"
     )]
     Eval,
 }
@@ -212,22 +214,28 @@ pub enum ConfigCommand {
 
 const REQUEST_HELP: &str = "\
 Examples:
-  writ request --group support --host web-1 --login svc --ticket OPS-17 --reason 'the disk is full' \\
-      --for 45m --key ~/.ssh/id_writ_sk
-  writ request --group support --host web-1 --login svc --ticket OPS-17 --reason 'read the logs' \\
-      --file ro:/var/log/ --command 'systemctl status nginx' --key ~/.ssh/id_writ_sk
+  writ request --group support --host web-1 --login svc --ticket OPS-17 \\
+      --reason 'the disk is full' --for 45m --key ~/.ssh/id_writ_sk
+  writ request --group support --host web-1 --login svc --ticket OPS-17 \\
+      --reason 'read the logs' --file ro:/var/log/ \\
+      --command 'systemctl status nginx' --key ~/.ssh/id_writ_sk
 
-It is printed before it is signed, with whose data it can lead to and who must agree. Approvers see the same code.
-It never changes: to ask for something else, or for longer, is a new request.";
+It is printed before it is signed, with whose data it can lead to and who must agree. Approvers \
+see the same code. It never changes: to ask for something else, or for longer, is a new request.";
 
 const RUN_HELP: &str = "\
 Examples:
-  writ run disk-usage --host web-1 --param mount=root --ticket OPS-17 --reason 'is it full?' --key ~/.ssh/id_writ_sk
-  writ run service-restart --host web-1 --param service=nginx --ticket OPS-17 --reason 'it hangs' --json
-  writ run service-restart --request 01JD8Z3X5QJ6T4W0RZV9K2M7AB     go on with a request that was filed before
+  writ run disk-usage --host web-1 --param mount=root --ticket OPS-17 \\
+      --reason 'is it full?' --key ~/.ssh/id_writ_sk
+  writ run service-restart --host web-1 --param service=nginx --ticket OPS-17 \\
+      --reason 'it hangs' --key ~/.ssh/id_writ_sk --json
 
-It waits while people approve, and runs once on each host. Nobody comes to the host; only the typed values that the
-catalogue names come back (`writ runbook show NAME`). Ctrl-C while it waits: nothing is run.
+Go on with a request that was filed before:
+  writ run service-restart --request 01JD8Z3X5QJ6T4W0RZV9K2M7AB --key ~/.ssh/id_writ_sk
+
+It waits while people approve, and runs once on each host. Nobody comes to the host; only the \
+typed values that the catalogue names come back (`writ runbook show NAME`). Ctrl-C while it waits: \
+nothing is run.
 Exit codes: 0 every run is ok; 1 one is not, or it was refused.";
 
 const PLAY_HELP: &str = "\
@@ -239,8 +247,9 @@ Examples:
   writ play 01JD8Z3X5QJ6T4W0RZV9K2M7AB --list            who ran what, and which files went where
   writ play 01JD8Z3X5QJ6T4W0RZV9K2M7AB --export ./session.cast
 
-Each opening is signed with your key and told in the ledger, and to the customers whose data it can show. Nothing
-is shown before the recording has been verified. What was typed is shown with --input alone: it may hold passwords.";
+Each opening is signed with your key and told in the ledger, and to the customers whose data it \
+can show. Nothing is shown before the recording has been verified. What was typed is shown with \
+--input alone: it may hold passwords.";
 
 const APPROVE_HELP: &str = "\
 Examples:
@@ -248,7 +257,8 @@ Examples:
   writ approve 01JD8Z3X5QJ6T4W0RZV9K2M7AB --check        what you would sign
   writ approve 01JD8Z3X5QJ6T4W0RZV9K2M7AB --for 30m --key ~/.ssh/id_writ_sk
 
-Compare the code with the requester before you sign: by voice, or over another channel than the request came by.
+Compare the code with the requester before you sign: by voice, or over another channel than the \
+request came by.
 A key on a token is touched twice: to ask for the request, and to sign.";
 
 const AGENT_HELP: &str = "\
@@ -279,7 +289,8 @@ The file holds the account's own records and, of everything else, hashes. The di
 it is only read. The file is verified before it gets its name.";
 
 const KRL_HELP: &str = "Examples:
-  writ krl --endpoint https://writ.example:8440 --ca ./ca.pem --genesis SHA256 --out /etc/ssh/writ.krl
+  writ krl --endpoint https://writ.example:8440 --ca ./ca.pem --genesis SHA256 \\
+      --out /etc/ssh/writ.krl
   writ krl --out /etc/ssh/writ.krl --check
 
 Run it each minute on each managed host (cron, a systemd timer), and name the file under RevokedKeys in sshd_config once \
@@ -296,7 +307,7 @@ What was seen is remembered, and whatever is older or another history is refused
 SHA256 is what the provider handed to you, by a way of its own. Without it, and without an earlier
 verification that had it, nothing says whose ledger this is: exit code 3.
 
-Exit codes: 0 all holds; 2 wrong usage; 3 consistent, but genesis not compared; 10 genesis or roster; 11 checkpoint signature; 12 witnesses;
-13 consistency with what was seen before; 14 tiles or leaves; 15 records; 16 commits (rev, ordinal,
-count); 17 key uses; 18 forward access; 19 freshness; 20 files missing or unreadable;
-21 recordings; 22 host log; 23 runbooks.";
+Exit codes: 0 all holds; 2 wrong usage; 3 consistent, but genesis not compared; 10 genesis or
+roster; 11 checkpoint signature; 12 witnesses; 13 consistency with what was seen before; 14 tiles
+or leaves; 15 records; 16 commits (rev, ordinal, count); 17 key uses; 18 forward access; 19
+freshness; 20 files missing or unreadable; 21 recordings; 22 host log; 23 runbooks.";

@@ -24,7 +24,7 @@ use crate::roster::client::Client;
 use crate::roster::source::SourceArgs;
 use crate::roster::{describe, sign};
 use crate::up::data::write_durably;
-use crate::up::ready::{self, Ready};
+use crate::up::ready;
 
 /// Where links are opened.
 const OPEN: &str = "/writ/v1/enrolments";
@@ -117,14 +117,7 @@ fn console(args: &EnrolArgs) -> Result<Client> {
     if let Some(url) = &args.console {
         return Client::new(url, args.source.ca.as_deref());
     }
-    let path = args.source.data.join(ready::FILE);
-    let text = std::fs::read_to_string(&path).with_context(|| {
-        format!(
-            "`{}` cannot be read: start `writ up`, or name its console with --console",
-            path.display()
-        )
-    })?;
-    let ready: Ready = serde_json::from_str(&text)?;
+    let ready = ready::read(&args.source.data, "; or name its console with --console")?;
     Client::new(&ready.console, Some(&ready.ca))
 }
 

@@ -2,10 +2,12 @@
 //!
 //! `writ ssh` is a convenience: it runs the stock `ssh` with the arguments that anybody may type.
 
+mod child;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
@@ -14,7 +16,8 @@ use writ_proof::leaf::{Kind, Source};
 use writ_proof::origin::LogName;
 use writ_trail::reader::Reader;
 
-use crate::up::ready::{self, KNOWN_HOSTS_FILE, Ready};
+use crate::up::data::ledger;
+use crate::up::ready::{self, KNOWN_HOSTS_FILE};
 
 /// `writ ssh …`.
 #[derive(Clone, clap::Args)]
@@ -50,18 +53,36 @@ pub struct SessionsArgs {
     request: Option<Ulid>,
 }
 
-/// Becomes `ssh`; answers only if that cannot be started.
+/// What `ssh` ends with when it did not get in.
+const NOT_IN: u8 = 255;
+/// `ssh` knows nothing of what Writ wants.
+const HINT: &str = "if it was your key: name your enrolled key with --key; `writ roster show` lists keys; \
+                    `writ grants` shows whether you may";
+
+/// Runs `ssh` to its end; its exit code is ours.
 ///
 /// # Errors
 /// What is wrong and what to do.
-pub fn ssh(args: &SshArgs) -> Result<()> {
-    let arguments = arguments(args)?;
-    Err(exec(&arguments)).context("`ssh` cannot be started; install OpenSSH's client")
+#[expect(clippy::print_stderr, reason = "standard output is the remote command's")]
+pub fn ssh(args: &SshArgs) -> Result<ExitCode> {
+    if let Some(key) = &args.key {
+        check_key(key)?;
+    }
+    let code = child::run("ssh", &arguments(args)?)?;
+    if code == NOT_IN {
+        eprintln!("writ: {HINT}");
+    }
+    Ok(ExitCode::from(code))
 }
 
-#[expect(clippy::disallowed_methods, reason = "the operator's own client is what connects")]
-fn exec(arguments: &[OsString]) -> std::io::Error {
-    std::process::Command::new("ssh").args(arguments).exec()
+/// Without the private half its public one will do: that may be in the agent, or on a token.
+fn check_key(key: &Path) -> Result<()> {
+    let mut beside = key.as_os_str().to_owned();
+    beside.push(".pub");
+    if !key.is_file() && !Path::new(&beside).is_file() {
+        bail!("there is no key `{}`: name your enrolled key with --key", key.display());
+    }
+    Ok(())
 }
 
 fn arguments(args: &SshArgs) -> Result<Vec<OsString>> {
@@ -70,14 +91,7 @@ fn arguments(args: &SshArgs) -> Result<Vec<OsString>> {
     let (address, known) = match (&args.bastion, &args.known_hosts) {
         (Some(address), Some(known)) => (address.clone(), known.clone()),
         _ => {
-            let path = args.data.join(ready::FILE);
-            let text = std::fs::read_to_string(&path).with_context(|| {
-                format!(
-                    "`{}` cannot be read: start `writ up`, or name --bastion and --known-hosts",
-                    path.display()
-                )
-            })?;
-            let ready: Ready = serde_json::from_str(&text)?;
+            let ready = ready::read(&args.data, "; or name --bastion and --known-hosts")?;
             (ready.bastion, std::path::absolute(args.data.join(KNOWN_HOSTS_FILE))?)
         }
     };
@@ -138,7 +152,7 @@ pub fn sessions(args: &SessionsArgs) -> Result<()> {
 }
 
 fn read(args: &SessionsArgs) -> Result<BTreeMap<String, Told>> {
-    let reader = Reader::open(&args.data.join("trail"))
+    let reader = Reader::open(&ledger(&args.data)?)
         .with_context(|| format!("`{}` holds no ledger that can be read", args.data.display()))?;
     let size = reader.size(LogName::Operator)?;
     let mut sessions: BTreeMap<String, Told> = BTreeMap::new();
@@ -202,6 +216,7 @@ mod tests {
             "-o UserKnownHostsFile=known -o StrictHostKeyChecking=yes -o ForwardAgent=no \
              -o IdentitiesOnly=yes -i id -p 2222 -l svc+web-1 ::1 -- uptime"
         );
+        assert!(check_key(Path::new("/no/such/key")).is_err());
         for to in ["web-1", "@web-1", "svc@"] {
             assert!(arguments(&SshArgs { to: to.to_owned(), ..args.clone() }).is_err(), "{to}");
         }

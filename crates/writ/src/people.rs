@@ -16,7 +16,7 @@ use writ_store::state::{HrFeed, Person};
 use crate::front::people::api::{CONFIRM, CONFIRM_NAMESPACE, Listed, PATH, Shown};
 use crate::roster::client::Client;
 use crate::roster::sign;
-use crate::up::ready::{FILE, Ready};
+use crate::up::ready;
 
 /// The software founder who reads in mode `dev`.
 const DEV_FOUNDER: u32 = 1;
@@ -116,6 +116,7 @@ fn check(file: &Path) -> Result<ExitCode> {
 
 /// Asks front, with the proof of an enrolled person.
 fn ask(args: &PeopleArgs, method: &'static str, namespace: &str, path: &str) -> Result<Vec<u8>> {
+    let client = client(args)?;
     let [date, proof] = sign::proof((method, path, b""), |message| match &args.key {
         Some(key) => sign::by_key(message, namespace, key),
         None => {
@@ -124,15 +125,11 @@ fn ask(args: &PeopleArgs, method: &'static str, namespace: &str, path: &str) -> 
             Ok(SshSig::sign(message, namespace, &founder)?)
         }
     })?;
-    client(args)?.exchange(method, path, &[(date.0, &date.1), (proof.0, &proof.1)], b"")
+    client.exchange(method, path, &[(date.0, &date.1), (proof.0, &proof.1)], b"")
 }
 
 fn client(args: &PeopleArgs) -> Result<Client> {
-    let shown = args.data.display();
-    let ready = std::fs::read(args.data.join(FILE)).with_context(|| {
-        format!("nothing serves `{shown}`: start it with `writ up --data {shown}`")
-    })?;
-    let ready: Ready = serde_json::from_slice(&ready)?;
+    let ready = ready::read(&args.data, "")?;
     Client::new(&ready.endpoint, Some(&ready.ca))
 }
 

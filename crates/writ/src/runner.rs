@@ -200,7 +200,11 @@ fn pin(config: &Pin, dir: &Path) -> Result<()> {
         format!("the roster has no host `{}`: `writ roster propose add-host`", config.host)
     })?;
     if known.key != SshPublicKey::Ed25519(key.public_key().0) {
-        bail!("the roster has another key of `{}` than {}", config.host, config.host_key.display());
+        bail!(
+            "the roster has another key of `{}` than {}; name the one that sshd uses with --host-key",
+            config.host,
+            config.host_key.display()
+        );
     }
     std::fs::create_dir_all(dir)?;
     let dir = std::path::absolute(dir)?;

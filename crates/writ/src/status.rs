@@ -6,16 +6,16 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use writ_model::{Env as _, SystemEnv};
 use writ_watch::word::{STALE, Word};
 
 use crate::front::alarms::Alarms;
 use crate::roster::client::{Client, KeydState, State};
 use crate::up::config::Config;
-use crate::up::data::is_held;
+use crate::up::data::{is_held, silence};
 use crate::up::plan::WORD_FOLDER;
-use crate::up::ready::{FILE, Ready};
+use crate::up::ready::{self, Ready};
 use crate::watch::plain;
 
 /// What mode `dev` on one machine does not give, in plain words.
@@ -66,22 +66,10 @@ pub fn banner(ready: &Ready, data: &Path) -> String {
 /// Nothing serves the directory, or it cannot be known.
 #[expect(clippy::print_stdout, reason = "this is what the command is for")]
 pub fn show(data: &Path) -> Result<ExitCode> {
-    let shown = data.display();
     if !is_held(data)? {
-        bail!(
-            "nothing serves `{shown}`: no `writ up` runs on it; start it with `writ up --data {shown}`"
-        );
+        return Err(silence(data));
     }
-    let text = match std::fs::read(data.join(FILE)) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            bail!(
-                "`{shown}` is in use but does not serve: `writ up` is starting or stopping; look again"
-            )
-        }
-        Err(error) => return Err(error).with_context(|| format!("cannot read `{FILE}`")),
-    };
-    let ready: Ready = serde_json::from_slice(&text)?;
+    let ready = ready::read(data, "")?;
     let (text, all) = describe(&ready, &roster(&ready), &alarms(data));
     print!("{text}");
     Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })

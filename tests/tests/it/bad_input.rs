@@ -213,6 +213,25 @@ fn oversized_body_is_refused() {
     site.wait_until_served();
 }
 
+/// A wrong folder is called so by whatever reads one.
+#[test]
+fn folder_that_is_not_there_is_named() {
+    for command in [
+        &["roster", "show"][..],
+        &["enrol", "e1042"],
+        &["sessions"],
+        &["ssh", "svc@web-1"],
+        &["requests"],
+        &["people"],
+    ] {
+        let done = site::run(&[command, &["--data", "/no/such/folder"]].concat());
+        let why = "there is no folder `/no/such/folder`";
+        assert!(done.code != 0 && done.text.contains(why), "{command:?}: {}", done.text);
+    }
+    let done = site::run(&["verify", "--data", "/no/such/folder"]);
+    assert!(done.code == 20 && !done.text.contains("cannot know"), "{}", done.text);
+}
+
 /// A second start on a directory, a foreign one, a newer one.
 #[test]
 fn directory_that_must_not_be_used_is_refused() {

@@ -20,6 +20,9 @@ fn two_approvals_make_one_grant_of_their_common_window() {
     let filed = world.filed(1);
     let first = world.decided(&filed, 6, Decision::Approve);
     assert!(first.grant.is_none());
+    let entry = world.judged().request(filed.request.id).unwrap().clone();
+    let before = |n| writ_access::decision::said_before(&entry, &id(n), &world.judged());
+    assert_eq!((before(6), before(7)), (Some(first.said.clone()), None));
     assert_eq!(first.missing[0].to_string(), "`peers` needs 1 more of the group `approvers`");
     let mut short = world.approval(&filed, 7, Decision::Approve);
     short.not_after = time(1000);

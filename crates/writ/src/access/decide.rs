@@ -16,7 +16,7 @@ use writ_proof::statement::{Namespace, Signed};
 
 use super::{WhoArgs, describe, read, seconds};
 use crate::front::access::api::{APPROVALS, REQUESTS};
-use crate::front::access::show::ShownRequest;
+use crate::front::access::show::{Before, ShownRequest};
 
 /// What `writ approve` takes.
 #[derive(clap::Args)]
@@ -54,6 +54,9 @@ struct Challenge {
     statement: String,
     nonce: String,
     slots: Vec<String>,
+    /// What the same person has said before.
+    #[serde(default)]
+    before: Option<Before>,
     ledger: Head,
 }
 
@@ -136,6 +139,10 @@ fn run(wish: &Wish<'_>) -> Result<()> {
     let asked = print(wish.id, &request, &roster)?;
     let slot = slot(wish, &challenge.slots)?;
     let approval = approval(wish, &asked, &challenge, approver, slot)?;
+    if let Some(before) = challenge.before.as_ref().filter(|before| is_same(before, &approval)) {
+        println!("\n{}", already(before));
+        return Ok(());
+    }
     let mut signed = Signed::new(&approval)?;
     print!("\n{}", describe::approval(&approval));
     println!("  code      {}", signed.code());
@@ -238,6 +245,18 @@ fn approval(
         },
         signed: SystemEnv.now(),
     })
+}
+
+/// True if nothing would be another way.
+fn is_same(before: &Before, approval: &Approval) -> bool {
+    before.decision == approval.decision.as_str()
+        && before.slot == approval.slot.as_str()
+        && (before.not_before, before.not_after) == (approval.not_before, approval.not_after)
+}
+
+fn already(before: &Before) -> String {
+    let what = if before.decision == Decision::Deny.as_str() { "denied" } else { "approved" };
+    format!("you have {what} this already; still missing: {}", before.missing.join("; "))
 }
 
 fn outcome(decided: &Decided) -> String {

@@ -7,7 +7,7 @@ mod fetch;
 mod screen;
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -65,6 +65,10 @@ fn factor(text: &str) -> Result<f64, String> {
 /// What is wrong and what to do.
 #[expect(clippy::print_stderr, reason = "what it plays has standard output to itself")]
 pub fn run(args: &PlayArgs) -> Result<()> {
+    // Before anything is signed and told.
+    if let Some(path) = args.export.as_ref().filter(|path| path.symlink_metadata().is_ok()) {
+        bail!("`{}` exists: name another file", path.display());
+    }
     let Fetched { mut file, key, session, verified } = fetch::fetch(&args.who, args.session)?;
     eprintln!(
         "{} on {}, {}; {} frames, verified: {}",
@@ -122,8 +126,10 @@ fn list(told: &Told) -> Result<()> {
 /// Plays on this terminal, at its own pace. Nothing of it is written anywhere in the clear.
 fn play(args: &PlayArgs, file: &mut File, key: &RecordingKey, told: &Told) -> Result<()> {
     let wanted = Wanted { version: CastVersion::V2, ..wanted(args, told.terminal) };
+    let out = std::io::stdout().lock();
     let mut player = Player {
-        out: std::io::stdout().lock(),
+        is_terminal: out.is_terminal(),
+        out,
         filter: screen::Filter::default(),
         line: Vec::new(),
         at: 0.0,
@@ -131,18 +137,15 @@ fn play(args: &PlayArgs, file: &mut File, key: &RecordingKey, told: &Told) -> Re
         idle_limit: args.idle_limit.unwrap_or(f64::INFINITY),
     };
     let played = cast::export(file, key, wanted, &mut player);
-    player.out.write_all(RESTORE)?;
-    player.out.flush()?;
+    player.restore()?;
     played?;
     Ok(())
 }
 
-/// As a terminal begins: attributes off, the cursor shown, its own screen, keys as usual.
-const RESTORE: &[u8] = b"\x1b[0m\x1b[?25h\x1b[?1l\x1b[?47l\x1b[?1049l\x1b>\r\n";
-
 /// Takes an asciicast and plays it.
 struct Player<W> {
     out: W,
+    is_terminal: bool,
     filter: screen::Filter,
     /// The line so far.
     line: Vec<u8>,
@@ -180,10 +183,32 @@ impl<W: Write> Player<W> {
         match code.as_str() {
             "o" => self.out.write_all(self.filter.pass(&text).as_bytes())?,
             "i" => write!(self.out, "\x1b[7m{}\x1b[27m", screen::plain(&text))?,
-            "m" => write!(self.out, "\r\n\x1b[7m {} \x1b[0m\r\n", screen::plain(&text))?,
+            "m" => {
+                let text = marker(&text);
+                match self.is_terminal {
+                    true => write!(self.out, "\r\n\x1b[7m {text} \x1b[0m\r\n")?,
+                    false => write!(self.out, "\r\n{text}\r\n")?,
+                }
+            }
             _ => {}
         }
         self.out.flush()
+    }
+
+    /// Takes back what the recording has done to the terminal, and nothing else.
+    fn restore(&mut self) -> std::io::Result<()> {
+        if self.is_terminal {
+            self.out.write_all(self.filter.undo().as_bytes())?;
+        }
+        self.out.flush()
+    }
+}
+
+/// In words. A number alone is how a command ended: asciicast 2 has markers, and no exit.
+fn marker(text: &str) -> String {
+    match text.parse::<u32>() {
+        Ok(status) => format!("exit status {status}"),
+        Err(_) => screen::plain(text),
     }
 }
 
@@ -202,6 +227,7 @@ mod tests {
     fn cast_is_played_without_what_acts_on_the_terminal() {
         let mut player = Player {
             out: Vec::new(),
+            is_terminal: true,
             filter: screen::Filter::default(),
             line: Vec::new(),
             at: 0.0,
@@ -215,6 +241,29 @@ mod tests {
         );
         player.write_all(cast.as_bytes()).unwrap();
         let out = String::from_utf8(player.out).unwrap();
-        assert_eq!(out, "hello \r\n\x1b[7m\u{fffd}\x1b[27m\r\n\x1b[7m 0 \x1b[0m\r\n");
+        let end = "\r\n\x1b[7m exit status 0 \x1b[0m\r\n";
+        assert_eq!(out, format!("hello \r\n\x1b[7m\u{fffd}\x1b[27m{end}"));
+    }
+
+    #[test]
+    fn end_of_a_recording_resets_only_what_it_switched_on() {
+        for (is_terminal, cast, wanted) in [
+            (true, "hello", "hello"),
+            (true, "\\u001b[?25lhidden", "\x1b[?25lhidden\x1b[?25h"),
+            (false, "\\u001b[?25lhidden", "\x1b[?25lhidden"),
+        ] {
+            let mut player = Player {
+                out: Vec::new(),
+                is_terminal,
+                filter: screen::Filter::default(),
+                line: Vec::new(),
+                at: 0.0,
+                speed: 10_000.0,
+                idle_limit: 0.01,
+            };
+            player.write_all(format!("[0.1,\"o\",\"{cast}\"]\n").as_bytes()).unwrap();
+            player.restore().unwrap();
+            assert_eq!(String::from_utf8(player.out).unwrap(), wanted, "{cast}");
+        }
     }
 }

@@ -3,11 +3,16 @@
 //! A host that was broken into writes what it likes. Sequences that make a terminal answer, set its clipboard or its
 //! title, or start a string that swallows what follows, do not pass (ECMA-48, section 8.3; xterm's control sequences).
 
+use std::collections::BTreeMap;
+
 /// Text without what acts on a terminal.
 pub(super) fn plain(text: &str) -> String {
     let shown = |c: char| if c.is_control() && c != '\t' { '\u{fffd}' } else { c };
     text.chars().map(shown).collect()
 }
+
+/// Modes that are on when a terminal begins.
+const ON: [&str; 2] = ["?25", "?7"];
 
 /// The most characters of a control sequence; a longer one is none.
 const SEQUENCE_MAX_CHARS: usize = 64;
@@ -18,6 +23,14 @@ pub(super) struct Filter {
     state: State,
     /// The sequence so far.
     held: String,
+    /// Modes that are another way now than a terminal begins, with the letter that takes them back.
+    modes: BTreeMap<String, char>,
+    /// Colours and the like are on.
+    attributes: bool,
+    /// The keypad sends sequences.
+    keypad: bool,
+    /// Another set of characters is drawn.
+    charset: bool,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +55,42 @@ impl Filter {
         let mut out = String::with_capacity(piece.len());
         piece.chars().for_each(|c| self.step(c, &mut out));
         out
+    }
+
+    /// What brings the terminal back to how it begins, from what has passed; nothing if nothing has changed.
+    pub(super) fn undo(&mut self) -> String {
+        let mut out = String::new();
+        for (mode, letter) in std::mem::take(&mut self.modes) {
+            out.push_str(&format!("\u{1b}[{mode}{letter}"));
+        }
+        let others = [
+            (&mut self.attributes, "\u{1b}[0m"),
+            (&mut self.keypad, "\u{1b}>"),
+            (&mut self.charset, "\u{1b}(B"),
+        ];
+        for (on, off) in others {
+            if std::mem::take(on) {
+                out.push_str(off);
+            }
+        }
+        out
+    }
+
+    /// Notes what a sequence that passes does beyond drawing.
+    fn note(&mut self, last: char) {
+        match last {
+            'm' => self.attributes = !matches!(self.held.as_str(), "" | "0"),
+            'h' | 'l' => {
+                // The cursor is shown and lines wrap at the start; all else is off.
+                let starts = if ON.contains(&self.held.as_str()) { 'h' } else { 'l' };
+                if last == starts {
+                    self.modes.remove(&self.held);
+                } else {
+                    self.modes.insert(self.held.clone(), starts);
+                }
+            }
+            _ => {}
+        }
     }
 
     fn step(&mut self, c: char, out: &mut String) {
@@ -75,6 +124,12 @@ impl Filter {
             (State::Escape, '7' | '8' | 'D' | 'E' | 'H' | 'M' | '=' | '>' | 'c') => {
                 out.push('\u{1b}');
                 out.push(c);
+                match c {
+                    '=' => self.keypad = true,
+                    '>' => self.keypad = false,
+                    'c' => *self = Filter::default(),
+                    _ => {}
+                }
                 self.end();
             }
             (State::Escape, _) => self.end(),
@@ -83,12 +138,16 @@ impl Filter {
                     out.push('\u{1b}');
                     out.push_str(&self.held);
                     out.push(c);
+                    if self.held == "(" {
+                        self.charset = c != 'B';
+                    }
                 }
                 self.end();
             }
             (State::Charset, _) => self.end(),
             (State::Csi, '@'..='~') => {
                 if draws(&self.held, c) {
+                    self.note(c);
                     out.push_str("\u{1b}[");
                     out.push_str(&self.held);
                     out.push(c);
@@ -176,6 +235,19 @@ mod tests {
             let mut filter = Filter::default();
             let pieces: String = given.chars().map(|c| filter.pass(&c.to_string())).collect();
             assert_eq!(pieces, passes, "{given:?} in pieces");
+        }
+        for (given, undone) in [
+            ("plain\u{1b}[1;31mred\u{1b}[0m", ""),
+            ("\u{1b}[?1049h\u{1b}[?25l\u{1b}[?25h\u{1b}[?1049l", ""),
+            ("\u{1b}[?1049h\u{1b}[?25l", "\u{1b}[?1049l\u{1b}[?25h"),
+            ("\u{1b}[1m\u{1b}=\u{1b}(0", "\u{1b}[0m\u{1b}>\u{1b}(B"),
+            ("\u{1b}[1m\u{1b}[?25l\u{1b}c", ""),
+            // What does not pass is not taken back.
+            ("\u{1b}[?1003h", ""),
+        ] {
+            let mut filter = Filter::default();
+            filter.pass(given);
+            assert_eq!(filter.undo(), undone, "{given:?}");
         }
         assert_eq!(plain("a\u{1b}[2Jb\n"), "a\u{fffd}[2Jb\u{fffd}");
     }

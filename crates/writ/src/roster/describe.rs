@@ -1,6 +1,7 @@
 //! Statements in words that a signer can check.
 
 use std::fmt::Write as _;
+use std::net::{IpAddr, SocketAddr};
 
 use writ_proof::access::SshRights;
 use writ_proof::roster::{
@@ -147,5 +148,32 @@ pub fn host(host: &Host) -> String {
             format!("data of {}", accounts.join(", "))
         }
     };
-    format!("{}  {}  {:?}  {accounts}", host.name, host.address, host.key)
+    format!("{}  {}  {:?}  {accounts}", host.name, with_port(&host.address), host.key)
+}
+
+/// sshd's port is 22 where none is said; so the bastion takes it.
+fn with_port(address: &str) -> String {
+    match address.parse::<IpAddr>() {
+        Ok(ip) => SocketAddr::new(ip, 22).to_string(),
+        Err(_) if address.contains(':') => address.to_owned(),
+        Err(_) => format!("{address}:22"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn port_that_is_meant_is_shown() {
+        for (given, shown) in [
+            ("nonsense", "nonsense:22"),
+            ("web-1:2201", "web-1:2201"),
+            ("10.0.0.7", "10.0.0.7:22"),
+            ("::1", "[::1]:22"),
+            ("[::1]:2201", "[::1]:2201"),
+        ] {
+            assert_eq!(with_port(given), shown);
+        }
+    }
 }

@@ -47,7 +47,8 @@ pub enum RosterCommand {
     /// Print a statement; with --split also write its body and signatures for ssh-keygen -Y verify.
     #[command(
         after_help = "Example:\n  writ roster inspect ./statement.roster --split ./parts\n  \
-        ssh-keygen -Y verify -f allowed_signers -I founder-1 -n roster@writ -s parts/1.sig < parts/body"
+        ssh-keygen -Y verify -f allowed_signers -I founder-1 -n roster@writ \\\n      \
+        -s parts/1.sig < parts/body"
     )]
     Inspect {
         /// The statement.
@@ -128,6 +129,9 @@ pub struct Common {
     /// Where the statement is written.
     #[arg(long, value_name = "FILE", default_value = "statement.roster")]
     out: PathBuf,
+    /// Replace that file also where people have signed it.
+    #[arg(long)]
+    overwrite: bool,
     #[command(flatten)]
     source: SourceArgs,
 }
@@ -135,8 +139,9 @@ pub struct Common {
 const PROPOSE_HELP: &str = "\
 Examples:
   writ roster propose enrol --person e1042 --key ./anna.pub --data ./writ-data
-  writ roster propose add-group support --title 'Support' --tier privileged --owner e1042 --owner e1077 \\
-      --slot security:2:group:founders --host 'web-*' --login support --kind ssh --max-hours 4
+  writ roster propose add-group support --title 'Support' --tier privileged \\
+      --owner e1042 --owner e1077 --slot security:2:group:founders \\
+      --host 'web-*' --login support --kind ssh --max-hours 4
   writ roster propose add-member --group support --person e1042 --days 90
   writ roster propose add-host web-1 --address 10.0.0.7:22 --key ./ssh_host_ed25519_key.pub \\
       --account 123456789012
@@ -167,6 +172,9 @@ fn propose(proposal: Proposal) -> Result<()> {
         Proposal::File { path, common } => (wish::read(&path)?, common),
         Proposal::Flags(flags) => split(*flags),
     };
+    if !common.overwrite {
+        spare_signed(&common.out, "submit")?;
+    }
     let (_, roster) = common.source.roster()?;
     let now = SystemEnv.now();
     let statement = RosterStatement {
@@ -220,6 +228,18 @@ fn who_signs(roster: &Roster) -> String {
         "it needs the signatures of {} people{of}{how}; whoever it gives something to does not count",
         rule.threshold
     )
+}
+
+/// Fails if `out` is a statement that people have signed: what they did would be lost.
+pub fn spare_signed(out: &Path, send: &str) -> Result<()> {
+    let held = std::fs::read(out).ok().and_then(|bytes| Signed::from_bytes(&bytes).ok());
+    match held.map_or(0, |signed| signed.signatures().len()) {
+        0 => Ok(()),
+        n => bail!(
+            "`{}` exists and is signed by {n}: sign or {send} it, name another file with --out, or --overwrite",
+            out.display()
+        ),
+    }
 }
 
 /// Reads a statement, whose signatures are checked by whoever uses it.

@@ -10,10 +10,12 @@ use base64::engine::general_purpose::STANDARD;
 use writ_console::caller;
 use writ_model::{Env as _, SystemEnv};
 use writ_proof::ed25519::SoftKey;
+use writ_proof::roster::{RosterStatement, Rule};
 use writ_proof::sshsig::SshSig;
-use writ_proof::statement::Signed;
+use writ_proof::statement::{Namespace, Signed};
 use zeroize::Zeroizing;
 
+use super::source::SourceArgs;
 use super::{describe, read};
 use crate::up::data::write_durably;
 
@@ -53,8 +55,51 @@ pub fn run(args: &SignArgs) -> Result<()> {
     signed.add(&signature).context("the signature does not hold")?;
     write_durably(&std::path::absolute(&args.file)?, &signed.to_bytes(), 0o644)?;
     print!("{}", describe::signatures(&signed));
-    println!("written to {}; then `writ roster submit`", args.file.display());
+    let file = args.file.display();
+    let (sign, send) = (format!("writ roster sign {file}"), format!("writ roster submit {file}"));
+    let (n, enough) = (signed.signatures().len(), judged(args, &signed, &statement));
+    println!("written to {file}\n{}", next(n, &enough, &sign, &send));
     Ok(())
+}
+
+/// By the roster of the data directory, where there is one and it is this installation's.
+fn judged(args: &SignArgs, signed: &Signed, statement: &RosterStatement) -> Enough {
+    let source = SourceArgs { data: args.data.clone(), endpoint: None, ca: None, genesis: None };
+    let Ok((_, mut roster)) = source.roster() else { return Enough::Unknown };
+    if *roster.site() != statement.site {
+        return Enough::Unknown;
+    }
+    let follows = statement.prev == roster.head();
+    let rule = roster.rule(Namespace::Roster).filter(|_| follows).cloned();
+    match roster.apply(signed) {
+        Ok(_) => Enough::Yes,
+        Err(error) => Enough::No(rule, error.to_string()),
+    }
+}
+
+/// Whether a statement has the signatures that it needs.
+pub enum Enough {
+    /// It is not known here what its rule is.
+    Unknown,
+    /// It has them.
+    Yes,
+    /// Its rule, if signatures may be what it lacks, and what is wrong.
+    No(Option<Rule>, String),
+}
+
+/// What is to be done with a statement of `n` signatures: `sign` and `send` are the commands for it.
+pub fn next(n: usize, enough: &Enough, sign: &str, send: &str) -> String {
+    match enough {
+        Enough::Unknown => {
+            format!("signed by {n} so far; when all whom the rule asks have signed: `{send}`")
+        }
+        Enough::Yes => format!("signed by {n}, as its rule wants; next: `{send}`"),
+        Enough::No(Some(rule), _) if n < usize::try_from(rule.threshold).unwrap_or(usize::MAX) => {
+            let of = rule.group.as_ref().map_or(String::new(), |group| format!(" of `{group}`"));
+            format!("{n} of {} signatures; next: `{sign}` by another{of}", rule.threshold)
+        }
+        Enough::No(_, why) => format!("signed by {n}, but it cannot be sent in as it is: {why}"),
+    }
 }
 
 fn signers(signed: &Signed) -> Vec<writ_proof::sshsig::SshPublicKey> {
@@ -76,8 +121,10 @@ pub fn by_key(message: &[u8], namespace: &str, key: &Path) -> Result<SshSig> {
 /// `ssh-keygen` asks for passphrase, PIN and touch on the terminal itself.
 #[expect(clippy::disallowed_methods, reason = "the person's keys are ssh-keygen's to reach")]
 fn by_ssh_keygen(message: &[u8], namespace: &str, key: &Path) -> Result<SshSig> {
+    // -q leaves out that it signs standard input. Its standard error stays ours, so that it asks for a
+    // touch at once.
     let mut child = std::process::Command::new("ssh-keygen")
-        .args(["-Y", "sign", "-n", namespace, "-f"])
+        .args(["-q", "-Y", "sign", "-n", namespace, "-f"])
         .arg(key)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -121,4 +168,29 @@ pub fn soft_key(path: &Path) -> Result<SoftKey> {
     let seed = <[u8; 32]>::try_from(seed.as_slice());
     let seed = Zeroizing::new(seed.with_context(|| format!("`{}` is damaged", path.display()))?);
     Ok(SoftKey::from_seed(&seed)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_of_two_signers_is_not_told_to_submit() {
+        let rule = Rule {
+            namespace: Namespace::Roster,
+            threshold: 2,
+            hardware: false,
+            group: Some("founders".parse().unwrap()),
+        };
+        let told = |enough| next(1, &enough, "SIGN", "SEND");
+        let lacks = |rule: Rule| Enough::No(Some(rule), "counted: anna".to_owned());
+        assert_eq!(
+            told(lacks(rule.clone())),
+            "1 of 2 signatures; next: `SIGN` by another of `founders`"
+        );
+        assert!(told(Enough::Unknown).starts_with("signed by 1 so far; when all"));
+        assert!(told(Enough::Yes).ends_with("next: `SEND`"));
+        // Enough signatures, and not of the people who count.
+        assert!(told(lacks(Rule { threshold: 1, ..rule })).ends_with("as it is: counted: anna"));
+    }
 }

@@ -11,7 +11,8 @@ use writ_proof::statement::{Namespace, Signed};
 use writ_trail::reader::Reader;
 
 use super::client::Client;
-use crate::up::ready::{self, Ready};
+use crate::up::data::ledger;
+use crate::up::ready;
 
 /// Which installation.
 #[derive(clap::Args)]
@@ -45,20 +46,13 @@ impl SourceArgs {
         if let Some(url) = &self.endpoint {
             return Client::new(url, self.ca.as_deref());
         }
-        let path = self.data.join(ready::FILE);
-        let text = std::fs::read_to_string(&path).with_context(|| {
-            format!(
-                "`{}` cannot be read: start `writ up`, or name its listener with --endpoint",
-                path.display()
-            )
-        })?;
-        let ready: Ready = serde_json::from_str(&text)?;
+        let ready = ready::read(&self.data, "; or name its listener with --endpoint")?;
         Client::new(&ready.endpoint, Some(&ready.ca))
     }
 
     /// The statements of the operator log.
     fn ledger(&self) -> Result<(Signed, Vec<Signed>)> {
-        let reader = Reader::open(&self.data.join("trail")).with_context(|| {
+        let reader = Reader::open(&ledger(&self.data)?).with_context(|| {
             format!(
                 "`{}` holds no ledger that can be read: name a listener with --endpoint",
                 self.data.display()

@@ -236,7 +236,7 @@ impl Wish {
     pub fn change(self, roster: &Roster, now: Timestamp) -> Result<Change> {
         Ok(match self {
             Wish::AddGroup(wish) => Change::SetGroup(Box::new(wish.group()?)),
-            Wish::AddHost(wish) => Change::SetHost(Box::new(wish.host()?)),
+            Wish::AddHost(wish) => Change::SetHost(Box::new(wish.host(roster)?)),
             Wish::AddKey(KeyOf { person, key }) => {
                 Change::AddKey(PersonKey { person, key: public(Path::new(&key))?, passkey: None })
             }
@@ -290,7 +290,7 @@ impl AddMember {
 }
 
 impl AddHost {
-    fn host(self) -> Result<Host> {
+    fn host(self, roster: &Roster) -> Result<Host> {
         let accounts = match (self.account.is_empty(), self.no_customer_data) {
             (true, false) => Accounts::All,
             (true, true) => Accounts::Only(AtMost(Vec::new())),
@@ -298,6 +298,9 @@ impl AddHost {
             (false, true) => bail!("a host with accounts holds customers' data"),
         };
         let key = public(&self.key)?;
+        if let Some(person) = roster.person(&key) {
+            bail!("`{}` is the key of `{person}`: a host has one of its own", self.key.display());
+        }
         Ok(Host { name: self.name.parse()?, address: self.address, key, accounts })
     }
 }
@@ -336,6 +339,13 @@ impl AddGroup {
                 },
             }),
         };
+        let at_hosts = [RequestKind::Playback, RequestKind::Runbook, RequestKind::Ssh];
+        if let Some(rights) = &rights
+            && rights.hosts.0.is_empty()
+            && let Some(kind) = rights.kinds.0.iter().find(|kind| at_hosts.contains(kind))
+        {
+            bail!("its right to ask for {} reaches no host: add --host PATTERN", kind.as_str());
+        }
         let admits = match self.admit.is_empty() {
             true => None,
             false => {

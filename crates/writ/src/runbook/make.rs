@@ -17,6 +17,7 @@ use writ_proof::statement::Signed;
 
 use super::words;
 use crate::access::WhoArgs;
+use crate::roster::spare_signed;
 use crate::up::data::write_durably;
 
 /// What `writ runbook make` takes.
@@ -55,6 +56,9 @@ pub struct MakeArgs {
     /// Where the entry is written; NAME.entry if not given.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Replace that file also where people have signed it.
+    #[arg(long)]
+    overwrite: bool,
     #[command(flatten)]
     who: WhoArgs,
 }
@@ -62,6 +66,10 @@ pub struct MakeArgs {
 /// Makes it.
 #[expect(clippy::print_stdout, reason = "this is what the command is for")]
 pub fn run(args: &MakeArgs) -> Result<()> {
+    let file = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}.entry", args.name)));
+    if !args.overwrite {
+        spare_signed(&file, "publish")?;
+    }
     let (_, roster) = args.who.source.roster()?;
     let digest = match args.digest {
         Some(digest) => digest,
@@ -91,7 +99,6 @@ pub fn run(args: &MakeArgs) -> Result<()> {
         created: SystemEnv.now(),
     };
     entry.check()?;
-    let file = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}.entry", args.name)));
     let signed = Signed::new(&entry)?;
     write_durably(&std::path::absolute(&file)?, &signed.to_bytes(), 0o644)
         .with_context(|| format!("cannot write `{}`", file.display()))?;

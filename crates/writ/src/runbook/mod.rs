@@ -3,6 +3,7 @@
 mod make;
 mod run;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
@@ -20,6 +21,7 @@ use crate::front::access::show::Listed;
 use crate::front::runs::api::RUNBOOKS;
 use crate::front::runs::show::ShownRunbook;
 use crate::roster::describe;
+use crate::roster::sign::{Enough, next};
 use crate::up::data::write_durably;
 
 pub use run::{RunArgs, RunsArgs, run, runs};
@@ -81,8 +83,10 @@ pub enum RunbookCommand {
 const MAKE_HELP: &str = "\
 Examples:
   writ runbook make disk-usage --group oncall --mount root --mount var --program /usr/bin/writ
-  writ runbook make service-status --group oncall --service nginx --service cron --supervisor systemd
-  writ runbook make service-restart --group oncall --service web --supervisor runit --folder /etc/service
+  writ runbook make service-status --group oncall --service nginx --service cron \\
+      --supervisor systemd
+  writ runbook make service-restart --group oncall --service web --supervisor runit \\
+      --folder /etc/service
 
 Then each signer:  writ runbook sign ./disk-usage.entry --key ~/.ssh/id_writ_sk
 and one of them:   writ runbook publish ./disk-usage.entry
@@ -150,8 +154,7 @@ fn entry(what: &str, who: &WhoArgs, roster: &Roster) -> Result<Published> {
         }
     };
     let Some(found) = found else {
-        let names: Vec<&str> = all.iter().map(|shown| shown.name.as_str()).collect();
-        bail!("the catalogue has no `{what}` in force; it has: {}", names.join(", "));
+        bail!("{}", absent(what, all.iter().map(|shown| shown.name.as_str())));
     };
     if let Some(by) = &found.withdrawn_by {
         bail!("`{what}` was withdrawn by {by}");
@@ -160,6 +163,18 @@ fn entry(what: &str, who: &WhoArgs, roster: &Roster) -> Result<Published> {
     let bytes = base64::engine::general_purpose::STANDARD.decode(&found.statement)?;
     let published = Published::verify(&Signed::from_bytes(&bytes)?, roster, SystemEnv.now());
     published.with_context(|| format!("`{what}` is not signed by who must sign it"))
+}
+
+/// That there is no such entry, and what there is.
+fn absent<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> String {
+    let names: BTreeSet<&str> = names.collect();
+    if names.is_empty() {
+        return format!(
+            "the catalogue has no `{what}` in force; the catalogue is empty: `writ runbook publish`"
+        );
+    }
+    let names: Vec<&str> = names.into_iter().collect();
+    format!("the catalogue has no `{what}` in force; it has: {}", names.join(", "))
 }
 
 #[expect(clippy::print_stdout, reason = "this is what the command is for")]
@@ -217,11 +232,21 @@ fn add(file: &Path, who: &WhoArgs) -> Result<()> {
     }
     signed.add(&signature).context("the signature does not hold")?;
     write_durably(&std::path::absolute(file)?, &signed.to_bytes(), 0o644)?;
-    println!(
-        "signed, {} in all; then `writ runbook publish {}`",
-        signed.signatures().len(),
-        file.display()
-    );
+    let enough = match who.source.roster() {
+        Ok((_, roster)) if *roster.site() == entry.site => {
+            match Published::verify(&signed, &roster, SystemEnv.now()) {
+                Ok(_) => Enough::Yes,
+                Err(error) => {
+                    Enough::No(roster.rule(Namespace::Catalogue).cloned(), error.to_string())
+                }
+            }
+        }
+        _ => Enough::Unknown,
+    };
+    let file = file.display();
+    let (sign, send) =
+        (format!("writ runbook sign {file}"), format!("writ runbook publish {file}"));
+    println!("written to {file}\n{}", next(signed.signatures().len(), &enough, &sign, &send));
     Ok(())
 }
 
@@ -276,4 +301,16 @@ fn words(entry: &Entry) -> String {
     line("tells", &format!("{} bits at most", entry.bits()));
     line("entry", &entry.digest().to_string());
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_catalogue_is_called_empty() {
+        let said = absent("disk-usage", [].into_iter());
+        assert!(said.ends_with("the catalogue is empty: `writ runbook publish`"), "{said}");
+        assert!(absent("x", ["b", "a", "b"].into_iter()).ends_with("it has: a, b"));
+    }
 }

@@ -107,6 +107,7 @@ fn file(args: &RunArgs) -> Result<Ulid> {
     Asked::verify(&signed, &roster, SystemEnv.now()).context("nobody would take this")?;
     args.who.send(REQUESTS, &signed)?;
     eprintln!("\nfiled; approvers run    writ approve {}", request.id);
+    eprintln!("and compare the code {} with you", signed.code());
     Ok(request.id)
 }
 

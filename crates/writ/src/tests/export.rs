@@ -333,7 +333,9 @@ fn older_and_forked_bundles_are_refused_by_who_saw_more() {
     let seen = Owner::new();
     assert_eq!(seen.verify(&old).findings, [], "the control: by itself it is sound");
     assert_eq!(seen.verify(&newer).findings, []);
-    assert_code("older", &seen.verify(&old), Code::Consistency);
+    let older = seen.verify(&old);
+    assert_code("older", &older, Code::Consistency);
+    assert!(older.findings[0].what.contains("give a --state of its own"), "{:?}", older.findings);
     let fork = grown(&grown(&ledger(), 18), 19);
     let fork = bundle_of(&fork, owner());
     assert_eq!(Owner::new().verify(&fork).findings, [], "the control: by itself it is sound");

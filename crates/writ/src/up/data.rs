@@ -8,7 +8,7 @@ use std::os::unix::fs::{
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use rustix::fs::{FlockOperation, flock};
 
 /// The marker's text; its number changes with the directory's layout.
@@ -135,6 +135,32 @@ pub fn is_held(path: &Path) -> Result<bool> {
     Ok(flock(&lock, FlockOperation::NonBlockingLockShared).is_err())
 }
 
+/// Why nothing answers for the data directory `path`, and what to do.
+pub fn silence(path: &Path) -> anyhow::Error {
+    let shown = path.display();
+    match is_held(path) {
+        Ok(true) => anyhow!(
+            "`{shown}` is in use but does not serve: `writ up` is starting or stopping; look again"
+        ),
+        Ok(false) => anyhow!(
+            "nothing serves `{shown}`: no `writ up` runs on it; start it with `writ up --data {shown}`"
+        ),
+        Err(error) => error,
+    }
+}
+
+/// The ledger in the data directory `path`.
+///
+/// # Errors
+/// There is no such folder, or it is no data directory.
+pub fn ledger(path: &Path) -> Result<PathBuf> {
+    let ledger = path.join("trail");
+    if !ledger.is_dir() {
+        check_marker(&path.join("FORMAT"), path)?;
+    }
+    Ok(ledger)
+}
+
 /// Takes the lock. Tried a few times: `writ status` and `writ verify` look at it for a moment.
 fn take(lock: &File) -> bool {
     (0..LOCK_ATTEMPTS).any(|attempt| {
@@ -259,6 +285,22 @@ mod tests {
         assert!(refusal(&path).contains("in use by another"));
         drop(first);
         assert!(DataDir::open(&path).is_ok());
+    }
+
+    #[test]
+    fn what_does_not_answer_says_whether_the_folder_is_missing_or_nothing_serves() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("data");
+        assert!(silence(&path).to_string().contains("there is no folder"));
+        assert!(ledger(&path).unwrap_err().to_string().contains("there is no folder"));
+        let wrong = temp.path();
+        assert!(ledger(wrong).unwrap_err().to_string().contains("is no data directory"));
+        let open = DataDir::open(&path).unwrap();
+        assert!(silence(&path).to_string().contains("in use but does not serve"));
+        drop(open);
+        let instead = crate::up::ready::read(&path, "; or INSTEAD").unwrap_err().to_string();
+        assert!(instead.contains("nothing serves `"), "{instead}");
+        assert!(instead.ends_with("; or INSTEAD"), "{instead}");
     }
 
     #[test]

@@ -118,8 +118,10 @@ fn accounts(dir: &DataDir, asked: &[AccountId]) -> Result<Vec<AccountId>> {
 fn listeners(config: &Config) -> Result<Listeners> {
     let bind = |role: Role, fd, name: &str, address: SocketAddr| -> Result<_> {
         let listener = TcpListener::bind(address).with_context(|| {
+            // The one that has an option, too; on a first start there is no file yet.
+            let flag = if name == "listen" { "--listen, or with " } else { "" };
             format!(
-                "cannot listen on `{address}`: choose another address with `{name}` in writ.toml"
+                "cannot listen on `{address}`: choose another address with {flag}`{name}` in writ.toml"
             )
         })?;
         Ok(((role, fd), listener))
@@ -138,4 +140,24 @@ fn listeners(config: &Config) -> Result<Listeners> {
 
 fn local(listeners: &Listeners, role: Role) -> Result<SocketAddr> {
     Ok(listeners.get(&(role, LISTENER)).context("no listener")?.local_addr()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn taken_port_names_the_option_and_the_file() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap();
+        let refusal = |config: &Config| match listeners(config) {
+            Ok(_) => panic!("it listens"),
+            Err(error) => error.to_string(),
+        };
+        let free = Config { listen: "127.0.0.1:0".parse().unwrap(), ..Config::default() };
+        let said = refusal(&Config { listen: address, ..free.clone() });
+        assert!(said.contains("with --listen, or with `listen` in writ.toml"), "{said}");
+        let said = refusal(&Config { listen_s3: address, ..free });
+        assert!(said.contains("address with `listen-s3` in writ.toml"), "{said}");
+    }
 }

@@ -1,10 +1,11 @@
 //! What a started installation tells its users: `ready.json` and the AWS CLI's configuration.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 use writ_keyd_client::control::Fact;
 use writ_keyd_client::protocol::Role;
@@ -12,7 +13,7 @@ use writ_model::AccountId;
 use writ_proof::sshsig::SshPublicKey;
 
 use super::authority;
-use super::data::write_durably;
+use super::data::{silence, write_durably};
 use super::plan::Plan;
 use super::supervisor::Running;
 use crate::role::bastion::HOST_KEY_FACT;
@@ -59,6 +60,24 @@ pub struct Ready {
     pub pids: BTreeMap<String, u32>,
     /// What guards each process, and what this machine refuses of it.
     pub hardening: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+/// Reads that of a data directory; `instead` says what else the user may name.
+///
+/// # Errors
+/// Nothing serves the directory, or there is none.
+pub fn read(data: &Path, instead: &str) -> Result<Ready> {
+    let path = data.join(FILE);
+    let text = match std::fs::read(&path) {
+        Ok(text) => text,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            bail!("{:#}{instead}", silence(data))
+        }
+        Err(error) => {
+            return Err(error).with_context(|| format!("cannot read `{}`", path.display()));
+        }
+    };
+    serde_json::from_slice(&text).with_context(|| format!("`{}` is damaged", path.display()))
 }
 
 /// Writes `ready.json`, `config` and the list of profiles.

@@ -98,6 +98,8 @@ pub(crate) const UNCOMPARED: u8 = 3;
 pub(crate) struct Report {
     /// Genesis is the one that came out of band, now or when it was verified before.
     pub(crate) compared: bool,
+    /// Nothing could be opened.
+    pub(crate) unread: bool,
     /// What does not hold, in the order in which it was found.
     pub(crate) findings: Vec<Finding>,
     /// How many more there were.

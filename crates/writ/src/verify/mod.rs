@@ -122,7 +122,7 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let report = match open(args) {
         Ok(source) => verify(&*source, &options),
         Err(finding) => {
-            let mut report = Report::default();
+            let mut report = Report { unread: true, ..Report::default() };
             report.push(finding);
             report
         }

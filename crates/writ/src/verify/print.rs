@@ -43,7 +43,9 @@ pub(crate) fn text(report: &Report) -> String {
             line(format_args!("  {note}"));
         });
     }
-    line(format_args!("cannot know"));
+    if !report.unread {
+        line(format_args!("cannot know"));
+    }
     limits(report).for_each(|limit| {
         line(format_args!("  {limit}"));
     });
@@ -72,5 +74,22 @@ pub(crate) fn json(report: &Report) -> Value {
 }
 
 fn limits(report: &Report) -> impl Iterator<Item = &'static str> {
-    LIMITS.into_iter().chain(report.limits.iter().copied())
+    // Of what was not there, nothing is known at all.
+    let all = LIMITS.into_iter().chain(report.limits.iter().copied());
+    all.filter(|_| !report.unread)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::{Code, Finding};
+    use super::*;
+
+    #[test]
+    fn what_was_never_opened_is_told_without_limits() {
+        let mut report = Report::default();
+        report.push(Finding::new(Code::Files, "x", "there is no such folder"));
+        assert!(text(&report).contains("cannot know"));
+        report.unread = true;
+        assert_eq!(text(&report).lines().count(), 2, "{}", text(&report));
+    }
 }

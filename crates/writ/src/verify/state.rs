@@ -15,7 +15,7 @@ use writ_proof::origin::{LogName, SiteId};
 use super::checkpoints::Trusted;
 use super::finding::{Code, Report};
 use super::roots::Root;
-use super::source::Source;
+use super::source::{Content, Source};
 
 const MARK: &str = "writ verify state 2";
 /// Written before there were bundles; it has no heads.
@@ -145,7 +145,13 @@ fn grown(
     let place = root.origin(log);
     let (old, wanted) = old;
     if size < old {
-        let what = format!("size {old} was seen before, now it is {size}: rolled back");
+        let bundle = match source.content() {
+            Content::Account(_) => {
+                "; or this bundle is older than what was verified here: for an archived one give a --state of its own"
+            }
+            Content::Ledger(_) => "",
+        };
+        let what = format!("size {old} was seen before, now it is {size}: rolled back{bundle}");
         report.add(Code::Consistency, place, what);
         return;
     }

@@ -48,7 +48,7 @@ fn c08_change_of_the_roster_ends_what_it_gave() {
     desk.changes(&["add-member", "--group=oncall", "--person=anna", "--days=90"]);
     // A host that holds somebody else's data from now on.
     let second = shift.granted();
-    let key = site.home().join("anna.pub");
+    let key = desk.key("web-1-other-key").with_extension("pub");
     let host = ["add-host", "web-1", "--address=10.0.0.7:22", "--account=222222222222", "--key"];
     desk.changes(&[&host[..], &[key.to_str().unwrap()]].concat());
     assert_eq!(ended(&second), "policy_changed");

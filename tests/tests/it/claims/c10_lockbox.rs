@@ -213,7 +213,7 @@ fn c10_host_that_is_mapped_to_nobody_is_everybodys() {
     let site = Site::start();
     let shift = Shift::at(&site);
     let desk = Desk::at(&site);
-    let key = site.home().join("boris.pub");
+    let key = desk.key("web-2-key").with_extension("pub");
     let host = ["add-host", "web-2", "--address=10.0.0.8:22", "--key"];
     desk.changes(&[&host[..], &[key.to_str().unwrap()]].concat());
     let (ann, bob) = (customer(&site, ANN), customer(&site, BOB));

@@ -38,7 +38,7 @@ impl<'s> Shift<'s> {
         let owners = ["--owner=anna", "--owner=boris"];
         let approvers = ["add-group", "approvers", "--title=Approvers", "--tier=privileged"];
         desk.changes(&[&approvers[..], &owners].concat());
-        let key = site.home().join("anna.pub");
+        let key = desk.key("web-1-key").with_extension("pub");
         let host = ["add-host", "web-1", "--address=10.0.0.7:22", "--account", ANN, "--key"];
         desk.changes(&[&host[..], &[key.to_str().unwrap()]].concat());
         let group = [
@@ -152,6 +152,9 @@ fn request_becomes_a_grant_with_two_approvals_and_is_revoked() {
 
     let first = shift.ok("boris", &["approve", &id]);
     assert!(first.contains("`peers` needs 1 more"), "{first}");
+    let again = shift.ok("boris", &["approve", &id]);
+    let still = "you have approved this already; still missing: `peers` needs 1 more";
+    assert!(again.contains(still), "{again}");
     assert!(shift.ok("boris", &["requests"]).contains("nothing waits for you"));
     let second = shift.ok("carla", &["approve", &id, "--for", "30m"]);
     assert!(second.contains("granted: "), "{second}");
@@ -233,6 +236,7 @@ fn approval_is_made_with_a_security_key() {
             .unwrap();
         let text = String::from_utf8_lossy(&approved.stderr).into_owned();
         assert!(approved.status.success(), "{text}");
+        assert!(!text.contains("Signing data"), "{text}");
     }
     assert_eq!(shift.stored("request", &id).unwrap()["state"], "approved");
     let tar = site.home().join("evidence.tar");

@@ -107,7 +107,7 @@ fn recording_is_played_and_exported_by_whom_others_allow() {
         let written =
             gate.shift.ok("dora", &["play", &session, "--export", &file, "--cast", version]);
         assert!(written.contains("written to"), "{written}");
-        gate.shift.refused("dora", &["play", &session, "--export", &file], "cannot write");
+        gate.shift.refused("dora", &["play", &session, "--export", &file], "name another file");
         if version == "2" {
             let asciinema = tools().join("venv/bin/asciinema");
             let mut cat = Command::new(asciinema);

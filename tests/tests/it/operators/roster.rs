@@ -37,7 +37,7 @@ impl<'s> Desk<'s> {
     /// Proposes; answers the file of the statement.
     pub(crate) fn propose(&self, wish: &[&str]) -> PathBuf {
         let file = self.path("statement.roster");
-        let out = ["--out", file.to_str().unwrap()];
+        let out = ["--out", file.to_str().unwrap(), "--overwrite"];
         let proposed = self.run(&[&["propose"], wish, &out].concat());
         assert_eq!(proposed.code, 0, "{}", proposed.text);
         file
@@ -135,7 +135,7 @@ fn roster_is_changed_by_two_founders_and_outlives_keyd() {
     site.kill("keyd");
     site.wait_until_served();
     desk.changes(&join("founder-3"));
-    let key = site.home().join("anna.pub");
+    let key = desk.key("web-1-key").with_extension("pub");
     let host = ["add-host", "web-1", "--address=10.0.0.7:22", "--account", ANN, "--key"];
     desk.changes(&[&host[..], &[key.to_str().unwrap()]].concat());
     let shown = desk.show();
@@ -331,12 +331,18 @@ fn proposal_that_cannot_be_is_refused_at_once() {
     let genesis = site.dir().join("genesis");
     let private = desk.enrol("anna");
     let (genesis, private) = (genesis.to_str().unwrap(), private.to_str().unwrap());
-    let table: [(&[&str], &str); 9] = [
+    let anna = format!("{private}.pub");
+    let table: [(&[&str], &str); 11] = [
         (&["add-member", "--group=support", "--person=anna", "--days=9"], "no group `support`"),
         (&["add-member", "--group=founders", "--person=x", "--days=9"], "`x` is not enrolled"),
         (&["add-group", "g", "--title=G", "--owner=anna"], "at least two owners"),
         (&["add-group", "g", "--title=G", "--owner=anna", "--slot=a:b"], "NAME:COUNT:FROM"),
         (&["add-group", "g", "--title=G", "--owner=anna", "--kind=root"], "ssh"),
+        (
+            &["add-group", "g", "--title=G", "--owner=anna", "--kind=playback"],
+            "reaches no host: add --host",
+        ),
+        (&["add-host", "h", "--address=h", "--key", &anna], "is the key of `anna`"),
         (&["enrol", "--person=b", "--key", private], ".pub"),
         (&["add-key", "--person=anna", "--key", genesis], "cannot be read"),
         (&["remove-key", "--person=anna", "--key=SHA256:x"], "does not have the key"),
@@ -354,6 +360,28 @@ fn proposal_that_cannot_be_is_refused_at_once() {
     desk.changes(&["file", file.to_str().unwrap()]);
     std::fs::write(&file, "change = \"end-enrolment\"\nperson = \"anna\"\nsoon = 1\n").unwrap();
     assert_refused(&desk.run(&["propose", "file", file.to_str().unwrap()]), "is no change");
+}
+
+/// A statement that somebody has signed is not lost to the next one that is proposed.
+#[test]
+fn signed_statement_is_not_overwritten_by_a_proposal() {
+    let site = one_account();
+    let desk = Desk::at(&site);
+    desk.enrol("anna");
+    let file = desk.propose(&["end-enrolment", "--person=anna"]);
+    let path = file.to_str().unwrap();
+    let again = ["propose", "end-enrolment", "--person=anna", "--out", path];
+    // Nobody has signed it.
+    assert_eq!(desk.run(&again).code, 0);
+    let signed = desk.sign(&file, 1);
+    assert!(signed.text.contains("1 of 2 signatures; next: `writ roster sign"), "{}", signed.text);
+    let before = std::fs::read(&file).unwrap();
+    assert_refused(&desk.run(&again), "exists and is signed by 1: sign or submit it");
+    assert_eq!(std::fs::read(&file).unwrap(), before);
+    let signed = desk.sign(&file, 2);
+    assert!(signed.text.contains("next: `writ roster submit"), "{}", signed.text);
+    assert_eq!(desk.run(&[&again[..], &["--overwrite"]].concat()).code, 0);
+    assert_refused(&desk.submit(&file), "");
 }
 
 /// front dies with the statement on its disk and in no ledger, or in the ledger and told to nobody.

@@ -110,7 +110,7 @@ impl<'s> Hands<'s> {
         let file = self.site.home().join("made.entry");
         let program = binary();
         let made = [&["runbook", "make"], arguments, &["--group=runners", "--program"]].concat();
-        let out = [program.to_str().unwrap(), "--out", file.to_str().unwrap()];
+        let out = [program.to_str().unwrap(), "--out", file.to_str().unwrap(), "--overwrite"];
         self.shift.ok("anna", &[&made[..], &out].concat());
         file
     }

@@ -382,8 +382,13 @@ impl Access {
         let entry = snapshot.get::<AccessRequest>(AccountId::PLATFORM, &id.to_string());
         let statement = entry.map(|entry| STANDARD.encode(entry.statement.as_slice()));
         let slots: Vec<String> = slots.iter().map(ToString::to_string).collect();
+        let roster = self.keeper.current();
+        let before = self.judge(&snapshot, &roster, |world| {
+            Ok(entry.and_then(|entry| show::before(entry, person, world)))
+        })?;
         Ok(json!({
             "statement": statement,
+            "before": before,
             "nonce": hex::encode(challenge.nonce.0),
             "expires": challenge.expires,
             "slots": slots,

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
-use writ_access::decision::{decisions, missing, waits_for};
+use writ_access::decision::{decisions, missing, said_before, waits_for};
 use writ_access::{World, state};
 use writ_model::{AccountId, PersonId, Timestamp, Ulid};
 use writ_proof::access::{Approval, Scope};
@@ -244,6 +244,37 @@ fn decision(held: &AccessApproval, whole: bool) -> Option<ShownDecision> {
         not_before: said.not_before,
         not_after: said.not_after,
         statement: whole.then(|| STANDARD.encode(held.statement.as_slice())),
+    })
+}
+
+/// What a person has said of a pending request already, as far as it counts.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Before {
+    /// `approve` or `deny`.
+    pub decision: String,
+    /// In which slot.
+    pub slot: String,
+    /// From when on.
+    pub not_before: Timestamp,
+    /// Until when.
+    pub not_after: Timestamp,
+    /// Who has still to agree, in words.
+    pub missing: Vec<String>,
+}
+
+/// What `person` has said of it.
+pub(super) fn before(
+    entry: &std::sync::Arc<Entry<AccessRequest>>,
+    person: &PersonId,
+    world: &World<'_>,
+) -> Option<Before> {
+    let said = said_before(entry, person, world)?;
+    Some(Before {
+        decision: said.decision.as_str().to_owned(),
+        slot: said.slot.to_string(),
+        not_before: said.not_before,
+        not_after: said.not_after,
+        missing: missing(entry, world).iter().map(ToString::to_string).collect(),
     })
 }
 
