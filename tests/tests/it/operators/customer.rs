@@ -52,9 +52,12 @@ impl Customer {
     #[track_caller]
     pub(crate) fn press(&mut self, place: &str, text: &str, asks: bool) -> String {
         self.browser.eval("document.getElementById('done').textContent = ''");
-        self.browser.eval(&format!(
-            "[...document.querySelectorAll('#{place} button')].find((b) => b.textContent === '{text}').click()"
-        ));
+        let button = format!(
+            "[...document.querySelectorAll('#{place} button')].find((b) => b.textContent === '{text}')"
+        );
+        // After a question that was answered with no, it takes a moment until it can be pressed again.
+        self.browser.until(&format!("{button} !== undefined && !{button}.disabled"));
+        self.browser.eval(&format!("{button}.click()"));
         if asks {
             self.browser.until("document.getElementById('confirm').open");
             self.browser.click("confirm-yes");
