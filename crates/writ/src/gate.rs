@@ -2,12 +2,10 @@
 //!
 //! `writ ssh` is a convenience: it runs the stock `ssh` with the arguments that anybody may type.
 
-mod child;
-
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
@@ -53,26 +51,21 @@ pub struct SessionsArgs {
     request: Option<Ulid>,
 }
 
-/// What `ssh` ends with when it did not get in.
-const NOT_IN: u8 = 255;
-/// `ssh` knows nothing of what Writ wants.
-const HINT: &str = "if it was your key: name your enrolled key with --key; `writ roster show` lists keys; \
-                    `writ grants` shows whether you may";
-
-/// Runs `ssh` to its end; its exit code is ours.
+/// Becomes `ssh`; answers only if that cannot be started.
 ///
 /// # Errors
 /// What is wrong and what to do.
-#[expect(clippy::print_stderr, reason = "standard output is the remote command's")]
-pub fn ssh(args: &SshArgs) -> Result<ExitCode> {
+pub fn ssh(args: &SshArgs) -> Result<()> {
     if let Some(key) = &args.key {
         check_key(key)?;
     }
-    let code = child::run("ssh", &arguments(args)?)?;
-    if code == NOT_IN {
-        eprintln!("writ: {HINT}");
-    }
-    Ok(ExitCode::from(code))
+    let arguments = arguments(args)?;
+    Err(exec(&arguments)).context("`ssh` cannot be started; install OpenSSH's client")
+}
+
+#[expect(clippy::disallowed_methods, reason = "the operator's own client is what connects")]
+fn exec(arguments: &[OsString]) -> std::io::Error {
+    std::process::Command::new("ssh").args(arguments).exec()
 }
 
 /// Without the private half its public one will do: that may be in the agent, or on a token.

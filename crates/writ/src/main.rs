@@ -61,7 +61,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Tour(args) => return tour::run(&args),
         Command::Recover(args) => recover::run(&args)?,
         Command::Enrol(args) => enrol::run(&args)?,
-        Command::Ssh(args) => return gate::ssh(&args),
+        Command::Ssh(args) => gate::ssh(&args)?,
         Command::Krl(args) => krl::run(&args)?,
         Command::Sessions(args) => gate::sessions(&args)?,
         Command::Play(args) => play::run(&args)?,
