@@ -137,8 +137,7 @@ impl Config {
         if !signed.is_signed(&host(dir)?, &watch_key(dir)?) {
             return Err(edited(""));
         }
-        let config = Config::parse(&signed.text).map_err(wrong)?;
-        Readable::load(dir)?.check(&config).map_err(wrong)?;
+        let config = Readable::load(dir)?.admit(&signed.text).map_err(wrong)?;
         Ok((config, signed))
     }
 

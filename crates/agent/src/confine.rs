@@ -83,10 +83,10 @@ const REFUSED: &[i64] = &[
 const EXEC: &[i64] = &[libc::SYS_execve, libc::SYS_execveat];
 
 /// Kinds of sockets that resolving a name and connecting take. Not `AF_UNIX`: root's services listen there.
-const CONNECTING: &[i32] = &[libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
+const SHIPPER_SOCKETS: &[i32] = &[libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
 
 /// Kinds of sockets that reach the kernel alone.
-const KERNEL: &[i32] = &[libc::AF_NETLINK];
+const READER_SOCKETS: &[i32] = &[libc::AF_NETLINK];
 
 /// A second way to call each number on x86-64 (`__X32_SYSCALL_BIT`), where a kernel has it.
 const X32: i64 = 0x4000_0000;
@@ -100,7 +100,7 @@ pub(crate) fn shipper(dir: &Path) -> Vec<SourceReport> {
     vec![
         report("shipper: capabilities", keep(CapabilitySet::empty())),
         report("shipper: Landlock", enforced(only_own(dir))),
-        report("shipper: system calls", filter(&refused, CONNECTING)),
+        report("shipper: system calls", filter(&refused, SHIPPER_SOCKETS)),
     ]
 }
 
@@ -115,7 +115,7 @@ pub(crate) fn reader(config: &Config) -> Vec<SourceReport> {
     }
     // The canary is an exec.
     let exec: &[i64] = if config.audit.read && config.audit.canary { &[] } else { EXEC };
-    reports.push(report("reader: system calls", filter(&[REFUSED, exec].concat(), KERNEL)));
+    reports.push(report("reader: system calls", filter(&[REFUSED, exec].concat(), READER_SOCKETS)));
     reports
 }
 
@@ -227,8 +227,8 @@ mod tests {
 
     #[test]
     fn filters_compile() {
-        assert!(!program(REFUSED, KERNEL).unwrap().is_empty());
-        assert!(!program(&[REFUSED, EXEC].concat(), CONNECTING).unwrap().is_empty());
+        assert!(!program(REFUSED, READER_SOCKETS).unwrap().is_empty());
+        assert!(!program(&[REFUSED, EXEC].concat(), SHIPPER_SOCKETS).unwrap().is_empty());
     }
 
     /// Landlock and capabilities bind the thread that asks for it; the filter of system calls would bind the test's process.

@@ -66,9 +66,7 @@ pub fn enrol(args: &EnrolArgs, env: &dyn Env) -> Result<HostName, AgentError> {
     if !config.is_signed(&enrolled.host, &enrolled.key) {
         return Err(AgentError::Refused("its configuration is not signed".to_owned()));
     }
-    let parsed = Config::parse(&config.text);
-    let readable = Readable::load(&args.dir)?;
-    parsed.and_then(|parsed| readable.check(&parsed)).map_err(|why| {
+    Readable::load(&args.dir)?.admit(&config.text).map_err(|why| {
         let name = &enrolled.host;
         AgentError::Refused(format!("what it has signed for `{name}` cannot be used here: {why}"))
     })?;
@@ -117,11 +115,8 @@ fn proposal(dir: &Path, watch: &str) -> Result<String, AgentError> {
     let path = dir.join(CONFIG_FILE);
     if let Some(bytes) = disk::read_if_there(&path)? {
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        let parsed = Config::parse(&text);
-        let checked = parsed
-            .and_then(|config| Readable::load(dir).map(|r| (r, config)).map_err(|e| e.to_string()));
-        let checked = checked.and_then(|(readable, config)| readable.check(&config));
-        checked.map_err(|why| AgentError::Config { path, why })?;
+        let admitted = Readable::load(dir)?.admit(&text);
+        admitted.map_err(|why| AgentError::Config { path, why })?;
         return Ok(text);
     }
     let class = "security".to_owned();

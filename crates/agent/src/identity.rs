@@ -11,7 +11,7 @@ use writ_proof::ed25519::SoftKey;
 use writ_proof::hostlog::SignedConfig;
 use writ_proof::roster::HostName;
 
-use crate::config::{Config, SIGNED_FILE};
+use crate::config::SIGNED_FILE;
 use crate::disk::{self, DirLock};
 use crate::error::AgentError;
 use crate::limits::{LOCK_PAUSE, LOCK_TRIES};
@@ -77,8 +77,7 @@ impl Home {
             return Err(AgentError::Refused("its configuration is an older one".to_owned()));
         }
         // What this version does not understand must not keep it from starting.
-        let config = Config::parse(&signed.text).map_err(wrong)?;
-        Readable::load(&self.dir)?.check(&config).map_err(wrong)?;
+        Readable::load(&self.dir)?.admit(&signed.text).map_err(wrong)?;
         disk::replace(&kept, &cbor::to_vec(signed), 0o600)?;
         tracing::info!(serial = signed.serial, "a new configuration counts from the next start on");
         Ok(())

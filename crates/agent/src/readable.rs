@@ -48,14 +48,15 @@ impl Readable {
         Ok(disk::replace(&path, text.as_bytes(), 0o644)?)
     }
 
-    /// True if everything that a configuration follows lies below them.
+    /// Reads a configuration of which everything that it follows lies below them.
     ///
     /// # Errors
-    /// The first that does not, and what to do.
-    pub(crate) fn check(&self, config: &Config) -> Result<(), String> {
+    /// It is not sound, or the first file that lies elsewhere: the text says what to do.
+    pub(crate) fn admit(&self, text: &str) -> Result<Config, String> {
+        let config = Config::parse(text)?;
         let below = |path: &Path| is_plain(path) && self.0.iter().any(|dir| path.starts_with(dir));
         match config.file.iter().chain(&config.journal).find(|file| !below(&file.path)) {
-            None => Ok(()),
+            None => Ok(config),
             Some(file) => Err(format!(
                 "`{}` lies in no folder that this host lets be reported: name its folder in `{FILE}` of the agent's \
                  folder, on the host itself",
@@ -77,27 +78,25 @@ mod tests {
     #[test]
     fn files_elsewhere_and_ways_out_of_a_folder_are_refused() {
         let dir = tempfile::tempdir().unwrap();
-        let config = |path: &str| {
-            let text = format!("watch = \"w:1\"\n[[file]]\nname = \"a\"\npath = \"{path}\"\n");
-            Config::parse(&text).unwrap()
-        };
+        let config =
+            |path: &str| format!("watch = \"w:1\"\n[[file]]\nname = \"a\"\npath = \"{path}\"\n");
         Readable::save(dir.path(), &[]).unwrap();
         let readable = Readable::load(dir.path()).unwrap();
-        readable.check(&config("/var/log/auth.log")).unwrap();
+        readable.admit(&config("/var/log/auth.log")).unwrap();
         for path in ["/var/logs/a", "/etc/shadow", "/var/log/../../etc/shadow", "/"] {
-            let why = readable.check(&config(path)).unwrap_err();
+            let why = readable.admit(&config(path)).unwrap_err();
             assert!(why.contains("on the host itself"), "{why}");
         }
         let runs = dir.path().join("runs/runs.log");
-        readable.check(&config(runs.to_str().unwrap())).unwrap();
+        readable.admit(&config(runs.to_str().unwrap())).unwrap();
         let key = dir.path().join("key.seed");
-        readable.check(&config(key.to_str().unwrap())).unwrap_err();
+        readable.admit(&config(key.to_str().unwrap())).unwrap_err();
         Readable::save(dir.path(), &["/srv/log".into()]).unwrap();
         // A later enrolment without a word changes nothing.
         Readable::save(dir.path(), &[]).unwrap();
         let readable = Readable::load(dir.path()).unwrap();
-        readable.check(&config("/srv/log/a")).unwrap();
-        readable.check(&config("/var/log/a")).unwrap_err();
+        readable.admit(&config("/srv/log/a")).unwrap();
+        readable.admit(&config("/var/log/a")).unwrap_err();
         assert!(Readable::save(dir.path(), &["log".into()]).is_err());
         assert!(Readable::save(dir.path(), &["/srv/../etc".into()]).is_err());
     }

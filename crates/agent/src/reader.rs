@@ -187,7 +187,7 @@ impl Link {
 
     /// The next message; `None` at the end.
     fn recv<T: Decode>(&mut self) -> std::io::Result<Option<T>> {
-        let mut buffer = vec![0; 64 * 1024];
+        let mut buffer = [0; 8192];
         loop {
             if let Some(message) = self.inbox.take().map_err(std::io::Error::other)? {
                 return Ok(Some(message));
