@@ -17,7 +17,7 @@ use writ_proof::roster::HostName;
 use crate::alarm::Alarm;
 use crate::delivery::{ChannelState, Desk};
 use crate::error::WatchError;
-use crate::hosts::book::{ENROLMENT, HostFacts};
+use crate::hosts::book::HostFacts;
 use crate::hosts::listen::lock;
 use crate::hosts::{Health, Hosts};
 use crate::limits::{
@@ -237,7 +237,7 @@ pub(crate) fn list(hosts: &Hosts) -> Value {
                 "certificate_until": facts.until.iso(),
                 "sources": faults,
                 "hardening": hardening,
-                "configuration": facts.configured.as_ref().map(|config| config.serial),
+                "configuration": facts.configured.as_ref().map(|newest| newest.config.serial),
                 "waits_for_restart": facts.waits_for_restart(),
                 "audit": beat.and_then(|beat| beat.audit).map(|audit| {
                     json!({ "enabled": audit.enabled, "pid": audit.pid, "lost": audit.lost })
@@ -258,20 +258,17 @@ pub(crate) fn configure(
     if text.is_empty() || text.len() > HOST_CONFIG_MAX_BYTES {
         return Ok(Err(format!("a configuration has 1 to {HOST_CONFIG_MAX_BYTES} bytes")));
     }
-    if by == ENROLMENT {
-        return Ok(Err(format!("`{ENROLMENT}` is nobody: say who you are")));
-    }
     let mut book = hosts.book().lock();
-    let config = book.configure(host, text.to_owned(), by)?;
+    let config = book.configure(host, text.to_owned(), Some(by))?;
     let enrolled = book.facts().hosts.get(host).is_some_and(|facts| facts.key.is_some());
     Ok(Ok(json!({ "serial": config.serial, "enrolled": enrolled })))
 }
 
 fn config(hosts: &Hosts, host: &HostName) -> Result<Value, String> {
     let book = hosts.book().lock();
-    let config = book.facts().hosts.get(host).and_then(|facts| facts.configured.as_ref());
-    let config = config.ok_or_else(|| format!("no configuration of `{host}` is signed"))?;
-    Ok(json!({ "serial": config.serial, "config": config.text }))
+    let newest = book.facts().hosts.get(host).and_then(|facts| facts.configured.as_ref());
+    let newest = newest.ok_or_else(|| format!("no configuration of `{host}` is signed"))?;
+    Ok(json!({ "serial": newest.config.serial, "config": newest.config.text, "by": newest.by }))
 }
 
 pub(crate) fn remove(

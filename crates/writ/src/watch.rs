@@ -195,7 +195,10 @@ pub fn run(command: WatchCommand) -> Result<ExitCode> {
         }
         WatchCommand::Config { host, at } => {
             let answer = at.ask(&json!({ "op": "config", "host": host.as_str() }))?;
-            println!("# configuration {} of `{host}`", number(&answer, "serial"));
+            let by = answer.get("by").and_then(Value::as_str);
+            let by =
+                by.map_or("proposed at its enrolment".to_owned(), |by| format!("by {}", plain(by)));
+            println!("# configuration {} of `{host}`, {by}", number(&answer, "serial"));
             print!("{}", text(&answer, "config"));
         }
         WatchCommand::Token { host, at } => {

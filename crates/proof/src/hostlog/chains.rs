@@ -212,7 +212,7 @@ mod tests {
         let mut configured = |serial| {
             let host = "web-1".parse().unwrap();
             let config = SignedConfig::sign(host, serial, "watch".to_owned(), &key).unwrap();
-            told(&mut chains, Event::Configured(Configured { config, by: "dora".to_owned() }))
+            told(&mut chains, Event::Configured(Configured { config, by: None }))
         };
         assert_eq!((configured(1), configured(2)), (Vec::new(), Vec::new()));
         assert!(configured(2)[0].contains("configuration 2 follows 2"));

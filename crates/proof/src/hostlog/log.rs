@@ -251,10 +251,10 @@ cbor_map!(Summary { 1: day, 2: opt manager, 3: message });
 pub struct Configured {
     /// What was signed.
     pub config: SignedConfig,
-    /// Who said so; `enrolment` for what the host itself proposed.
-    pub by: String,
+    /// Who said so; nobody of watch for what the host proposed at its enrolment.
+    pub by: Option<String>,
 }
-cbor_map!(Configured { 1: config, 2: by });
+cbor_map!(Configured { 1: config, 2: opt by });
 
 impl Entry {
     /// The leaf's bytes.

@@ -28,9 +28,6 @@ use crate::limits::{
 };
 use crate::{ALARMS_FILE, HOST_LOG_FOLDER};
 
-/// Who has proposed a configuration that no person of watch has signed by name.
-pub(crate) const ENROLMENT: &str = "enrolment";
-
 /// The book, shared by the threads of watch.
 #[derive(Clone)]
 pub(crate) struct Shared {
@@ -123,9 +120,7 @@ pub(crate) struct HostFacts {
     pub(crate) instance: Option<Nonce>,
     pub(crate) config: Option<Hash>,
     /// What it is to report, as it was signed last.
-    pub(crate) configured: Option<Arc<SignedConfig>>,
-    /// The host itself has proposed that.
-    pub(crate) is_proposed: bool,
+    pub(crate) configured: Option<Arc<Configured>>,
     /// All that was signed for it: the first and the last serial of each text.
     pub(crate) configs: Arc<BTreeMap<Hash, (u64, u64)>>,
     /// It ended in order, or never began.
@@ -176,7 +171,7 @@ impl HostFacts {
 
     /// True if it runs with an older configuration until it is started again.
     pub(crate) fn waits_for_restart(&self) -> bool {
-        let newest = self.configured.as_ref().map(|config| config.hash());
+        let newest = self.configured.as_ref().map(|newest| newest.config.hash());
         self.config.is_some() && newest.is_some() && self.config != newest
     }
 }
@@ -231,17 +226,18 @@ impl Book {
         Ok(index)
     }
 
-    /// Signs what `host` is to report from now on; durable when the call returns.
+    /// Signs what `host` is to report from now on, by the word of `by` or, without, of the host's own enrolment;
+    /// durable when the call returns.
     pub(crate) fn configure(
         &mut self,
         host: &HostName,
         text: String,
-        by: &str,
+        by: Option<&str>,
     ) -> Result<SignedConfig, WatchError> {
         let last = self.facts.hosts.get(host).and_then(|facts| facts.configured.as_ref());
-        let serial = last.map_or(1, |config| config.serial.saturating_add(1));
+        let serial = last.map_or(1, |last| last.config.serial.saturating_add(1));
         let config = SignedConfig::sign(host.clone(), serial, text, self.log.key())?;
-        let configured = Configured { config: config.clone(), by: by.to_owned() };
+        let configured = Configured { config: config.clone(), by: by.map(str::to_owned) };
         self.append(Event::Configured(configured))?;
         self.sync()?;
         Ok(config)
@@ -470,8 +466,7 @@ impl Facts {
                 let host = self.host(&config.host, at);
                 let serials = Arc::make_mut(&mut host.configs);
                 serials.entry(config.hash()).or_insert((config.serial, 0)).1 = config.serial;
-                host.is_proposed = configured.by == ENROLMENT;
-                host.configured = Some(Arc::new(config.clone()));
+                host.configured = Some(Arc::new(configured.clone()));
             }
             Event::Routes(routes) => self.routes = Some(routes.clone()),
             other => self.apply_alarm(index, at, other),

@@ -35,7 +35,7 @@ use crate::limits::{
 };
 use crate::word;
 use authority::Authority;
-use book::{ENROLMENT, HostFacts, Shared};
+use book::{HostFacts, Shared};
 use live::Live;
 
 /// All agents.
@@ -309,10 +309,10 @@ impl Hosts {
         let until = book.now().plus(certificate_lifetime());
         let event = Enrolment { host: host.clone(), key: enrol.key, token: hash, until };
         // What watch's administrators have signed counts more than what the host would like.
-        let facts = book.facts().hosts.get(&host).filter(|facts| !facts.is_proposed);
-        let config = match facts.and_then(|facts| facts.configured.clone()) {
-            Some(config) => (*config).clone(),
-            None => book.configure(&host, enrol.config.clone(), ENROLMENT)?,
+        let newest = book.facts().hosts.get(&host).and_then(|facts| facts.configured.as_ref());
+        let config = match newest.filter(|newest| newest.by.is_some()) {
+            Some(newest) => newest.config.clone(),
+            None => book.configure(&host, enrol.config.clone(), None)?,
         };
         book.append(Event::Enrolled(event))?;
         book.sync()?;
@@ -327,12 +327,13 @@ impl Hosts {
     fn configure(&mut self, connection: &mut Connection, host: &HostName, turn: &mut Turn) {
         let book = self.book.lock();
         let newest = book.facts().hosts.get(host).and_then(|facts| facts.configured.as_ref());
+        let newest = newest.map(|newest| &newest.config);
         if let Some(newest) = newest.filter(|n| n.serial > connection.config && !turn.close) {
             connection.config = newest.serial;
             if let Some(live) = self.live.get_mut(host) {
                 live.has_sent(newest.serial);
             }
-            turn.replies.push(ToAgent::Configure((**newest).clone()));
+            turn.replies.push(ToAgent::Configure(newest.clone()));
         }
     }
 

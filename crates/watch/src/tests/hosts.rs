@@ -598,7 +598,8 @@ fn certificate_is_renewed_at_half_its_life_and_sent_again_until_it_is_shown() {
 fn configuration_that_was_not_signed_or_is_older_than_before_is_an_alarm() {
     let mut bench = Bench::new();
     let mut agent = bench.connected(1);
-    let next = bench.hosts.book().lock().configure(&host(), "next".to_owned(), "dora").unwrap();
+    let next =
+        bench.hosts.book().lock().configure(&host(), "next".to_owned(), Some("dora")).unwrap();
     assert_eq!(next.serial, 2);
     let replies = bench.beat(&mut agent);
     assert!(matches!(&replies[..], [ToAgent::Ack(_), ToAgent::Configure(sent)] if *sent == next));
@@ -622,7 +623,7 @@ fn configuration_that_was_not_signed_or_is_older_than_before_is_an_alarm() {
     assert_eq!(changed(&bench), 1, "what it kept is gone");
     again(&mut bench, 4, 2, next.hash());
     assert!(!facts(&bench).waits_for_restart());
-    bench.hosts.book().lock().configure(&host(), "third".to_owned(), "dora").unwrap();
+    bench.hosts.book().lock().configure(&host(), "third".to_owned(), Some("dora")).unwrap();
     let said = |bench: &Bench| {
         let book = bench.hosts.book().lock();
         let mut all = book.facts().alarms.values();
@@ -656,7 +657,7 @@ fn signed_configuration_without_audit_is_no_change_of_the_audit() {
         bench.beat(&mut agent);
         if is_signed {
             let mut book = bench.hosts.book().lock();
-            agent.config = book.configure(&host(), "next".to_owned(), "dora").unwrap().hash();
+            agent.config = book.configure(&host(), "next".to_owned(), Some("dora")).unwrap().hash();
             agent.kept = 2;
         }
         // The same run: an agent that ends in order or not is another matter.

@@ -399,7 +399,8 @@ fn c09_configuration_that_watch_has_not_signed_is_not_read() {
         let shown = watch(&site, &["hosts"]);
         (shown.contains("renamed") && !shown.contains(waits)).then_some(())
     });
-    assert!(watch(&site, &["config", "web-1"]).contains("name = \"renamed\""));
+    let shown = watch(&site, &["config", "web-1"]);
+    assert!(shown.contains("name = \"renamed\"") && shown.contains("`web-1`, by dora"), "{shown}");
     assert!(!kinds(&site).contains(&"config-changed".to_owned()), "{:?}", alarms(&site));
     // Whoever holds watch cannot have any file of the host sent there.
     let kept = fs::read(agent.kept("agent.signed")).unwrap();
