@@ -301,14 +301,14 @@ impl<'a> Stage<'a> {
 }
 
 impl Ledger {
-    /// Takes over a staged batch whose frame is durable; gives back its use batches' last position.
+    /// Takes over a staged batch whose frame is durable.
     pub(crate) fn take(
         &mut self,
         mut ids: HashMap<Uuid, Known>,
         order: Vec<Uuid>,
         frontiers: Vec<LogFrontier>,
         uses: &[UseBatch],
-    ) -> Option<UsePosition> {
+    ) {
         for LogFrontier { log, frontier } in frontiers {
             self.logs.insert(log, frontier);
         }
@@ -318,7 +318,6 @@ impl Ledger {
             }
         }
         uses.iter().for_each(|batch| self.take_uses(batch));
-        uses.last().map(UseBatch::position)
     }
 }
 
@@ -340,7 +339,7 @@ pub(crate) struct Remember {
 }
 
 impl Remember {
-    pub(crate) fn into(self, ledger: &mut Ledger) -> Option<UsePosition> {
-        ledger.take(self.ids, self.order, self.frontiers, &self.uses)
+    pub(crate) fn into(self, ledger: &mut Ledger) {
+        ledger.take(self.ids, self.order, self.frontiers, &self.uses);
     }
 }

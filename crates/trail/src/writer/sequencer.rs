@@ -142,15 +142,13 @@ impl Sequencer {
                     return Err(error);
                 }
             }
-            let uses = remember.into(&mut self.ledger);
+            remember.into(&mut self.ledger);
             self.shared.advance(self.wal.place(), self.wal.next_seq(), self.ledger.use_head());
             failpoint::hit("trail.before_ack");
-            if let Some(position) = uses {
-                // Nobody may be listening: keyd is being restarted.
-                self.acks.send(Word::Durable(position)).ok();
-            }
-        } else if let Some(head) = self.ledger.use_head() {
-            // A batch that was sent again is durable already; its sender waits to hear that.
+        }
+        // Also where nothing is new: a batch that was sent again is durable already, and its sender waits
+        // to hear that. Nobody may be listening: keyd is being restarted.
+        if has_uses && let Some(head) = self.ledger.use_head() {
             self.acks.send(Word::Durable(head.position)).ok();
         }
         for (positions, reply, answer) in answers {

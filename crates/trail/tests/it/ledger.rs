@@ -1,6 +1,7 @@
 //! Appending, its rules, and what lies in the directory afterwards.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use writ_keyd_client::channel::{Channel, Message, MessageKind, pack};
 use writ_keyd_client::protocol::Role;
@@ -16,7 +17,7 @@ use writ_trail::reader::Reader;
 use writ_trail::{Trail, TrailError};
 
 use super::world::{
-    Keyd, OPERATOR, account, append, client, config, end, eventually, genesis, item, start,
+    Keyd, OPERATOR, account, append, client, config, end, eventually, genesis, is_soon, item, start,
 };
 
 #[test]
@@ -184,6 +185,37 @@ fn answer_waits_for_keyds_own_record() {
     wrong.hash = writ_proof::Hash([9; 32]);
     let refused = append(&front, item(account(1), "Decrypt", Some(wrong))).unwrap_err();
     assert!(matches!(refused, TrailError::Refused(_)), "{refused}");
+    end(&trail);
+}
+
+/// The acknowledgement was left out if the repeated batch met others' records in one frame.
+#[test]
+fn record_of_keyd_sent_again_among_others_is_acknowledged_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let keyd = Keyd::new();
+    let trail = start(dir.path());
+    keyd.attach(&trail);
+    let (_, boot) = keyd.make();
+    keyd.push(&boot);
+    eventually("the boot record is acknowledged", || keyd.state().acked == Some(0));
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|threads| {
+        for n in 1..=4 {
+            let (front, is_over) = (client(&trail, Role::Front), &is_over);
+            threads.spawn(move || {
+                while !is_over.load(Ordering::Relaxed) {
+                    append(&front, item(account(n), "Encrypt", None)).unwrap();
+                }
+            });
+        }
+        let all_acknowledged = (0..20).all(|_| {
+            keyd.state().acked = None;
+            keyd.push(&boot);
+            is_soon(|| keyd.state().acked == Some(0))
+        });
+        is_over.store(true, Ordering::Relaxed);
+        assert!(all_acknowledged, "a record that was sent again was not acknowledged again");
+    });
     end(&trail);
 }
 

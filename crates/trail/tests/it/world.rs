@@ -257,12 +257,20 @@ fn used() -> What {
 }
 
 /// Waits until `holds`, or fails.
-pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, holds: impl FnMut() -> bool) {
+    assert!(is_soon(holds), "still not: {what}");
+}
+
+/// Waits until `holds`; false if it did not within a test's patience.
+pub(crate) fn is_soon(mut holds: impl FnMut() -> bool) -> bool {
     let begin = SystemEnv.monotonic();
     while !holds() {
-        assert!(SystemEnv.monotonic() - begin < PATIENCE, "still not: {what}");
+        if SystemEnv.monotonic() - begin >= PATIENCE {
+            return false;
+        }
         std::thread::sleep(Duration::from_millis(10));
     }
+    true
 }
 
 pub(crate) fn wal_dir(dir: &Path) -> PathBuf {
