@@ -225,6 +225,11 @@ mod tests {
 
     use super::*;
 
+    /// This machine's kernel has no Landlock, or not all of it.
+    fn is_missing(status: &RestrictionStatus) -> bool {
+        status.ruleset != RulesetStatus::FullyEnforced
+    }
+
     #[test]
     fn filters_compile() {
         assert!(!program(REFUSED, READER_SOCKETS).unwrap().is_empty());
@@ -241,7 +246,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let confined = move || {
             keep(CapabilitySet::DAC_READ_SEARCH);
-            if enforced(only_read()).is_some() {
+            if is_missing(&only_read().unwrap()) {
                 return;
             }
             assert!(std::fs::File::open(&file).is_ok());
@@ -263,7 +268,7 @@ mod tests {
         let elsewhere = tempfile::tempdir().unwrap().path().join("file");
         let confined = move || {
             keep(CapabilitySet::empty());
-            if enforced(only_own(dir.path())).is_some() {
+            if is_missing(&only_own(dir.path()).unwrap()) {
                 return;
             }
             for folder in [KEPT_FOLDER, SPOOL_FOLDER] {

@@ -1,7 +1,13 @@
 //! Below which folders files may be reported: the host's own word, which watch cannot change. Without it, whoever holds
 //! watch could have any file of the host sent there.
 
+use std::fs::{File, OpenOptions, canonicalize, read_link};
+use std::io::Error;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 use crate::config::Config;
 use crate::disk;
@@ -26,6 +32,12 @@ impl Readable {
         // What was run here is the host's own log, whatever else is said.
         folders.push(dir.join(crate::runbook::FOLDER));
         Ok(Readable(folders))
+    }
+
+    /// This folder alone.
+    #[cfg(test)]
+    pub(crate) fn of(folder: &Path) -> Readable {
+        Readable(vec![folder.to_owned()])
     }
 
     /// Writes them down at an enrolment: these, else what is there, else where logs are.
@@ -64,6 +76,36 @@ impl Readable {
             )),
         }
     }
+
+    /// Opens a file to read it, if it really lies below one of them: whoever may write there could have put a link to
+    /// any file of the host in its place.
+    ///
+    /// # Errors
+    /// It cannot be opened, lies elsewhere, has a second name, or is no regular file.
+    pub(crate) fn open(&self, path: &Path) -> std::io::Result<File> {
+        // A fifo in the file's place must not hold the agent up.
+        let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+        let meta = file.metadata()?;
+        if !meta.is_file() {
+            return Err(Error::other("it is no regular file"));
+        }
+        if meta.nlink() > 1 {
+            return Err(Error::other(
+                "it has a second name (a hard link), which may be of any file of this host",
+            ));
+        }
+        // Of what was opened, and not of the name, which may mean another file by now.
+        let place = read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+        if self.0.iter().filter_map(|dir| canonicalize(dir).ok()).any(|dir| place.starts_with(dir))
+        {
+            return Ok(file);
+        }
+        let place = place.display();
+        Err(Error::other(format!(
+            "it is `{place}`, which lies in no folder that this host lets be reported"
+        )))
+    }
 }
 
 fn is_plain(path: &Path) -> bool {
@@ -74,6 +116,31 @@ fn is_plain(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn links_to_files_elsewhere_are_not_opened() {
+        let (logs, secrets) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let shadow = secrets.path().join("shadow");
+        disk::replace(&shadow, b"root:x", 0o600).unwrap();
+        // The folder itself may be a link: its name is the host's own word.
+        let folder = secrets.path().join("log");
+        std::os::unix::fs::symlink(logs.path(), &folder).unwrap();
+        let readable = Readable::of(&folder);
+        let at = |name: &str| folder.join(name);
+        disk::replace(&at("app.log"), b"line", 0o600).unwrap();
+        std::os::unix::fs::symlink("app.log", at("current")).unwrap();
+        std::os::unix::fs::symlink(&shadow, at("soft")).unwrap();
+        std::os::unix::fs::symlink(secrets.path(), at("folder")).unwrap();
+        for name in ["app.log", "current"] {
+            readable.open(&at(name)).unwrap();
+        }
+        for name in ["soft", "folder/shadow", "folder"] {
+            readable.open(&at(name)).unwrap_err();
+        }
+        std::fs::hard_link(at("app.log"), at("hard")).unwrap();
+        let error = readable.open(&at("hard")).unwrap_err();
+        assert!(error.to_string().contains("second name"), "{error}");
+    }
 
     #[test]
     fn files_elsewhere_and_ways_out_of_a_folder_are_refused() {

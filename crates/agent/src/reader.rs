@@ -26,6 +26,7 @@ use crate::config::Config;
 use crate::confine;
 use crate::error::AgentError;
 use crate::limits::{POLL, READER_END_TRIES, READER_MESSAGE_MAX_BYTES};
+use crate::readable::Readable;
 use crate::source::{Looked, Sources};
 use crate::state::Cursor;
 
@@ -263,7 +264,7 @@ fn open(
     if signed.hash() != begin.config {
         return Err(gone("the configuration was changed while the agent started"));
     }
-    let mut sources = Sources::open(&config, &begin.cursors, env);
+    let mut sources = Sources::open(&config, Readable::load(dir)?, &begin.cursors, env);
     let hardening = confine::reader(&config);
     // Its thread has this one's rights.
     if let Some(wanted) = &config.sessions {

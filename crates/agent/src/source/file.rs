@@ -3,13 +3,16 @@
 use std::fs::File;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use writ_proof::hostlog::{Class, Gap, GapReason, Line, Payload};
 use writ_proof::limits::HOST_PAYLOAD_MAX_BYTES;
 
 use super::Event;
 use super::journal;
+use crate::config::FileConfig;
 use crate::limits::{READ_BYTES, ROTATED_MAX_FILES};
+use crate::readable::Readable;
 use crate::state::Cursor;
 
 /// How events lie in a file.
@@ -27,6 +30,7 @@ pub(crate) struct FileSource {
     path: PathBuf,
     class: Class,
     shape: Shape,
+    readable: Arc<Readable>,
     open: Option<Open>,
     /// What has been taken in and is on the disk.
     durable: Option<Cursor>,
@@ -51,17 +55,19 @@ impl FileSource {
     /// that names it is new when it comes, and read from its beginning: its cursor has inode 0. One that is there is
     /// taken in from its end: what it says is not of now.
     pub(crate) fn new(
-        name: String,
-        path: PathBuf,
-        class: Class,
+        config: &FileConfig,
         shape: Shape,
+        readable: Arc<Readable>,
         cursor: Option<Cursor>,
     ) -> FileSource {
+        let (name, path) = (config.name.clone(), config.path.clone());
+        let class = config.class().unwrap_or(Class::Security);
         let missing = !path.exists();
         let fault = missing.then(|| "the file is not there".to_owned());
         let place = path.to_string_lossy();
         let durable = cursor.filter(|c| c.path.as_deref().is_none_or(|known| known == place));
-        let mut source = FileSource { name, path, class, shape, open: None, durable, fault };
+        let mut source =
+            FileSource { name, path, class, shape, readable, open: None, durable, fault };
         if missing && source.durable.is_none() {
             source.durable = Some(source.at(0, 0));
         }
@@ -123,7 +129,7 @@ impl FileSource {
             Ok(_) => {
                 // Whoever had the old one open may have written until now.
                 if !self.take(max, true, events)? {
-                    self.open = Some(open_at(&self.path, 0)?);
+                    self.open = Some(self.open_at(&self.path, 0)?);
                 }
                 Ok(None)
             }
@@ -149,7 +155,7 @@ impl FileSource {
             if length > 0 {
                 self.note(events, format!("it is taken in from byte {length} on"));
             }
-            let open = open_at(&self.path, length)?;
+            let open = self.open_at(&self.path, length)?;
             // Nothing of it is taken in yet: this place holds at once, also when nothing comes before the next run.
             self.durable = Some(self.at(open.inode, length));
             self.open = Some(open);
@@ -157,7 +163,7 @@ impl FileSource {
         };
         if cursor.inode == 0 {
             if self.path.exists() {
-                self.open = Some(open_at(&self.path, 0)?);
+                self.open = Some(self.open_at(&self.path, 0)?);
             }
             return Ok(());
         }
@@ -165,7 +171,7 @@ impl FileSource {
         let found = if same(&self.path) { Some(self.path.clone()) } else { self.rotated(&cursor) };
         match found {
             Some(path) => {
-                let open = open_at(&path, cursor.offset)?;
+                let open = self.open_at(&path, cursor.offset)?;
                 if open.file.metadata()?.len() < cursor.offset {
                     self.gap(events);
                 }
@@ -173,7 +179,7 @@ impl FileSource {
             }
             None if self.path.exists() => {
                 self.gap(events);
-                self.open = Some(open_at(&self.path, 0)?);
+                self.open = Some(self.open_at(&self.path, 0)?);
             }
             None => {}
         }
@@ -224,6 +230,11 @@ impl FileSource {
         Ok(taken > 0)
     }
 
+    fn open_at(&self, path: &Path, offset: u64) -> std::io::Result<Open> {
+        let file = self.readable.open(path)?;
+        Ok(Open { inode: file.metadata()?.ino(), file, offset })
+    }
+
     fn note(&self, events: &mut Vec<Event>, text: String) {
         let (source, class) = (self.name.clone(), Class::Security);
         events.push(Event { source, class, payload: Payload::Note(text) });
@@ -235,18 +246,6 @@ impl FileSource {
         let (source, class) = (self.name.clone(), Class::Security);
         events.push(Event { source, class, payload: Payload::Gap(gap) });
     }
-}
-
-fn open_at(path: &Path, offset: u64) -> std::io::Result<Open> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    // A fifo in the file's place must not hold the agent up.
-    let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
-    let file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path)?;
-    let meta = file.metadata()?;
-    if !meta.is_file() {
-        return Err(std::io::Error::other("it is no regular file"));
-    }
-    Ok(Open { inode: meta.ino(), file, offset })
 }
 
 /// The line at the start of `bytes`. One that is too long comes in pieces.

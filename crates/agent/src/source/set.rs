@@ -7,12 +7,13 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use writ_model::Env;
 use writ_proof::cbor_map;
-use writ_proof::hostlog::{AuditState, Class, SourceBeat};
+use writ_proof::hostlog::{AuditState, SourceBeat};
 
 use super::{AuditSource, CANARY, Canary, Event, FileSource, Shape, Source};
 use crate::config::{Config, SessionsConfig};
 use crate::error::AgentError;
 use crate::limits::BATCH_MAX_EVENTS;
+use crate::readable::Readable;
 use crate::session;
 use crate::state::Cursor;
 
@@ -38,14 +39,19 @@ pub(crate) struct Sources {
 
 impl Sources {
     /// Opens them, each from where it was. What a file or the audit lacks is a fault of that source.
-    pub(crate) fn open(config: &Config, cursors: &[Cursor], env: Arc<dyn Env>) -> Sources {
+    pub(crate) fn open(
+        config: &Config,
+        readable: Readable,
+        cursors: &[Cursor],
+        env: Arc<dyn Env>,
+    ) -> Sources {
+        let readable = Arc::new(readable);
         let mut sources = Vec::new();
         for (files, shape) in [(&config.file, Shape::Lines), (&config.journal, Shape::Journal)] {
             for file in files {
                 let cursor = cursors.iter().find(|cursor| cursor.source == file.name).cloned();
-                let class = file.class().unwrap_or(Class::Security);
-                let (name, path) = (file.name.clone(), file.path.clone());
-                sources.push(Source::File(FileSource::new(name, path, class, shape, cursor)));
+                let source = FileSource::new(file, shape, Arc::clone(&readable), cursor);
+                sources.push(Source::File(source));
             }
         }
         let mut canary = None;

@@ -53,8 +53,13 @@ fn append(path: &Path, text: &str) {
 }
 
 fn source(dir: &Path, cursor: Option<Cursor>) -> FileSource {
-    let (name, class) = ("sshd".to_owned(), Class::Security);
-    FileSource::new(name, dir.join("log"), class, Shape::Lines, cursor)
+    source_of(dir.join("log"), cursor)
+}
+
+fn source_of(path: PathBuf, cursor: Option<Cursor>) -> FileSource {
+    let readable = Arc::new(Readable::of(path.parent().unwrap()));
+    let config = FileConfig { name: "sshd".to_owned(), path, class: "security".to_owned() };
+    FileSource::new(&config, Shape::Lines, readable, cursor)
 }
 
 #[test]
@@ -102,10 +107,7 @@ fn file_that_a_later_configuration_names_first_is_taken_in_from_its_end() {
         let name = if lines.is_empty() { "other" } else { "third" };
         crate::disk::replace(&bench.temp.path().join(name), b"old\n", 0o600).unwrap();
         let path = bench.temp.path().join(name);
-        let open = |cursor| {
-            let (source, class) = ("sshd".to_owned(), Class::Security);
-            FileSource::new(source, path.clone(), class, Shape::Lines, cursor)
-        };
+        let open = |cursor| source_of(path.clone(), cursor);
         let cursor = bench.source.cursor();
         assert!(cursor.is_some());
         bench.source = open(cursor);
@@ -125,8 +127,7 @@ fn file_that_a_later_configuration_names_and_that_comes_then_is_taken_in_from_it
     bench.write("one\n");
     bench.poll();
     let path = bench.temp.path().join("other");
-    let (source, class, cursor) = ("sshd".to_owned(), Class::Security, bench.source.cursor());
-    bench.source = FileSource::new(source, path.clone(), class, Shape::Lines, cursor);
+    bench.source = source_of(path.clone(), bench.source.cursor());
     assert_eq!(bench.poll(), [""; 0]);
     append(&path, "first\n");
     assert_eq!(bench.poll(), ["first"]);

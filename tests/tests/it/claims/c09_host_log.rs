@@ -9,9 +9,9 @@ use writ_proof::checkpoint::Checkpoint;
 use writ_proof::hostlog::Payload;
 use writ_proof::note::Note;
 use writ_tests::Site;
-use writ_tests::agent::{Agent, alarm_within, held, lines, watch};
+use writ_tests::agent::{Agent, alarm_within, alarms, held, lines, watch};
 use writ_tests::site::Options;
-use writ_tests::wait::until;
+use writ_tests::wait::{PATIENCE, until};
 
 fn site() -> Site {
     Site::with(Options { accounts: Vec::new(), ..Options::default() })
@@ -154,4 +154,27 @@ fn c09_agent_that_ships_has_no_rights_and_ends_with_its_reader() {
     let reader = self::reader(agent.pid());
     agent.signal(Signal::KILL);
     until("the reader to end too", || (!writ_tests::process::lives(reader)).then_some(()));
+}
+
+/// Whoever may write in the folder of a log, and no more, would read every file of the host by a link.
+#[test]
+fn c09_link_in_the_place_of_a_log_sends_no_line_of_another_file() {
+    let site = site();
+    let mut agent = Agent::start(&site, "web-1");
+    agent.write(["one".to_owned()]);
+    until("the line to be held", || (lines(site.dir(), "web-1") == ["one"]).then_some(()));
+    fs::remove_file(&agent.log).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", &agent.log).unwrap();
+    assert!(alarm_within(&site, "source-silent", PATIENCE).is_some(), "{}", agent.printed());
+    let told = alarms(&site);
+    let why = "source `sshd`: it is `/etc/passwd`, which lies in no folder that this host lets be reported";
+    assert!(told.iter().any(|(_, text)| text.contains(why)), "{told:?}");
+    // Nor from its beginning, by a start that finds it there.
+    agent.signal(Signal::TERM);
+    agent.run();
+    agent.wait_until_watched(&site);
+    fs::remove_file(&agent.log).unwrap();
+    agent.write(["two".to_owned()]);
+    until("both lines", || (lines(site.dir(), "web-1").len() >= 2).then_some(()));
+    assert_eq!(lines(site.dir(), "web-1"), ["one", "two"]);
 }
