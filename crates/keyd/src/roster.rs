@@ -35,8 +35,8 @@ pub(crate) struct Rosters {
 struct State {
     /// What the head file knows as the newest statement.
     kept: RosterHead,
-    /// The whole roster, or why there is none.
-    whole: Result<Roster, String>,
+    /// The whole roster, or why there is none. Shared: who asks it something holds up nobody.
+    whole: Result<Arc<Roster>, String>,
     /// As far as front has shown it.
     shown: Result<Roster, String>,
 }
@@ -91,7 +91,7 @@ impl Rosters {
                 roster.seq(),
                 kept.seq
             )),
-            Ok(roster) => self.keep(&mut state.kept, &roster).map(|()| roster),
+            Ok(roster) => self.keep(&mut state.kept, &roster).map(|()| Arc::new(roster)),
             Err(why) => Err(why),
         };
     }
@@ -104,17 +104,17 @@ impl Rosters {
         let mut state = self.state.lock();
         let kept = state.kept;
         let roster = state.whole.as_ref().map_err(|why| unavailable(why.as_str()))?;
-        let mut next = roster.clone();
+        let mut next = Roster::clone(roster);
         self.follow(&mut next, statement, kept).map_err(forbidden)?;
         self.keep(&mut state.kept, &next).map_err(unavailable)?;
-        state.whole = Ok(next);
+        state.whole = Ok(Arc::new(next));
         Ok(())
     }
 
-    /// Asks the whole roster something; a refusal while there is none.
+    /// Asks the whole roster something; a refusal while there is none. `ask` may take any lock: none is held here.
     pub(crate) fn with<T>(&self, ask: impl FnOnce(&Roster) -> T) -> Result<T, Refusal> {
-        let state = self.state.lock();
-        state.whole.as_ref().map(ask).map_err(|why| unavailable(why.as_str()))
+        let whole = self.state.lock().whole.clone();
+        whole.map(|roster| ask(&roster)).map_err(|why| unavailable(why.as_str()))
     }
 
     /// The key of watch's host log, and the name under which keyd cosigns it.
@@ -128,18 +128,17 @@ impl Rosters {
 
     /// What keyd says of it. `is_ended` knows whom front has told to have ended.
     pub(crate) fn status(&self, is_ended: impl Fn(&PersonId, u64) -> bool) -> RosterStatus {
-        let state = self.state.lock();
-        let lives = |roster: &Roster| {
+        let (head, whole) = {
+            let state = self.state.lock();
+            (state.kept, state.whole.clone())
+        };
+        let lives = |roster: &Arc<Roster>| {
             let people = roster.people().filter(|(person, _)| {
                 roster.enrolment(person).is_some_and(|number| !is_ended(person, number))
             });
             people.count() as u64
         };
-        RosterStatus {
-            head: state.kept,
-            people: state.whole.as_ref().map_or(0, lives),
-            fault: state.whole.as_ref().err().cloned(),
-        }
+        RosterStatus { head, people: whole.as_ref().map_or(0, lives), fault: whole.err() }
     }
 
     /// Applies one statement, and holds it to the one that the head file knows by this number.

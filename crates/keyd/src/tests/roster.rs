@@ -144,6 +144,22 @@ fn roster_follows_its_statements_and_is_the_same_after_a_restart() {
     assert_eq!(show(&again, &longer).head.seq, 4);
 }
 
+/// Whoever judged a request held the roster and waited for the catalogue, and the other way round.
+#[test]
+fn roster_that_is_asked_something_holds_up_nobody() {
+    let site = Site::new();
+    let (said, heard) = std::sync::mpsc::channel();
+    let engine = &site.engine;
+    std::thread::scope(|threads| {
+        let asked = engine.rosters.with(|roster| {
+            threads.spawn(move || said.send(engine.status().roster.people));
+            (roster.people().count() as u64, heard.recv_timeout(Duration::from_secs(10)))
+        });
+        let (people, told) = asked.unwrap();
+        assert_eq!(told, Ok(people), "the status waits for whoever asks the roster");
+    });
+}
+
 #[test]
 fn shorter_roster_is_refused_after_a_restart() {
     let site = Site::new();
