@@ -33,8 +33,10 @@ pub(crate) const CATALOGUE_MAX: usize = 4_000_000;
 pub(crate) const UNCONFIRMED_MAX: usize = 4096;
 /// Lost things that one answer to a load gives back; front loads again until none come.
 pub(crate) const LOST_MAX: usize = 64;
-/// Things that have ended and are remembered.
+/// Of customers' things (access keys, principals, sessions), those that have ended and are remembered.
 pub(crate) const ENDED_MAX: usize = 1_000_000;
+/// Of operators' things (people, grants, catalogue entries), the same: customers cannot take this room.
+pub(crate) const ENDED_ACCESS_MAX: usize = 1_000_000;
 
 /// How long a handle can be spent.
 pub(crate) const HANDLE_LIFETIME: Duration = Duration::from_secs(60);
@@ -110,11 +112,18 @@ pub(crate) const USE_MAX_BYTES: usize = writ_proof::limits::USE_RECORD_MAX_BYTES
 /// Use records in one signed batch.
 pub(crate) const USE_BATCH_RECORDS_MAX: usize = 256;
 
-/// Operators' sessions that are remembered, with their connections, until their grants are over.
+/// Operators' sessions that are remembered for [`MARKS_AFTER`], with their connections until their grants are over.
 pub(crate) const SESSIONS_MAX: usize = 100_000;
+
+/// So long after a session's grant is over, and after its last checkpoint, its recording is signed: another grant can
+/// cover the session, and the mark of its end always comes after the grant's.
+pub(crate) const MARKS_AFTER: Duration = Duration::from_secs(24 * 3600);
 
 /// Runs of runbooks that are remembered until their grants are over.
 pub(crate) const RUNS_MAX: usize = 100_000;
+
+/// Sums of bits that are remembered for a day, one for each person and customer.
+pub(crate) const RUNS_TOLD_MAX: usize = 500_000;
 /// What runs may tell one person of one customer, or of none, in a day, in bits: 150 disks in steps of five per cent, or
 /// half a kilobyte in all.
 pub(crate) const RUN_BITS_DAILY: u32 = 4096;

@@ -54,6 +54,8 @@ pub(crate) struct Session {
     serial: u64,
     /// When the certificate opens nothing any more, in seconds since 1970.
     until: u64,
+    /// When its grant is over; the session goes on if another one covers it.
+    not_after: Timestamp,
 }
 
 /// A grant that holds now, with what was asked for.
@@ -81,9 +83,10 @@ impl Engine {
 
     pub(crate) fn new_recording(&self, session: Ulid) -> Result<Reply, Refusal> {
         self.check_ready()?;
-        let facts = match self.sessions.lock().live_mut(&session, self.env.now()) {
-            Some(session) => session.facts.clone(),
-            None => return Err(forbidden("there is no such session")),
+        let now = self.env.now();
+        let facts = match self.sessions.lock().get_mut(&session) {
+            Some(session) if now <= session.not_after => session.facts.clone(),
+            _ => return Err(forbidden("there is no such session")),
         };
         let refused = || unavailable("the recording's key cannot be made");
         let (id, domain_key) = self.domain.active().ok_or_else(refused)?;
@@ -105,10 +108,15 @@ impl Engine {
 
     /// Signs how far a recording is. What a restart has cut off may be of a session of an earlier run.
     pub(crate) fn sign_recording(&self, mark: &Mark) -> Result<Reply, Refusal> {
-        let known = self.sessions.lock().get_mut(&mark.at().session).is_some();
+        let mut sessions = self.sessions.lock();
+        let known = sessions.get_mut(&mark.at().session).is_some();
         if !known && !matches!(mark, Mark::Truncated(_)) {
             return Err(forbidden("there is no such session"));
         }
+        if matches!(mark, Mark::Checkpoint(_)) {
+            sessions.extend(&mark.at().session, self.env.now().plus(limits::MARKS_AFTER));
+        }
+        drop(sessions);
         let signature = self.signing.use_records.sign(&mark.signed_bytes());
         signature.map(Reply::Signature).map_err(|_| unavailable("the recording cannot be signed"))
     }
@@ -272,7 +280,8 @@ impl Engine {
             host: asked.host.clone(),
             accounts,
         };
-        self.open_session(&held.grant, login, Session { facts, serial, until: to })?;
+        let opened = Session { facts, serial, until: to, not_after: held.grant.not_after };
+        self.open_session(login, opened)?;
         let certificate = fields
             .sign(&self.signing.ssh_ca)
             .map_err(|error| forbidden(format!("the certificate: {error}")))?;
@@ -287,13 +296,8 @@ impl Engine {
         })
     }
 
-    /// A connection opens one session, and a session's name is used once, until its grant is over.
-    fn open_session(
-        &self,
-        grant: &Grant,
-        login: &VerifiedUserAuth,
-        opened: Session,
-    ) -> Result<(), Refusal> {
+    /// A connection opens one session, and a session's name is used once, until nothing is signed of it any more.
+    fn open_session(&self, login: &VerifiedUserAuth, opened: Session) -> Result<(), Refusal> {
         let now = self.env.now();
         let full = |_| unavailable("there are too many sessions");
         let mut connections = self.connections.lock();
@@ -307,9 +311,9 @@ impl Engine {
             return Err(forbidden("there is a session of this name already"));
         }
         let owner = AccountId::PLATFORM;
-        let until = grant.not_after;
+        let until = opened.not_after;
         connections.insert(connection, owner, until, 0, ()).map_err(full)?;
-        sessions.insert(session, owner, until, 0, opened).map_err(full)
+        sessions.insert(session, owner, until.plus(limits::MARKS_AFTER), 0, opened).map_err(full)
     }
 
     fn record_refused(&self, asked: &SshSign, refusal: &Refusal) {

@@ -120,8 +120,7 @@ fn consent_is_of_one_account_for_one_request() {
     site.lockbox(&a, "STREAMLINED");
     site.say(&a, "ApproveOperatorAccess", &digest(1)).unwrap();
     assert_eq!(site.last_record().0, "writ:ApproveOperatorAccess");
-    let records = site.records();
-    let What::Use(last) = &records.last().unwrap().what else { panic!("no use") };
+    let last = site.last_use();
     assert_eq!(last.grant.as_deref(), Some(digest(1).to_string().as_str()), "names the request");
     let consents = |n: u8| site.customers(&digest(n), &only(A)).consents;
     assert_eq!(consents(1)[&account(A)].decision, Decision::Approve);

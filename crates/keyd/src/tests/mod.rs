@@ -190,17 +190,22 @@ impl Site {
         records
     }
 
+    /// The last record.
+    pub(crate) fn last_use(&self) -> writ_proof::use_record::Use {
+        match self.records().pop().map(|record| record.what) {
+            Some(What::Use(last)) => *last,
+            _ => panic!("no use is recorded"),
+        }
+    }
+
     /// The last record's operation and result.
     pub(crate) fn last_record(&self) -> (String, String) {
-        let records = self.records();
-        let Some(What::Use(last)) = records.last().map(|record| &record.what) else {
-            panic!("no use is recorded")
-        };
-        let result = match &last.result {
+        let last = self.last_use();
+        let result = match last.result {
             UseResult::Ok => "ok".to_owned(),
-            UseResult::Denied(code) => code.clone(),
+            UseResult::Denied(code) => code,
         };
-        (last.op.clone(), result)
+        (last.op, result)
     }
 
     pub(crate) fn create_account(&self, n: u64) -> Signing {

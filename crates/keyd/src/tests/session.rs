@@ -267,15 +267,11 @@ fn certificate_says_what_was_approved_and_no_more() {
         panic!("{:?}", fields.extensions)
     };
     assert_eq!(until, signed.not_after.secs(), "the agent on the host ends it with its grant");
-    let records = gate.site.records();
-    let Some(What::Use(record)) = records.last().map(|record| &record.what) else { panic!() };
+    let record = gate.site.last_use();
     assert_eq!((record.op.as_str(), record.basis), ("ssh_sign", Basis::Roster));
     assert_eq!((record.proof, record.request), (UseProof::Request(digest), Some(digest)));
     assert_eq!(record.grant, Some(request.to_string()));
-    assert_eq!(
-        (record.result.clone(), record.event_id),
-        (UseResult::Ok, Uuid::from_bytes([3; 16]))
-    );
+    assert_eq!((record.result, record.event_id), (UseResult::Ok, Uuid::from_bytes([3; 16])));
 }
 
 #[test]
@@ -523,6 +519,19 @@ fn recording_has_a_key_of_its_own_and_is_signed_for_known_sessions_alone() {
     let Ok(Reply::Signature(signature)) = sign(mark.clone()) else { panic!("no signature") };
     let message = [b"writ-recording-v1".as_slice(), &cbor::to_vec(&mark)].concat();
     assert!(gate.site.keys.use_records.verifies(&message, &signature));
+    // Its grant's end is not the end of its recording.
+    gate.site.advance(signed.not_after.since(gate.now()) + Duration::from_secs(1));
+    gate.site.engine.maintain().unwrap();
+    assert!(gate.new_recording(session).is_err(), "after its grant");
+    let day = crate::limits::MARKS_AFTER;
+    for _ in 0..2 {
+        gate.site.advance(day - Duration::from_secs(60));
+        gate.site.engine.maintain().unwrap();
+        sign(Mark::Checkpoint(at(session))).unwrap();
+    }
+    gate.site.advance(day + Duration::from_secs(1));
+    gate.site.engine.maintain().unwrap();
+    assert!(sign(Mark::Checkpoint(at(session))).is_err(), "nothing was recorded for a day");
     let unknown = Ulid::from_bytes([6; 16]);
     assert!(sign(Mark::Checkpoint(at(unknown))).is_err());
     let cut = Cut { at: at(unknown), torn_bytes: 1, torn_digest: Hash([5; 32]) };
