@@ -315,21 +315,21 @@ impl Catalogue {
 
     /// Ends something. True unless there is no room to remember it.
     pub(crate) fn end(&mut self, end: End) -> bool {
-        let size = self.ended_grants.len()
-            + self.ended_entries.len()
-            + self.ended_keys.len()
-            + self.ended_people.len()
-            + self.ended_principals.len()
-            + self.ended_sessions.len();
-        let held = match &end {
-            End::AccessKey(id) => self.ended_keys.contains(id),
-            End::Entry(digest) => self.ended_entries.contains(digest),
-            End::Grant(digest) => self.ended_grants.contains(digest),
-            End::Person(id) => self.ended_people.contains_key(&id.person),
-            End::Principal(id) => self.ended_principals.contains(id),
-            End::Sessions((id, _)) => self.ended_sessions.contains_key(id),
+        let customers =
+            self.ended_keys.len() + self.ended_principals.len() + self.ended_sessions.len()
+                < limits::ENDED_MAX;
+        let operators =
+            self.ended_grants.len() + self.ended_entries.len() + self.ended_people.len()
+                < limits::ENDED_ACCESS_MAX;
+        let fits = match &end {
+            End::AccessKey(id) => customers || self.ended_keys.contains(id),
+            End::Entry(digest) => operators || self.ended_entries.contains(digest),
+            End::Grant(digest) => operators || self.ended_grants.contains(digest),
+            End::Person(id) => operators || self.ended_people.contains_key(&id.person),
+            End::Principal(id) => customers || self.ended_principals.contains(id),
+            End::Sessions((id, _)) => customers || self.ended_sessions.contains_key(id),
         };
-        if size >= limits::ENDED_MAX && !held {
+        if !fits {
             return false;
         }
         match end {
