@@ -71,5 +71,6 @@ pub(crate) fn own(op: &str, key: Option<Arn>) -> Use {
         request_id: Uuid::from_bytes([0; 16]),
         event_id: Uuid::from_bytes([0; 16]),
         via: Vec::new(),
+        run: None,
     }
 }

@@ -408,6 +408,7 @@ mod tests {
             request_id: Uuid::from_bytes([6; 16]),
             event_id: Uuid::from_bytes([7; 16]),
             via: vec!["s3.amazonaws.com".to_owned()],
+            run: None,
         }
     }
 }

@@ -10,11 +10,13 @@ use std::time::Duration;
 use writ_keyd_client::operator::{OrderRun, OrderedRun};
 use writ_keyd_client::protocol::{Refusal, Reply};
 use writ_model::{AccountId, PersonId, Timestamp, Ulid};
+use writ_proof::access::Touches;
 use writ_proof::cbor::Version;
 use writ_proof::hash::Hash;
 use writ_proof::roster::{HostName, Roster};
-use writ_proof::runbook::{Published, RunOrder};
+use writ_proof::runbook::{Class, Entry, Published, RunOrder};
 use writ_proof::statement::Signed;
+use writ_proof::use_record::{Use, UseRun};
 
 use crate::engine::Engine;
 use crate::refuse::{forbidden, unavailable};
@@ -30,7 +32,7 @@ pub(crate) struct Runs {
     /// Each with when its grant is over.
     ids: HashMap<Ulid, Timestamp>,
     places: HashMap<(Hash, HostName), Timestamp>,
-    /// Bits by person, customer and day.
+    /// Bits by person, customer and day; without a customer, of what is of no single one.
     told: HashMap<(PersonId, Option<AccountId>, u64), u32>,
 }
 
@@ -45,12 +47,12 @@ impl Runs {
     fn take(
         &mut self,
         asked: &OrderRun,
-        held: &Held,
+        (held, whose): (&Held, &[Option<AccountId>]),
         bits: u32,
         now: Timestamp,
     ) -> Result<(), Refusal> {
         let place = (held.grant.digest, asked.host.clone());
-        if self.ids.len() >= limits::RUNS_MAX || self.told.len() >= limits::RUNS_MAX {
+        if self.ids.len() >= limits::RUNS_MAX || self.told.len() >= limits::RUNS_TOLD_MAX {
             return Err(unavailable("there are too many runs"));
         }
         if self.ids.contains_key(&asked.run) {
@@ -62,10 +64,11 @@ impl Runs {
                 asked.host
             )));
         }
-        let who = (held.grant.person.clone(), held.asked.request().account, now.secs() / DAY);
-        let told = self.told.entry(who).or_default();
-        let sum = told.saturating_add(bits);
-        if sum > limits::RUN_BITS_DAILY {
+        let who =
+            |account: &Option<AccountId>| (held.grant.person.clone(), *account, now.secs() / DAY);
+        let told = whose.iter().filter_map(|account| self.told.get(&who(account)));
+        let told = told.max().copied().unwrap_or(0);
+        if told.saturating_add(bits) > limits::RUN_BITS_DAILY {
             return Err(forbidden(format!(
                 "runs have told `{}` {told} bits today, this one tells up to {bits}, and {} are the most: ask tomorrow, \
                  or let somebody else ask",
@@ -73,11 +76,23 @@ impl Runs {
                 limits::RUN_BITS_DAILY
             )));
         }
-        *told = sum;
+        for account in whose {
+            *self.told.entry(who(account)).or_default() += bits;
+        }
         let until = held.grant.not_after;
         self.ids.insert(asked.run, until);
         self.places.insert(place, until);
         Ok(())
+    }
+}
+
+/// Of which customers a run tells. What the requester names does not narrow it.
+fn told_of(held: &Held, entry: &Entry, roster: &Roster) -> Vec<Option<AccountId>> {
+    match held.asked.touches(roster) {
+        Touches::Only(accounts) if entry.class == Class::Customer && !accounts.is_empty() => {
+            accounts.into_iter().map(Some).collect()
+        }
+        Touches::Only(_) | Touches::Everybody => vec![None],
     }
 }
 
@@ -88,11 +103,12 @@ impl Engine {
         let judged = self.rosters.with(|roster| {
             let held = self.grant(roster, &asked.evidence)?;
             let published = self.published(roster, asked, &held)?;
-            Ok((held, published))
+            let whose = told_of(&held, published.entry(), roster);
+            Ok((held, whose, published))
         });
         let ordered = judged.and_then(|judged| {
-            let (held, published) = judged?;
-            self.order(&held, &published, asked)
+            let (held, whose, published) = judged?;
+            self.order((&held, &whose), &published, asked)
         });
         ordered.map(|ordered| Reply::Ordered(Box::new(ordered))).inspect_err(|refusal| {
             self.record_if_ready(narrate::refused(
@@ -138,7 +154,7 @@ impl Engine {
 
     fn order(
         &self,
-        held: &Held,
+        (held, whose): (&Held, &[Option<AccountId>]),
         published: &Published,
         asked: &OrderRun,
     ) -> Result<OrderedRun, Refusal> {
@@ -147,7 +163,7 @@ impl Engine {
             return Err(forbidden("the grant is for something else than a runbook"));
         };
         let bits = entry.bits();
-        self.runs.lock().take(asked, held, bits, now)?;
+        self.runs.lock().take(asked, (held, whose), bits, now)?;
         let length = limits::RUN_ORDER_LIFETIME + Duration::from_secs(u64::from(entry.seconds));
         let order = RunOrder {
             v: Version,
@@ -163,7 +179,9 @@ impl Engine {
         };
         let order = order.sign(&self.signing.run_orders);
         let order = order.map_err(|_| unavailable("the order cannot be signed"))?;
-        let position = self.record(narrated("run_order", asked.event_id, Some(held)));
+        let run = UseRun { run: asked.run, entry: published.digest(), host: asked.host.clone() };
+        let used = narrated("run_order", asked.event_id, Some(held));
+        let position = self.record(Use { run: Some(run), ..used });
         Ok(OrderedRun { order, bits, position })
     }
 }

@@ -5,7 +5,7 @@
 //! of the ledger carries only `{boot, seq, hash}`, so continuity can be checked without seeing other
 //! accounts' records. keyd signs the head once a batch.
 
-use writ_model::{AccountId, Arn, Timestamp, UniqueId, Uuid};
+use writ_model::{AccountId, Arn, Timestamp, Ulid, UniqueId, Uuid};
 
 use crate::at_most::AtMost;
 use crate::cbor::{self, Encode, Version, Writer};
@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::hash::{Hash, sha256, sha256_of};
 use crate::leaf::LogHead;
 use crate::limits;
+use crate::roster::HostName;
 use crate::{cbor_enum, cbor_map};
 
 /// The version of the use record that this build writes and reads.
@@ -102,6 +103,8 @@ pub struct Use {
     pub event_id: Uuid,
     /// The services through which it came, in order, by their service principals.
     pub via: Vec<String>,
+    /// What an order of a runbook was signed for: the ledger's event must say the same.
+    pub run: Option<UseRun>,
 }
 cbor_map!(Use {
     1: op,
@@ -118,7 +121,20 @@ cbor_map!(Use {
     12: request_id,
     13: event_id,
     14: via,
+    15: opt run,
 });
+
+/// The run that an order is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UseRun {
+    /// Its id.
+    pub run: Ulid,
+    /// Digest of the catalogue's entry.
+    pub entry: Hash,
+    /// The host that may run it.
+    pub host: HostName,
+}
+cbor_map!(UseRun { 1: run, 2: entry, 3: host });
 
 /// The principal of a use.
 #[derive(Debug, Clone, PartialEq, Eq)]

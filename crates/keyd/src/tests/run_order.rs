@@ -15,6 +15,7 @@ use writ_proof::runbook::{
     RunScope, Setting, Steps, Value,
 };
 use writ_proof::statement::Namespace;
+use writ_proof::use_record::UseRun;
 
 use super::session::{Gate, approval, group, person, signed_by};
 use super::*;
@@ -22,11 +23,12 @@ use super::*;
 /// A keyd in whose catalogue p12, an owner, and the founders p1 and p2 publish; p11 asks, p12 or p13 agrees.
 struct Desk {
     gate: Gate,
+    class: Class,
 }
 
-fn runners() -> Group {
+fn runners(approvers: u32) -> Group {
     let from = Approver::Group("approvers".parse().unwrap());
-    let slot = Slot { slot: "peers".parse().unwrap(), count: 1, from };
+    let slot = Slot { slot: "peers".parse().unwrap(), count: approvers, from };
     let rights = Rights {
         hosts: AtMost(vec!["web-1".parse().unwrap()]),
         logins: AtMost(Vec::new()),
@@ -39,19 +41,23 @@ fn runners() -> Group {
 
 impl Desk {
     fn new() -> Desk {
-        let gate = Gate::new();
         // A host without customers' data: one person's agreement is enough there.
+        Desk::of(Class::Health, Vec::new(), 1)
+    }
+
+    fn of(class: Class, accounts: Vec<AccountId>, approvers: u32) -> Desk {
+        let gate = Gate::new();
         let host = gate.roster.borrow().host(&"web-1".parse().unwrap()).unwrap().clone();
-        let accounts = Accounts::Only(AtMost(Vec::new()));
+        let accounts = Accounts::Only(AtMost(accounts));
         gate.change(Change::SetHost(Box::new(Host { accounts, ..host })));
         let (namespace, threshold) = (Namespace::Catalogue, 2);
         gate.change(Change::SetRule(Rule { namespace, threshold, hardware: false, group: None }));
-        gate.change(Change::SetGroup(Box::new(runners())));
+        gate.change(Change::SetGroup(Box::new(runners(approvers))));
         let expires = Some(NOON.plus(Duration::from_secs(86_400)));
         let group = "runners".parse().unwrap();
         gate.change(Change::AddMember(Membership { group, person: person(11), expires }));
         gate.site.advance(Duration::from_secs(10));
-        Desk { gate }
+        Desk { gate, class }
     }
 
     fn entry(&self) -> Entry {
@@ -65,7 +71,7 @@ impl Desk {
             version: 1,
             title: "Disk usage".to_owned(),
             description: "How full it is.".to_owned(),
-            class: Class::Health,
+            class: self.class,
             group: "runners".parse().unwrap(),
             parameters: AtMost(vec![Parameter { name: "samples".to_owned(), kind }]),
             program: Program { path: "/usr/bin/writ".to_owned(), digest: Hash([1; 32]) },
@@ -91,7 +97,7 @@ impl Desk {
                 runbook: "disk-usage".parse().unwrap(),
                 version: 1,
                 entry: self.entry().digest(),
-                class: Class::Health,
+                class: self.class,
                 settings: AtMost(vec![setting]),
             }),
             ..self.gate.request()
@@ -145,7 +151,9 @@ fn order_says_what_was_approved_for_one_host_and_a_short_time() {
     assert_eq!(order.not_after, desk.gate.site.env.now().plus(Duration::from_secs(90)));
     assert_eq!(order.arguments(&desk.entry()).unwrap(), ["3"]);
     assert_eq!(ordered.bits, desk.entry().bits());
-    assert_eq!(desk.gate.site.last_record().0, "run_order");
+    let used = desk.gate.site.last_use();
+    let run = UseRun { run: request.id, entry: desk.entry().digest(), host: order.host };
+    assert_eq!((used.op.as_str(), used.run), ("run_order", Some(run)));
     // Nobody but front may ask, and each grant is good for one run on each host.
     let other = desk
         .gate
@@ -227,14 +235,19 @@ fn entry_that_its_people_have_not_signed_or_have_withdrawn_orders_nothing() {
 
 #[test]
 fn day_tells_one_person_only_so_much() {
-    let desk = Desk::new();
-    let bits = desk.entry().bits();
-    let fit = crate::limits::RUN_BITS_DAILY / bits;
-    for n in 0..fit {
-        let mut request = desk.request(1);
-        request.id =
-            Ulid::from_bytes([&[7; 12][..], &n.to_be_bytes()].concat().try_into().unwrap());
-        desk.order(desk.ask(&request, &[12])).unwrap();
+    for (class, accounts) in [(Class::Health, vec![]), (Class::Customer, vec![account(1)])] {
+        let desk = Desk::of(class, accounts, 2);
+        let bits = desk.entry().bits();
+        let fit = crate::limits::RUN_BITS_DAILY / bits;
+        for n in 0..fit {
+            let mut request = desk.request(1);
+            request.id =
+                Ulid::from_bytes([&[7; 12][..], &n.to_be_bytes()].concat().try_into().unwrap());
+            desk.order(desk.ask(&request, &[12, 13])).unwrap();
+        }
+        desk.refused(desk.ask(&desk.request(1), &[12, 13]), "ask tomorrow");
+        // Another name for whose data it is about is no other day.
+        let other = Request { account: Some(account(2)), ..desk.request(2) };
+        desk.refused(desk.ask(&other, &[12, 13]), "ask tomorrow");
     }
-    desk.refused(desk.ask(&desk.request(1), &[12]), "ask tomorrow");
 }

@@ -86,6 +86,7 @@ pub(super) fn nothing(op: &str) -> use_record::Use {
         request_id: Uuid::from_bytes([0; 16]),
         event_id: Uuid::from_bytes([0; 16]),
         via: vec![],
+        run: None,
     }
 }
 

@@ -253,6 +253,7 @@ fn used() -> What {
         request_id: Uuid::random(&SystemEnv),
         event_id: Uuid::random(&SystemEnv),
         via: Vec::new(),
+        run: None,
     }))
 }
 

@@ -85,6 +85,7 @@ impl Bench {
             request_id: event_id(event),
             event_id: event_id(event),
             via: Vec::new(),
+            run: None,
         };
         change(&mut used);
         let (bytes, position) = self.chain.add(second(self.now), What::Use(Box::new(used)));

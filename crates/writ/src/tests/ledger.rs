@@ -236,6 +236,7 @@ impl Chain {
             request_id: id(n),
             event_id: id(n),
             via: Vec::new(),
+            run: None,
         }
     }
 

@@ -313,6 +313,9 @@ impl Facts {
         link.principal = principal.map(|who| (self.name(who.arn.as_str()), who.account));
         link.key = used.key.as_ref().map(|key| (self.name(key.as_str()), key.account()));
         link.refused = matches!(used.result, UseResult::Denied(_));
+        if let (Some(event), Some(run)) = (link.event, &used.run) {
+            self.runbooks.signed(event, run);
+        }
         if let UseProof::Ticket(ticket) = used.proof {
             link.ticket = Some(ticket);
         }
