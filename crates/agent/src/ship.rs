@@ -25,6 +25,7 @@ use crate::limits::{
 };
 use crate::run::Shared;
 use crate::spool;
+use crate::state::keep_connection;
 
 /// A connection whose other end is watch.
 pub(crate) struct Connection {
@@ -74,13 +75,19 @@ impl Connection {
                 return Ok(Some(message));
             }
             match self.stream.read(&mut buffer) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(0) => return Err(closed()),
                 Ok(count) => self.inbox.extend(buffer.get(..count).unwrap_or_default()),
                 Err(error) if is_patience(&error) => return Ok(None),
+                // Without TLS's own farewell, as a process that was killed does.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(closed()),
                 Err(error) => return Err(error),
             }
         }
     }
+}
+
+fn closed() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the other end has closed it")
 }
 
 fn is_patience(error: &io::Error) -> bool {
@@ -92,13 +99,18 @@ fn is_patience(error: &io::Error) -> bool {
 pub(crate) fn run(shared: &Shared, watch: &str) -> Result<(), AgentError> {
     let mut pause = BACKOFF_MIN;
     let mut outage = Outage::default();
+    keep_connection(&shared.home.dir, "is being made");
     while !shared.is_over() {
         let mut session = Session { shared, welcomed: false };
         match session.run(watch) {
             Ok(()) => return Ok(()),
             Err(fatal @ AgentError::Io { .. }) => return Err(fatal),
             Err(error) if outage.is_worth_telling(session.welcomed, shared.env.monotonic()) => {
-                tracing::warn!(error = %chain(&error), "no connection to watch; it is tried again");
+                let error = chain(&error);
+                tracing::warn!(%error, "no connection to watch; it is tried again");
+                let at = shared.env.now().iso();
+                let text = format!("NONE, last tried {at}, and tried again: {error}");
+                keep_connection(&shared.home.dir, &text);
             }
             Err(_) => {}
         }
@@ -154,6 +166,7 @@ impl Session<'_> {
         self.welcomed = true;
         let (host, serial) = (&self.shared.home.host, self.shared.running);
         tracing::info!("{host} reports to {watch}, configuration {serial}");
+        keep_connection(&self.shared.home.dir, &format!("since {}", self.shared.env.now().iso()));
         let (mut reader, lost) = {
             let mut spool = self.shared.spool();
             spool.ack(held);

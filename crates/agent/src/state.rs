@@ -15,6 +15,9 @@ use crate::identity::{self, KEPT_FOLDER};
 /// The file in the agent's folder of what it keeps.
 const STATE_FILE: &str = "state";
 
+/// The file beside it of how the connection to watch stands.
+const CONNECTION_FILE: &str = "connection";
+
 /// The folder of the spool in the agent's folder.
 pub(crate) const SPOOL_FOLDER: &str = "spool";
 
@@ -62,6 +65,14 @@ impl State {
     }
 }
 
+/// Keeps for [`status`] how the connection to watch stands. Nothing rests on it: a disk that fails does not end it.
+pub(crate) fn keep_connection(dir: &Path, text: &str) {
+    let path = dir.join(KEPT_FOLDER).join(CONNECTION_FILE);
+    if let Err(error) = disk::replace(&path, text.as_bytes(), 0o600) {
+        tracing::warn!(%error, "`writ agent status` will show an old connection");
+    }
+}
+
 /// What can be said of an agent's folder without its process.
 #[derive(Debug, Clone)]
 pub struct Status {
@@ -73,6 +84,8 @@ pub struct Status {
     pub configuration: u64,
     /// Whether an agent holds the folder now.
     pub runs: bool,
+    /// How its connection to watch stands, as the agent wrote down last; of an agent that does not run it says nothing.
+    pub connection: Option<String>,
     /// How many frames watch has acknowledged, as the agent wrote down last.
     pub acknowledged: u64,
     /// Bytes of the spool.
@@ -89,7 +102,11 @@ pub fn status(dir: &Path) -> Result<Status, AgentError> {
     let runs = disk::DirLock::take(dir).is_err();
     let spool = std::fs::read_dir(dir.join(SPOOL_FOLDER)).into_iter().flatten().flatten();
     let spool_bytes = spool.filter_map(|entry| Some(entry.metadata().ok()?.len())).sum();
+    let connection = disk::read_if_there(&dir.join(KEPT_FOLDER).join(CONNECTION_FILE))?
+        .filter(|_| runs)
+        .map(|text| String::from_utf8_lossy(&text).into_owned());
     let acknowledged = State::load(dir)?.acked.next_seq;
     let configuration = signed.serial;
-    Ok(Status { host, watch: config.watch, configuration, runs, acknowledged, spool_bytes })
+    let watch = config.watch;
+    Ok(Status { host, watch, configuration, runs, connection, acknowledged, spool_bytes })
 }

@@ -36,7 +36,7 @@ pub enum AgentCommand {
         #[arg(long, value_name = "DIR", default_value = "/var/lib/writ-agent")]
         dir: PathBuf,
     },
-    /// Say whether an agent runs here, and how much waits for watch.
+    /// Say whether an agent runs here, whether it reaches watch, and how much waits.
     #[command(after_help = "Exit codes: 0 it runs; 1 it does not, or this is no agent's folder.")]
     Status {
         /// The folder that `writ agent enroll` made.
@@ -87,6 +87,7 @@ pub fn run(command: AgentCommand) -> Result<ExitCode> {
             println!("watch        {}", status.watch);
             println!("configured   {} (signed by watch)", status.configuration);
             println!("agent        {}", if status.runs { "runs" } else { "DOES NOT RUN" });
+            println!("connection   {}", status.connection.as_deref().unwrap_or("none"));
             println!("acknowledged {} frames", status.acknowledged);
             println!("spool        {} bytes", status.spool_bytes);
             return Ok(if status.runs { ExitCode::SUCCESS } else { ExitCode::FAILURE });
