@@ -50,7 +50,7 @@ impl Session {
         let access = self.shared.state.current().map_err(|stale| stale.to_string())?;
         let host = access.roster.host(&self.place.host);
         let host = host.ok_or("the host is not in the roster any more")?.clone();
-        let stream = self.unless_dead(dial(&host.address)).await??;
+        let stream = self.unless_dead(dial(&host.socket())).await??;
         let local = stream.local_addr().map_err(|error| error.to_string())?;
         let key = self.fresh_key()?;
         let event = Uuid::random(&*self.shared.env);
@@ -272,16 +272,12 @@ fn token(proof: &writ_ssh::Proof) -> &'static str {
 
 /// Connects to `ADDRESS` or `ADDRESS:PORT`.
 async fn dial(address: &str) -> Result<TcpStream, String> {
-    let whole = match (address.parse::<SocketAddr>(), address.parse::<std::net::IpAddr>()) {
-        (Ok(_), _) => address.to_owned(),
-        (_, Ok(ip)) => SocketAddr::new(ip, 22).to_string(),
-        _ if address.contains(':') => address.to_owned(),
-        _ => format!("{address}:22"),
-    };
-    let stream = match tokio::time::timeout(HOST_WAIT, TcpStream::connect(&whole)).await {
+    let stream = match tokio::time::timeout(HOST_WAIT, TcpStream::connect(address)).await {
         Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return Err(format!("the host cannot be reached at `{whole}`: {error}")),
-        Err(_) => return Err(format!("the host does not answer at `{whole}`")),
+        Ok(Err(error)) => {
+            return Err(format!("the host cannot be reached at `{address}`: {error}"));
+        }
+        Err(_) => return Err(format!("the host does not answer at `{address}`")),
     };
     // Keystrokes go out as they come.
     stream.set_nodelay(true).ok();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use writ_model::{AccountId, ParseError};
@@ -13,6 +14,9 @@ use crate::error::Error;
 use crate::limits;
 use crate::sshsig::SshPublicKey;
 use crate::{cbor_enum, cbor_map};
+
+/// Where sshd listens unless somebody says otherwise (RFC 4253 section 4.1).
+const SSH_PORT: u16 = 22;
 
 /// One managed host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +54,11 @@ impl Accounts {
 }
 
 impl Host {
+    /// Its address with a port: 22 where none is named.
+    pub fn socket(&self) -> String {
+        with_port(&self.address)
+    }
+
     pub(super) fn check(&self) -> Result<(), Error> {
         let bad = |why: &str| refused(format!("the host `{}`: {why}", self.name));
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
@@ -69,6 +78,14 @@ impl Host {
             }
         }
         Ok(())
+    }
+}
+
+fn with_port(address: &str) -> String {
+    match address.parse::<IpAddr>() {
+        Ok(ip) => SocketAddr::new(ip, SSH_PORT).to_string(),
+        Err(_) if address.contains(':') => address.to_owned(),
+        Err(_) => format!("{address}:{SSH_PORT}"),
     }
 }
 
@@ -141,6 +158,21 @@ impl Decode for HostPattern {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn address_without_a_port_has_22() {
+        let table = [
+            ("web-1.internal", "web-1.internal:22"),
+            ("web-1.internal:2222", "web-1.internal:2222"),
+            ("10.0.0.7", "10.0.0.7:22"),
+            ("10.0.0.7:2222", "10.0.0.7:2222"),
+            ("fd00::7", "[fd00::7]:22"),
+            ("[fd00::7]:2222", "[fd00::7]:2222"),
+        ];
+        for (address, expected) in table {
+            assert_eq!(with_port(address), expected);
+        }
+    }
 
     #[test]
     fn host_pattern_matches_as_a_glob_does() {

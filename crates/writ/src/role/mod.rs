@@ -12,7 +12,7 @@ mod watch_link;
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{Read as _, Seek as _};
+use std::io::{IsTerminal as _, Read as _, Seek as _};
 use std::net::TcpListener;
 use std::os::fd::{OwnedFd, RawFd};
 use std::path::PathBuf;
@@ -205,15 +205,18 @@ fn harden_process() -> Vec<(String, String)> {
     ]
 }
 
-/// Logs of a process: one JSON object a line on standard error, at level `info`.
+/// Logs of a process on standard error, at level `info`: one JSON object a line, or lines for people on a terminal.
 pub fn start_log() {
+    use tracing_subscriber::filter::LevelFilter;
+    use tracing_subscriber::fmt::layer;
     use tracing_subscriber::prelude::*;
-    let format = tracing_subscriber::fmt::layer()
-        .json()
-        .flatten_event(true)
-        .with_current_span(false)
-        .with_writer(std::io::stderr);
-    let filter = tracing_subscriber::filter::LevelFilter::INFO;
+    let is_read_by_people = std::io::stderr().is_terminal();
+    let lines = is_read_by_people
+        .then(|| layer().compact().with_writer(std::io::stderr).with_filter(LevelFilter::INFO));
+    let json = (!is_read_by_people).then(|| {
+        let json = layer().json().flatten_event(true).with_current_span(false);
+        json.with_writer(std::io::stderr).with_filter(LevelFilter::INFO)
+    });
     // A second subscriber in one process is a bug of ours that only loses log lines.
-    tracing_subscriber::registry().with(format.with_filter(filter)).try_init().ok();
+    tracing_subscriber::registry().with(lines).with(json).try_init().ok();
 }

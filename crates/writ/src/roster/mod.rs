@@ -10,11 +10,12 @@ pub mod sign;
 pub mod source;
 mod wish;
 
+use std::net::ToSocketAddrs as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use writ_model::{Env as _, SystemEnv};
-use writ_proof::roster::{Roster, RosterStatement};
+use writ_proof::roster::{Change, Host, Roster, RosterStatement};
 use writ_proof::statement::{Namespace, Signed};
 
 use crate::up::data::write_durably;
@@ -192,7 +193,23 @@ fn propose(proposal: Proposal) -> Result<()> {
         .with_context(|| format!("cannot write `{}`", common.out.display()))?;
     print!("{}", describe::statement(&statement));
     println!("\nwritten to {}\n{}", common.out.display(), who_signs(&roster));
+    if let Change::SetHost(host) = &statement.change {
+        warn_of_unknown_address(host);
+    }
     Ok(())
+}
+
+/// A slip in the address would show at the first session only. It is a warning: names can be others where bastion runs.
+#[expect(clippy::print_stderr, reason = "a warning beside what the command prints")]
+fn warn_of_unknown_address(host: &Host) {
+    let address = host.socket();
+    if let Err(error) = address.to_socket_addrs() {
+        eprintln!(
+            "\nwarning: `{address}` does not resolve on this machine ({error}). Unless it does where bastion runs, \
+             propose {} again with another --address.",
+            host.name
+        );
+    }
 }
 
 fn split(flags: FlagWish) -> (Wish, Common) {

@@ -217,8 +217,14 @@ fn print(runs: &[ShownRun], json: bool) -> Result<()> {
         let cause = run.cause.as_deref().map_or(String::new(), |cause| format!(" ({cause})"));
         let field = run.field.as_deref().map_or(String::new(), |field| format!(", field {field}"));
         println!(
-            "{}  {}/{}  {}{cause}{field}  run {}",
-            run.host, run.runbook, run.version, run.state, run.id
+            "{}  {}  {}  {}/{}  {}{cause}{field}  run {}",
+            run.ordered.iso(),
+            run.person,
+            run.host,
+            run.runbook,
+            run.version,
+            run.state,
+            run.id
         );
         let Some(Value::Object(answer)) = &run.answer else { continue };
         let width = answer.keys().map(String::len).max().unwrap_or(0);
