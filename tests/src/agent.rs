@@ -119,6 +119,21 @@ impl Agent {
         assert!(watched.is_some(), "not watched: {}", self.printed());
     }
 
+    /// Waits until sessions open on it: the bastion has heard of it from watch. watch's word goes out every 2 s, and
+    /// the one before the newest has been heard.
+    pub fn wait_until_open(&self, site: &Site) {
+        self.wait_until_watched(site);
+        let path = site.dir().join("word/alarms");
+        let told = || {
+            let text = fs::read_to_string(&path).ok()?;
+            let word: Value = serde_json::from_str(text.split_once('\n')?.1).ok()?;
+            let own = word["hosts"].as_array()?.iter().find(|h| h["host"] == self.host.as_str())?;
+            own["unwatched"].is_null().then(|| word["at_ms"].as_u64())?
+        };
+        let first = within(PATIENCE, told).expect("watch tells that it is watched");
+        within(PATIENCE, || told().filter(|at| *at > first)).expect("watch tells it again");
+    }
+
     /// The process id.
     pub fn pid(&self) -> u32 {
         self.child.as_ref().unwrap().id()

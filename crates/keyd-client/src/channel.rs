@@ -58,6 +58,35 @@ impl std::fmt::Debug for Packet {
     }
 }
 
+/// A packet as it will be sent. To make it can fail for want of descriptors or memory, of which the channel knows nothing.
+#[derive(Debug)]
+pub enum Prepared<'a> {
+    /// It goes as it is.
+    Inline(&'a [u8]),
+    /// It goes in a sealed memfd.
+    Large(File),
+}
+
+impl Prepared<'_> {
+    /// Makes it.
+    ///
+    /// # Errors
+    /// `InvalidInput` above [`LARGE_PACKET_MAX_BYTES`]; whatever a memfd lacks.
+    pub fn new(packet: &[u8]) -> io::Result<Prepared<'_>> {
+        if packet.len() <= PACKET_MAX_BYTES {
+            return Ok(Prepared::Inline(packet));
+        }
+        if packet.len() > LARGE_PACKET_MAX_BYTES {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the packet is too large"));
+        }
+        let memfd = memfd_create("writ-packet", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+        let mut file = File::from(memfd);
+        file.write_all(packet)?;
+        fcntl_add_seals(&file, SEALS)?;
+        Ok(Prepared::Large(file))
+    }
+}
+
 impl Channel {
     /// Two connected ends, both close-on-exec.
     pub fn pair() -> io::Result<(Channel, Channel)> {
@@ -76,17 +105,18 @@ impl Channel {
     /// # Errors
     /// `EPIPE` when the peer is gone, `InvalidInput` above [`LARGE_PACKET_MAX_BYTES`].
     pub fn send(&self, packet: &[u8]) -> io::Result<()> {
-        if packet.len() <= PACKET_MAX_BYTES {
-            return self.send_parts(INLINE, packet, &[]);
+        self.send_prepared(&Prepared::new(packet)?)
+    }
+
+    /// Sends what was prepared.
+    ///
+    /// # Errors
+    /// `EPIPE` when the peer is gone.
+    pub fn send_prepared(&self, prepared: &Prepared<'_>) -> io::Result<()> {
+        match prepared {
+            Prepared::Inline(packet) => self.send_parts(INLINE, packet, &[]),
+            Prepared::Large(file) => self.send_parts(MEMFD, &[], &[file.as_fd()]),
         }
-        if packet.len() > LARGE_PACKET_MAX_BYTES {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the packet is too large"));
-        }
-        let memfd = memfd_create("writ-packet", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
-        let mut file = File::from(memfd);
-        file.write_all(packet)?;
-        fcntl_add_seals(&file, SEALS)?;
-        self.send_parts(MEMFD, &[], &[file.as_fd()])
     }
 
     /// Sends one packet of at most [`PACKET_MAX_BYTES`] along with descriptors.

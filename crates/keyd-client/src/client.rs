@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use writ_proof::cbor::{self, Decode, Encode};
 use zeroize::Zeroizing;
 
-use crate::channel::{Channel, Message, MessageKind, pack, unpack};
+use crate::channel::{Channel, Message, MessageKind, Prepared, pack, unpack};
 use crate::limits::{
     BATCH_MAX, CALL_TIMEOUT, LARGE_PACKET_MAX_BYTES, PACKET_MAX_BYTES, PENDING_MAX,
 };
@@ -209,7 +209,16 @@ impl Shared {
                 state.queue.drain(..count).collect()
             };
             let packet = Zeroizing::new(pack(&batch));
-            if channel.send(&packet).is_err() {
+            let sent = match Prepared::new(&packet) {
+                Ok(prepared) => channel.send_prepared(&prepared),
+                // Nothing was sent, and the channel is as it was: these calls alone fail.
+                Err(_) => {
+                    let mut state = self.lock();
+                    batch.iter().for_each(|message| drop(state.pending.remove(&message.id)));
+                    Ok(())
+                }
+            };
+            if sent.is_err() {
                 return self.lost(generation);
             }
         }
@@ -274,6 +283,21 @@ mod tests {
                 }
             }
         })
+    }
+
+    /// A stranger's large request at a time without free descriptors cut front off from keyd for good.
+    #[tokio::test]
+    async fn call_that_no_descriptor_is_left_for_fails_alone() {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let (ours, theirs) = Channel::pair().unwrap();
+        echo_server(theirs);
+        let client: Client<Vec<u8>, Vec<u8>> = Client::new("echo", ours).unwrap();
+        let large = vec![7; PACKET_MAX_BYTES + 1];
+        let limit = getrlimit(Resource::Nofile);
+        setrlimit(Resource::Nofile, Rlimit { current: Some(3), ..limit }).unwrap();
+        assert!(matches!(client.call(&large).await, Err(CallError::Gone(_))));
+        setrlimit(Resource::Nofile, limit).unwrap();
+        assert_eq!(client.call(&vec![1]).await.unwrap(), [1]);
     }
 
     #[tokio::test]

@@ -27,6 +27,9 @@ pub(crate) trait RecordSink: Send + Sync {
     /// Sends an encoded [`UseBatch`]. False if there is no channel now; it is then sent again
     /// when trail says hello.
     fn send(&self, batch: Vec<u8>) -> bool;
+
+    /// trail has said hello: from now on its newest channel is the one. Nobody sends meanwhile.
+    fn restart(&self);
 }
 
 struct Waiting {
@@ -126,6 +129,11 @@ impl Records {
     /// Signs and sends all records that are not sent yet.
     pub(crate) fn stream(&self, key: &SoftKey) {
         let _order = self.sender.lock();
+        self.send_unsent(key);
+    }
+
+    /// For whoever holds `sender`.
+    fn send_unsent(&self, key: &SoftKey) {
         while let Some((records, first, last)) = self.next_batch() {
             let batch = UseBatch::sign(records, first, last, key);
             let Ok(batch) = batch else { return };
@@ -138,6 +146,9 @@ impl Records {
 
     /// trail (again) has a channel: everything that it did not acknowledge is sent anew.
     pub(crate) fn restart_stream(&self, key: &SoftKey) {
+        // Whoever is sending has done so on the old channel; what comes next goes out first on the new one.
+        let _order = self.sender.lock();
+        self.sink.restart();
         {
             let mut chain = self.chain.lock();
             let next = chain.end.next_seq();
@@ -146,7 +157,7 @@ impl Records {
             let now = self.env.monotonic();
             chain.waiting.iter_mut().for_each(|w| w.at = now);
         }
-        self.stream(key);
+        self.send_unsent(key);
     }
 
     /// trail has everything up to `seq` in its write-ahead log.
@@ -258,6 +269,80 @@ mod tests {
             }
             false
         }
+
+        fn restart(&self) {}
+    }
+
+    /// A trail that dies with a batch in its channel, and the one after it.
+    #[derive(Default)]
+    struct Dying {
+        state: Mutex<Sent>,
+        changed: std::sync::Condvar,
+    }
+
+    #[derive(Default)]
+    struct Sent {
+        is_new: bool,
+        holds: bool,
+        is_held: bool,
+        lost: usize,
+        got: Vec<UseBatch>,
+    }
+
+    impl Dying {
+        fn set(&self, change: impl FnOnce(&mut Sent)) {
+            change(&mut self.state.lock().unwrap());
+            self.changed.notify_all();
+        }
+
+        fn wait(&self, until: impl Fn(&Sent) -> bool) {
+            let state = self.state.lock().unwrap();
+            let (_state, waited) = self
+                .changed
+                .wait_timeout_while(state, Duration::from_secs(10), |state| !until(state))
+                .unwrap();
+            assert!(!waited.timed_out());
+        }
+    }
+
+    impl RecordSink for Dying {
+        fn send(&self, batch: Vec<u8>) -> bool {
+            self.set(|state| state.is_held = state.holds);
+            self.wait(|state| !state.holds);
+            self.set(|state| match state.is_new {
+                true => state.got.push(cbor::from_slice(&batch).unwrap()),
+                false => state.lost += 1,
+            });
+            true
+        }
+
+        fn restart(&self) {
+            self.set(|state| state.is_new = true);
+        }
+    }
+
+    /// A batch under way to a trail that died counted as the start of what the next one was sent.
+    #[test]
+    fn trail_that_returns_while_somebody_sends_gets_all_from_the_first() {
+        let sink = Arc::new(Dying::default());
+        let key = SoftKey::from_seed(&[1; 32]).unwrap();
+        let (boot, log) = (Uuid::from_bytes([1; 16]), Arc::new(MemoryHead::default()));
+        let env = Arc::new(TestEnv::new(Timestamp::from_secs(100), 1));
+        let records = Records::begin(boot, &Head::default(), sink.clone(), log, env);
+        records.stream(&key);
+        records.add(boot_record());
+        sink.set(|state| state.holds = true);
+        std::thread::scope(|threads| {
+            threads.spawn(|| records.stream(&key));
+            sink.wait(|state| state.is_held);
+            let returns = threads.spawn(|| records.restart_stream(&key));
+            std::thread::sleep(Duration::from_millis(100));
+            assert!(!returns.is_finished(), "it did not wait for whoever sends");
+            sink.set(|state| state.holds = false);
+        });
+        let state = sink.state.lock().unwrap();
+        let got: Vec<_> = state.got.iter().map(|b| (b.first_seq, b.records.len())).collect();
+        assert_eq!((state.lost, got), (2, vec![(0, 2)]));
     }
 
     fn boot_record() -> What {

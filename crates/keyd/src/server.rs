@@ -57,7 +57,7 @@ pub struct KeydConfig {
 pub fn run(config: KeydConfig, env: Arc<dyn Env>) -> Result<(), Error> {
     abort_on_panic();
     let peers: Peers = PEERS.map(|(role, _)| Arc::new(Peer::new(role)));
-    let sink = Arc::new(TrailSink { channel: Locked::default() });
+    let sink = Arc::new(TrailSink::default());
     let KeydConfig { site, s3_domain, genesis, root, head, channels, control } = config;
     let root = read_root(root)?;
     let (head, log) = read_head(head)?;
@@ -194,8 +194,11 @@ impl Peer {
 }
 
 /// The channel to trail, once trail has said hello on it.
+#[derive(Default)]
 struct TrailSink {
     channel: Locked<Option<Arc<Channel>>>,
+    /// The one on which it is saying hello.
+    next: Locked<Option<Arc<Channel>>>,
 }
 
 impl RecordSink for TrailSink {
@@ -206,6 +209,12 @@ impl RecordSink for TrailSink {
         channel
             .send(&pack(&[Message { kind: MessageKind::Push, id: 0, body: body.into() }]))
             .is_ok()
+    }
+
+    fn restart(&self) {
+        if let Some(next) = self.next.lock().take() {
+            *self.channel.lock() = Some(next);
+        }
     }
 }
 
@@ -298,8 +307,7 @@ fn work(peer: &Peer, engine: &Engine, sink: &TrailSink) {
         // A packet that no honest peer sends is not answered; the peer's own deadline tells it.
         let Ok(messages) = unpack(&packet.bytes) else { continue };
         if peer.role == Role::Trail && messages.iter().any(is_hello) {
-            let mut current = sink.channel.lock();
-            *current = Some(Arc::clone(&channel));
+            *sink.next.lock() = Some(Arc::clone(&channel));
         }
         answer(peer.role, engine, &channel, messages);
     }

@@ -21,7 +21,7 @@ use crate::error::TrailError;
 use crate::limits::HOST_LOG_SILENT;
 use crate::witness::Context;
 use crate::writer::keyd::Keyd;
-use crate::writer::shared::Shared;
+use crate::writer::shared::{Fault, Shared};
 
 /// See the module.
 pub(crate) struct HostWitness {
@@ -100,7 +100,7 @@ impl HostWitness {
         let age = self.env.monotonic().saturating_sub(self.heard);
         if !self.silent && age > HOST_LOG_SILENT {
             self.silent = true;
-            self.shared.note_host_log("no checkpoint of it for 15 s");
+            self.shared.note(Fault::HostLog, "no checkpoint of it for 15 s");
         }
     }
 
@@ -108,7 +108,7 @@ impl HostWitness {
     fn tell(&mut self, status: u16, why: &str) {
         if self.told.replace(status) != Some(status) {
             tracing::error!(why, "watch's host log");
-            self.shared.note_host_log(why);
+            self.shared.note(Fault::HostLog, why);
         }
     }
 }

@@ -52,6 +52,8 @@ impl RecordSink for Trail {
         self.0.lock().unwrap().push(cbor::from_slice(&batch).unwrap());
         true
     }
+
+    fn restart(&self) {}
 }
 
 /// One installation: keyd, and the peers' side of it.

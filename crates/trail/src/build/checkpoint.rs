@@ -25,7 +25,7 @@ use crate::logs::LogFiles;
 use crate::writer::keyd::Keyd;
 use crate::writer::prepare;
 use crate::writer::queue::{Append, Job, Queue};
-use crate::writer::shared::Shared;
+use crate::writer::shared::{Fault, Shared};
 
 /// How long a round waits for the sequencer before it gives up until the next one.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -65,11 +65,15 @@ impl Checkpointer {
     /// Writes down that keyd's records did not chain, or that the host log is not what it was: watch and
     /// verifiers must learn it.
     fn record_faults(&self) -> Result<(), TrailError> {
-        if let Some(why) = self.shared.take_broken_chain() {
-            self.record_gap("keyd's use records", &why)?;
+        for fault in [Fault::BrokenChain, Fault::HostLog] {
+            let Some(why) = self.shared.take_fault(fault) else { continue };
+            // It is said once: what could not be written now is written in a later round.
+            if let Err(error) = self.record_gap(fault.what(), &why) {
+                self.shared.put_back(fault, why);
+                return Err(error);
+            }
         }
-        let Some(why) = self.shared.take_host_log() else { return Ok(()) };
-        self.record_gap("watch's host log", &why)
+        Ok(())
     }
 
     fn record_gap(&self, what: &str, why: &str) -> Result<(), TrailError> {

@@ -43,6 +43,8 @@ impl SignedCheckpoint {
 #[derive(Default)]
 pub(crate) struct Notes {
     latest: Mutex<BTreeMap<LogName, SignedCheckpoint>>,
+    /// Held while the files are replaced: they follow each other as `latest` does.
+    files: Mutex<()>,
 }
 
 impl Notes {
@@ -63,6 +65,7 @@ impl Notes {
         files: &LogFiles,
         signed: SignedCheckpoint,
     ) -> Result<(), TrailError> {
+        let _order = self.files();
         disk::replace(&files.dir().join("checkpoint"), &signed.note.to_bytes())?;
         self.lock().insert(log, signed);
         Ok(())
@@ -89,6 +92,7 @@ impl Notes {
             }
         }
         cosigned.verify_one(key)?;
+        let _order = self.files();
         let mut latest = self.lock();
         let current = latest
             .get_mut(&LogName::Checkpoint)
@@ -107,7 +111,44 @@ impl Notes {
         Ok(Some((note.signatures().len() as u64).saturating_sub(1)))
     }
 
+    fn files(&self) -> MutexGuard<'_, ()> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<LogName, SignedCheckpoint>> {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Builder, push and witnesses wrote one temporary file: the loser's rename failed, or half a note went live.
+    #[test]
+    fn checkpoints_that_are_published_at_once_are_whole_files() {
+        let ledger = tempfile::tempdir().unwrap();
+        let origin = "writ/site-1/checkpoint".parse().unwrap();
+        let files = LogFiles::new(ledger.path(), &origin);
+        disk::create_dir(files.dir()).unwrap();
+        let notes = Notes::default();
+        let signed = |size: u64| {
+            let root = Hash([u8::try_from(size % 250).unwrap(); 32]);
+            let note = Checkpoint::new("writ/site-1/checkpoint", size, root).to_note().unwrap();
+            SignedCheckpoint { size, root, note, time: Timestamp::default() }
+        };
+        std::thread::scope(|threads| {
+            for first in 0..4 {
+                let (notes, files) = (&notes, &files);
+                threads.spawn(move || {
+                    for n in 0..50 {
+                        notes.publish(LogName::Checkpoint, files, signed(first + 4 * n)).unwrap();
+                    }
+                });
+            }
+        });
+        let kept = notes.latest(LogName::Checkpoint).unwrap();
+        let file = std::fs::read(files.dir().join("checkpoint")).unwrap();
+        assert_eq!(file, kept.note.to_bytes(), "the file is the newest that is known");
     }
 }

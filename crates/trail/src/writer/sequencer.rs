@@ -12,7 +12,7 @@ use writ_proof::use_record::UsePosition;
 use super::keyd::Word;
 use super::ledger::{Ledger, Stage, Standing};
 use super::queue::{Answer, Append, Job, Queue, Taken};
-use super::shared::Shared;
+use super::shared::{Fault, Shared};
 use crate::disk;
 use crate::error::TrailError;
 use crate::limits::{HELD_MAX, HELD_MAX_AGE, OLD_BOOT_WAIT};
@@ -120,7 +120,7 @@ impl Sequencer {
                         Err(error) => {
                             // Not acknowledged, so keyd stops within a second; it fails closed.
                             tracing::error!(%boot, first, %error, "keyd's records do not chain");
-                            self.shared.note_broken_chain(&error.to_string());
+                            self.shared.note(Fault::BrokenChain, &error.to_string());
                         }
                     }
                 }

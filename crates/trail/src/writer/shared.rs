@@ -33,11 +33,29 @@ struct State {
     free_bytes: u64,
     suspended: Option<String>,
     closed: Option<String>,
-    broken_chain: Option<String>,
-    host_log: Option<String>,
+    faults: BTreeMap<Fault, String>,
     last_round: LastRound,
     stopping: bool,
     keyd_boot: Option<Uuid>,
+}
+
+/// What others did wrong, which the ledger has to say: watch and verifiers must learn it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Fault {
+    /// keyd's records did not chain.
+    BrokenChain,
+    /// The host log is not what it was.
+    HostLog,
+}
+
+impl Fault {
+    /// As the ledger has it.
+    pub(crate) fn what(self) -> &'static str {
+        match self {
+            Fault::BrokenChain => "keyd's use records",
+            Fault::HostLog => "watch's host log",
+        }
+    }
 }
 
 /// Whether the last checkpoint before an orderly end was made.
@@ -173,22 +191,18 @@ impl Shared {
         self.lock().closed = Some(why.to_owned());
     }
 
-    pub(crate) fn note_broken_chain(&self, why: &str) {
-        self.lock().broken_chain = Some(why.to_owned());
+    pub(crate) fn note(&self, fault: Fault, why: &str) {
+        self.lock().faults.insert(fault, why.to_owned());
     }
 
-    /// The last fault of keyd's chain, once.
-    pub(crate) fn take_broken_chain(&self) -> Option<String> {
-        self.lock().broken_chain.take()
+    /// The last fault of this kind, once.
+    pub(crate) fn take_fault(&self, fault: Fault) -> Option<String> {
+        self.lock().faults.remove(&fault)
     }
 
-    pub(crate) fn note_host_log(&self, why: &str) {
-        self.lock().host_log = Some(why.to_owned());
-    }
-
-    /// The last fault of watch's host log, once.
-    pub(crate) fn take_host_log(&self) -> Option<String> {
-        self.lock().host_log.take()
+    /// It could not be written down yet.
+    pub(crate) fn put_back(&self, fault: Fault, why: String) {
+        self.lock().faults.entry(fault).or_insert(why);
     }
 
     /// Asks all threads to end.

@@ -71,6 +71,10 @@ impl FrontConfig {
     }
 }
 
+/// How often keyd's channel is looked at, and how many looks in a row may find it closed: a restart of keyd takes less.
+const KEYD_GONE_LOOK: Duration = Duration::from_secs(1);
+const KEYD_GONE_LOOKS: u32 = 60;
+
 /// Runs until the supervisor says stop.
 pub fn run(inherited: &mut Inherited, line: &Line) -> Result<()> {
     let hardening = harden(inherited, Reach::Nobody);
@@ -132,7 +136,7 @@ async fn serve(
     let (ours, own, known) = (Arc::clone(&pipeline), platform.clone(), Arc::clone(&access));
     let alarms = alarms::Alarms::new(&config.word, &genesis)?;
     let clerk = Arc::new(Clerk::new(ours, own, Arc::clone(&keeper), known, alarms));
-    beat(keyd, store);
+    beat(keyd.clone(), store);
     let platforms = platform.clone();
     keep_current(Arc::clone(&pipeline), platform, reloads);
     let places = [("listen", listener.local_addr()?), ("console", console.local_addr()?)];
@@ -152,6 +156,7 @@ async fn serve(
             console, console_tls, pages, config.names, stopped,
         ) => served,
         () = pipeline.broken() => anyhow::bail!("the state database failed; it has to be opened anew"),
+        () = cut_off(&keyd) => anyhow::bail!("the channel to keyd is closed, and keyd was not started again"),
     }
 }
 
@@ -216,6 +221,15 @@ fn listen(
         // The receiver is gone only when the process is ending anyway.
         stop.send(true).ok();
     })
+}
+
+/// Returns once keyd has been away for longer than its restart takes: then the channel itself is gone.
+async fn cut_off(keyd: &KeydClient) {
+    let mut looks = 0;
+    while looks < KEYD_GONE_LOOKS {
+        tokio::time::sleep(KEYD_GONE_LOOK).await;
+        looks = if keyd.is_connected() { 0 } else { looks + 1 };
+    }
 }
 
 /// Beats for keyd every 250 ms. A task of its own: nothing that waits for the ledger may hold a beat

@@ -1,12 +1,12 @@
 //! Tests of `writ verify` against a synthetic ledger: one harm, one exit code.
 
-use writ_model::{AccountId, Arn, PersonId};
+use writ_model::{AccountId, Arn, PersonId, Uuid};
 use writ_proof::at_most::AtMost;
 use writ_proof::leaf::Source as Sender;
 use writ_proof::origin::LogName;
 use writ_proof::roster::{Change, Enrolment, EnrolmentId, PersonKey, RosterStatement};
 use writ_proof::statement::Signed;
-use writ_proof::use_record::{Use, UseResult};
+use writ_proof::use_record::{Use, UsePosition, UseResult};
 
 use super::*;
 use ledger::*;
@@ -36,7 +36,7 @@ struct Harm {
     /// What keyd says of the customer's signature.
     signature: Option<u8>,
     /// What a further boot of keyd says was acknowledged.
-    acknowledged: Option<writ_proof::use_record::UsePosition>,
+    acknowledged: Option<UsePosition>,
 }
 
 /// A ledger with commits, key uses, a forwarded call and a roster statement.
@@ -349,11 +349,7 @@ fn ledgers_that_an_insider_wrote_are_refused() {
             "acknowledged uses that are gone",
             Code::Uses,
             Harm {
-                acknowledged: Some(writ_proof::use_record::UsePosition {
-                    boot: id(100),
-                    seq: 50,
-                    hash: Hash::ZERO,
-                }),
+                acknowledged: Some(UsePosition { boot: id(100), seq: 50, hash: Hash::ZERO }),
                 ..Harm::default()
             },
         ),
@@ -397,6 +393,58 @@ fn late_restart() -> Ledger {
     ledger.frame(vec![boot(4)], vec![]);
     ledger.heads(|_| {});
     ledger
+}
+
+/// A ledger with these uses and events, and a restart.
+fn with_uses(uses: Vec<(u64, Use)>, items: impl FnOnce(&[UsePosition]) -> Vec<Item>) -> Ledger {
+    let mut ledger = Ledger::default();
+    ledger.frame(vec![statement(1, &genesis())], vec![]);
+    let mut chain = Chain::begin(100, None);
+    let positions: Vec<_> =
+        uses.into_iter().map(|(secs, told)| chain.used_as(secs, told)).collect();
+    ledger.frame(vec![], vec![chain.signed()]);
+    ledger.frame(items(&positions), vec![]);
+    ledger.frame(vec![boot(4)], vec![]);
+    ledger.wait(60);
+    ledger.frame(vec![event(10, None)], vec![]);
+    ledger.heads(|_| {});
+    ledger
+}
+
+#[test]
+fn use_that_somebody_signed_and_that_names_no_event_is_found() {
+    let hidden = Use { event_id: Uuid::from_bytes([0; 16]), ..Chain::a_use(owner(), 99, None) };
+    let later = Chain::a_use(owner(), 14, None);
+    let ledger = with_uses(vec![(2, hidden), (100, later)], |positions| {
+        vec![Item { position: Some(positions[1]), ..event(14, None) }]
+    });
+    assert_code("nil event", &World::new(&ledger).verify(), Code::Uses);
+}
+
+/// trail writes the times of the ledger's leaves; those of the uses are keyd's.
+#[test]
+fn restart_excuses_no_use_long_before_it_though_trails_clock_stood_still() {
+    let uses = vec![(2, Chain::a_use(owner(), 99, None)), (7200, Chain::a_use(owner(), 14, None))];
+    let ledger =
+        with_uses(uses, |positions| vec![Item { position: Some(positions[1]), ..event(14, None) }]);
+    assert_code("frozen clock", &World::new(&ledger).verify(), Code::Uses);
+}
+
+#[test]
+fn use_that_hides_behind_the_event_of_another_one_is_found() {
+    let of = |account| Use { key: Some(key_of(account)), ..Chain::a_use(owner(), 14, None) };
+    let tells = |position: &UsePosition| {
+        let named = event(14, None).told(|event| {
+            event["resources"] = serde_json::json!([{ "ARN": key_of(owner()).as_str() }]);
+        });
+        vec![Item { position: Some(*position), ..named }]
+    };
+    let honest = with_uses(vec![(2, of(owner()))], |positions| tells(&positions[0]));
+    assert_eq!(World::new(&honest).verify().findings, []);
+    for second in [owner(), stranger()] {
+        let ledger = with_uses(vec![(2, of(owner())), (3, of(second))], |p| tells(&p[0]));
+        assert_code("two uses of one event", &World::new(&ledger).verify(), Code::Uses);
+    }
 }
 
 /// A forwarded use whose event came only after trail's restart; the service's own request was lost by it.

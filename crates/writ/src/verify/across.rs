@@ -206,16 +206,19 @@ fn disagreement(
     if link.refused && !event.refused {
         return Some("tells of success, but keyd refused it".to_owned());
     }
-    let told = event.position.is_some_and(|position| position.hash == link.hash);
-    let (key, owner) = link.key.as_ref().filter(|_| told && !link.refused)?;
+    let (key, owner) = link.key.as_ref().filter(|_| !link.refused)?;
     if event.refused {
         return Some("tells of an error, but keyd carried it out".to_owned());
+    }
+    let told = event.position.is_some_and(|position| position.hash == link.hash);
+    if !told && !is_half(&link.op) {
+        return Some("is that of another use: front hides one behind the other".to_owned());
     }
     if !event.resources.contains(key) {
         return Some(format!("does not name the key {key}"));
     }
     // An owner's copy lies in a log that the caller's view does not hold.
-    let owner = owner.filter(|owner| owner != account && !is_view)?;
+    let owner = owner.filter(|owner| told && owner != account && !is_view)?;
     let copied = copies.contains(&(link.hash, LogName::Account(owner)));
     (!copied).then(|| format!("has no copy in the log of the key's owner {owner}"))
 }
@@ -228,10 +231,15 @@ fn same_operation(used: &str, told: &str) -> bool {
         "ssh_sign" => SESSION_STARTED,
         "run_order" => RUN_ORDERED,
         "open-recording" => RECORDING_OPENED,
-        "kms:ReEncryptFrom" | "kms:ReEncryptTo" => "kms:ReEncrypt",
+        half if is_half(half) => "kms:ReEncrypt",
         other => other,
     };
     used == told
+}
+
+/// Of a re-encryption's two uses the event names the one that keyd recorded last.
+fn is_half(op: &str) -> bool {
+    matches!(op, "kms:ReEncryptFrom" | "kms:ReEncryptTo")
 }
 
 /// Each forwarded event has the event of the customer's own request, and keyd says the same of it. A

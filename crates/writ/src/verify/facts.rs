@@ -303,11 +303,17 @@ impl Facts {
             Some((What::Use(used), _)) => self.told(&mut link, used),
             None => {}
         }
+        // keyd's clock too: what trail says of the time alone could excuse hours before a restart.
+        if let Some(record) = record {
+            self.at(record.time);
+        }
         self.chain.insert((position.boot, position.seq), link);
     }
 
     fn told(&mut self, link: &mut Link, used: &Use) {
-        link.event = Some(used.event_id).filter(|id| *id != Uuid::from_bytes([0; 16]));
+        // Of keyd's own work nobody tells. What somebody asked for has an event, whatever front says.
+        let is_own = used.principal.is_none() && used.proof == UseProof::None;
+        link.event = Some(used.event_id).filter(|id| !(is_own && *id == Uuid::from_bytes([0; 16])));
         link.op = self.name(&used.op);
         let principal = used.principal.as_ref();
         link.principal = principal.map(|who| (self.name(who.arn.as_str()), who.account));

@@ -27,7 +27,7 @@ fn agent(site: &Site, gate: &Gate<'_>) -> Agent {
     );
     let mut agent = Agent::enrol_edited(site, "web-1", |text| text + &sessions);
     agent.run();
-    agent.wait_until_watched(site);
+    agent.wait_until_open(site);
     agent
 }
 

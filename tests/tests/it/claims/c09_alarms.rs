@@ -233,7 +233,7 @@ fn agent_of(gate: &Gate<'_>) -> Agent {
     let real = gate.host.log_file().display().to_string();
     let mut agent = Agent::enrol_edited(gate.site(), "web-1", |text| text.replace(&own, &real));
     agent.run();
-    agent.wait_until_watched(gate.site());
+    agent.wait_until_open(gate.site());
     agent
 }
 
