@@ -349,6 +349,39 @@ fn requests_without_answer_are_bounded() {
     assert!(ended, "what waits is not bounded");
 }
 
+/// What an operator sends in one window, in the smallest packets that there are.
+#[test]
+fn chunk_of_the_smallest_packets_is_cut_in_linear_time() {
+    let chunk = packet(kind::CLOSE, &[]).repeat(2 * 1024 * 1024 / 5);
+    let started = tokio::time::Instant::now();
+    let mut framer = Framer::default();
+    for piece in chunk.chunks(1024 * 1024) {
+        framer.add(piece);
+        while let Some(packet) = framer.next().unwrap() {
+            assert_eq!(packet, [kind::CLOSE]);
+        }
+    }
+    // With a move of the rest for each packet it is minutes.
+    assert!(started.elapsed() < std::time::Duration::from_secs(1), "{:?}", started.elapsed());
+    assert_eq!(framer.waiting_bytes(), 0);
+}
+
+#[test]
+fn packets_are_the_same_however_they_come() {
+    let sent: Vec<Vec<u8>> = (1..200u8).map(|n| vec![n; usize::from(n)]).collect();
+    let stream: Vec<u8> = sent.iter().flat_map(|body| string(body)).collect();
+    for size in [1, 3, 7, 100, 5000] {
+        let (mut framer, mut got) = (Framer::default(), Vec::new());
+        for piece in stream.chunks(size) {
+            framer.add(piece);
+            // One at a time, so that some always wait.
+            got.extend(framer.next().unwrap());
+        }
+        got.extend(std::iter::from_fn(|| framer.next().unwrap()));
+        assert!(got == sent, "in pieces of {size}");
+    }
+}
+
 proptest! {
     /// Whatever either side says, only what the rights cover goes to the host.
     #[test]
