@@ -66,8 +66,12 @@ pub const SFTP_MAX_EXTENDED: u32 = 16;
 /// Globs of one right.
 pub const SFTP_MAX_GLOBS: usize = 64;
 
-/// Requests of the operator that wait for the host to be asked, in bytes.
+/// Requests of the operator that wait for the host to be asked, in bytes: above SSH's window, which is given back
+/// only for what was handled.
 pub const SFTP_HELD_MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// Requests of the operator that are handled at once: what they led to is durable before the next ones are.
+pub const SFTP_STEP_MAX_PACKETS: usize = 1024;
 
 /// The last status code of version 3 (draft-ietf-secsh-filexfer-02, section 7).
 pub const SFTP_MAX_STATUS: u32 = 8;

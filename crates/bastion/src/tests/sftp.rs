@@ -382,6 +382,39 @@ fn packets_are_the_same_however_they_come() {
     }
 }
 
+/// Each request may be an event: what one step makes is bounded, and a flood is handled in several.
+#[test]
+fn flood_of_requests_is_handled_in_bounded_steps() {
+    let mut sftp = ready(all("/data/**"));
+    let close = request(kind::CLOSE, &[&string(b"none")]);
+    let count = 3 * limits::SFTP_STEP_MAX_PACKETS + 5;
+    let mut output = sftp.from_operator(&close.repeat(count)).unwrap();
+    let (mut steps, mut answers, mut taken) = (1, packets(&output.to_operator).len(), 0);
+    while output.more {
+        assert!(packets(&output.to_operator).len() <= limits::SFTP_STEP_MAX_PACKETS);
+        taken += output.taken_bytes;
+        output = sftp.go_on().unwrap();
+        answers += packets(&output.to_operator).len();
+        steps += 1;
+    }
+    assert_eq!((steps, answers), (4, count));
+    assert_eq!((taken + output.taken_bytes, sftp.held_bytes()), (close.len() * count, 0));
+}
+
+/// What waits is not taken: its window stays with the bastion.
+#[test]
+fn requests_that_wait_are_not_taken_until_they_are_handled() {
+    let mut sftp = ready(all("/data/**"));
+    let remove = request(kind::REMOVE, &[&string(b"/data/a")]);
+    let write = request(kind::WRITE, &[&string(b"h"), &[0; 8], &string(&[0; 1000])]);
+    let output = sftp.from_operator(&[&remove[..], &write, &write[..5]].concat()).unwrap();
+    assert_eq!((output.taken_bytes, output.more), (remove.len(), false));
+    assert_eq!(sftp.held_bytes(), write.len() + 5);
+    let output = sftp.from_host(&name(1, "/data")).unwrap();
+    // The folder is known: it is sent, and the next one may be handled.
+    assert_eq!((output.taken_bytes, sftp.held_bytes()), (write.len(), 5));
+}
+
 proptest! {
     /// Whatever either side says, only what the rights cover goes to the host.
     #[test]

@@ -133,10 +133,16 @@ fn carry(
         if read == 0 {
             return;
         }
-        let output = step(sftp, &bytes[..read]).unwrap();
-        events.extend(output.events);
-        to_host.send(output.to_host).ok();
-        to_operator.send(output.to_operator).ok();
+        let mut output = step(sftp, &bytes[..read]).unwrap();
+        loop {
+            events.extend(output.events);
+            to_host.send(output.to_host).ok();
+            to_operator.send(output.to_operator).ok();
+            if !output.more {
+                break;
+            }
+            output = sftp.go_on().unwrap();
+        }
     }
 }
 

@@ -1,0 +1,52 @@
+//! What an operator who has logged in cannot do to the bastion, or get past it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use writ_proof::cbor;
+use writ_proof::recording::Kind;
+use writ_proof::recording::event::Window;
+use writ_ssh::limits::CHANNEL_WINDOW_BYTES;
+use writ_ssh::{ChannelEvent, Pty, SessionRequest, Size, Stream};
+
+use super::site::{PATIENCE, Site, until};
+
+const WINDOW: u32 = CHANNEL_WINDOW_BYTES;
+
+/// Answers that nobody reads are not heaped up: who reads none may ask nothing more.
+#[tokio::test(flavor = "multi_thread")]
+async fn client_that_never_reads_gets_no_more_window() {
+    let site = Site::start().await;
+    // The greeting's answer, and some more.
+    let (_session, channel) = site.channel(1024).await;
+    assert!(channel.request(&SessionRequest::Subsystem("sftp".to_owned())).await.unwrap());
+    let init = Bytes::from_static(&[0, 0, 0, 5, 1, 0, 0, 0, 3]);
+    channel.send(Stream::Main, init).await.unwrap();
+    let Some(ChannelEvent::Data { bytes, .. }) = channel.next().await else { panic!() };
+    assert_eq!(bytes[4], 2, "the version");
+    // CLOSE of a handle that nobody has: the bastion answers it by itself, with twice as many bytes.
+    let close = [0, 0, 0, 9, 4, 0, 0, 0, 7, 0, 0, 0, 0].repeat(10_000);
+    let (mut sent, mut since) = (0, tokio::time::Instant::now());
+    while since.elapsed() < Duration::from_secs(2) {
+        let more = channel.try_send(Stream::Main, &close[sent % close.len()..]).unwrap();
+        if more == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        } else {
+            since = tokio::time::Instant::now();
+        }
+        sent += more;
+        assert!(sent < 3 * WINDOW as usize, "the window is given back for what nobody reads");
+    }
+    assert!(sent >= WINDOW as usize / 2, "{sent}");
+    // Who reads may go on.
+    let read = async {
+        loop {
+            let Some(ChannelEvent::Data { bytes, .. }) = channel.next().await else { panic!() };
+            channel.accept(bytes.len());
+            if channel.try_send(Stream::Main, &close[sent % close.len()..]).unwrap() > 0 {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, read).await.expect("the window never comes back");
+}
