@@ -116,6 +116,8 @@ impl Opening {
             }
             SessionRequest::WindowChange(size) if self.pty.is_some() => {
                 let content = cbor::to_vec(&window(size));
+                // No program has seen the earlier ones, and a client may send any number of them.
+                self.early.retain(|frame| frame.kind != Kind::Window);
                 self.early.push(frame(self.number, Kind::Window, content));
                 if let Some(pty) = &mut self.pty {
                     pty.size = size;

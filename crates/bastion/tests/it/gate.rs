@@ -50,3 +50,19 @@ async fn client_that_never_reads_gets_no_more_window() {
     };
     tokio::time::timeout(PATIENCE, read).await.expect("the window never comes back");
 }
+
+/// A client may say as often as it likes how large its terminal is, also before its program runs.
+#[tokio::test(flavor = "multi_thread")]
+async fn window_changes_before_the_program_are_not_heaped_up() {
+    let site = Site::start().await;
+    let (_session, channel) = site.channel(WINDOW).await;
+    let size = |columns| Size { columns, rows: 24, width: 0, height: 0 };
+    let pty = Pty { term: "xterm".to_owned(), size: size(80), modes: Vec::new() };
+    assert!(channel.request(&SessionRequest::Pty(pty)).await.unwrap());
+    for columns in 1..=2000 {
+        channel.notify(&SessionRequest::WindowChange(size(columns))).unwrap();
+    }
+    assert!(channel.request(&SessionRequest::Shell).await.unwrap());
+    let newest = cbor::to_vec(&Window { cols: 2000, rows: 24 });
+    assert_eq!(site.recorded(Kind::Window), [newest]);
+}
