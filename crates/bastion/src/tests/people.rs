@@ -60,8 +60,8 @@ pub(crate) fn roster() -> Roster {
 }
 
 /// A grant of `anna`'s from `from` for an hour, with a shell and these files, as `svc` on `web-1`.
-pub(crate) fn held(from: Timestamp, files: &[&str]) -> Arc<crate::Held> {
-    Arc::new(crate::Held {
+pub(crate) fn held(from: Timestamp, files: &[&str]) -> Arc<super::Held> {
+    Arc::new(super::Held {
         grant: Grant {
             request: Ulid::from_bytes([7; 16]),
             digest: Hash([7; 32]),
@@ -83,8 +83,8 @@ pub(crate) fn held(from: Timestamp, files: &[&str]) -> Arc<crate::Held> {
 }
 
 /// Under this roster these grants are live.
-pub(crate) fn access(roster: Roster, grants: Vec<Arc<crate::Held>>) -> crate::Access {
-    crate::Access {
+pub(crate) fn access(roster: Roster, grants: Vec<Arc<super::Held>>) -> super::Access {
+    super::Access {
         roster: Arc::new(roster),
         grants,
         ended: BTreeMap::new(),
