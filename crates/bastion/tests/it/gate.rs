@@ -66,3 +66,48 @@ async fn window_changes_before_the_program_are_not_heaped_up() {
     let newest = cbor::to_vec(&Window { cols: 2000, rows: 24 });
     assert_eq!(site.recorded(Kind::Window), [newest]);
 }
+
+/// Between the grant and the command the host may take its time: the command waits for a live grant as every byte does.
+#[tokio::test(flavor = "multi_thread")]
+async fn command_that_waits_for_its_host_needs_a_grant_when_it_goes() {
+    for with_terminal in [false, true] {
+        let site = Site::start().await;
+        site.lets_in.send_replace(false);
+        let (_session, channel) = site.channel(WINDOW).await;
+        if with_terminal {
+            let size = Size { columns: 80, rows: 24, width: 0, height: 0 };
+            let pty = Pty { term: "xterm".to_owned(), size, modes: Vec::new() };
+            assert!(channel.request(&SessionRequest::Pty(pty)).await.unwrap());
+        }
+        let asking = tokio::spawn(async move {
+            let given = channel.request(&SessionRequest::Exec(b"id".to_vec())).await;
+            (given, channel)
+        });
+        until("login at the host", || site.host_was_asked("login")).await;
+        until("start in the ledger", || !site.events("StartSession").is_empty()).await;
+        // Nobody knows any more what is granted.
+        *site.front.age.lock().unwrap() = Duration::from_secs(2);
+        site.lets_in.send_replace(true);
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        assert_eq!(*site.asked.lock().unwrap(), ["login"], "it is asked without a live grant");
+        *site.front.age.lock().unwrap() = Duration::ZERO;
+        assert!(asking.await.unwrap().0.unwrap());
+        assert!(site.host_was_asked("exec"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn command_whose_grant_ends_while_its_host_takes_its_time_never_arrives() {
+    let site = Site::start().await;
+    site.lets_in.send_replace(false);
+    let (session, channel) = site.channel(WINDOW).await;
+    let asking = tokio::spawn(async move {
+        channel.request(&SessionRequest::Exec(b"id".to_vec())).await.is_ok_and(|given| given)
+    });
+    until("start in the ledger", || !site.events("StartSession").is_empty()).await;
+    site.front.revoke();
+    site.lets_in.send_replace(true);
+    let ended = tokio::time::timeout(PATIENCE, session.ended()).await.unwrap();
+    assert!(ended.unwrap_err().to_string().contains("its grant ended"));
+    assert!(!asking.await.unwrap() && !site.host_was_asked("exec"));
+}

@@ -21,7 +21,7 @@ use writ_proof::append::AppendItem;
 use writ_proof::cbor::Version;
 use writ_proof::hash::Hash;
 use writ_proof::recording::{Kind, Verifier};
-use writ_proof::roster::{Accounts, Change, Host, RosterStatement};
+use writ_proof::roster::{Accounts, Change, Host, Roster, RosterStatement};
 use writ_proof::ssh_cert::{CertFields, CertKind, Certificate, CriticalOptions};
 use writ_proof::statement::Signed;
 use writ_ssh::{
@@ -40,6 +40,15 @@ pub(crate) struct Front {
     access: Mutex<Arc<Access>>,
     pub(crate) age: Mutex<Duration>,
     changes: watch::Sender<u64>,
+}
+
+impl Front {
+    /// Ends every grant.
+    pub(crate) fn revoke(&self) {
+        let mut now = self.access.lock().unwrap();
+        *now = Arc::new(access(Roster::clone(&now.roster), Vec::new()));
+        self.changes.send_modify(|change| *change += 1);
+    }
 }
 
 impl State for Front {
