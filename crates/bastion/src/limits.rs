@@ -85,8 +85,14 @@ pub const CAST_COLS: u32 = 80;
 /// Its rows.
 pub const CAST_ROWS: u32 = 24;
 
-/// Connections of operators at one time, those included that have not logged in.
-pub const CONNECTIONS_MAX: usize = 512;
+/// Sessions of operators at one time.
+pub const SESSIONS_MAX: usize = 512;
+
+/// Connections at one time that have not logged in (OpenSSH's `MaxStartups`: 100).
+pub const LOBBY_MAX: usize = 256;
+
+/// Of those from one IPv4 address or IPv6 network: many people may sit behind one, and log in at once.
+pub const LOBBY_SOURCE_MAX: usize = 64;
 
 /// Recordings in one page of a listing.
 pub const SHELF_PAGE_MAX: usize = 50;

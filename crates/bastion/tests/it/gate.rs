@@ -1,8 +1,11 @@
-//! What an operator who has logged in cannot do to the bastion, or get past it.
+//! What an operator who has logged in cannot do to the bastion, or get past it; and a stranger to an operator.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::net::{TcpSocket, TcpStream};
+use writ_bastion::limits::{LOBBY_MAX, LOBBY_SOURCE_MAX};
 use writ_proof::cbor;
 use writ_proof::recording::Kind;
 use writ_proof::recording::event::Window;
@@ -110,4 +113,37 @@ async fn command_whose_grant_ends_while_its_host_takes_its_time_never_arrives() 
     let ended = tokio::time::timeout(PATIENCE, session.ended()).await.unwrap();
     assert!(ended.unwrap_err().to_string().contains("its grant ended"));
     assert!(!asking.await.unwrap() && !site.host_was_asked("exec"));
+}
+
+/// Who connects and says nothing keeps nobody out, from one address or from many, and is counted.
+#[tokio::test(flavor = "multi_thread")]
+async fn silent_strangers_keep_no_operator_out() {
+    const SILENT: u64 = 700;
+    for one_address in [true, false] {
+        let site = Site::start().await;
+        let mut strangers = Vec::new();
+        for number in 0..SILENT {
+            let [.., high, low] = number.to_be_bytes();
+            let from = if one_address { [127, 0, 0, 2] } else { [127, 1, high, low] };
+            let socket = TcpSocket::new_v4().unwrap();
+            socket.bind(SocketAddr::from((from, 0))).unwrap();
+            strangers.push(socket.connect(site.address).await.unwrap());
+        }
+        let login = tokio::time::timeout(PATIENCE, site.log_in(WINDOW)).await;
+        let session = login.expect("an operator waits").expect("an operator is kept out");
+        // Strangers go on to come, and the operator stays.
+        for _ in 0..LOBBY_MAX + 10 {
+            strangers.push(TcpStream::connect(site.address).await.unwrap());
+        }
+        assert!(session.open_session().await.unwrap().is_ok());
+        let seats = if one_address { 2 * LOBBY_SOURCE_MAX } else { LOBBY_MAX };
+        let dropped = strangers.len() - seats;
+        let counted = || {
+            let events = [site.events("RefuseStranger"), site.events("RefuseStrangers")].concat();
+            let attempts = events.iter().map(|event| &event["requestParameters"]["attempts"]);
+            attempts.map(|count| count.as_str().unwrap().parse::<usize>().unwrap()).sum::<usize>()
+        };
+        until("count of those who were dropped", || counted() >= dropped).await;
+        assert_eq!(counted(), dropped);
+    }
 }
