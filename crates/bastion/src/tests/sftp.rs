@@ -238,6 +238,32 @@ fn link_that_the_host_did_not_resolve_is_refused_for_writing() {
     assert_eq!(refused(&sftp.from_host(&link).unwrap()).0, 3);
 }
 
+/// Where a link leads is counted from where its folder really lies, and never upwards.
+#[test]
+fn end_of_a_link_is_judged_from_the_real_folder_and_without_going_up() {
+    let rights = || rights(&[(Right::Link, "/data/**"), (Right::Link, "/real/x")]);
+    let link =
+        |says: &str| request(kind::SYMLINK, &[&string(says.as_bytes()), &string(b"/data/d/x")]);
+    for says in ["../e", "e/../f", "/data/d/../../etc", "..", "/data/.."] {
+        let (code, reason) = refused(&ready(rights()).from_operator(&link(says)).unwrap());
+        assert!(code == 3 && reason.contains("`..`"), "{says}: {reason}");
+    }
+    let mut sftp = ready(rights());
+    let output = sftp.from_operator(&link("secret")).unwrap();
+    assert_eq!(packets(&output.to_host), [(kind::REALPATH, 1, string(b"/data/d"))]);
+    let (code, reason) = refused(&sftp.from_host(&name(1, "/real")).unwrap());
+    assert_eq!(code, 3);
+    assert!(reason.contains("/real/secret` (through a symbolic link)"), "{reason}");
+    // Below its folder it may lead, and to a whole path.
+    for says in ["a..b/...", "/data/e"] {
+        let mut sftp = ready(rights());
+        sftp.from_operator(&link(says)).unwrap();
+        let output = sftp.from_host(&name(1, "/data/d")).unwrap();
+        let sent = [string(says.as_bytes()), string(b"/data/d/x")].concat();
+        assert_eq!(packets(&output.to_host), [(kind::SYMLINK, 2, sent)]);
+    }
+}
+
 /// Opens `/data/x` under the handle `h`.
 fn opened(flags: u32) -> Sftp {
     let mut sftp = ready(all("/data/**"));
