@@ -22,6 +22,7 @@ pub mod cast;
 mod clock;
 mod error;
 pub mod limits;
+mod lobby;
 mod notary;
 pub mod ports;
 pub mod recorder;

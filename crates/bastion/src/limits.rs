@@ -66,8 +66,12 @@ pub const SFTP_MAX_EXTENDED: u32 = 16;
 /// Globs of one right.
 pub const SFTP_MAX_GLOBS: usize = 64;
 
-/// Requests of the operator that wait for the host to be asked, in bytes.
+/// Requests of the operator that wait for the host to be asked, in bytes: above SSH's window, which is given back
+/// only for what was handled.
 pub const SFTP_HELD_MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// Requests of the operator that are handled at once: what they led to is durable before the next ones are.
+pub const SFTP_STEP_MAX_PACKETS: usize = 1024;
 
 /// The last status code of version 3 (draft-ietf-secsh-filexfer-02, section 7).
 pub const SFTP_MAX_STATUS: u32 = 8;
@@ -81,8 +85,14 @@ pub const CAST_COLS: u32 = 80;
 /// Its rows.
 pub const CAST_ROWS: u32 = 24;
 
-/// Connections of operators at one time, those included that have not logged in.
-pub const CONNECTIONS_MAX: usize = 512;
+/// Sessions of operators at one time.
+pub const SESSIONS_MAX: usize = 512;
+
+/// Connections at one time that have not logged in (OpenSSH's `MaxStartups`: 100).
+pub const LOBBY_MAX: usize = 256;
+
+/// Of those from one IPv4 address or IPv6 network: many people may sit behind one, and log in at once.
+pub const LOBBY_SOURCE_MAX: usize = 64;
 
 /// Recordings in one page of a listing.
 pub const SHELF_PAGE_MAX: usize = 50;

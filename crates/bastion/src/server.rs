@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use writ_model::{Env, Region};
 use writ_proof::ed25519::SoftKey;
@@ -17,7 +17,8 @@ use writ_ssh::{Answer, Authenticator, Decision, HostKey, Proof, SoftHostKey};
 use crate::access::{Need, Place, covering};
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::limits::{CONNECTIONS_MAX, NEWS_WAIT, STOP_WAIT, TELL_STRANGERS_EVERY};
+use crate::limits::{NEWS_WAIT, SESSIONS_MAX, STOP_WAIT, TELL_STRANGERS_EVERY};
+use crate::lobby::{Lobby, Seat};
 use crate::notary::Notary;
 use crate::ports::{Keyd, Ledger, State};
 use crate::recorder::{self, Disk, Recorder};
@@ -60,6 +61,8 @@ pub(crate) struct Shared {
     pub(crate) env: Arc<dyn Env>,
     /// Failed logins that are not told yet.
     strangers: Strangers,
+    /// Places for sessions.
+    room: Arc<Semaphore>,
     pub(crate) recorder_run: writ_model::Uuid,
     /// How to speak SSH.
     pub(crate) ssh: writ_ssh::Config,
@@ -96,10 +99,19 @@ impl Bastion {
         let recorder_run = writ_model::Uuid::random(&*env);
         let ssh = writ_ssh::Config::default();
         let host_key = Arc::new(SoftHostKey(host_key)) as Arc<dyn HostKey>;
-        let strangers = Strangers::default();
-        let shared =
-            Shared { state, keyd, teller, notary, recorder, env, strangers, recorder_run, ssh };
-        Ok(Bastion { shared: Arc::new(shared), host_key, marks, owed })
+        let shared = Arc::new(Shared {
+            state,
+            keyd,
+            teller,
+            notary,
+            recorder,
+            env,
+            strangers: Strangers::default(),
+            room: Arc::new(Semaphore::new(SESSIONS_MAX)),
+            recorder_run,
+            ssh,
+        });
+        Ok(Bastion { shared, host_key, marks, owed })
     }
 
     /// Serves until `stop` says so; ends all sessions then.
@@ -116,7 +128,7 @@ impl Bastion {
         });
         let mut looking = JoinSet::new();
         looking.spawn(look_around(Arc::clone(&shared)));
-        let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let lobby = Arc::new(Lobby::default());
         let mut connections = JoinSet::new();
         loop {
             while connections.try_join_next().is_some() {}
@@ -132,13 +144,9 @@ impl Bastion {
                     continue;
                 }
             };
-            // Without room the connection is closed: whoever is in stays in.
-            let Ok(slot) = Arc::clone(&room).try_acquire_owned() else { continue };
+            let entered = lobby.enter(peer.ip());
             let (shared, key, stop) = (Arc::clone(&shared), Arc::clone(&host_key), stop.clone());
-            connections.spawn(async move {
-                connection(shared, key, stream, peer, stop).await;
-                drop(slot);
-            });
+            connections.spawn(connection(shared, key, stream, peer, entered, stop));
         }
         drop(listener);
         let all = async { while connections.join_next().await.is_some() {} };
@@ -169,6 +177,7 @@ async fn connection(
     host_key: Arc<dyn HostKey>,
     stream: TcpStream,
     peer: SocketAddr,
+    (seat, gives_way): (Seat, oneshot::Receiver<()>),
     stop: watch::Receiver<bool>,
 ) {
     // Keystrokes go out as they come.
@@ -177,24 +186,28 @@ async fn connection(
     let mut gate = Gate {
         shared: Arc::clone(&shared),
         source,
-        place: None,
+        seat: Some(seat),
+        let_in: None,
         offered: Mutex::default(),
         told: false,
     };
     let config = &shared.ssh;
-    let accepted =
-        writ_ssh::accept(stream, config, host_key, &mut gate, Arc::clone(&shared.env)).await;
-    let place = gate.place.take();
-    match (accepted, place) {
-        (Ok(accepted), Some(place)) => {
+    let login = writ_ssh::accept(stream, config, host_key, &mut gate, Arc::clone(&shared.env));
+    let accepted = tokio::select! {
+        accepted = login => accepted.map_err(|error| error.to_string()),
+        Ok(()) = gives_way => Err("it gave way to a newer connection before it logged in".to_owned()),
+    };
+    match (accepted, gate.let_in.take()) {
+        (Ok(accepted), Some((place, _room))) => {
+            drop(gate);
             Session::run(shared, place, peer.ip().to_string(), accepted, stop).await;
         }
         (Ok(_), None) => tracing::error!("a login was accepted that nobody was named for"),
         (Err(error), _) => {
-            tracing::info!(%error, %peer, "a connection did not log in");
+            tracing::info!(error, %peer, "a connection did not log in");
             if !gate.told {
                 let offered = gate.offered.into_inner().unwrap_or_else(PoisonError::into_inner);
-                shared.strangers.note(&gate.source, offered.as_deref(), &error.to_string());
+                shared.strangers.note(&gate.source, offered.as_deref(), &error);
             }
         }
     }
@@ -204,8 +217,10 @@ async fn connection(
 struct Gate {
     shared: Arc<Shared>,
     source: String,
-    /// Who came in, after the signature held.
-    place: Option<Place>,
+    /// Among those who have not logged in.
+    seat: Option<Seat>,
+    /// Who came in, after the signature held, and the session's place.
+    let_in: Option<(Place, OwnedSemaphorePermit)>,
     /// The fingerprint of the key that was offered last; nothing of it is proven.
     offered: Mutex<Option<String>>,
     /// The ledger has been told of the refusal.
@@ -222,9 +237,12 @@ impl Authenticator for Gate {
 
     fn proven<'a>(&'a mut self, proof: &'a Proof) -> Answer<'a, Decision> {
         Box::pin(async move {
-            match self.judge_with_patience(proof).await {
-                Ok(place) => {
-                    self.place = Some(place);
+            let judged = self.judge_with_patience(proof).await;
+            match judged.and_then(|place| self.room_for(place)) {
+                Ok(let_in) => {
+                    self.let_in = Some(let_in);
+                    // From here on nobody makes it give way.
+                    self.seat = None;
                     Decision::Accept
                 }
                 Err(Refused { person, why }) => {
@@ -264,6 +282,19 @@ impl Gate {
         };
         let patience = tokio::time::timeout(NEWS_WAIT, again).await;
         patience.unwrap_or_else(|_| self.judge(proof))
+    }
+
+    /// Without room nobody comes in: whoever is in stays in.
+    fn room_for(&self, place: Place) -> Result<(Place, OwnedSemaphorePermit), Refused> {
+        let person = place.person.to_string();
+        let full = |_| Refused {
+            person: Some(person),
+            why: format!(
+                "the bastion carries {SESSIONS_MAX} sessions and no more: try again when one has ended"
+            ),
+        };
+        let room = Arc::clone(&self.shared.room).try_acquire_owned().map_err(full)?;
+        Ok((place, room))
     }
 
     fn judge(&self, proof: &Proof) -> Result<Place, Refused> {

@@ -70,7 +70,7 @@ impl Session {
         let Accepted { proof, session: client, incoming, driver } = accepted;
         let id = Ulid::new(&*shared.env);
         let session = Arc::new(Session {
-            judge: Judge::new(Arc::clone(&shared), place.clone()),
+            judge: Judge::new(Arc::clone(&shared.state), Arc::clone(&shared.env), place.clone()),
             shared,
             id,
             place,

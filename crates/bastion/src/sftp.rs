@@ -8,7 +8,9 @@
 //! answer and the operation nothing of this channel that changes names is in flight. Another channel or
 //! program of the host may still move a folder in between: rights are no cage for somebody with a shell.
 //!
-//! The caller makes the events of an [`Output`] durable before it sends the bytes of it.
+//! The caller makes the events of an [`Output`] durable before it sends the bytes of it, and gives the operator
+//! no more window than for what was [taken](Output::taken_bytes) and has gone: what an operator can make the bastion
+//! hold is then bounded by the window.
 
 mod check;
 mod file;
@@ -18,7 +20,7 @@ mod packet;
 mod path;
 mod rights;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use writ_proof::recording::event::{FileDenial, FileOperation, SftpEvent};
 
@@ -57,6 +59,10 @@ pub struct Output {
     pub to_host: Vec<u8>,
     /// Bytes for the operator.
     pub to_operator: Vec<u8>,
+    /// Bytes of the operator that were handled: what they led to is in here.
+    pub taken_bytes: usize,
+    /// More waits that can be handled at once: call [`Sftp::go_on`] when this is durable.
+    pub more: bool,
 }
 
 /// One SFTP channel.
@@ -74,10 +80,8 @@ pub struct Sftp {
     next_id: u32,
     /// Requests without answer that change names.
     changing: usize,
-    /// The one operation whose paths are being looked up; what comes after it waits in `held`.
+    /// The one operation whose paths are being looked up; what comes after it waits in `operator`.
     check: Option<Check>,
-    held: VecDeque<Vec<u8>>,
-    held_bytes: usize,
     files: BTreeMap<Vec<u8>, OpenFile>,
     opening: usize,
     opened_files: u64,
@@ -141,8 +145,6 @@ impl Sftp {
             next_id: 0,
             changing: 0,
             check: None,
-            held: VecDeque::new(),
-            held_bytes: 0,
             files: BTreeMap::new(),
             opening: 0,
             opened_files: 0,
@@ -152,37 +154,37 @@ impl Sftp {
 
     /// Bytes from the operator.
     pub fn from_operator(&mut self, bytes: &[u8]) -> Result<Output, Broken> {
-        let mut output = Output::default();
-        let broken = |why| Broken { who: "operator", why };
         self.operator.add(bytes);
-        while let Some(packet) = self.operator.next().map_err(broken)? {
-            self.held_bytes += packet.len();
-            self.held.push_back(packet);
+        if self.held_bytes() > limits::SFTP_HELD_MAX_BYTES {
+            let why = "it sends more requests than may wait";
+            return Err(Broken { who: "operator", why });
         }
-        self.advance(&mut output)?;
-        let most = limits::SFTP_HELD_MAX_BYTES;
-        if self.held_bytes > most {
-            return Err(broken("it sends more requests than may wait"));
-        }
-        Ok(output)
+        self.go_on()
     }
 
     /// Bytes from the host.
     pub fn from_host(&mut self, bytes: &[u8]) -> Result<Output, Broken> {
-        let mut output = Output::default();
+        let (mut output, mut left) = (Output::default(), limits::SFTP_STEP_MAX_PACKETS);
         let broken = |why| Broken { who: "host", why };
         self.host.add(bytes);
         while let Some(packet) = self.host.next().map_err(broken)? {
             self.host_packet(&packet, &mut output).map_err(broken)?;
-            self.advance(&mut output)?;
+            self.advance(&mut left, &mut output)?;
         }
         Ok(output)
     }
 
-    /// Bytes of the operator that wait for the host to be asked. Give the operator no more window while
-    /// there are any: above [`limits::SFTP_HELD_MAX_BYTES`] the channel is broken.
+    /// Handles more of what waits.
+    pub fn go_on(&mut self) -> Result<Output, Broken> {
+        let (mut output, mut left) = (Output::default(), limits::SFTP_STEP_MAX_PACKETS);
+        self.advance(&mut left, &mut output)?;
+        Ok(output)
+    }
+
+    /// Bytes of the operator that wait, for the host to be asked or for the rest of their packet. Above
+    /// [`limits::SFTP_HELD_MAX_BYTES`] the channel is broken; who gives back no window for them stays below.
     pub fn held_bytes(&self) -> usize {
-        self.held_bytes
+        self.operator.waiting_bytes()
     }
 
     /// What is left to tell when the channel ends, in order or not: files that are still open are partial.
@@ -191,12 +193,18 @@ impl Sftp {
         files.into_values().filter_map(|file| file.transferred(true)).collect()
     }
 
-    /// Handles what waits, until something must be asked of the host first.
-    fn advance(&mut self, output: &mut Output) -> Result<(), Broken> {
+    /// Handles what waits, until something must be asked of the host first, and no more than `left` packets: each
+    /// may be an event.
+    fn advance(&mut self, left: &mut usize, output: &mut Output) -> Result<(), Broken> {
+        let broken = |why| Broken { who: "operator", why };
         while self.may_go_on() {
-            let Some(packet) = self.held.pop_front() else { break };
-            self.held_bytes -= packet.len();
-            let broken = |why| Broken { who: "operator", why };
+            output.more = *left == 0;
+            if output.more {
+                break;
+            }
+            let Some(packet) = self.operator.next().map_err(broken)? else { break };
+            *left -= 1;
+            output.taken_bytes += 4 + packet.len();
             self.operator_packet(&packet, output).map_err(broken)?;
         }
         Ok(())

@@ -54,9 +54,16 @@ pub(crate) fn run(input: &[u8]) {
         rest = after;
         // Two bits: who speaks, and whether the bytes are a packet already.
         let bytes = if side & 2 == 0 { packet(body) } else { body.to_vec() };
-        let done = if side & 1 == 0 { sftp.from_operator(&bytes) } else { sftp.from_host(&bytes) };
-        let Ok(output) = done else { break };
-        check(&output);
+        let mut done =
+            if side & 1 == 0 { sftp.from_operator(&bytes) } else { sftp.from_host(&bytes) };
+        loop {
+            let Ok(output) = done else { return };
+            check(&output);
+            if !output.more {
+                break;
+            }
+            done = sftp.go_on();
+        }
     }
     let _read = sftp.finish();
 }

@@ -30,11 +30,20 @@ type Watched = Arc<Mutex<Option<Sftp>>>;
 #[derive(Default)]
 pub(super) struct OpenFiles(Mutex<Vec<(u32, Watched)>>);
 
-/// Bytes on their way, and what to accept of the other side once they are.
-struct Piece {
+/// Bytes on their way, and what they came of.
+struct Piece<'a> {
     bytes: Vec<u8>,
-    accept: usize,
+    came_of: Vec<Arc<Came<'a>>>,
 }
+
+/// What a peer sent. Its window is given back when everything that it led to has gone, in both directions: who reads
+/// no answers may ask nothing more.
+struct Came<'a> {
+    from: &'a Channel,
+    bytes: usize,
+}
+
+type Queue<'a> = mpsc::UnboundedSender<Piece<'a>>;
 
 impl Pump<'_> {
     /// Carries SFTP until either side closes, or breaks the protocol.
@@ -46,8 +55,8 @@ impl Pump<'_> {
         // What waits in the two queues is bounded by the windows: they are given back when it has gone.
         let carried = tokio::select! {
             watched = self.watch_files(&sftp, &to_host, &to_operator) => watched,
-            sent = send(self.session, host_pieces, self.host, self.client) => sent,
-            sent = send(self.session, operator_pieces, self.client, self.host) => sent,
+            sent = send(self.session, host_pieces, self.host) => sent,
+            sent = send(self.session, operator_pieces, self.client) => sent,
         };
         self.host.close();
         self.client.close();
@@ -55,11 +64,11 @@ impl Pump<'_> {
         self.session.finish_channel(self.number, &sftp).await
     }
 
-    async fn watch_files(
-        &self,
+    async fn watch_files<'a>(
+        &'a self,
         sftp: &Mutex<Option<Sftp>>,
-        to_host: &mpsc::UnboundedSender<Piece>,
-        to_operator: &mpsc::UnboundedSender<Piece>,
+        to_host: &Queue<'a>,
+        to_operator: &Queue<'a>,
     ) -> Result<(), Dead> {
         loop {
             let (from_host, event) = tokio::select! {
@@ -86,25 +95,49 @@ impl Pump<'_> {
                     continue;
                 }
             };
-            let judged = {
-                let mut sftp = sftp.lock().unwrap_or_else(PoisonError::into_inner);
-                let Some(sftp) = sftp.as_mut() else { return Ok(()) };
-                if from_host { sftp.from_host(&bytes) } else { sftp.from_operator(&bytes) }
-            };
-            let output = match judged {
-                Ok(output) => output,
-                Err(broken) => return self.broken(broken).await,
-            };
-            self.keep_files(from_host, &bytes, &output.events).await?;
-            let Output { to_host: down, to_operator: up, .. } = output;
-            // What came counts as gone when what it led to in its own direction has gone.
-            let (own, other) = if from_host { (up, down) } else { (down, up) };
-            let (forth, back) =
-                if from_host { (to_operator, to_host) } else { (to_host, to_operator) };
-            // A closed queue means that its sender has ended, and with it the channel.
-            forth.send(Piece { bytes: own, accept: bytes.len() }).ok();
-            back.send(Piece { bytes: other, accept: 0 }).ok();
+            let direction = if from_host { Direction::FromHost } else { Direction::ToHost };
+            let mut frames = data(self.number, direction, &bytes);
+            let mut judged = judge(sftp, |sftp| match from_host {
+                true => sftp.from_host(&bytes),
+                false => sftp.from_operator(&bytes),
+            });
+            let mut host_bytes = if from_host { bytes.len() } else { 0 };
+            loop {
+                let output = match judged {
+                    Some(Ok(output)) => output,
+                    Some(Err(broken)) => return self.broken(broken).await,
+                    None => return Ok(()),
+                };
+                let more = output.more;
+                self.keep_files(std::mem::take(&mut frames), &output.events).await?;
+                self.hand_on(output, std::mem::take(&mut host_bytes), to_host, to_operator);
+                if !more {
+                    break;
+                }
+                // Other sessions go on, too.
+                tokio::task::yield_now().await;
+                judged = judge(sftp, Sftp::go_on);
+            }
         }
+    }
+
+    /// Queues what came of some bytes of the host, and of those of the operator that could be handled with them.
+    fn hand_on<'a>(
+        &'a self,
+        output: Output,
+        host_bytes: usize,
+        to_host: &Queue<'a>,
+        to_operator: &Queue<'a>,
+    ) {
+        let asked = Arc::new(Came { from: self.client, bytes: output.taken_bytes });
+        // The host's bytes are answers to the operator. What goes to the host is the operator's doing: the host must
+        // not wait for itself.
+        let answered = Arc::new(Came { from: self.host, bytes: host_bytes });
+        let down = Piece { bytes: output.to_host, came_of: vec![Arc::clone(&asked)] };
+        let up = Piece { bytes: output.to_operator, came_of: vec![asked, answered] };
+        // A closed queue means that its sender has ended, and with it the channel.
+        to_host.send(down).ok();
+        to_operator.send(up).ok();
     }
 
     async fn errors(&self, from_host: bool, bytes: Bytes) -> Result<(), Dead> {
@@ -122,15 +155,8 @@ impl Pump<'_> {
         Ok(())
     }
 
-    /// The bytes and what they mean, durable before anything of it goes on.
-    async fn keep_files(
-        &self,
-        from_host: bool,
-        bytes: &Bytes,
-        events: &[SftpEvent],
-    ) -> Result<(), Dead> {
-        let direction = if from_host { Direction::FromHost } else { Direction::ToHost };
-        let mut frames = data(self.number, direction, bytes);
+    /// Bytes that came and what they mean, durable before anything of it goes on.
+    async fn keep_files(&self, mut frames: Vec<Record>, events: &[SftpEvent]) -> Result<(), Dead> {
         frames.extend(events.iter().map(|event| of(self.number, event)));
         let told = events.iter().map(|event| told(self.session, self.number, event)).collect();
         self.session.keep(frames, told).await
@@ -174,12 +200,19 @@ impl Session {
     }
 }
 
-/// Sends pieces in their order to `to`, and gives their window back to `from`.
+/// Takes a step of the channel; `None` once it is finished.
+fn judge(
+    sftp: &Mutex<Option<Sftp>>,
+    step: impl FnOnce(&mut Sftp) -> Result<Output, Broken>,
+) -> Option<Result<Output, Broken>> {
+    sftp.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(step)
+}
+
+/// Sends pieces in their order to `to`, and gives back the windows of what has gone with them.
 async fn send(
     session: &Arc<Session>,
-    mut pieces: mpsc::UnboundedReceiver<Piece>,
+    mut pieces: mpsc::UnboundedReceiver<Piece<'_>>,
     to: &Channel,
-    from: &Channel,
 ) -> Result<(), Dead> {
     while let Some(piece) = pieces.recv().await {
         if !piece.bytes.is_empty() {
@@ -188,7 +221,9 @@ async fn send(
                 return Ok(());
             }
         }
-        from.accept(piece.accept);
+        for came in piece.came_of.into_iter().filter_map(Arc::into_inner) {
+            came.from.accept(came.bytes);
+        }
     }
     Ok(())
 }

@@ -14,11 +14,12 @@ use writ_proof::hash::Hash;
 
 use crate::access::{Access, Held, Need, Place, covering};
 use crate::limits::JUDGE_EVERY;
-use crate::server::Shared;
+use crate::ports;
 use crate::teller::Event;
 
 pub(super) struct Judge {
-    shared: Arc<Shared>,
+    front: Arc<dyn ports::State>,
+    env: Arc<dyn Env>,
     place: Place,
     state: Mutex<State>,
     changes: watch::Receiver<u64>,
@@ -58,17 +59,17 @@ struct State {
 }
 
 impl Judge {
-    pub(super) fn new(shared: Arc<Shared>, place: Place) -> Judge {
-        let changes = shared.state.changes();
+    pub(super) fn new(front: Arc<dyn ports::State>, env: Arc<dyn Env>, place: Place) -> Judge {
+        let changes = front.changes();
         let mut state = State::default();
         // The connection itself needs a grant as long as it is there.
         state.needs.insert(0, (Need::Login, None));
-        Judge { shared, place, state: Mutex::new(state), changes }
+        Judge { front, env, place, state: Mutex::new(state), changes }
     }
 
     /// The grant that gives `need` now, from a current state; the channel needs it from here on.
     pub(super) fn take(&self, channel: u32, need: Need) -> Result<Arc<Held>, String> {
-        let access = self.shared.state.current().map_err(|stale| stale.to_string())?;
+        let access = self.front.current().map_err(|stale| stale.to_string())?;
         access.watched(&self.place.host)?;
         let mut state = self.lock();
         let live = self.live(&mut state, &access);
@@ -82,7 +83,7 @@ impl Judge {
 
     /// All live grants for the place, from a current state.
     pub(super) fn all(&self) -> Result<Vec<Arc<Held>>, String> {
-        let access = self.shared.state.current().map_err(|stale| stale.to_string())?;
+        let access = self.front.current().map_err(|stale| stale.to_string())?;
         Ok(self.live(&mut self.lock(), &access))
     }
 
@@ -94,7 +95,7 @@ impl Judge {
     /// True if bytes may go on; false while nobody knows; an error says why the session ends.
     pub(super) fn may_pass(&self) -> Result<bool, String> {
         // In this order: what is judged is then at least as new as what is proven current.
-        let age = self.shared.state.age();
+        let age = self.front.age();
         self.judge()?;
         match age {
             Some(age) if age < BASTION_FREEZE_AFTER => Ok(true),
@@ -109,18 +110,19 @@ impl Judge {
     /// Fails with the reason if the session must end. Cheap while nothing has changed.
     fn judge(&self) -> Result<(), String> {
         let change = *self.changes.borrow();
-        let now = self.shared.env.monotonic();
+        let now = self.env.monotonic();
         let mut state = self.lock();
         if state.judged == Some(change) && now < state.until {
             return Ok(());
         }
-        let newest = self.shared.state.newest();
+        let newest = self.front.newest();
         let access = newest.ok_or("the bastion does not know what is granted")?;
         let live = self.live(&mut state, &access);
-        let mut needs = std::mem::take(&mut state.needs);
-        for (channel, (need, before)) in &mut needs {
+        // The needs stay where they are: after a no, whoever asks next gets the same one.
+        let State { deadlines, needs, taken, .. } = &mut *state;
+        for (channel, (need, before)) in needs {
             let Some(held) = covering(&live, need) else {
-                return Err(self.why(before.as_ref(), &state.deadlines, &access));
+                return Err(self.why(before.as_ref(), deadlines, &access));
             };
             // A grant that still gives it keeps the channel, whichever would come first.
             let kept = before.is_some_and(|digest| {
@@ -131,10 +133,9 @@ impl Judge {
                 continue;
             }
             if let Some(old) = before.replace(held.grant.digest) {
-                state.taken.push((*channel, old, Arc::clone(held)));
+                taken.push((*channel, old, Arc::clone(held)));
             }
         }
-        state.needs = needs;
         let next = live.iter().filter_map(|held| state.deadlines.of(&held.grant.digest)).min();
         state.until = next.unwrap_or(now).min(now + JUDGE_EVERY);
         state.judged = Some(change);
@@ -148,12 +149,12 @@ impl Judge {
 
     /// When the first grant is over, or the next look is due.
     fn due_in(&self) -> Duration {
-        self.lock().until.saturating_sub(self.shared.env.monotonic())
+        self.lock().until.saturating_sub(self.env.monotonic())
     }
 
     /// The live grants whose deadline by the monotonic clock has not come either.
     fn live(&self, state: &mut State, access: &Access) -> Vec<Arc<Held>> {
-        let env = &*self.shared.env;
+        let env = &*self.env;
         let mut live = access.live(&self.place, env.now());
         live.retain(|held| state.deadlines.holds(held.grant.digest, held.grant.not_after, env));
         live
@@ -167,7 +168,7 @@ impl Judge {
             return format!("its host is not watched any more: {}", host.why);
         }
         let ended = grant.and_then(|digest| access.ended.get(digest));
-        let now = self.shared.env.monotonic();
+        let now = self.env.monotonic();
         let over = grant.and_then(|digest| deadlines.of(digest)).is_none_or(|end| now >= end);
         // The roster has changed, and front has not drawn the conclusion yet.
         let why = if over { "expired" } else { "policy_changed" };

@@ -116,6 +116,8 @@ impl Opening {
             }
             SessionRequest::WindowChange(size) if self.pty.is_some() => {
                 let content = cbor::to_vec(&window(size));
+                // No program has seen the earlier ones, and a client may send any number of them.
+                self.early.retain(|frame| frame.kind != Kind::Window);
                 self.early.push(frame(self.number, Kind::Window, content));
                 if let Some(pty) = &mut self.pty {
                     pty.size = size;
@@ -201,7 +203,7 @@ impl Opening {
             );
         }
         self.tell(session, program).await.map_err(|Dead| "the session ends".to_owned())?;
-        let host = self.on_host(upstream, program).await?;
+        let host = self.on_host(session, upstream, program).await?;
         Ok((host, rights))
     }
 
@@ -254,16 +256,26 @@ impl Opening {
         session.keep(frames, vec![Event::new(name, shown)]).await
     }
 
-    async fn on_host(&self, upstream: &Upstream, program: &Program) -> Result<Channel, String> {
+    /// What is asked of the host is judged when it is asked: since the grant was taken the host, keyd and the ledger
+    /// have had their time.
+    async fn on_host(
+        &self,
+        session: &Session,
+        upstream: &Upstream,
+        program: &Program,
+    ) -> Result<Channel, String> {
         let broken = |error: writ_ssh::Error| format!("the host: {error}");
+        let over = |Dead| "the session ends".to_owned();
         let opened = upstream.host.open_session().await.map_err(broken)?;
         let host = opened.map_err(|(_, why)| format!("the host opens no session: {why}"))?;
         if let Some(pty) = &self.pty {
+            session.pass().await.map_err(over)?;
             let request = SessionRequest::Pty(pty.clone());
             if !host.request(&request).await.map_err(broken)? {
                 return Err("the host gives no terminal".to_owned());
             }
         }
+        session.pass().await.map_err(over)?;
         for (name, value) in &self.env {
             let request = SessionRequest::Env { name: name.clone(), value: value.clone() };
             // What the host takes of it is its own setting (AcceptEnv).

@@ -41,9 +41,14 @@ impl PathOp {
         self.kind == kind::OPEN
     }
 
+    /// What a symbolic link that it makes says.
+    fn says(&self) -> Option<&[u8]> {
+        self.before.get(4..)
+    }
+
     /// As it is told.
     pub(super) fn told(&self) -> FileOperation {
-        let says = self.before.get(4..).into_iter();
+        let says = self.says().into_iter();
         let paths = says.chain(self.targets.iter().map(|target| target.path.as_slice()));
         FileOperation {
             operation: self.name.to_owned(),
@@ -88,6 +93,16 @@ impl Sftp {
         target.rights.iter().try_for_each(|right| self.allowed(*right, &target.path))
     }
 
+    /// Whether a link in `folder` may say this. What the host does with `..` depends on where links before it lead,
+    /// now and later, which no text tells.
+    pub(super) fn end_allowed(&self, folder: &[u8], says: &[u8]) -> Result<(), String> {
+        if says.split(|b| *b == b'/').any(|part| part == b"..") {
+            return Err("what a link says has no `..` in it: name the whole path".to_owned());
+        }
+        let end = normalise(folder, says).ok_or("no host has a path that is so long")?;
+        self.allowed(Right::Link, &end)
+    }
+
     /// Asks for the next path, once nothing that changes names is in flight.
     pub(super) fn look_up(&mut self, output: &mut Output) {
         let Some(check) = &mut self.check else { return };
@@ -115,7 +130,7 @@ impl Sftp {
         };
         let said = target.path.clone();
         target.path = match target.follows {
-            true => real,
+            true => real.clone(),
             false => join(&real, split(&said).1),
         };
         let link = target.path != said;
@@ -123,6 +138,9 @@ impl Sftp {
         let (path, done) = (target.path.clone(), check.done);
         let Some(check) = &self.check else { return Ok(()) };
         let allowed = check.op.targets.get(done).map_or(Ok(()), |one| self.target_allowed(one));
+        // A link leads on from where its folder really lies.
+        let end = check.op.says().map_or(Ok(()), |says| self.end_allowed(&real, says));
+        let allowed = allowed.and(end);
         if let Err(reason) = allowed {
             let through = if link { " (through a symbolic link)" } else { "" };
             self.refuse(format!("{reason}{through}"), output);

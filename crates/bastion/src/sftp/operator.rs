@@ -156,10 +156,7 @@ impl Sftp {
         if asked.kind == kind::SYMLINK {
             // In OpenSSH's order: what the link says, then its name. The draft has it the other way
             // round, but no server that is in use.
-            let end = normalise(split(&new).0, first);
-            let nowhere = || Err("no host has a path that is so long".to_owned());
-            let allowed = end.map_or_else(nowhere, |end| self.allowed(Right::Link, &end));
-            if let Err(reason) = allowed {
+            if let Err(reason) = self.end_allowed(split(&new).0, first) {
                 return self.deny(asked.id, told(name, &[first, &new]), reason, output);
             }
             put_string(&mut before, first);

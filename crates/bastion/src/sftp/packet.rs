@@ -37,22 +37,38 @@ pub(super) mod kind {
 
 /// Cuts a stream into packets.
 #[derive(Debug, Default)]
-pub(super) struct Framer(Vec<u8>);
+pub(super) struct Framer {
+    bytes: Vec<u8>,
+    /// How much of it has been taken.
+    taken: usize,
+}
 
 impl Framer {
     pub(super) fn add(&mut self, bytes: &[u8]) {
-        self.0.extend_from_slice(bytes);
+        // What is left moves only when it is the smaller part: each byte moves once on the average, however
+        // small the packets and the pieces are.
+        if self.taken >= self.waiting_bytes() {
+            self.bytes.drain(..self.taken);
+            self.taken = 0;
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Bytes that have come and are in no packet yet that was taken.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.bytes.len() - self.taken
     }
 
     /// The next packet, without its length.
     pub(super) fn next(&mut self) -> Result<Option<Vec<u8>>, &'static str> {
-        let Some((length, rest)) = self.0.split_first_chunk::<4>() else { return Ok(None) };
+        let waiting = self.bytes.get(self.taken..).unwrap_or_default();
+        let Some((length, rest)) = waiting.split_first_chunk::<4>() else { return Ok(None) };
         let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
         if length == 0 || length > SFTP_PACKET_MAX_BYTES {
             return Err("a packet is empty or larger than 256 KiB");
         }
         let Some(packet) = rest.get(..length).map(<[u8]>::to_vec) else { return Ok(None) };
-        self.0.drain(..4 + length);
+        self.taken += 4 + length;
         Ok(Some(packet))
     }
 }

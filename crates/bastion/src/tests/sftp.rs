@@ -238,6 +238,32 @@ fn link_that_the_host_did_not_resolve_is_refused_for_writing() {
     assert_eq!(refused(&sftp.from_host(&link).unwrap()).0, 3);
 }
 
+/// Where a link leads is counted from where its folder really lies, and never upwards.
+#[test]
+fn end_of_a_link_is_judged_from_the_real_folder_and_without_going_up() {
+    let rights = || rights(&[(Right::Link, "/data/**"), (Right::Link, "/real/x")]);
+    let link =
+        |says: &str| request(kind::SYMLINK, &[&string(says.as_bytes()), &string(b"/data/d/x")]);
+    for says in ["../e", "e/../f", "/data/d/../../etc", "..", "/data/.."] {
+        let (code, reason) = refused(&ready(rights()).from_operator(&link(says)).unwrap());
+        assert!(code == 3 && reason.contains("`..`"), "{says}: {reason}");
+    }
+    let mut sftp = ready(rights());
+    let output = sftp.from_operator(&link("secret")).unwrap();
+    assert_eq!(packets(&output.to_host), [(kind::REALPATH, 1, string(b"/data/d"))]);
+    let (code, reason) = refused(&sftp.from_host(&name(1, "/real")).unwrap());
+    assert_eq!(code, 3);
+    assert!(reason.contains("/real/secret` (through a symbolic link)"), "{reason}");
+    // Below its folder it may lead, and to a whole path.
+    for says in ["a..b/...", "/data/e"] {
+        let mut sftp = ready(rights());
+        sftp.from_operator(&link(says)).unwrap();
+        let output = sftp.from_host(&name(1, "/data/d")).unwrap();
+        let sent = [string(says.as_bytes()), string(b"/data/d/x")].concat();
+        assert_eq!(packets(&output.to_host), [(kind::SYMLINK, 2, sent)]);
+    }
+}
+
 /// Opens `/data/x` under the handle `h`.
 fn opened(flags: u32) -> Sftp {
     let mut sftp = ready(all("/data/**"));
@@ -347,6 +373,72 @@ fn requests_without_answer_are_bounded() {
         ended |= sftp.from_operator(&write(0, 10_000)).is_err();
     }
     assert!(ended, "what waits is not bounded");
+}
+
+/// What an operator sends in one window, in the smallest packets that there are.
+#[test]
+fn chunk_of_the_smallest_packets_is_cut_in_linear_time() {
+    let chunk = packet(kind::CLOSE, &[]).repeat(2 * 1024 * 1024 / 5);
+    let started = tokio::time::Instant::now();
+    let mut framer = Framer::default();
+    for piece in chunk.chunks(1024 * 1024) {
+        framer.add(piece);
+        while let Some(packet) = framer.next().unwrap() {
+            assert_eq!(packet, [kind::CLOSE]);
+        }
+    }
+    // With a move of the rest for each packet it is minutes.
+    assert!(started.elapsed() < std::time::Duration::from_secs(1), "{:?}", started.elapsed());
+    assert_eq!(framer.waiting_bytes(), 0);
+}
+
+#[test]
+fn packets_are_the_same_however_they_come() {
+    let sent: Vec<Vec<u8>> = (1..200u8).map(|n| vec![n; usize::from(n)]).collect();
+    let stream: Vec<u8> = sent.iter().flat_map(|body| string(body)).collect();
+    for size in [1, 3, 7, 100, 5000] {
+        let (mut framer, mut got) = (Framer::default(), Vec::new());
+        for piece in stream.chunks(size) {
+            framer.add(piece);
+            // One at a time, so that some always wait.
+            got.extend(framer.next().unwrap());
+        }
+        got.extend(std::iter::from_fn(|| framer.next().unwrap()));
+        assert!(got == sent, "in pieces of {size}");
+    }
+}
+
+/// Each request may be an event: what one step makes is bounded, and a flood is handled in several.
+#[test]
+fn flood_of_requests_is_handled_in_bounded_steps() {
+    let mut sftp = ready(all("/data/**"));
+    let close = request(kind::CLOSE, &[&string(b"none")]);
+    let count = 3 * limits::SFTP_STEP_MAX_PACKETS + 5;
+    let mut output = sftp.from_operator(&close.repeat(count)).unwrap();
+    let (mut steps, mut answers, mut taken) = (1, packets(&output.to_operator).len(), 0);
+    while output.more {
+        assert!(packets(&output.to_operator).len() <= limits::SFTP_STEP_MAX_PACKETS);
+        taken += output.taken_bytes;
+        output = sftp.go_on().unwrap();
+        answers += packets(&output.to_operator).len();
+        steps += 1;
+    }
+    assert_eq!((steps, answers), (4, count));
+    assert_eq!((taken + output.taken_bytes, sftp.held_bytes()), (close.len() * count, 0));
+}
+
+/// What waits is not taken: its window stays with the bastion.
+#[test]
+fn requests_that_wait_are_not_taken_until_they_are_handled() {
+    let mut sftp = ready(all("/data/**"));
+    let remove = request(kind::REMOVE, &[&string(b"/data/a")]);
+    let write = request(kind::WRITE, &[&string(b"h"), &[0; 8], &string(&[0; 1000])]);
+    let output = sftp.from_operator(&[&remove[..], &write, &write[..5]].concat()).unwrap();
+    assert_eq!((output.taken_bytes, output.more), (remove.len(), false));
+    assert_eq!(sftp.held_bytes(), write.len() + 5);
+    let output = sftp.from_host(&name(1, "/data")).unwrap();
+    // The folder is known: it is sent, and the next one may be handled.
+    assert_eq!((output.taken_bytes, sftp.held_bytes()), (write.len(), 5));
 }
 
 proptest! {

@@ -1,4 +1,5 @@
-//! The recorder on disks that fail, and the watch over file transfers between OpenSSH's own programs.
+//! The recorder on disks that fail, the watch over file transfers between OpenSSH's own programs, and the gate between
+//! a client and a host that cheat.
 
 #![expect(
     clippy::unwrap_used,
@@ -8,7 +9,13 @@
 )]
 
 mod faults;
+mod gate;
+#[path = "../../src/tests/people.rs"]
+mod people;
 mod process;
 mod record;
 mod sftp;
+mod site;
 mod world;
+
+use writ_bastion::access::{Access, Held};

@@ -133,10 +133,16 @@ fn carry(
         if read == 0 {
             return;
         }
-        let output = step(sftp, &bytes[..read]).unwrap();
-        events.extend(output.events);
-        to_host.send(output.to_host).ok();
-        to_operator.send(output.to_operator).ok();
+        let mut output = step(sftp, &bytes[..read]).unwrap();
+        loop {
+            events.extend(output.events);
+            to_host.send(output.to_host).ok();
+            to_operator.send(output.to_operator).ok();
+            if !output.more {
+                break;
+            }
+            output = sftp.go_on().unwrap();
+        }
     }
 }
 
@@ -269,6 +275,11 @@ fn symbolic_links_lead_nowhere_outside() {
     symlink("/", site.path("up/root")).unwrap();
     std::fs::create_dir(site.path("up/in")).unwrap();
     symlink("in", site.path("up/within")).unwrap();
+    // The operator's own link, which may be made: what goes up from there goes up from `up`, and its text says less.
+    let prepared = format!("mkdir p\nmkdir p/q\nln -s {} p/q/r\n", site.path("up").display());
+    let (said, events) = site.run(&Right::ALL, &prepared);
+    assert_eq!(denials(&events), Vec::<String>::new(), "{said}");
+    let whole = format!("ln -s {}/../secret/key stolen", site.path("up/p/q/r").display());
     let attacks = [
         "put local/f file",
         "put local/f dir/planted",
@@ -289,6 +300,9 @@ fn symbolic_links_lead_nowhere_outside() {
         "put local/f ../secret/planted",
         "put local/f in/../../secret/planted",
         "get root/etc/passwd local/got",
+        "ln -s ../secret/key p/q/r/stolen",
+        "ln -s ../../../etc/shadow p/q/r/stolen",
+        &whole,
     ];
     for attack in attacks {
         let before = std::fs::metadata(site.path("secret/key")).unwrap().permissions();

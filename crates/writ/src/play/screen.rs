@@ -176,14 +176,22 @@ fn drawn(c: char) -> Option<char> {
     }
 }
 
-/// True for a control sequence that draws, moves the cursor or sets a mode of the screen.
+/// True for a control sequence that draws, moves the cursor or sets a mode of the screen. With a private marker or an
+/// intermediate character the same last one is another sequence, and many of those are questions: `CSI ? 4 m`,
+/// `CSI ? 1 ; 1 ; 0 S`, `CSI # S`.
 fn draws(parameters: &str, last: char) -> bool {
+    let numbers = |text: &str| text.chars().all(|c| matches!(c, '0'..='9' | ';' | ':'));
     match last {
+        // Erase, also only what is not protected.
+        'J' | 'K' => numbers(parameters.strip_prefix('?').unwrap_or(parameters)),
+        // With more than the number of lines it begins to follow the mouse.
+        'T' => numbers(parameters) && !parameters.contains(';'),
         '@'..='H'
-        | 'I'..='M'
+        | 'I'
+        | 'L'
+        | 'M'
         | 'P'
         | 'S'
-        | 'T'
         | 'X'
         | 'Z'
         | '`'
@@ -191,7 +199,7 @@ fn draws(parameters: &str, last: char) -> bool {
         | 'b'
         | 'd'..='g'
         | 'm'
-        | 'r' => !parameters.contains(['>', '<', '=']),
+        | 'r' => numbers(parameters),
         's' | 'u' => parameters.is_empty(),
         // Cursor keys, wrapping, origin, the cursor, the other screen. No mouse, no focus, no paste: they send.
         'h' | 'l' => {
@@ -202,7 +210,7 @@ fn draws(parameters: &str, last: char) -> bool {
             known.contains(&parameters)
         }
         // The shape of the cursor.
-        'q' => parameters.ends_with(' '),
+        'q' => parameters.strip_suffix(' ').is_some_and(numbers),
         _ => false,
     }
 }
@@ -226,6 +234,10 @@ mod tests {
             ("\u{1b}]0;never ends", ""),
             // Questions that a terminal answers as if somebody typed.
             ("\u{1b}[6n\u{1b}[c\u{1b}[>c\u{1b}[5n\u{1b}Z\u{1b}[x\u{1b}[21t", ""),
+            ("\u{1b}[?1;1;0S\u{1b}[?4m\u{1b}[#S\u{1b}[?5W\u{1b}[>q\u{1b}[> q\u{1b}[>4m", ""),
+            ("\u{1b}[1;2;3;4;5T\u{1b}[?2004r\u{1b}[?25$p\u{1b}[1$r", ""),
+            ("\u{1b}[?2J\u{1b}[?K\u{1b}[2S\u{1b}[3T", "\u{1b}[?2J\u{1b}[?K\u{1b}[2S\u{1b}[3T"),
+            ("\u{1b}[38:5:1m\u{1b}[2 q", "\u{1b}[38:5:1m\u{1b}[2 q"),
             ("\u{1b}[?1003h\u{1b}[?2004h\u{1b}[?1004h", ""),
             ("\u{1b}[5\u{18}ma", "ma"),
             ("\u{9b}6n\u{9d}0;t\u{7}", ""),
