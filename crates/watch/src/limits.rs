@@ -101,8 +101,19 @@ pub const CLOCK_STEP_MAX: Duration = Duration::from_secs(2);
 /// Places in an agent's chain that are remembered until frames lead there.
 pub const ANNOUNCED_MAX: usize = 128;
 
-/// Connections of agents at one time.
+/// Connections of agents at one time, where the process may have so many descriptors open.
 pub const AGENTS_MAX: usize = 4096;
+
+/// Connections at one time of peers that have not shown the key of an enrolled host: hosts that enrol, and strangers.
+pub const STRANGERS_MAX: usize = 256;
+
+/// Connections at one time with the key of one host, before they say more: one that lives, and a few that replace it.
+pub const KEY_CONNECTIONS_MAX: usize = 4;
+
+/// Descriptors of watch that no agent's connection may take: its logs and what it writes beside them, the stream with
+/// [`HANDSHAKES_MAX`] handshakes, [`CONTROLS_MAX`] administrators, and for each of [`CHANNELS_MAX`] channels what resolving
+/// a name and a delivery open.
+pub const DESCRIPTORS_RESERVED: usize = 128;
 
 /// How long a peer may take to say who it is.
 pub const HELLO_MAX: Duration = Duration::from_secs(5);

@@ -10,6 +10,7 @@ mod frames;
 pub(crate) mod listen;
 mod live;
 pub(crate) mod log;
+mod seats;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -137,6 +138,12 @@ impl Hosts {
         if let Some(live) = live {
             live.ended(connection.id, now);
         }
+    }
+
+    /// True if a host is enrolled with this key.
+    pub(crate) fn is_enrolled(&self, key: &[u8; 32]) -> bool {
+        let book = self.book.lock();
+        book.facts().hosts.values().any(|facts| facts.key.as_ref() == Some(key))
     }
 
     /// Somebody could not prove to be an agent.
