@@ -171,7 +171,7 @@ impl Hosts {
         self.raise(Alarm::Protocol, connection.host.as_ref(), why)
     }
 
-    /// Ends the connection of a host that is no longer enrolled.
+    /// Ends the connection of a host that is no longer enrolled, or not with that key, and forgets what it said.
     pub(crate) fn cut(&mut self, host: &HostName) {
         self.live.remove(host);
     }
@@ -188,6 +188,10 @@ impl Hosts {
             let is_frames = matches!(message, FromAgent::Frames(_));
             if !is_frames && std::mem::take(&mut unacknowledged) {
                 self.acknowledge(connection, &mut turn)?;
+            }
+            if !self.is_current(connection) {
+                self.outdated(connection, &mut turn)?;
+                break;
             }
             match (message, connection.host.clone()) {
                 (FromAgent::Enrol(enrol), None) => self.enrol(connection, &enrol, &mut turn)?,
@@ -215,6 +219,23 @@ impl Hosts {
             self.acknowledge(connection, &mut turn)?;
         }
         Ok(turn)
+    }
+
+    /// False if the host of this connection has another key by now, or none.
+    fn is_current(&self, connection: &Connection) -> bool {
+        let Some(host) = &connection.host else { return true };
+        let book = self.book.lock();
+        let key = book.facts().hosts.get(host).and_then(|facts| facts.key);
+        key.is_some() && key == connection.key
+    }
+
+    fn outdated(&mut self, connection: &Connection, turn: &mut Turn) -> Result<(), WatchError> {
+        let host = connection.host.as_ref().map_or("-", HostName::as_str);
+        let why = format!("its certificate is not the one of host `{host}` any more");
+        self.refused(connection.peer, &why)?;
+        turn.replies.push(ToAgent::Refuse(Refusal::Other(why)));
+        turn.close = true;
+        Ok(())
     }
 
     /// Looks at the time.
@@ -324,6 +345,9 @@ impl Hosts {
         book.append(Event::Enrolled(event))?;
         book.sync()?;
         let (authority, key) = (self.authority.pem().to_owned(), book.key());
+        drop(book);
+        // Whoever is connected has the earlier key, and maybe not by right.
+        self.cut(&host);
         let enrolled = Enrolled { host, certificate, authority, key, config };
         turn.replies.push(ToAgent::Enrolled(enrolled));
         turn.close = true;

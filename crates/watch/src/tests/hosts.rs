@@ -64,8 +64,11 @@ impl Bench {
     }
 
     fn enrol(&mut self, token: &str) -> Vec<ToAgent> {
+        self.enrol_with(token, &key())
+    }
+
+    fn enrol_with(&mut self, token: &str, key: &SoftKey) -> Vec<ToAgent> {
         let secret: Hash = token.split_once('.').unwrap().0.parse().unwrap();
-        let key = SoftKey::from_seed(&SEED).unwrap();
         let public = key.public_key().0;
         let proof = key.sign(enrolment_message(&secret.0, &public).as_bytes()).unwrap();
         let config = CONFIG.to_owned();
@@ -534,6 +537,38 @@ fn host_that_was_removed_or_never_enrolled_is_refused() {
     let mut agent = bench.agent(1);
     assert!(matches!(bench.hello(&mut agent)[..], [ToAgent::Refuse(Refusal::Other(_))]));
     assert_eq!(bench.alarms(), ["agent-refused"]);
+}
+
+#[test]
+fn key_that_was_stolen_is_cut_off_by_the_next_enrolment_and_keeps_nobody_out() {
+    for is_cut in [true, false] {
+        let mut bench = Bench::new();
+        let mut thief = bench.agent(1);
+        let (kick, mut kicked) = oneshot::channel();
+        thief.connection.kick = Some(kick);
+        assert!(matches!(bench.hello(&mut thief)[..], [ToAgent::Welcome(_)]));
+        bench.beat(&mut thief);
+        let fresh = SoftKey::from_seed(&[6; 32]).unwrap();
+        let token = bench.hosts.token(&host()).unwrap();
+        assert!(matches!(bench.enrol_with(&token, &fresh)[..], [ToAgent::Enrolled(_)]));
+        assert!(matches!(kicked.try_recv(), Err(oneshot::error::TryRecvError::Closed)));
+        if is_cut {
+            bench.hosts.ended(&thief.connection);
+        } else {
+            // What it had sent already is not taken either.
+            let held = bench.hosts.held(&host());
+            let replies = bench.send(&mut thief, &[note("all is well")]);
+            assert!(matches!(replies[..], [ToAgent::Refuse(Refusal::Other(_))]), "{replies:?}");
+            assert_eq!(bench.hosts.held(&host()), held);
+            assert_eq!(bench.alarms(), ["agent-refused"]);
+        }
+        let mut agent = bench.agent(2);
+        agent.connection.key = Some(fresh.public_key().0);
+        assert!(matches!(bench.hello(&mut agent)[..], [ToAgent::Welcome(_)]));
+        bench.beat(&mut agent);
+        assert_eq!(bench.hosts.health(&host()), Health::Healthy);
+        assert!(!bench.alarms().contains(&"double-connection".to_owned()));
+    }
 }
 
 #[test]
