@@ -110,6 +110,11 @@ impl Detectors {
         }
     }
 
+    /// True if [`Detectors::host_frame`] can make something of this frame.
+    pub(crate) fn reads(frame: &HostFrame) -> bool {
+        logins::tells(frame)
+    }
+
     /// Takes over a frame of a host that came at `at`, by watch's clock.
     pub(crate) fn host_frame(&mut self, frame: &HostFrame, at: Timestamp, now: Duration) {
         // A host's clock may be behind; a frame that waited in a spool is older than its arrival.

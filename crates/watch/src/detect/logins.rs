@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use writ_model::Timestamp;
+use writ_proof::hostlog::{Frame as HostFrame, Payload};
 use writ_proof::roster::HostName;
 
 use super::Finding;
@@ -80,20 +81,8 @@ impl Logins {
         kind: u16,
         text: &[u8],
     ) -> Option<Finding> {
-        if kind != USER_LOGIN {
-            return None;
-        }
         let text = String::from_utf8_lossy(text);
-        let field = |name: &str| -> Option<&str> {
-            let (_, rest) = text.split_once(name)?;
-            rest.split(['"', ' ', '\'']).find(|part| !part.is_empty())
-        };
-        let program = field("exe=").unwrap_or("?");
-        let is_sshd = program.rsplit('/').next().is_some_and(|name| name.starts_with("sshd"));
-        if is_sshd || field("res=") != Some("success") {
-            return None;
-        }
-        let who = field("acct=").or_else(|| field(" id=")).unwrap_or("?");
+        let (who, program) = elsewhere(kind, &text)?;
         let what =
             format!("somebody logged in as `{who}` through {program}, not through the bastion");
         let key = format!("login {host}/{seq}");
@@ -117,6 +106,36 @@ impl Logins {
             None => true,
         });
     }
+}
+
+/// True if this frame tells of a login that [`Logins`] looks at.
+pub(super) fn tells(frame: &HostFrame) -> bool {
+    match &frame.payload {
+        Payload::Line(line) if !line.partial => {
+            accepted(&String::from_utf8_lossy(&line.text)).is_some()
+        }
+        Payload::Record(record) => {
+            elsewhere(record.kind, &String::from_utf8_lossy(&record.text)).is_some()
+        }
+        _ => false,
+    }
+}
+
+/// Who logged in through which program, by a record of the audit, if that is not sshd.
+fn elsewhere(kind: u16, text: &str) -> Option<(&str, &str)> {
+    if kind != USER_LOGIN {
+        return None;
+    }
+    let field = |name: &str| -> Option<&str> {
+        let (_, rest) = text.split_once(name)?;
+        rest.split(['"', ' ', '\'']).find(|part| !part.is_empty())
+    };
+    let program = field("exe=").unwrap_or("?");
+    let is_sshd = program.rsplit('/').next().is_some_and(|name| name.starts_with("sshd"));
+    if is_sshd || field("res=") != Some("success") {
+        return None;
+    }
+    Some((field("acct=").or_else(|| field(" id=")).unwrap_or("?"), program))
 }
 
 impl Login {

@@ -383,6 +383,16 @@ fn d01_login_on_a_host_is_explained_by_its_session_alone() {
 }
 
 #[test]
+fn d01_login_by_ones_own_authority_whose_id_names_a_living_session_is_found() {
+    let mut bench = Bench::new();
+    bench.session();
+    let ours = bench.accepted("svc");
+    bench.login(1, "web-1", &format!("{ours} (serial 7) CA ED25519 SHA256:own"));
+    let what = bench.finds(&[Alarm::AccessWithoutGrant]);
+    assert!(what[0].contains("another authority, SHA256:own"), "{what:?}");
+}
+
+#[test]
 fn d01_login_whose_session_never_comes_is_found_in_time() {
     let mut bench = Bench::new();
     let accepted = bench.accepted("svc");
