@@ -129,7 +129,7 @@ impl Detectors {
             _ => None,
         };
         self.found.extend(found);
-        self.logins.due(&mut self.sessions, now, &mut self.found);
+        self.logins.due_on(&frame.host, &mut self.sessions, now, &mut self.found);
     }
 
     /// Everything that there was has been read: what a restart excuses in it was told before.

@@ -68,6 +68,10 @@ pub const RENEW_PART: u32 = 2;
 /// How long before its end a certificate is an alarm: 30 days.
 pub const CERTIFICATE_ENDS: Duration = Duration::from_secs(30 * 24 * 3600);
 
+/// Alarms of one kind about one host, each of a cause of its own, that are open at one time. Further causes are counted at
+/// one alarm more: whoever can write a host's log can make as many as they like.
+pub const SAME_OPEN_MAX: usize = 32;
+
 /// An open alarm's cause is written down again at most this often.
 pub const AGAIN_EVERY: Duration = Duration::from_secs(10);
 
@@ -190,6 +194,9 @@ pub const SSHD_LINE_MAX_BYTES: usize = 1000;
 
 /// How long the ledger may take to explain a login on a host.
 pub const LOGIN_EXPLAINED: Duration = Duration::from_secs(5);
+
+/// Logins on one host that wait to be explained; further ones are found at once.
+pub const LOGINS_WAITING_MAX: usize = 256;
 
 /// A login may follow the end of its session by this much: both clocks are read when the news comes.
 pub const LOGIN_AFTER_END: Duration = Duration::from_secs(1);

@@ -3,6 +3,7 @@
 //! sshd says by which certificate somebody came in, with the id that keyd gave it: `req=…;user=…;ses=…`. What a host
 //! says is worth nothing after root is taken on it; a login that was shipped before is.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use writ_model::Timestamp;
@@ -12,7 +13,7 @@ use writ_proof::roster::HostName;
 use super::Finding;
 use super::sessions::{Session, Sessions};
 use crate::alarm::Alarm;
-use crate::limits::{LOGIN_AFTER_END, LOGIN_EXPLAINED, REMEMBERED_MAX};
+use crate::limits::{LOGIN_AFTER_END, LOGIN_EXPLAINED, LOGINS_WAITING_MAX};
 use crate::sshd::{Accepted, accepted};
 
 /// The kernel's audit record of a login (linux/audit.h: AUDIT_USER_LOGIN).
@@ -34,12 +35,12 @@ struct Login {
 pub(super) struct Logins {
     /// The fingerprint of keyd's authority for operators' certificates.
     authority: String,
-    waiting: Vec<Login>,
+    waiting: BTreeMap<HostName, Vec<Login>>,
 }
 
 impl Logins {
     pub(super) fn new(authority: String) -> Logins {
-        Logins { authority, waiting: Vec::new() }
+        Logins { authority, waiting: BTreeMap::new() }
     }
 
     /// Takes over a line of a host's log. A login without a certificate of ours is found at once.
@@ -64,12 +65,13 @@ impl Logins {
             let what = format!("{whose} with a certificate of another authority, {authority}");
             return Some(Finding::new(Alarm::AccessWithoutGrant, key, what).on(host.as_str()));
         }
-        if self.waiting.len() >= REMEMBERED_MAX {
+        let waiting = self.waiting.entry(host.clone()).or_default();
+        if waiting.len() >= LOGINS_WAITING_MAX {
             let what = format!("{whose}; too many others wait to be explained");
             return Some(Finding::new(Alarm::AccessWithoutGrant, key, what).on(host.as_str()));
         }
         let (user, from, session) = (user.to_owned(), from.to_owned(), session.to_owned());
-        self.waiting.push(Login { host: host.clone(), seq, user, from, session, at, since: now });
+        waiting.push(Login { host: host.clone(), seq, user, from, session, at, since: now });
         None
     }
 
@@ -91,20 +93,23 @@ impl Logins {
 
     /// Compares what waits with the sessions that are known by now.
     pub(super) fn due(&mut self, sessions: &mut Sessions, now: Duration, found: &mut Vec<Finding>) {
-        self.waiting.retain(|login| match sessions.find(&login.session) {
-            Some(session) => {
-                found.extend(login.judge(session));
-                false
-            }
-            None if now.saturating_sub(login.since) > LOGIN_EXPLAINED => {
-                found.push(login.finding(
-                    Alarm::AccessWithoutGrant,
-                    &format!("the ledger knows no session {}", login.session),
-                ));
-                false
-            }
-            None => true,
-        });
+        for waiting in self.waiting.values_mut() {
+            waiting.retain(|login| login.waits(sessions, now, found));
+        }
+        self.waiting.retain(|_, waiting| !waiting.is_empty());
+    }
+
+    /// The same for one host.
+    pub(super) fn due_on(
+        &mut self,
+        host: &HostName,
+        sessions: &mut Sessions,
+        now: Duration,
+        found: &mut Vec<Finding>,
+    ) {
+        if let Some(waiting) = self.waiting.get_mut(host) {
+            waiting.retain(|login| login.waits(sessions, now, found));
+        }
     }
 }
 
@@ -139,6 +144,22 @@ fn elsewhere(kind: u16, text: &str) -> Option<(&str, &str)> {
 }
 
 impl Login {
+    /// False once it is explained, or found.
+    fn waits(&self, sessions: &mut Sessions, now: Duration, found: &mut Vec<Finding>) -> bool {
+        match sessions.find(&self.session) {
+            Some(session) => {
+                found.extend(self.judge(session));
+                false
+            }
+            None if now.saturating_sub(self.since) > LOGIN_EXPLAINED => {
+                let why = format!("the ledger knows no session {}", self.session);
+                found.push(self.finding(Alarm::AccessWithoutGrant, &why));
+                false
+            }
+            None => true,
+        }
+    }
+
     fn judge(&self, session: &mut Session) -> Option<Finding> {
         session.logins += 1;
         if session.host != self.host.as_str() || session.login != self.user {

@@ -17,6 +17,9 @@ use super::book::Book;
 use super::*;
 use crate::limits::TICK;
 
+#[path = "flood.rs"]
+mod flood;
+
 const SEED: [u8; 32] = [5; 32];
 
 /// What the host proposes to report.
@@ -42,12 +45,16 @@ struct Agent {
     sources: Vec<SourceBeat>,
 }
 
-fn hosts(folder: &std::path::Path, env: &Arc<TestEnv>) -> Hosts {
+fn open(folder: &std::path::Path, env: &Arc<TestEnv>) -> Book {
     let key = SoftKey::from_seed(&[9; 32]).unwrap();
     let cosigner = SoftKey::from_seed(&[8; 32]).unwrap().public_key();
     let cosigner = VerifierKey::new("s/keyd", KeyKind::Cosignature, cosigner).unwrap();
     let keys = log::LogKeys { origin: "writ/s/host".to_owned(), key, cosigner };
-    let book = Book::open(folder, keys, env.clone()).unwrap();
+    Book::open(folder, keys, env.clone()).unwrap()
+}
+
+fn hosts(folder: &std::path::Path, env: &Arc<TestEnv>) -> Hosts {
+    let book = open(folder, env);
     let authority = Authority::open(folder, "s", env.now()).unwrap();
     Hosts::new(env.clone(), Shared::new(book), authority)
 }
