@@ -348,8 +348,8 @@ impl Book {
         if self.say(kind, host, key, what)? { self.sync() } else { Ok(()) }
     }
 
-    /// Writes an alarm down, or that it came again. Answers whether there was anything to write.
-    fn say(
+    /// Writes an alarm down, or that it came again; durable after [`Book::sync`]. Answers whether there was anything to write.
+    pub(crate) fn say(
         &mut self,
         kind: &str,
         host: Option<&HostName>,

@@ -248,14 +248,19 @@ impl Hosts {
         };
         let heard = self.live.values().filter(|live| live.is_heard(now)).count();
         let wall = self.env.now();
+        let mut raised = false;
         for (host, facts) in &facts {
             let live = self.live.entry(host.clone()).or_insert_with(|| Live::new(now));
             for (alarm, what) in live.due(facts, now, wall) {
                 let others = facts_of_others(heard, self.live.len());
                 let held = facts.held.next_seq;
                 let what = format!("{what}; {held} frames are held; {others}");
-                self.raise(alarm, Some(host), &what)?;
+                raised |= self.book.lock().say(alarm.as_str(), Some(host), None, &what)?;
             }
+        }
+        if raised {
+            // Once for all: a network that fails takes many hosts away at one time.
+            self.book.lock().sync()?;
         }
         if now.saturating_sub(self.checkpointed) < CHECKPOINT_EVERY {
             return Ok(());
