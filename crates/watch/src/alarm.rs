@@ -1,4 +1,4 @@
-//! Kinds of alarm, and their lines: one JSON object a line, on the disk when the call returns. The alarms
+//! Kinds of alarm, and their lines: one JSON object a line. The alarms
 //! themselves, open or acknowledged, are entries of the host log ([`crate::hosts`]).
 
 use std::fs::{File, OpenOptions};
@@ -184,6 +184,7 @@ impl Alarm {
 pub(crate) struct AlarmLines {
     file: File,
     path: PathBuf,
+    unsynced: bool,
 }
 
 impl AlarmLines {
@@ -195,10 +196,10 @@ impl AlarmLines {
             .open(path)
             .map_err(WatchError::io("open", path))?;
         path.parent().map_or(Ok(()), crate::disk::sync_dir)?;
-        Ok(AlarmLines { file, path: path.to_owned() })
+        Ok(AlarmLines { file, path: path.to_owned(), unsynced: false })
     }
 
-    /// Writes a line down.
+    /// Writes a line down; it is on the disk after [`AlarmLines::sync`].
     pub(crate) fn write(
         &mut self,
         now: Timestamp,
@@ -210,10 +211,17 @@ impl AlarmLines {
         if let (Some(host), Some(line)) = (host, line.as_object_mut()) {
             line.insert("host".to_owned(), host.as_str().into());
         }
-        let write = |file: &mut File| {
-            file.write_all(format!("{line}\n").as_bytes())?;
-            file.sync_data()
-        };
-        write(&mut self.file).map_err(WatchError::io("write", &self.path))
+        self.unsynced = true;
+        let line = format!("{line}\n");
+        self.file.write_all(line.as_bytes()).map_err(WatchError::io("write", &self.path))
+    }
+
+    /// Makes what was written durable.
+    pub(crate) fn sync(&mut self) -> Result<(), WatchError> {
+        if self.unsynced {
+            self.file.sync_data().map_err(WatchError::io("fsync", &self.path))?;
+            self.unsynced = false;
+        }
+        Ok(())
     }
 }

@@ -348,11 +348,8 @@ async fn carry(desk: Desk, channel: Channel, routes: Arc<Routes>) -> Result<(), 
         match sent {
             Ok(taken) => {
                 pause = DELIVERY_AGAIN;
-                let is_idle = taken.is_empty();
-                for entry in taken {
-                    desk.book.lock().delivered(entry, channel.name())?;
-                }
-                if !is_idle {
+                if !taken.is_empty() {
+                    desk.book.lock().delivered(&taken, channel.name())?;
                     went_well(&desk, channel.name());
                 }
                 sleep(DELIVERY_LOOK_EVERY).await;

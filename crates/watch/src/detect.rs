@@ -110,6 +110,11 @@ impl Detectors {
         }
     }
 
+    /// True if [`Detectors::host_frame`] can make something of this frame.
+    pub(crate) fn reads(frame: &HostFrame) -> bool {
+        logins::tells(frame)
+    }
+
     /// Takes over a frame of a host that came at `at`, by watch's clock.
     pub(crate) fn host_frame(&mut self, frame: &HostFrame, at: Timestamp, now: Duration) {
         // A host's clock may be behind; a frame that waited in a spool is older than its arrival.
@@ -124,7 +129,7 @@ impl Detectors {
             _ => None,
         };
         self.found.extend(found);
-        self.logins.due(&mut self.sessions, now, &mut self.found);
+        self.logins.due_on(&frame.host, &mut self.sessions, now, &mut self.found);
     }
 
     /// Everything that there was has been read: what a restart excuses in it was told before.

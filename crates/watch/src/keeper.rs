@@ -13,8 +13,8 @@ use writ_proof::commits::Missing;
 use writ_proof::ed25519::{Signer as _, SoftKey};
 use writ_proof::frame::Frame;
 use writ_proof::hash::sha256;
+use writ_proof::hostlog::Frame as HostFrame;
 use writ_proof::hostlog::log::{Entry, Event};
-use writ_proof::hostlog::{Frame as HostFrame, Payload};
 use writ_proof::note::{KeyKind, VerifierKey};
 use writ_proof::origin::{LogName, Origin};
 use writ_proof::replay::Accepted;
@@ -82,14 +82,14 @@ impl Logins {
         }
         let Event::Frame(bytes) = &entry.event else { return };
         let Ok(frame) = HostFrame::from_bytes(bytes) else { return };
-        let speaks = match &frame.payload {
-            Payload::Line(line) => line.text.windows(9).any(|nine| nine == b"Accepted "),
-            Payload::Record(_) => true,
-            _ => false,
-        };
-        if speaks && self.recent.len() < REMEMBERED_MAX {
-            self.recent.push_back((entry.at, frame));
+        if !Detectors::reads(&frame) {
+            return;
         }
+        // A crash leaves the newest unexplained.
+        if self.recent.len() >= REMEMBERED_MAX {
+            self.recent.pop_front();
+        }
+        self.recent.push_back((entry.at, frame));
     }
 }
 

@@ -68,6 +68,10 @@ pub const RENEW_PART: u32 = 2;
 /// How long before its end a certificate is an alarm: 30 days.
 pub const CERTIFICATE_ENDS: Duration = Duration::from_secs(30 * 24 * 3600);
 
+/// Alarms of one kind about one host, each of a cause of its own, that are open at one time. Further causes are counted at
+/// one alarm more: whoever can write a host's log can make as many as they like.
+pub const SAME_OPEN_MAX: usize = 32;
+
 /// An open alarm's cause is written down again at most this often.
 pub const AGAIN_EVERY: Duration = Duration::from_secs(10);
 
@@ -101,8 +105,19 @@ pub const CLOCK_STEP_MAX: Duration = Duration::from_secs(2);
 /// Places in an agent's chain that are remembered until frames lead there.
 pub const ANNOUNCED_MAX: usize = 128;
 
-/// Connections of agents at one time.
+/// Connections of agents at one time, where the process may have so many descriptors open.
 pub const AGENTS_MAX: usize = 4096;
+
+/// Connections at one time of peers that have not shown the key of an enrolled host: hosts that enrol, and strangers.
+pub const STRANGERS_MAX: usize = 256;
+
+/// Connections at one time with the key of one host, before they say more: one that lives, and a few that replace it.
+pub const KEY_CONNECTIONS_MAX: usize = 4;
+
+/// Descriptors of watch that no agent's connection may take: its logs and what it writes beside them, the stream with
+/// [`HANDSHAKES_MAX`] handshakes, [`CONTROLS_MAX`] administrators, and for each of [`CHANNELS_MAX`] channels what resolving
+/// a name and a delivery open.
+pub const DESCRIPTORS_RESERVED: usize = 128;
 
 /// How long a peer may take to say who it is.
 pub const HELLO_MAX: Duration = Duration::from_secs(5);
@@ -173,8 +188,15 @@ pub const WORD_MAX_ALARMS: usize = 200;
 /// The file of the word, in bytes.
 pub const WORD_MAX_BYTES: u64 = 4 * 1024 * 1024;
 
+/// A message of sshd that is as long as this may have been cut: at 1,023 bytes, and up to 3 before where a character is
+/// written as several (OpenSSH, log.c: MSGBUFSIZ).
+pub const SSHD_LINE_MAX_BYTES: usize = 1000;
+
 /// How long the ledger may take to explain a login on a host.
 pub const LOGIN_EXPLAINED: Duration = Duration::from_secs(5);
+
+/// Logins on one host that wait to be explained; further ones are found at once.
+pub const LOGINS_WAITING_MAX: usize = 256;
 
 /// A login may follow the end of its session by this much: both clocks are read when the news comes.
 pub const LOGIN_AFTER_END: Duration = Duration::from_secs(1);

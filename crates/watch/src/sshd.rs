@@ -1,5 +1,7 @@
 //! What `sshd` says of a login, read from a host's log. Whoever knocks at a host chooses parts of such lines.
 
+use crate::limits::SSHD_LINE_MAX_BYTES;
+
 /// A login, as `sshd` tells of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Accepted<'a> {
@@ -24,27 +26,76 @@ pub fn accepted(text: &str) -> Option<Accepted<'_>> {
         let (head, message) = text.split_once("]: ")?;
         head.contains("sshd").then_some(message)?
     };
-    // `sshd -E` ends its lines in CR LF.
-    let message = message.lines().next()?.trim_end();
-    let mut words = message.strip_prefix("Accepted ")?.split(' ');
+    let line = message.lines().next()?;
+    let mut words = line.strip_prefix("Accepted ")?.split(' ');
     let method = words.next()?;
     // At LogLevel VERBOSE there are lines that begin so, and are of something else.
     let (to, user, of, from) = (words.next()?, words.next()?, words.next()?, words.next()?);
     if (to, of) != ("for", "from") {
         return None;
     }
-    let certificate = message.split_once(" ID ").and_then(|(_, rest)| {
-        let (id, rest) = rest.split_once(" (serial ")?;
-        let session = id.split(';').find_map(|part| part.strip_prefix("ses="))?;
-        let (_, authority) = rest.split_once(" CA ")?;
-        Some((session, authority.split(' ').nth(1)?))
-    });
+    // `sshd -E` ends its lines in CR LF.
+    let from = from.trim_end();
+    let certificate = certificate(line).filter(|_| method == "publickey");
     Some(Accepted { method, user, from, certificate })
+}
+
+/// The session and the authority's fingerprint of a line that names a certificate, as format_method_key of OpenSSH's
+/// auth.c writes it: `… ssh2: TYPE FINGERPRINT ID id (serial N) CA TYPE FINGERPRINT`.
+///
+/// The id stands there as the certificate's authority made it, whoever that is, and can look like everything that follows
+/// it. So what follows is read from the end, and a line that sshd may have cut says nothing.
+fn certificate(line: &str) -> Option<(&str, &str)> {
+    if line.len() >= SSHD_LINE_MAX_BYTES {
+        return None;
+    }
+    let line = line.strip_suffix('\r').unwrap_or(line);
+    // Accepted METHOD for USER from ADDRESS port N ssh2: TYPE FINGERPRINT ID …
+    let mut before = line.splitn(13, ' ').skip(6);
+    let (port, _, protocol) = (before.next()?, before.next()?, before.next()?);
+    let (_, _, is, told) = (before.next()?, before.next()?, before.next()?, before.next()?);
+    let mut after = told.rsplitn(6, ' ');
+    let (authority, _, ca) = (after.next()?, after.next()?, after.next()?);
+    let (number, serial, id) = (after.next()?, after.next()?, after.next()?);
+    number.strip_suffix(')')?.parse::<u64>().ok()?;
+    if (port, protocol, is, serial, ca) != ("port", "ssh2:", "ID", "(serial", "CA") {
+        return None;
+    }
+    let session = id.split(';').find_map(|part| part.strip_prefix("ses="))?;
+    Some((session, authority))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A key of somebody's own `cert-authority` has whatever id its owner likes; sshd writes that down as it is.
+    #[test]
+    fn id_of_a_certificate_that_looks_like_ours_names_no_session_of_ours() {
+        let by = "Accepted publickey for svc from ::1 port 5 ssh2: ED25519-CERT SHA256:x ID";
+        let ours = "req=01R;user=anna;ses=01S (serial 1) CA ED25519 SHA256:ours";
+        let end = "(serial 7) CA ED25519 SHA256:own";
+        let read = |text: &str| accepted(text).unwrap().certificate.map(|(_, ca)| ca.to_owned());
+        assert_eq!(read(&format!("{by} {ours}")).as_deref(), Some("SHA256:ours"));
+        assert_eq!(read(&format!("{by} {ours} {end}")).as_deref(), Some("SHA256:own"));
+        assert_eq!(read(&format!("{by} x ID {ours} {end}\r")).as_deref(), Some("SHA256:own"));
+        // To a file sshd writes line feeds as they are.
+        let two = format!("{by} {ours}, \n{by} {ours} {end}");
+        assert_eq!(
+            two.lines().map(read).collect::<Vec<_>>(),
+            [None, Some("SHA256:own".to_owned())]
+        );
+        // A message has 1,023 bytes in sshd; what comes after is cut off.
+        let long = format!("{by} {}{ours}", "x".repeat(1023 - by.len() - ours.len() - 1));
+        for cut in
+            [long.clone(), format!("{by} {ours}{}", " ".repeat(1023 - by.len() - ours.len() - 1))]
+        {
+            assert_eq!((cut.len(), read(&cut)), (1023, None));
+        }
+        // What the client's side tells at hostbased stands behind the certificate.
+        let told = format!("{by} x (serial 1) CA ED25519 SHA256:own, client user \"{ours}");
+        assert_eq!(read(&told.replace("publickey", "hostbased")), None);
+    }
 
     #[test]
     fn lines_of_sshd_are_read_wherever_they_come_from() {

@@ -49,6 +49,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Up { data, listen, account, region } => {
             let overrides = up::config::Overrides { listen, regions: region, accounts: account };
             role::start_log();
+            role::raise_descriptors();
             up::run(&data, &overrides, |ready| eprintln!("{}", status::banner(ready, &data)))?;
         }
         Command::Status { data } => return status::show(&data),

@@ -10,5 +10,7 @@ pub(crate) fn run(input: &[u8]) {
     for part in [read.method, read.user, read.from, session, authority] {
         assert!(text.contains(part) && !part.contains('\n'), "{part:?} of {text:?}");
     }
+    // What sshd says of a certificate itself comes last.
+    assert!(text.lines().any(|line| line.strip_suffix('\r').unwrap_or(line).ends_with(authority)));
     assert!(!read.user.contains(' ') && !read.from.contains(' '));
 }

@@ -3,15 +3,17 @@
 //! sshd says by which certificate somebody came in, with the id that keyd gave it: `req=…;user=…;ses=…`. What a host
 //! says is worth nothing after root is taken on it; a login that was shipped before is.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use writ_model::Timestamp;
+use writ_proof::hostlog::{Frame as HostFrame, Payload};
 use writ_proof::roster::HostName;
 
 use super::Finding;
 use super::sessions::{Session, Sessions};
 use crate::alarm::Alarm;
-use crate::limits::{LOGIN_AFTER_END, LOGIN_EXPLAINED, REMEMBERED_MAX};
+use crate::limits::{LOGIN_AFTER_END, LOGIN_EXPLAINED, LOGINS_WAITING_MAX};
 use crate::sshd::{Accepted, accepted};
 
 /// The kernel's audit record of a login (linux/audit.h: AUDIT_USER_LOGIN).
@@ -33,12 +35,12 @@ struct Login {
 pub(super) struct Logins {
     /// The fingerprint of keyd's authority for operators' certificates.
     authority: String,
-    waiting: Vec<Login>,
+    waiting: BTreeMap<HostName, Vec<Login>>,
 }
 
 impl Logins {
     pub(super) fn new(authority: String) -> Logins {
-        Logins { authority, waiting: Vec::new() }
+        Logins { authority, waiting: BTreeMap::new() }
     }
 
     /// Takes over a line of a host's log. A login without a certificate of ours is found at once.
@@ -63,12 +65,13 @@ impl Logins {
             let what = format!("{whose} with a certificate of another authority, {authority}");
             return Some(Finding::new(Alarm::AccessWithoutGrant, key, what).on(host.as_str()));
         }
-        if self.waiting.len() >= REMEMBERED_MAX {
+        let waiting = self.waiting.entry(host.clone()).or_default();
+        if waiting.len() >= LOGINS_WAITING_MAX {
             let what = format!("{whose}; too many others wait to be explained");
             return Some(Finding::new(Alarm::AccessWithoutGrant, key, what).on(host.as_str()));
         }
         let (user, from, session) = (user.to_owned(), from.to_owned(), session.to_owned());
-        self.waiting.push(Login { host: host.clone(), seq, user, from, session, at, since: now });
+        waiting.push(Login { host: host.clone(), seq, user, from, session, at, since: now });
         None
     }
 
@@ -80,20 +83,8 @@ impl Logins {
         kind: u16,
         text: &[u8],
     ) -> Option<Finding> {
-        if kind != USER_LOGIN {
-            return None;
-        }
         let text = String::from_utf8_lossy(text);
-        let field = |name: &str| -> Option<&str> {
-            let (_, rest) = text.split_once(name)?;
-            rest.split(['"', ' ', '\'']).find(|part| !part.is_empty())
-        };
-        let program = field("exe=").unwrap_or("?");
-        let is_sshd = program.rsplit('/').next().is_some_and(|name| name.starts_with("sshd"));
-        if is_sshd || field("res=") != Some("success") {
-            return None;
-        }
-        let who = field("acct=").or_else(|| field(" id=")).unwrap_or("?");
+        let (who, program) = elsewhere(kind, &text)?;
         let what =
             format!("somebody logged in as `{who}` through {program}, not through the bastion");
         let key = format!("login {host}/{seq}");
@@ -102,24 +93,73 @@ impl Logins {
 
     /// Compares what waits with the sessions that are known by now.
     pub(super) fn due(&mut self, sessions: &mut Sessions, now: Duration, found: &mut Vec<Finding>) {
-        self.waiting.retain(|login| match sessions.find(&login.session) {
-            Some(session) => {
-                found.extend(login.judge(session));
-                false
-            }
-            None if now.saturating_sub(login.since) > LOGIN_EXPLAINED => {
-                found.push(login.finding(
-                    Alarm::AccessWithoutGrant,
-                    &format!("the ledger knows no session {}", login.session),
-                ));
-                false
-            }
-            None => true,
-        });
+        for waiting in self.waiting.values_mut() {
+            waiting.retain(|login| login.waits(sessions, now, found));
+        }
+        self.waiting.retain(|_, waiting| !waiting.is_empty());
+    }
+
+    /// The same for one host.
+    pub(super) fn due_on(
+        &mut self,
+        host: &HostName,
+        sessions: &mut Sessions,
+        now: Duration,
+        found: &mut Vec<Finding>,
+    ) {
+        if let Some(waiting) = self.waiting.get_mut(host) {
+            waiting.retain(|login| login.waits(sessions, now, found));
+        }
     }
 }
 
+/// True if this frame tells of a login that [`Logins`] looks at.
+pub(super) fn tells(frame: &HostFrame) -> bool {
+    match &frame.payload {
+        Payload::Line(line) if !line.partial => {
+            accepted(&String::from_utf8_lossy(&line.text)).is_some()
+        }
+        Payload::Record(record) => {
+            elsewhere(record.kind, &String::from_utf8_lossy(&record.text)).is_some()
+        }
+        _ => false,
+    }
+}
+
+/// Who logged in through which program, by a record of the audit, if that is not sshd.
+fn elsewhere(kind: u16, text: &str) -> Option<(&str, &str)> {
+    if kind != USER_LOGIN {
+        return None;
+    }
+    let field = |name: &str| -> Option<&str> {
+        let (_, rest) = text.split_once(name)?;
+        rest.split(['"', ' ', '\'']).find(|part| !part.is_empty())
+    };
+    let program = field("exe=").unwrap_or("?");
+    let is_sshd = program.rsplit('/').next().is_some_and(|name| name.starts_with("sshd"));
+    if is_sshd || field("res=") != Some("success") {
+        return None;
+    }
+    Some((field("acct=").or_else(|| field(" id=")).unwrap_or("?"), program))
+}
+
 impl Login {
+    /// False once it is explained, or found.
+    fn waits(&self, sessions: &mut Sessions, now: Duration, found: &mut Vec<Finding>) -> bool {
+        match sessions.find(&self.session) {
+            Some(session) => {
+                found.extend(self.judge(session));
+                false
+            }
+            None if now.saturating_sub(self.since) > LOGIN_EXPLAINED => {
+                let why = format!("the ledger knows no session {}", self.session);
+                found.push(self.finding(Alarm::AccessWithoutGrant, &why));
+                false
+            }
+            None => true,
+        }
+    }
+
     fn judge(&self, session: &mut Session) -> Option<Finding> {
         session.logins += 1;
         if session.host != self.host.as_str() || session.login != self.user {

@@ -23,8 +23,8 @@ use crate::alarm::AlarmLines;
 use crate::detect::{Detectors, Finding};
 use crate::error::WatchError;
 use crate::limits::{
-    AGAIN_EVERY, ALARM_MAX_CHARS, OTHER_EVERY, SEGMENT_BYTES, SUMMARIES_MAX, TOKENS_MAX,
-    WINDOWS_MAX,
+    AGAIN_EVERY, ALARM_MAX_CHARS, OTHER_EVERY, SAME_OPEN_MAX, SEGMENT_BYTES, SUMMARIES_MAX,
+    TOKENS_MAX, WINDOWS_MAX,
 };
 use crate::{ALARMS_FILE, HOST_LOG_FOLDER};
 
@@ -53,25 +53,33 @@ impl Shared {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets the detectors look, and raises what they find. Not while the book is locked.
+    /// Lets the detectors look, and raises what they find; durable when the call returns. Not while the book is locked.
     pub(crate) fn detect(&self, look: impl FnOnce(&mut Detectors)) -> Result<(), WatchError> {
-        let Some(detectors) = &self.detectors else { return Ok(()) };
+        if self.detect_in_turn(look)? { self.lock().sync() } else { Ok(()) }
+    }
+
+    /// The same, durable after [`Book::sync`]: with the frames that it follows from. Answers whether anything was raised.
+    pub(crate) fn detect_in_turn(
+        &self,
+        look: impl FnOnce(&mut Detectors),
+    ) -> Result<bool, WatchError> {
+        let Some(detectors) = &self.detectors else { return Ok(false) };
         let (found, unanswered) = {
             let mut detectors = detectors.lock().unwrap_or_else(PoisonError::into_inner);
             look(&mut detectors);
             detectors.take()
         };
         if found.is_empty() && unanswered.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let mut book = self.lock();
         for what in unanswered {
             book.remark("use-unanswered", &what)?;
         }
-        found.into_iter().try_for_each(|finding| {
-            let Finding { alarm, host, key, what } = finding;
-            book.raise_once(alarm.as_str(), host.as_ref(), &key, &what)
-        })
+        for Finding { alarm, host, key, what } in found {
+            book.raise_once(alarm.as_str(), host.as_ref(), &key, &what)?;
+        }
+        Ok(true)
     }
 }
 
@@ -83,6 +91,13 @@ pub(crate) struct Book {
     facts: Facts,
 }
 
+/// Of what an alarm is: its kind, its host and its key.
+type Cause = (String, Option<HostName>, Option<String>);
+
+/// The key of an alarm that says that there are more of its kind and host than are open, and counts these. No detector
+/// gives it.
+const MORE: &str = "more";
+
 /// What an entry changes.
 #[derive(Default)]
 pub(crate) struct Facts {
@@ -90,6 +105,8 @@ pub(crate) struct Facts {
     pub(crate) alarms: BTreeMap<u64, AlarmFacts>,
     /// Of those the ones that nobody has taken note of.
     pub(crate) open: BTreeSet<u64>,
+    /// The same by what they are of.
+    causes: BTreeMap<Cause, u64>,
     /// What alarms follow from that is never alarmed of twice.
     keys: BTreeSet<String>,
     /// Whom alarms go to, as it was set last.
@@ -248,9 +265,10 @@ impl Book {
         self.log.key().public_key().0
     }
 
-    /// Makes what was appended durable.
+    /// Makes what was appended durable, and the lines of alarms.
     pub(crate) fn sync(&mut self) -> Result<(), WatchError> {
-        self.log.sync()
+        self.log.sync()?;
+        self.lines.sync()
     }
 
     /// Signs a checkpoint if something came.
@@ -290,7 +308,8 @@ impl Book {
     }
 
     /// Raises an alarm of something that stays as it is for good, which `key` names: once, whatever anybody
-    /// takes note of.
+    /// takes note of. Of one kind and host no more than [`SAME_OPEN_MAX`] are open; further ones are counted at one more,
+    /// each with its key. Durable after [`Book::sync`].
     pub(crate) fn raise_once(
         &mut self,
         kind: &str,
@@ -301,9 +320,24 @@ impl Book {
         if self.facts.keys.contains(key) {
             return Ok(());
         }
-        self.raise_about(kind, host, Some(key), what)
+        if self.facts.same_open(kind, host) < SAME_OPEN_MAX {
+            return self.say(kind, host, Some(key), what).map(|_| ());
+        }
+        let more = cause(kind, host, Some(MORE));
+        if !self.facts.causes.contains_key(&more) {
+            let what = format!(
+                "there are more than {SAME_OPEN_MAX} of these here: until some of them are taken note of, \
+                 further ones are counted at this alarm alone"
+            );
+            self.say(kind, host, Some(MORE), &what)?;
+        }
+        if let Some(alarm) = self.facts.causes.get(&more).copied() {
+            self.append(Event::Again(Again { alarm, what: shortened(&format!("{key}: {what}")) }))?;
+        }
+        Ok(())
     }
 
+    /// Raises an alarm with a key that may be raised again; durable when the call returns.
     pub(crate) fn raise_about(
         &mut self,
         kind: &str,
@@ -311,23 +345,26 @@ impl Book {
         key: Option<&str>,
         what: &str,
     ) -> Result<(), WatchError> {
+        if self.say(kind, host, key, what)? { self.sync() } else { Ok(()) }
+    }
+
+    /// Writes an alarm down, or that it came again; durable after [`Book::sync`]. Answers whether there was anything to write.
+    pub(crate) fn say(
+        &mut self,
+        kind: &str,
+        host: Option<&HostName>,
+        key: Option<&str>,
+        what: &str,
+    ) -> Result<bool, WatchError> {
         let now = self.env.now();
-        let what: String = what.chars().take(ALARM_MAX_CHARS).collect();
+        let what = shortened(what);
         tracing::error!(alarm = kind, host = host.map(HostName::as_str), what, "alarm");
-        let same = |number: &&u64| {
-            let known = self.facts.alarms.get(number);
-            known.is_some_and(|known| {
-                known.alarm.kind == kind
-                    && known.alarm.host.as_ref() == host
-                    && known.alarm.key.as_deref() == key
-            })
-        };
-        let open = self.facts.open.iter().rev().find(same);
+        let open = self.facts.causes.get(&cause(kind, host, key));
         let open = open.and_then(|number| Some((number, self.facts.alarms.get(number)?)));
         match open {
             Some((_, known)) if known.repeats(&what, now) => {
                 if host.is_some() {
-                    return Ok(());
+                    return Ok(false);
                 }
             }
             Some((number, _)) => {
@@ -340,14 +377,15 @@ impl Book {
                 self.append(Event::Alarm(alarm))?;
             }
         }
-        self.sync()?;
-        self.lines.write(now, kind, host, &what)
+        self.lines.write(now, kind, host, &what)?;
+        Ok(true)
     }
 
     /// Writes a line that is no alarm beside the alarms.
     pub(crate) fn remark(&mut self, kind: &str, what: &str) -> Result<(), WatchError> {
         tracing::warn!(kind, what, "remark");
-        self.lines.write(self.env.now(), kind, None, what)
+        self.lines.write(self.env.now(), kind, None, what)?;
+        self.lines.sync()
     }
 
     /// Takes note of an alarm. Answers false if there is none of this number, or it was done before.
@@ -361,20 +399,32 @@ impl Book {
         Ok(open)
     }
 
-    /// Writes down that a channel has taken an alarm or a summary; durable when the call returns.
-    pub(crate) fn delivered(&mut self, entry: u64, channel: &str) -> Result<(), WatchError> {
-        self.append(Event::Delivered(Delivered { entry, channel: channel.to_owned() }))?;
+    /// Writes down that a channel has taken alarms or summaries; durable when the call returns.
+    pub(crate) fn delivered(&mut self, entries: &[u64], channel: &str) -> Result<(), WatchError> {
+        for entry in entries {
+            self.append(Event::Delivered(Delivered {
+                entry: *entry,
+                channel: channel.to_owned(),
+            }))?;
+        }
         self.sync()
     }
 
-    /// The open alarms that a channel still owes, the oldest first.
-    pub(crate) fn owed<'a>(
-        &'a self,
-        channel: &'a str,
-    ) -> impl Iterator<Item = (u64, &'a AlarmFacts)> {
-        let known = self.facts.open.iter();
-        let known = known.filter_map(|number| Some((*number, self.facts.alarms.get(number)?)));
-        known.filter(move |(_, alarm)| !alarm.delivered.contains(channel))
+    /// The open alarms that a channel still owes, in turns: of each kind and host one, the oldest, then of each the next.
+    /// Those that the channel has taken count as turns that were had, so that a flood of one kind and host holds up no other.
+    pub(crate) fn owed(&self, channel: &str) -> impl Iterator<Item = (u64, &AlarmFacts)> {
+        let mut turns: BTreeMap<(&str, Option<&HostName>), usize> = BTreeMap::new();
+        let mut owed: Vec<(usize, u64, &AlarmFacts)> = Vec::new();
+        for number in &self.facts.open {
+            let Some(known) = self.facts.alarms.get(number) else { continue };
+            let turn = turns.entry((&known.alarm.kind, known.alarm.host.as_ref())).or_default();
+            if !known.delivered.contains(channel) {
+                owed.push((*turn, *number, known));
+            }
+            *turn += 1;
+        }
+        owed.sort_by_key(|(turn, number, _)| (*turn, *number));
+        owed.into_iter().map(|(_, number, known)| (number, known))
     }
 
     /// The host that the token with this hash enrols, if it is still good.
@@ -478,8 +528,9 @@ impl Facts {
             Event::Alarm(alarm) => {
                 let alarm = alarm.clone();
                 let last_what = alarm.what.clone();
-                self.keys.extend(alarm.key.clone());
+                self.keys.extend(alarm.key.clone().filter(|key| key != MORE));
                 self.open.insert(index);
+                self.causes.insert(cause_of(&alarm), index);
                 let facts = AlarmFacts {
                     alarm,
                     at,
@@ -511,16 +562,34 @@ impl Facts {
                     known.again += 1;
                     known.last = at;
                     known.last_what.clone_from(&again.what);
+                    if known.alarm.key.as_deref() == Some(MORE) {
+                        let key = again.what.split_once(": ").map(|(key, _)| key.to_owned());
+                        self.keys.extend(key);
+                    }
                 }
             }
             Event::Acknowledged(done) => {
                 if let Some(known) = self.alarms.get_mut(&done.alarm) {
                     known.acknowledged = Some((done.by.clone(), at));
                     self.open.remove(&done.alarm);
+                    let cause = cause_of(&known.alarm);
+                    if self.causes.get(&cause) == Some(&done.alarm) {
+                        self.causes.remove(&cause);
+                    }
                 }
             }
             _ => {}
         }
+    }
+
+    /// How many alarms of this kind and host are open that have causes of their own; no more than matter.
+    fn same_open(&self, kind: &str, host: Option<&HostName>) -> usize {
+        let of_it = |(own, on, _): &&Cause| own == kind && on.as_ref() == host;
+        let open = self.causes.range(cause(kind, host, None)..).map(|(cause, _)| cause);
+        let open = open
+            .take_while(of_it)
+            .filter(|(_, _, key)| key.as_ref().is_some_and(|key| key != MORE));
+        open.take(SAME_OPEN_MAX).count()
     }
 
     fn enrol(&mut self, enrolment: &Enrolment, at: Timestamp) {
@@ -547,4 +616,16 @@ impl Facts {
         let covers = |w: &&Window| w.host == *host && w.from <= at && at < w.until;
         self.windows.iter().filter(covers).map(|window| window.until).max()
     }
+}
+
+fn cause(kind: &str, host: Option<&HostName>, key: Option<&str>) -> Cause {
+    (kind.to_owned(), host.cloned(), key.map(str::to_owned))
+}
+
+fn cause_of(alarm: &Alarm) -> Cause {
+    (alarm.kind.clone(), alarm.host.clone(), alarm.key.clone())
+}
+
+fn shortened(what: &str) -> String {
+    what.chars().take(ALARM_MAX_CHARS).collect()
 }

@@ -132,7 +132,8 @@ impl Hosts {
 
     fn seen(&mut self, host: &HostName, frame: &Frame) -> Result<(), WatchError> {
         let (at, now) = (self.env.now(), self.env.monotonic());
-        self.book.detect(|detectors| detectors.host_frame(frame, at, now))?;
+        // What follows from frames is durable with them, before they are acknowledged.
+        self.book.detect_in_turn(|detectors| detectors.host_frame(frame, at, now))?;
         match &frame.payload {
             Payload::Canary(_) => {
                 let now = self.env.monotonic();

@@ -18,12 +18,11 @@ use writ_proof::hostlog::FromAgent;
 use writ_proof::limits::HOST_MESSAGE_MAX_BYTES;
 
 use super::authority::{Authority, agent_key};
+use super::seats::{Room, Seat, Seats};
 use super::{Connection, Hosts};
 use crate::delivery::Desk;
 use crate::error::WatchError;
-use crate::limits::{
-    AGENTS_MAX, CONTROLS_MAX, HANDSHAKE_MAX, HELLO_MAX, SEND_MAX, TICK, WORD_EVERY,
-};
+use crate::limits::{CONTROLS_MAX, HANDSHAKE_MAX, HELLO_MAX, SEND_MAX, TICK, WORD_EVERY};
 use crate::{CONTROL_FILE, control};
 
 /// How much is read from one connection at once, in bytes.
@@ -51,7 +50,8 @@ pub(crate) fn start(
             let listener =
                 tokio::net::TcpListener::from_std(listener).map_err(WatchError::Network)?;
             let (hosts, acceptor) = (Arc::new(Mutex::new(hosts)), TlsAcceptor::from(tls));
-            let server = Server { hosts, acceptor, desk };
+            let seats = Seats::new(Room::of_process());
+            let server = Server { hosts, acceptor, desk, seats };
             let control = bind_control(&folder);
             tokio::select! {
                 result = server.serve(listener, control) => result,
@@ -86,6 +86,7 @@ struct Server {
     hosts: Arc<Mutex<Hosts>>,
     acceptor: TlsAcceptor,
     desk: Desk,
+    seats: Seats,
 }
 
 type Done = Result<(), WatchError>;
@@ -104,9 +105,12 @@ impl Server {
         words.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                accepted = listener.accept(), if agents.len() < AGENTS_MAX => match accepted {
+                accepted = listener.accept(), if self.seats.is_open() => match accepted {
                     Ok((stream, peer)) => {
-                        agents.spawn(self.clone().agent(stream, peer));
+                        let seat = self.seats.take(peer.ip());
+                        let number = seat.number();
+                        let task = agents.spawn(self.clone().agent(stream, peer, seat));
+                        self.seats.serve(number, task);
                     }
                     Err(error) => {
                         // Out of descriptors, for instance: it passes.
@@ -130,7 +134,7 @@ impl Server {
         }
     }
 
-    async fn agent(self, stream: TcpStream, peer: SocketAddr) -> Done {
+    async fn agent(self, stream: TcpStream, peer: SocketAddr, seat: Seat) -> Done {
         stream.set_nodelay(true).ok();
         let stream = match timeout(HANDSHAKE_MAX, self.acceptor.accept(stream)).await {
             Ok(Ok(stream)) => stream,
@@ -140,9 +144,15 @@ impl Server {
         let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
         let (key, certificate) = (shown.and_then(agent_key), shown.map(|shown| sha256(shown)));
         let (kick, kicked) = oneshot::channel();
-        let mut connection = lock(&self.hosts).connected(peer, key, kick);
+        let mut connection = {
+            let mut hosts = lock(&self.hosts);
+            if let Some(key) = key.filter(|key| hosts.is_enrolled(key)) {
+                seat.shows(key);
+            }
+            hosts.connected(peer, key, kick)
+        };
         connection.certificate = certificate;
-        let result = self.talk(stream, &mut connection, kicked).await;
+        let result = self.talk(stream, &mut connection, kicked, &seat).await;
         lock(&self.hosts).ended(&connection);
         result
     }
@@ -152,6 +162,7 @@ impl Server {
         mut stream: TlsStream<TcpStream>,
         connection: &mut Connection,
         mut kicked: oneshot::Receiver<()>,
+        seat: &Seat,
     ) -> Done {
         let mut inbox = Inbox::limited(HOST_MESSAGE_MAX_BYTES);
         let mut buffer = vec![0; READ_BYTES];
@@ -179,7 +190,11 @@ impl Server {
             if messages.is_empty() && malformed.is_none() {
                 continue;
             }
+            let was_known = connection.is_known();
             let turn = lock(&self.hosts).take(connection, messages)?;
+            if let Some(key) = connection.key.filter(|_| connection.is_known() && !was_known) {
+                seat.greets(key);
+            }
             if let Some(error) = &malformed {
                 lock(&self.hosts).broken(connection, &error.to_string())?;
             }
@@ -221,9 +236,12 @@ async fn accept(control: Option<&UnixListener>) -> std::io::Result<tokio::net::U
     }
 }
 
-/// A task that failed at the disk ends everything; one that panicked ends alone.
+/// A task that failed at the disk ends everything; one that panicked ends alone, and so does one that gave way.
 fn end(done: Result<Done, tokio::task::JoinError>) -> Done {
     done.unwrap_or_else(|error| {
+        if error.is_cancelled() {
+            return Ok(());
+        }
         tracing::error!(%error, "a connection ended by a fault of watch");
         Ok(())
     })

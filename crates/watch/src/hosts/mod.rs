@@ -10,6 +10,7 @@ mod frames;
 pub(crate) mod listen;
 mod live;
 pub(crate) mod log;
+mod seats;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -139,6 +140,12 @@ impl Hosts {
         }
     }
 
+    /// True if a host is enrolled with this key.
+    pub(crate) fn is_enrolled(&self, key: &[u8; 32]) -> bool {
+        let book = self.book.lock();
+        book.facts().hosts.values().any(|facts| facts.key.as_ref() == Some(key))
+    }
+
     /// Somebody could not prove to be an agent.
     pub(crate) fn refused(&mut self, peer: SocketAddr, why: &str) -> Result<(), WatchError> {
         let now = self.env.monotonic();
@@ -164,7 +171,7 @@ impl Hosts {
         self.raise(Alarm::Protocol, connection.host.as_ref(), why)
     }
 
-    /// Ends the connection of a host that is no longer enrolled.
+    /// Ends the connection of a host that is no longer enrolled, or not with that key, and forgets what it said.
     pub(crate) fn cut(&mut self, host: &HostName) {
         self.live.remove(host);
     }
@@ -181,6 +188,10 @@ impl Hosts {
             let is_frames = matches!(message, FromAgent::Frames(_));
             if !is_frames && std::mem::take(&mut unacknowledged) {
                 self.acknowledge(connection, &mut turn)?;
+            }
+            if !self.is_current(connection) {
+                self.outdated(connection, &mut turn)?;
+                break;
             }
             match (message, connection.host.clone()) {
                 (FromAgent::Enrol(enrol), None) => self.enrol(connection, &enrol, &mut turn)?,
@@ -210,6 +221,23 @@ impl Hosts {
         Ok(turn)
     }
 
+    /// False if the host of this connection has another key by now, or none.
+    fn is_current(&self, connection: &Connection) -> bool {
+        let Some(host) = &connection.host else { return true };
+        let book = self.book.lock();
+        let key = book.facts().hosts.get(host).and_then(|facts| facts.key);
+        key.is_some() && key == connection.key
+    }
+
+    fn outdated(&mut self, connection: &Connection, turn: &mut Turn) -> Result<(), WatchError> {
+        let host = connection.host.as_ref().map_or("-", HostName::as_str);
+        let why = format!("its certificate is not the one of host `{host}` any more");
+        self.refused(connection.peer, &why)?;
+        turn.replies.push(ToAgent::Refuse(Refusal::Other(why)));
+        turn.close = true;
+        Ok(())
+    }
+
     /// Looks at the time.
     pub(crate) fn tick(&mut self) -> Result<(), WatchError> {
         let now = self.env.monotonic();
@@ -220,14 +248,19 @@ impl Hosts {
         };
         let heard = self.live.values().filter(|live| live.is_heard(now)).count();
         let wall = self.env.now();
+        let mut raised = false;
         for (host, facts) in &facts {
             let live = self.live.entry(host.clone()).or_insert_with(|| Live::new(now));
             for (alarm, what) in live.due(facts, now, wall) {
                 let others = facts_of_others(heard, self.live.len());
                 let held = facts.held.next_seq;
                 let what = format!("{what}; {held} frames are held; {others}");
-                self.raise(alarm, Some(host), &what)?;
+                raised |= self.book.lock().say(alarm.as_str(), Some(host), None, &what)?;
             }
+        }
+        if raised {
+            // Once for all: a network that fails takes many hosts away at one time.
+            self.book.lock().sync()?;
         }
         if now.saturating_sub(self.checkpointed) < CHECKPOINT_EVERY {
             return Ok(());
@@ -317,6 +350,9 @@ impl Hosts {
         book.append(Event::Enrolled(event))?;
         book.sync()?;
         let (authority, key) = (self.authority.pem().to_owned(), book.key());
+        drop(book);
+        // Whoever is connected has the earlier key, and maybe not by right.
+        self.cut(&host);
         let enrolled = Enrolled { host, certificate, authority, key, config };
         turn.replies.push(ToAgent::Enrolled(enrolled));
         turn.close = true;

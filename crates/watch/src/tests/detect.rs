@@ -16,7 +16,9 @@ use writ_proof::use_record::{
 };
 
 use super::*;
-use crate::limits::{LOGIN_EXPLAINED, MARKS_LATE, PARENT_MAX, SESSION_END_LATE, USE_UNTOLD_MAX};
+use crate::limits::{
+    LOGIN_EXPLAINED, LOGINS_WAITING_MAX, MARKS_LATE, PARENT_MAX, SESSION_END_LATE, USE_UNTOLD_MAX,
+};
 use crate::world;
 
 const KEYD_SEED: [u8; 32] = [2; 32];
@@ -384,6 +386,16 @@ fn d01_login_on_a_host_is_explained_by_its_session_alone() {
 }
 
 #[test]
+fn d01_login_by_ones_own_authority_whose_id_names_a_living_session_is_found() {
+    let mut bench = Bench::new();
+    bench.session();
+    let ours = bench.accepted("svc");
+    bench.login(1, "web-1", &format!("{ours} (serial 7) CA ED25519 SHA256:own"));
+    let what = bench.finds(&[Alarm::AccessWithoutGrant]);
+    assert!(what[0].contains("another authority, SHA256:own"), "{what:?}");
+}
+
+#[test]
 fn d01_login_whose_session_never_comes_is_found_in_time() {
     let mut bench = Bench::new();
     let accepted = bench.accepted("svc");
@@ -394,6 +406,20 @@ fn d01_login_whose_session_never_comes_is_found_in_time() {
     bench.wait(Duration::ZERO);
     let what = bench.finds(&[Alarm::AccessWithoutGrant]);
     assert!(what[0].contains("the ledger knows no session"), "{what:?}");
+}
+
+/// Anybody on a host can write lines that name a certificate of ours.
+#[test]
+fn d01_logins_of_one_host_that_wait_to_be_explained_leave_other_hosts_room() {
+    let mut bench = Bench::new();
+    let accepted = bench.accepted("svc");
+    for seq in 0..=LOGINS_WAITING_MAX as u64 {
+        bench.login(seq, "web-2", &accepted);
+    }
+    let what = bench.finds(&[Alarm::AccessWithoutGrant]);
+    assert!(what[0].contains("too many others wait"), "{what:?}");
+    bench.login(1, "web-1", &accepted);
+    bench.finds(&[]);
 }
 
 #[test]

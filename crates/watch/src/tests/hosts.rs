@@ -17,6 +17,9 @@ use super::book::Book;
 use super::*;
 use crate::limits::TICK;
 
+#[path = "flood.rs"]
+mod flood;
+
 const SEED: [u8; 32] = [5; 32];
 
 /// What the host proposes to report.
@@ -42,12 +45,16 @@ struct Agent {
     sources: Vec<SourceBeat>,
 }
 
-fn hosts(folder: &std::path::Path, env: &Arc<TestEnv>) -> Hosts {
+fn open(folder: &std::path::Path, env: &Arc<TestEnv>) -> Book {
     let key = SoftKey::from_seed(&[9; 32]).unwrap();
     let cosigner = SoftKey::from_seed(&[8; 32]).unwrap().public_key();
     let cosigner = VerifierKey::new("s/keyd", KeyKind::Cosignature, cosigner).unwrap();
     let keys = log::LogKeys { origin: "writ/s/host".to_owned(), key, cosigner };
-    let book = Book::open(folder, keys, env.clone()).unwrap();
+    Book::open(folder, keys, env.clone()).unwrap()
+}
+
+fn hosts(folder: &std::path::Path, env: &Arc<TestEnv>) -> Hosts {
+    let book = open(folder, env);
     let authority = Authority::open(folder, "s", env.now()).unwrap();
     Hosts::new(env.clone(), Shared::new(book), authority)
 }
@@ -64,8 +71,11 @@ impl Bench {
     }
 
     fn enrol(&mut self, token: &str) -> Vec<ToAgent> {
+        self.enrol_with(token, &key())
+    }
+
+    fn enrol_with(&mut self, token: &str, key: &SoftKey) -> Vec<ToAgent> {
         let secret: Hash = token.split_once('.').unwrap().0.parse().unwrap();
-        let key = SoftKey::from_seed(&SEED).unwrap();
         let public = key.public_key().0;
         let proof = key.sign(enrolment_message(&secret.0, &public).as_bytes()).unwrap();
         let config = CONFIG.to_owned();
@@ -534,6 +544,38 @@ fn host_that_was_removed_or_never_enrolled_is_refused() {
     let mut agent = bench.agent(1);
     assert!(matches!(bench.hello(&mut agent)[..], [ToAgent::Refuse(Refusal::Other(_))]));
     assert_eq!(bench.alarms(), ["agent-refused"]);
+}
+
+#[test]
+fn key_that_was_stolen_is_cut_off_by_the_next_enrolment_and_keeps_nobody_out() {
+    for is_cut in [true, false] {
+        let mut bench = Bench::new();
+        let mut thief = bench.agent(1);
+        let (kick, mut kicked) = oneshot::channel();
+        thief.connection.kick = Some(kick);
+        assert!(matches!(bench.hello(&mut thief)[..], [ToAgent::Welcome(_)]));
+        bench.beat(&mut thief);
+        let fresh = SoftKey::from_seed(&[6; 32]).unwrap();
+        let token = bench.hosts.token(&host()).unwrap();
+        assert!(matches!(bench.enrol_with(&token, &fresh)[..], [ToAgent::Enrolled(_)]));
+        assert!(matches!(kicked.try_recv(), Err(oneshot::error::TryRecvError::Closed)));
+        if is_cut {
+            bench.hosts.ended(&thief.connection);
+        } else {
+            // What it had sent already is not taken either.
+            let held = bench.hosts.held(&host());
+            let replies = bench.send(&mut thief, &[note("all is well")]);
+            assert!(matches!(replies[..], [ToAgent::Refuse(Refusal::Other(_))]), "{replies:?}");
+            assert_eq!(bench.hosts.held(&host()), held);
+            assert_eq!(bench.alarms(), ["agent-refused"]);
+        }
+        let mut agent = bench.agent(2);
+        agent.connection.key = Some(fresh.public_key().0);
+        assert!(matches!(bench.hello(&mut agent)[..], [ToAgent::Welcome(_)]));
+        bench.beat(&mut agent);
+        assert_eq!(bench.hosts.health(&host()), Health::Healthy);
+        assert!(!bench.alarms().contains(&"double-connection".to_owned()));
+    }
 }
 
 #[test]

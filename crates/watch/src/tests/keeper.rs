@@ -1,7 +1,9 @@
 //! Tests of the keeper.
 
-use writ_model::Timestamp;
 use writ_model::env::TestEnv;
+use writ_model::{Timestamp, Uuid};
+use writ_proof::cbor::Version;
+use writ_proof::hostlog::{Class, Line, Payload, Record};
 use writ_proof::stream::StreamPosition;
 use writ_proof::witness::WitnessState;
 
@@ -273,6 +275,65 @@ fn empty_host_log_that_nobody_can_cosign_is_no_alarm() {
     assert!(!bench.alarms().contains(&"host-log-uncosigned".to_owned()));
     wait(&mut bench, 2);
     assert!(bench.alarms().contains(&"host-log-uncosigned".to_owned()));
+}
+
+/// A frame of a host, as the host log has it.
+fn told(seq: u64, payload: Payload) -> HostFrame {
+    HostFrame {
+        v: Version,
+        host: "web-1".parse().unwrap(),
+        boot: Uuid::from_bytes([7; 16]),
+        epoch: 1,
+        seq,
+        mono_ms: 0,
+        wall: Timestamp::from_secs(1_800_000_000),
+        source: "sshd".to_owned(),
+        class: Class::Security,
+        payload,
+        signature: None,
+    }
+}
+
+fn record(kind: u16, text: &str) -> Payload {
+    let (serial, text) = (1, text.as_bytes().to_vec());
+    Payload::Record(Record { kind, serial, text })
+}
+
+fn line(text: &str) -> Payload {
+    let text = text.as_bytes().to_vec();
+    Payload::Line(Line { inode: 1, end: 1, text, partial: false })
+}
+
+#[test]
+fn login_after_many_records_of_the_audit_is_looked_at_again_after_a_crash() {
+    let bench = Bench::new();
+    let mut book = bench.keeper.book().lock();
+    let count = u64::try_from(REMEMBERED_MAX).unwrap();
+    for seq in 0..count {
+        let bytes = told(seq, record(1300, "arch=c000003e")).to_bytes().unwrap();
+        book.append(Event::Frame(bytes)).unwrap();
+    }
+    let login = "Accepted password for root from 192.0.2.7 port 5 ssh2";
+    book.append(Event::Frame(told(count, line(login)).to_bytes().unwrap())).unwrap();
+    book.sync().unwrap();
+    drop(book);
+    assert!(bench.alarms().is_empty(), "watch had no time to look");
+    assert_eq!(bench.restart().alarms(), ["access-without-grant"]);
+}
+
+#[test]
+fn newest_logins_are_looked_at_again_when_there_are_too_many() {
+    let mut logins = Logins::default();
+    let at = |seq: u64| {
+        let text = format!("Accepted password for root from 192.0.2.7 port {seq} ssh2");
+        let event = Event::Frame(told(seq, line(&text)).to_bytes().unwrap());
+        Entry { v: Version, at: Timestamp::from_secs(1_800_000_000), event }
+    };
+    let first = at(0);
+    (0..REMEMBERED_MAX).for_each(|_| logins.see(&first));
+    logins.see(&at(1));
+    assert_eq!(logins.recent.len(), REMEMBERED_MAX);
+    assert_eq!(logins.recent.back().unwrap().1.seq, 1);
 }
 
 /// A file of a test needs no durability.

@@ -42,6 +42,7 @@ pub fn run(name: &str, fds: &[String]) -> Result<()> {
         _ => bail!("there is no role `{name}`; `writ up` starts the processes"),
     };
     start_log();
+    raise_descriptors();
     let mut inherited = Inherited::take(fds)?;
     let line = inherited.control()?;
     let result = run(&mut inherited, &line);
@@ -203,6 +204,16 @@ fn harden_process() -> Vec<(String, String)> {
         ),
         shown("no core dumps", rustix::process::setrlimit(rustix::process::Resource::Core, core)),
     ]
+}
+
+/// Lets this process have as many descriptors open as its hard limit allows. The usual soft limit of 1,024 is for
+/// programs that call select(2) (getrlimit(2)); none of ours does, and each connection is a descriptor.
+pub fn raise_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::warn!(%error, "the soft limit of open files stays as it is");
+    }
 }
 
 /// Logs of a process on standard error, at level `info`: one JSON object a line, or lines for people on a terminal.

@@ -635,6 +635,20 @@ fn c09_certificate_of_another_authority_and_a_second_agent_are_refused_and_recor
 }
 
 #[test]
+fn c09_stolen_key_is_refused_as_soon_as_the_host_is_enrolled_again() {
+    let site = site();
+    let thief = Agent::start(&site, "web-1");
+    thief.write(numbered(0..3));
+    wait_for_lines(&site, &thief, 3);
+    let address = site.ready["agents"].as_str().unwrap();
+    let mut agent = Agent::enrol_at(&site, "web-1", address, site.home().join("anew"));
+    agent.run();
+    agent.wait_until_watched(&site);
+    assert!(alarm_within(&site, "agent-refused", PATIENCE).is_some(), "{}", thief.printed());
+    assert!(!kinds(&site).contains(&"double-connection".to_owned()), "{:?}", alarms(&site));
+}
+
+#[test]
 fn c09_stop_in_order_is_an_alarm_unless_a_window_names_it() {
     let site = site();
     let mut agent = Agent::start(&site, "web-1");

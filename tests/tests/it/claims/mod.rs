@@ -28,6 +28,7 @@ mod c08_sessions_end;
 mod c09_agents;
 mod c09_alarms;
 mod c09_host_log;
+mod c09_strangers;
 mod c09_unwatched;
 mod c10_browser;
 mod c10_lockbox;
