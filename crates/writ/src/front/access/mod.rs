@@ -17,7 +17,7 @@ use anyhow::Result;
 use tokio::sync::Mutex;
 use writ_access::{Challenge, Decided, Filed, Nonces, Refusal, World};
 use writ_model::{AccountId, Env as _, PersonId, SystemEnv, Ulid, Uuid, failpoint};
-use writ_proof::access::{Decision, LedgerHead, Request as Asking};
+use writ_proof::access::{Decision, LedgerHead, Request as Asking, Scope};
 use writ_proof::cbor;
 use writ_proof::roster::{Roster, SlotName};
 use writ_proof::statement::Signed;
@@ -80,8 +80,13 @@ impl Access {
 
     /// Takes a signed request. When it answers, it is in the ledger.
     async fn file(&self, signed: &Signed, from: &Request) -> Result<Filed, Refused> {
-        // What cannot be read is refused below, in its words.
-        if let Ok(asked) = cbor::from_slice::<Asking>(signed.body()) {
+        // What cannot be read is refused below, in its words. Who may not ask learns nothing of recordings, and takes
+        // no place where wishes wait.
+        if let Ok(asked) = cbor::from_slice::<Asking>(signed.body())
+            && matches!(asked.scope, Scope::Playback(_))
+        {
+            let (snapshot, roster) = (self.pipeline.store.snapshot(), self.keeper.current());
+            self.judge(&snapshot, &roster, |world| writ_access::file(signed, world))?;
             self.check_recording(&asked).await?;
         }
         let _turn = self.turn.lock().await;
