@@ -75,6 +75,24 @@ fn evidence_of_a_grant_has_none_that_counts_no_more() {
     assert_eq!(evidence(&world).len(), 3);
 }
 
+/// keyd has been told of leavers, and takes no evidence with one; of an earlier employment it says nothing.
+#[test]
+fn evidence_of_a_grant_has_no_leaver() {
+    let mut world = World::new();
+    let filed = world.filed(1);
+    for n in [6, 7] {
+        world.decided(&filed, n, Decision::Approve);
+    }
+    let evidence = |world: &World| {
+        let (roster, now) = (&world.roster, world.now);
+        writ_access::decision::evidence(&world.snapshot, roster, &filed.asked, now).len()
+    };
+    for (enrolment, count) in [(None, 2), (Some(2), 2), (Some(1), 1)] {
+        world.leave(7, enrolment);
+        assert_eq!(evidence(&world), count, "{enrolment:?}");
+    }
+}
+
 #[test]
 fn nonce_is_good_once_for_one_decision_and_five_minutes() {
     let mut world = World::new();
