@@ -232,6 +232,40 @@ fn withdrawal_that_a_grant_overtakes_takes_nothing_back() {
     assert_eq!(site.verify().code, 0);
 }
 
+/// The same where many requests end together: the others end all the same, and the grant with what ended them.
+#[test]
+fn end_of_a_ticket_that_a_grant_overtakes_ends_the_grant() {
+    let failpoints = "access.slow_consent,access.slow_end".to_owned();
+    let site = Site::with(Options { failpoints, ..Options::default() });
+    let shift = Shift::at(&site);
+    let (ann, writ) = (site.root(ANN), site.http("writ"));
+    let call = |operation: &str, body: &Value| {
+        let reply = writ.json(&ann, &format!("Writ_20261101.{operation}"), body).unwrap();
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    };
+    call("PutLockbox", &json!({"Mode": "STREAMLINED"}));
+    let (id, other) = (shift.ask(&[]), shift.ask(&[]));
+    shift.ok("boris", &["approve", &id]);
+    shift.ok("carla", &["approve", &id]);
+    let named = json!({
+        "RequestId": id,
+        "RequestDigest": shift.request(&id).0.digest().to_string(),
+    });
+    std::thread::scope(|scope| {
+        let consent = scope.spawn(|| call("ApproveOperatorAccess", &named));
+        until("the consent to be in work", || site.log().contains("slow_consent").then_some(()));
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        shift.ok("dora", &["ticket", "close", "OPS-17"]);
+        consent.join().unwrap();
+    });
+    let state = |id: &str| shift.stored("request", id).unwrap()["state"].clone();
+    assert_eq!((state(&id), state(&other)), (json!("approved"), json!("withdrawn")));
+    until("the grant to end with its ticket", || {
+        (shift.stored("grant", &id).unwrap()["end"]["reason"] == "ticket_closed").then_some(())
+    });
+    assert_eq!(site.verify().code, 0);
+}
+
 /// OpenSSH's software token, of the Debian package `openssh-tests`. It touches, and never asks for a PIN.
 const TOKEN: &str = "/usr/lib/openssh/regress/misc/sk-dummy/sk-dummy.so";
 

@@ -21,7 +21,7 @@ use writ_trail::record::Call;
 use super::super::catalogue::ask;
 use super::super::platform::{self, PRINCIPAL, Platform};
 use super::super::roster::Keeper;
-use super::{SOURCE, tell};
+use super::{SOURCE, linger, tell};
 
 /// How long an ending may take at keyd before the commit goes on without it.
 const END_TIMEOUT: Duration = Duration::from_millis(300);
@@ -69,6 +69,7 @@ impl Ender {
     ) -> Result<bool> {
         let digests = ends.digests(SystemEnv.now());
         self.tell_keyd(&digests).await;
+        linger("access.slow_end").await;
         self.commit(ends, from, snapshot).await?;
         // A key module that has started in between was loaded with the state before the commit.
         Ok(self.tell_keyd(&digests).await)
