@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use writ_model::{AccountId, PersonId, Ulid};
+use writ_model::{AccountId, PersonId, Timestamp, Ulid};
 use writ_proof::access::{
     Approval, Approved, Asked, Decision, Evidence, Missing, Outcome, Request, Touches, may_fill,
 };
 use writ_proof::cbor;
-use writ_proof::roster::{Approver, Slot, SlotName};
+use writ_proof::roster::{Approver, Roster, Slot, SlotName};
 use writ_proof::statement::{Namespace, Signed};
 use writ_store::state::{AccessApproval, AccessGrant, AccessRequest, RequestState};
 use writ_store::{Entry, Snapshot};
@@ -289,6 +289,36 @@ pub fn decisions(
 ) -> impl Iterator<Item = &Arc<Entry<AccessApproval>>> {
     let all = snapshot.list::<AccessApproval>(AccountId::PLATFORM, Some(&request.to_string()));
     all.take_while(move |held| held.request == request)
+}
+
+/// The decisions that prove a grant now, as they were signed. Who has left the approvers since does not count, and a
+/// quorum may hold without them; but keyd and the bastion refuse evidence with a decision that does not count. A denial
+/// is never left out.
+///
+/// This is what the roster says and what keyd has been told of leavers, and no more: HR's passing words keep people from
+/// deciding, and undo nothing that they decided.
+pub fn evidence(
+    snapshot: &Snapshot,
+    roster: &Roster,
+    asked: &Asked,
+    now: Timestamp,
+) -> Vec<Vec<u8>> {
+    let counts = |held: &&Arc<Entry<AccessApproval>>| {
+        let Ok(signed) = Signed::from_bytes(held.statement.as_slice()) else { return false };
+        !has_left(snapshot, roster, &held.approver)
+            && Approved::verify(&signed, asked, roster, None, now).is_ok()
+    };
+    let all = decisions(snapshot, asked.request().id);
+    all.filter(|held| held.decision == Decision::Deny.as_str() || counts(held))
+        .map(|held| held.statement.as_slice().to_vec())
+        .collect()
+}
+
+/// True if the person's present enrolment ended when HR's word was that they left: keyd was told of it then.
+pub fn has_left(snapshot: &Snapshot, roster: &Roster, person: &PersonId) -> bool {
+    let receipt = snapshot.person(person.as_str()).and_then(|known| known.receipt.as_ref());
+    let ended = receipt.and_then(|receipt| receipt.enrolment);
+    ended.is_some() && ended == roster.enrolment(person)
 }
 
 fn repeated(

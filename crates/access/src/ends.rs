@@ -225,6 +225,13 @@ fn over(grant: &AccessGrant, world: &World<'_>) -> Option<EndReason> {
     let Some(request) = asked(world.snapshot, grant.request) else {
         return Some(EndReason::PolicyChanged);
     };
+    // INVARIANT: a grant is stored with its approved request, and nobody writes over that. If it were not so, the
+    // request's end counts.
+    let id = grant.request.to_string();
+    let stored = world.snapshot.get::<AccessRequest>(AccountId::PLATFORM, &id);
+    if stored.is_none_or(|stored| stored.state != RequestState::Approved) {
+        return Some(EndReason::Revoked);
+    }
     if let Some(reason) = of_hr(&request, world) {
         return Some(reason);
     }

@@ -1,6 +1,6 @@
 //! Filing a request.
 
-use writ_model::{AccountId, PersonId, Timestamp, Ulid};
+use writ_model::{AccountId, PersonId, Revision, Timestamp, Ulid};
 use writ_proof::access::{Asked, OWN_TICKETS, Request};
 use writ_proof::statement::{Namespace, Signed};
 use writ_store::Snapshot;
@@ -154,11 +154,16 @@ pub fn pending(
     recent.filter(|entry| entry.state == RequestState::Pending)
 }
 
-/// Takes a pending request back.
+/// Takes a pending request back: as it is then, and the revision of which that was decided. What has changed since
+/// must be decided anew.
 ///
 /// # Errors
 /// It is not this person's, or is over.
-pub fn withdraw(world: &World<'_>, id: Ulid, person: &PersonId) -> Result<AccessRequest, Refusal> {
+pub fn withdraw(
+    world: &World<'_>,
+    id: Ulid,
+    person: &PersonId,
+) -> Result<(AccessRequest, Revision), Refusal> {
     let entry = world.request(id)?;
     if entry.requester != *person {
         return refused(format!("it is the request of `{}`: deny it instead", entry.requester));
@@ -166,7 +171,7 @@ pub fn withdraw(world: &World<'_>, id: Ulid, person: &PersonId) -> Result<Access
     check_pending(entry, world.now)?;
     let state = RequestState::Withdrawn;
     let request = AccessRequest::clone(&entry.value);
-    Ok(AccessRequest { state, since: world.now, why: None, ..request })
+    Ok((AccessRequest { state, since: world.now, why: None, ..request }, entry.revision))
 }
 
 /// Fails unless it still waits.

@@ -10,6 +10,8 @@ const ahead = Date.parse(root.dataset.now) - Date.now();
 const now = () => Date.now() + ahead;
 
 const PAGE = 50;
+// Pages that are read of what waits, and of what is granted. An account with more is told that it has not seen all.
+const OPEN_PAGES_MAX = 60;
 const SESSION_PAGES_MAX = 10;
 const SHORTER = [["15", "15 minutes"], ["30", "30 minutes"], ["60", "1 hour"], ["120", "2 hours"]];
 const REASONS = {
@@ -31,8 +33,14 @@ const ENDS = {
 let who = null;
 let ends = 0;
 let older = null;
-let access = [];
+// What waits and what is granted, each as { items, whole }: `whole` only if no page is left.
+let pending = { items: [], whole: false };
+let granted = { items: [], whole: false };
+// The pages of all requests that were read for the history.
+let past = [];
+// The sessions that the trail tells of; `whole` as above, and false if it could not be read.
 let sessions = new Map();
+let sessionsWhole = false;
 
 // --- Calls -----------------------------------------------------------------------------------------------------
 
@@ -295,13 +303,16 @@ function historyRow(one) {
 }
 
 function showHistory() {
-  const over = access.filter((one) => one.State !== "PENDING" && one.State !== "GRANTED");
+  const over = past.filter((one) => one.State !== "PENDING" && one.State !== "GRANTED");
   const columns = ["Operator", "Why", "Approved by", "Window", "Outcome", "Sessions"];
   const head = el("thead", { role: "rowgroup" }, el("tr", { role: "row" },
     columns.map((column) => el("th", { scope: "col", role: "columnheader" }, column))));
   const body = el("tbody", { role: "rowgroup" }, over.map(historyRow));
   const table = el("table", { role: "table" }, el("caption", {}, "Access that is over, the newest first"), head, body);
-  byId("history").replaceChildren(over.length ? table : EMPTY("Nobody of the provider had access to your data so far."));
+  let none = "Nobody of the provider had access to your data so far.";
+  if (!isQuiet() || granted.items.length > 0) none = "No access is over yet.";
+  if (older !== null) none = "None of the newest requests is over: look at older ones.";
+  byId("history").replaceChildren(over.length ? table : EMPTY(none));
   byId("older").hidden = older === null;
 }
 
@@ -392,7 +403,7 @@ async function loadSessions() {
     next = told.NextToken || null;
     if (!next) break;
   }
-  return found;
+  return { found, whole: next === null };
 }
 
 // Shows a part of the page, or why it cannot be shown; the others go on.
@@ -405,34 +416,81 @@ async function part(places, work) {
   }
 }
 
+const openSessions = () => [...sessions.values()].filter((session) => !session.ended).length;
+
+// True only if everything was read that could say otherwise. "Nobody" is said then, and never else.
+const isQuiet = () =>
+  pending.whole && granted.whole && sessionsWhole && !granted.items.some(isLive) && openSessions() === 0;
+
+// What is said of access in the absence of any that was found.
+function noAccess() {
+  if (isQuiet()) return [el("strong", {}, "Nobody of the provider can get at your data now.")];
+  if (!granted.whole || !pending.whole) {
+    return [el("strong", {}, "It is not known whether operators can get at your data now."), " There are more requests than this page reads: look with ",
+      code("aws writ list-operator-access --state GRANTED"), "."];
+  }
+  const inside = openSessions();
+  if (inside > 0) {
+    const count = inside === 1 ? "one session is" : inside + " sessions are";
+    return [el("strong", {}, "No access to your data is granted now, but " + count + " not over yet.")];
+  }
+  return [el("strong", {}, "No access to your data is granted now."), " Not all sessions could be looked at."];
+}
+
 // First of all: can anybody get at the customer's data at this moment?
 function showStanding() {
-  const live = access.filter(isLive);
-  const inside = [...sessions.values()].filter((session) => !session.ended).length;
-  const waiting = access.filter((one) => one.State === "PENDING").length;
-  const count = live.length === 1 ? "One operator's access" : live.length + " accesses of operators";
-  const sessionsNow = inside === 0 ? "nobody is logged in" : inside === 1 ? "one session is running" : inside + " sessions are running";
-  const text = live.length === 0
-    ? [el("strong", {}, "Nobody of the provider can get at your data now.")]
-    : [el("strong", {}, count + " can lead to your data now"), "; " + sessionsNow + "."];
+  const live = granted.items.filter(isLive);
+  const inside = openSessions();
+  const waiting = pending.items.length;
+  const least = granted.whole ? "" : "At least ";
+  const count = least + (live.length === 1 ? (granted.whole ? "One" : "one") + " operator's access" : live.length + " accesses of operators");
+  const none = sessionsWhole ? "nobody is logged in" : "no session was found among those that could be looked at";
+  const sessionsNow = inside === 0 ? none : inside === 1 ? "one session is running" : inside + " sessions are running";
+  const text = live.length === 0 ? noAccess() : [el("strong", {}, count + " can lead to your data now"), "; " + sessionsNow + "."];
   if (waiting > 0) text.push(waiting === 1 ? " One request waits." : " " + waiting + " requests wait.");
-  byId("standing").className = "standing " + (live.length === 0 ? "over" : "locked");
+  byId("standing").className = "standing " + (isQuiet() ? "over" : "locked");
   byId("standing").replaceChildren(...text);
 }
 
 function showAccess() {
   showStanding();
-  cards("pending", access.filter((one) => one.State === "PENDING"), pendingCard, "Nothing waits for you.");
-  cards("live", access.filter((one) => one.State === "GRANTED"), liveCard, "Nobody of the provider has access to your data now.");
+  const more = "There are more requests than this page reads.";
+  cards("pending", pending.items, pendingCard, pending.whole ? "Nothing waits for you." : more);
+  const none = isQuiet() ? "Nobody of the provider has access to your data now." : "No access is granted now.";
+  cards("live", granted.items, liveCard, granted.whole ? none : more);
   showHistory();
 }
 
-async function page(token) {
+async function page(token, state) {
   const body = { MaxResults: PAGE };
+  if (state) body.State = state;
   if (token) body.NextToken = token;
   const told = await writ("ListOperatorAccess", body);
-  older = told.NextToken || null;
-  return told.OperatorAccess || [];
+  return { items: told.OperatorAccess || [], next: told.NextToken || null };
+}
+
+// All requests in a state, however many newer ones are over. A page may be empty and still have a next one.
+async function all(state) {
+  const items = [];
+  let next = null;
+  for (let count = 0; count < OPEN_PAGES_MAX; count++) {
+    const told = await page(next, state);
+    items.push(...told.items);
+    next = told.next;
+    if (next === null) break;
+  }
+  return { items, whole: next === null };
+}
+
+// What waits, what is granted, and the newest page of the history.
+async function loadAccess() {
+  // In this order: what is granted in between is in the second list, and not in neither.
+  const waits = await all("PENDING");
+  const holds = await all("GRANTED");
+  const newest = await page(null);
+  const ids = new Set(holds.items.map((one) => one.RequestId));
+  waits.items = waits.items.filter((one) => !ids.has(one.RequestId));
+  [pending, granted, past, older] = [waits, holds, newest.items, newest.next];
 }
 
 async function load() {
@@ -440,13 +498,14 @@ async function load() {
   byId("standing").className = "";
   byId("standing").replaceChildren();
   await part(["pending", "live", "history"], async () => {
-    access = await page(null);
+    await loadAccess();
     let trouble = null;
     try {
-      sessions = await loadSessions();
+      const told = await loadSessions();
+      [sessions, sessionsWhole] = [told.found, told.whole];
     } catch (error) {
       trouble = error;
-      sessions = new Map();
+      [sessions, sessionsWhole] = [new Map(), false];
     }
     showAccess();
     byId("sessions-trouble").hidden = trouble === null;
@@ -517,8 +576,9 @@ byId("refresh").addEventListener("click", async () => {
 });
 byId("older").addEventListener("click", async () => {
   await part(["history"], async () => {
-    access = access.concat(await page(older));
-    showAccess();
+    const told = await page(older);
+    [past, older] = [past.concat(told.items), told.next];
+    showHistory();
   });
 });
 byId("confirm").addEventListener("click", (event) => {

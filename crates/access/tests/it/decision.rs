@@ -1,10 +1,10 @@
 //! Decisions.
 
 use writ_access::{Refusal, pseudonym};
-use writ_model::{Nonce, Timestamp};
+use writ_model::{AccountId, Nonce, Timestamp};
 use writ_proof::access::{Approval, Consent, Decision};
 use writ_proof::roster::{Approver, Change, MemberId, Slot};
-use writ_store::state::RequestState;
+use writ_store::state::{AccessApproval, RequestState};
 
 use crate::world::{World, account, group, id, slot, time};
 
@@ -46,6 +46,51 @@ fn newest_decision_of_a_person_is_the_one_that_counts() {
     world.put(again.approval);
     let last = world.approval(&filed, 7, Decision::Approve);
     assert_eq!(world.decide(&last, 7).unwrap().grant.unwrap().not_after, time(900));
+}
+
+/// A quorum that holds without somebody is proven without them; nobody's denial is left out.
+#[test]
+fn evidence_of_a_grant_has_none_that_counts_no_more() {
+    let mut world = World::new();
+    let filed = world.filed(1);
+    world.decided(&filed, 6, Decision::Approve);
+    let member = MemberId { group: "approvers".parse().unwrap(), person: id(6) };
+    world.change(Change::RemoveMember(member));
+    world.decided(&filed, 7, Decision::Approve);
+    let decided = world.decided(&filed, 8, Decision::Approve);
+    assert!(decided.grant.is_some());
+    let evidence = |world: &World| {
+        writ_access::decision::evidence(&world.snapshot, &world.roster, &filed.asked, world.now)
+    };
+    let stored = |world: &World, n| {
+        let entry = AccessApproval::id_of(filed.request.id, &id(n));
+        let held = world.snapshot.get::<AccessApproval>(AccountId::PLATFORM, &entry).unwrap();
+        AccessApproval::clone(&held.value)
+    };
+    let bytes = |one: AccessApproval| one.statement.as_slice().to_vec();
+    let both = vec![bytes(stored(&world, 7)), bytes(stored(&world, 8))];
+    assert_eq!(evidence(&world), both);
+    let denial = AccessApproval { decision: "deny".to_owned(), ..stored(&world, 6) };
+    world.put(denial);
+    assert_eq!(evidence(&world).len(), 3);
+}
+
+/// keyd has been told of leavers, and takes no evidence with one; of an earlier employment it says nothing.
+#[test]
+fn evidence_of_a_grant_has_no_leaver() {
+    let mut world = World::new();
+    let filed = world.filed(1);
+    for n in [6, 7] {
+        world.decided(&filed, n, Decision::Approve);
+    }
+    let evidence = |world: &World| {
+        let (roster, now) = (&world.roster, world.now);
+        writ_access::decision::evidence(&world.snapshot, roster, &filed.asked, now).len()
+    };
+    for (enrolment, count) in [(None, 2), (Some(2), 2), (Some(1), 1)] {
+        world.leave(7, enrolment);
+        assert_eq!(evidence(&world), count, "{enrolment:?}");
+    }
 }
 
 #[test]

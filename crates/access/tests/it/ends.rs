@@ -7,7 +7,7 @@ use writ_access::{GrantState, live, state};
 use writ_model::{AccountId, Revision, Timestamp, Ulid};
 use writ_proof::at_most::AtMost;
 use writ_proof::roster::{Accounts, Change, EnrolmentId, MemberId};
-use writ_store::state::{AccessGrant, EndReason, GrantEnd};
+use writ_store::state::{AccessGrant, AccessRequest, EndReason, GrantEnd, RequestState};
 use writ_store::{Object, Snapshot};
 
 use crate::world::{World, account, group, host, id, slot, time};
@@ -36,7 +36,7 @@ fn grant_is_live_in_its_window_and_without_an_end() {
 #[test]
 fn each_cause_ends_a_grant_with_its_reason() {
     type Harm = fn(&mut World);
-    let harms: [(EndReason, Harm); 9] = [
+    let harms: [(EndReason, Harm); 10] = [
         (EndReason::Expired, |w| w.later(3600)),
         (EndReason::Suspended, |w| {
             w.words.away.insert(id(4));
@@ -59,6 +59,12 @@ fn each_cause_ends_a_grant_with_its_reason() {
         (EndReason::PolicyChanged, |w| w.change(host(Accounts::All))),
         (EndReason::PolicyChanged, |w| {
             w.change(host(Accounts::Only(AtMost(vec![account(1), account(2)]))));
+        }),
+        // Nobody writes this; if somebody did, the grant would not outlive its request.
+        (EndReason::Revoked, |w| {
+            let grant = live(&w.snapshot, w.now).next().unwrap().request;
+            let stored = w.judged().request(grant).unwrap().value.as_ref().clone();
+            w.put(AccessRequest { state: RequestState::Withdrawn, ..stored });
         }),
         (EndReason::TicketClosed, |w| {
             let closed = writ_access::ticket::close(&w.judged(), "OPS-17", &id(1)).unwrap();

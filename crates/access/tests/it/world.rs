@@ -18,7 +18,9 @@ use writ_proof::roster::{
 };
 use writ_proof::sshsig::SshPublicKey;
 use writ_proof::statement::{Namespace, Signed, Statement};
-use writ_store::state::{self, AccessGrant, RequestState};
+use writ_store::state::{
+    self, AccessGrant, Employment, Gates, HrState, PersonState, Receipt, RequestState,
+};
 use writ_store::{Body, Object, Snapshot};
 
 pub(crate) const T0: u64 = 1_800_000_000;
@@ -265,6 +267,35 @@ impl World {
         let keys = AtMost(vec![key(n)]);
         self.change(Change::Enrol(Enrolment { id: enrolment, keys }));
         self.join(n);
+    }
+
+    /// HR's word that a person has left, and which enrolment ended with it.
+    pub(crate) fn leave(&mut self, n: u8, enrolment: Option<u64>) {
+        let (epoch, now) = (2, self.now);
+        self.put(state::Person {
+            id: id(n).to_string(),
+            epoch,
+            state: PersonState::Left,
+            why: None,
+            since: now,
+            hr_state: HrState::Terminated,
+            user_name: "u".to_owned(),
+            display_name: "U".to_owned(),
+            email: String::new(),
+            employment: Employment::Employee,
+            manager: None,
+            team: "t".to_owned(),
+            job_code: "j".to_owned(),
+            cost_center: String::new(),
+            valid_until: None,
+            gates: Gates::default(),
+            gates_from: None,
+            moved_at: None,
+            reapprovals: BTreeMap::new(),
+            absent_since: None,
+            receipt: Some(Receipt { epoch: 1, enrolment, found: now, ended: Vec::new() }),
+            created: now,
+        });
     }
 
     pub(crate) fn later(&mut self, secs: u64) {

@@ -192,27 +192,24 @@ impl Keeper {
         known: &[PersonId],
     ) -> Result<Accepted, Refused> {
         let statement = statement(signed)?;
-        self.check_whole().await?;
+        let keyd_has = self.check_whole().await?;
+        let digest = signed.digest();
+        // Anybody may send anything: what is not in force after it would hold up nobody's mutation.
+        let now = self.pipeline.store.snapshot();
+        let roster = self.newest(&now)?;
+        if let Judged::Repeated(seq) = self.judge(signed, &statement, known, roster, &now)? {
+            return Ok(Accepted { seq, digest, keyd: seq <= keyd_has });
+        }
         let _turn = self.turn.lock().await;
         // A load of keyd between commit and telling would look like a roster that got shorter.
         let held = self.pipeline.hold_mutations().await;
         let snapshot = self.pipeline.store.settled().await.map_err(|error| unavailable(&error))?;
-        let mut next = Roster::clone(&self.current());
-        follow(&mut next, &snapshot).map_err(|error| {
-            tracing::error!(%error, "the stored roster does not follow the one in memory");
-            Refused::new(500, "Internal", "the stored roster does not hold; see front's log")
-        })?;
-        self.publish(&next);
-        let digest = signed.digest();
-        if let Some(seq) = repeated(&snapshot, statement.seq, signed) {
-            return Ok(Accepted { seq, digest, keyd: true });
-        }
-        check_place(&statement, &next)?;
-        check_date(&statement)?;
-        self.check_people(known, &statement.change, &snapshot)?;
-        next.apply(signed).map_err(|error| {
-            Refused::new(403, "Refused", format!("{error}. Nothing was changed"))
-        })?;
+        let roster = self.newest(&snapshot)?;
+        self.publish(&roster);
+        let next = match self.judge(signed, &statement, known, roster, &snapshot)? {
+            Judged::Follows(next) => next,
+            Judged::Repeated(seq) => return Ok(Accepted { seq, digest, keyd: true }),
+        };
         let told = Told { signed: Some(signed), known, ..Told::of(network) };
         self.commit(signed, statement.seq, told).await?;
         self.publish(&next);
@@ -222,6 +219,37 @@ impl Keeper {
             self.reload.send_modify(|n| *n += 1);
         }
         Ok(Accepted { seq: next.seq(), digest, keyd })
+    }
+
+    /// The roster with what `snapshot` has beyond it.
+    fn newest(&self, snapshot: &Snapshot) -> Result<Roster, Refused> {
+        let mut roster = Roster::clone(&self.current());
+        follow(&mut roster, snapshot).map_err(|error| {
+            tracing::error!(%error, "the stored roster does not follow the one in memory");
+            Refused::new(500, "Internal", "the stored roster does not hold; see front's log")
+        })?;
+        Ok(roster)
+    }
+
+    /// What comes of a statement under `roster`: everything that can refuse it.
+    fn judge(
+        &self,
+        signed: &Signed,
+        statement: &RosterStatement,
+        known: &[PersonId],
+        mut roster: Roster,
+        snapshot: &Snapshot,
+    ) -> Result<Judged, Refused> {
+        if let Some(seq) = repeated(snapshot, statement.seq, signed) {
+            return Ok(Judged::Repeated(seq));
+        }
+        check_place(statement, &roster)?;
+        check_date(statement)?;
+        self.check_people(known, &statement.change, snapshot)?;
+        roster.apply(signed).map_err(|error| {
+            Refused::new(403, "Refused", format!("{error}. Nothing was changed"))
+        })?;
+        Ok(Judged::Follows(Box::new(roster)))
     }
 
     /// HR takes the pen away at once, long before a statement takes the key out of the roster; and who has
@@ -260,16 +288,18 @@ impl Keeper {
         }
     }
 
-    /// Fails while front or keyd has no roster: a statement could begin a second history.
-    async fn check_whole(&self) -> Result<(), Refused> {
+    /// Fails while front or keyd has no roster: a statement could begin a second history. Else the number of the
+    /// newest statement that keyd has.
+    async fn check_whole(&self) -> Result<u64, Refused> {
         let refuse = |why: &str| Refused::new(503, "Unavailable", why);
         if let Some(why) = &self.fault {
             return Err(refuse(&format!("the stored roster does not hold: {why}")));
         }
-        match self.keyd().await.map(|keyd| keyd.roster.fault) {
-            Some(None) => Ok(()),
-            Some(Some(why)) => Err(refuse(&format!("keyd refuses the roster: {why}"))),
-            None => Err(refuse("keyd does not answer; send it again")),
+        let keyd = self.keyd().await.map(|keyd| keyd.roster);
+        let keyd = keyd.ok_or_else(|| refuse("keyd does not answer; send it again"))?;
+        match keyd.fault {
+            None => Ok(keyd.head.seq),
+            Some(why) => Err(refuse(&format!("keyd refuses the roster: {why}"))),
         }
     }
 
@@ -365,6 +395,14 @@ impl Keeper {
         people.dedup();
         people
     }
+}
+
+/// What comes of a statement.
+enum Judged {
+    /// The roster after it.
+    Follows(Box<Roster>),
+    /// It is in force already, under this number: its reply was lost, and it was sent again.
+    Repeated(u64),
 }
 
 /// What the event of a statement tells.

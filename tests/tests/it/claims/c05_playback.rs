@@ -4,7 +4,9 @@ use serde_json::Value;
 use writ_model::{Env as _, SystemEnv, Timestamp};
 use writ_proof::access::{Opening, Scope};
 use writ_proof::at_most::AtMost;
+use writ_proof::ed25519::SoftKey;
 use writ_proof::hpke::Recipient;
+use writ_proof::statement::Signed;
 use writ_tests::wait::until;
 
 use crate::operators::crook::assert_refused;
@@ -99,6 +101,46 @@ fn c05_request_that_hides_whose_data_a_recording_shows_is_refused() {
     assert_refused(with(&|s| s.host = "web-2".parse().unwrap()), "Refused", "another host");
     let gone = "01JD8Z3X5QJ6T4W0RZV9K2M7AB".parse().unwrap();
     assert_refused(with(&|s| s.session = gone), "NotFound", "no such recording");
+}
+
+/// Nobody learns from a refusal whether a session was, where, and whose data it showed, but who may ask.
+#[test]
+fn c05_refusal_of_a_stranger_tells_nothing_of_a_recording() {
+    let site = site();
+    let gate = Gate::at(&site);
+    reviewers(&gate);
+    gate.grant(&[], "1h");
+    let session = recorded(&gate, &[], "echo one");
+    let right = ask(&gate, "dora", &session);
+    let with = |change: &dyn Fn(&mut writ_proof::access::PlaybackScope)| {
+        let mut request = gate.shift.clone_of(&right);
+        let Scope::Playback(scope) = &mut request.scope else { panic!() };
+        change(scope);
+        request
+    };
+    let gone = "01JD8Z3X5QJ6T4W0RZV9K2M7AB".parse().unwrap();
+    let asked = [
+        with(&|_| {}),
+        with(&|s| s.host = "web-2".parse().unwrap()),
+        with(&|s| s.session = gone),
+        with(&|s| s.accounts = Some(AtMost(Vec::new()))),
+    ];
+    let stranger = SoftKey::from_seed(&[77; 32]).unwrap();
+    let by = |signs: bool| {
+        let told = asked.iter().map(|request| {
+            let mut signed = Signed::new(request).unwrap();
+            if signs {
+                signed.sign(&stranger).unwrap();
+            }
+            gate.shift.file(&signed)
+        });
+        told.collect::<Vec<_>>()
+    };
+    for told in [by(false), by(true)] {
+        assert!(told.iter().all(|one| one.0 == 403 && *one == told[0]), "{told:?}");
+    }
+    let told = gate.shift.file(&gate.shift.signed(&asked[1], "dora"));
+    assert_refused(told, "Refused", "another host");
 }
 
 /// Neither the reader nor anybody else sees a recording that somebody has changed.

@@ -90,6 +90,24 @@ fn c11_disk_usage_comes_back_as_numbers_and_each_step_is_in_the_ledger() {
     assert_eq!(verdict.code, 0, "{}", verdict.text);
 }
 
+/// Who approved and has left the approvers since does not count, and holds up no run to which others agreed.
+#[test]
+fn c11_approval_that_counts_no_more_holds_up_no_run() {
+    let site = site();
+    let mut hands = Hands::at(&site);
+    let desk = Desk::at(&site);
+    desk.enrol("eve");
+    desk.changes(&["add-member", "--group=approvers", "--person=eve"]);
+    hands.published(&["disk-usage", "--mount=root"]);
+    hands.execute();
+    let asking = hands.ask("disk-usage", &["--param=mount=root"]);
+    hands.shift.ok("eve", &["approve", &asking.id]);
+    desk.changes(&["remove-member", "--group=approvers", "--person=eve"]);
+    hands.agree(&asking);
+    let (code, runs, told) = asking.end();
+    assert_eq!((code, runs[0]["state"].as_str()), (0, Some("ok")), "{told}\n{}", hands.printed());
+}
+
 /// A real service under runit's own supervisor. Dropping it stops both.
 struct Runit(Child);
 

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use writ_proof::access::Request;
 use writ_tests::ledger::Event;
 use writ_tests::site::{self, ANN, BOB, Verdict};
-use writ_tests::{Site, database, until};
+use writ_tests::{Options, Site, database, until};
 
 use super::roster::Desk;
 
@@ -197,6 +197,73 @@ fn request_becomes_a_grant_with_two_approvals_and_is_revoked() {
     let others = shift.site.ledger().events();
     let of_access = |event: &&Event| event.text("/eventName").starts_with("OperatorAccess");
     assert!(!others.iter().filter(of_access).any(|event| event.log == BOB));
+}
+
+/// A customer's consent makes the grant between the look at the request and the commit that takes it back.
+#[test]
+fn withdrawal_that_a_grant_overtakes_takes_nothing_back() {
+    let failpoints = "access.slow_consent,access.slow_withdrawal".to_owned();
+    let site = Site::with(Options { failpoints, ..Options::default() });
+    let shift = Shift::at(&site);
+    let (ann, writ) = (site.root(ANN), site.http("writ"));
+    let call = |operation: &str, body: &Value| {
+        let reply = writ.json(&ann, &format!("Writ_20261101.{operation}"), body).unwrap();
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    };
+    call("PutLockbox", &json!({"Mode": "STREAMLINED"}));
+    let id = shift.ask(&[]);
+    shift.ok("boris", &["approve", &id]);
+    shift.ok("carla", &["approve", &id]);
+    let named = json!({
+        "RequestId": id,
+        "RequestDigest": shift.request(&id).0.digest().to_string(),
+    });
+    std::thread::scope(|scope| {
+        let consent = scope.spawn(|| call("ApproveOperatorAccess", &named));
+        until("the consent to be in work", || site.log().contains("slow_consent").then_some(()));
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        shift.refused("anna", &["withdraw", &id], "it was changed at the same moment");
+        consent.join().unwrap();
+    });
+    assert!(site.log().contains("slow_withdrawal"));
+    assert_eq!(shift.stored("request", &id).unwrap()["state"], "approved");
+    assert!(shift.stored("grant", &id).unwrap()["end"].is_null());
+    shift.refused("anna", &["withdraw", &id], "is approved");
+    assert_eq!(site.verify().code, 0);
+}
+
+/// The same where many requests end together: the others end all the same, and the grant with what ended them.
+#[test]
+fn end_of_a_ticket_that_a_grant_overtakes_ends_the_grant() {
+    let failpoints = "access.slow_consent,access.slow_end".to_owned();
+    let site = Site::with(Options { failpoints, ..Options::default() });
+    let shift = Shift::at(&site);
+    let (ann, writ) = (site.root(ANN), site.http("writ"));
+    let call = |operation: &str, body: &Value| {
+        let reply = writ.json(&ann, &format!("Writ_20261101.{operation}"), body).unwrap();
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    };
+    call("PutLockbox", &json!({"Mode": "STREAMLINED"}));
+    let (id, other) = (shift.ask(&[]), shift.ask(&[]));
+    shift.ok("boris", &["approve", &id]);
+    shift.ok("carla", &["approve", &id]);
+    let named = json!({
+        "RequestId": id,
+        "RequestDigest": shift.request(&id).0.digest().to_string(),
+    });
+    std::thread::scope(|scope| {
+        let consent = scope.spawn(|| call("ApproveOperatorAccess", &named));
+        until("the consent to be in work", || site.log().contains("slow_consent").then_some(()));
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        shift.ok("dora", &["ticket", "close", "OPS-17"]);
+        consent.join().unwrap();
+    });
+    let state = |id: &str| shift.stored("request", id).unwrap()["state"].clone();
+    assert_eq!((state(&id), state(&other)), (json!("approved"), json!("withdrawn")));
+    until("the grant to end with its ticket", || {
+        (shift.stored("grant", &id).unwrap()["end"]["reason"] == "ticket_closed").then_some(())
+    });
+    assert_eq!(site.verify().code, 0);
 }
 
 /// OpenSSH's software token, of the Debian package `openssh-tests`. It touches, and never asks for a PIN.

@@ -144,11 +144,11 @@ fn customer_sees_a_recorded_session_and_ends_the_access() {
     until("the session to end", || (gate.events("EndSession").len() == 2).then_some(()));
     drop(shell);
     assert_eq!(ended(&gate.shift, &id), "lockbox_withdrawn");
-    assert!(
-        page.part("live").contains("Nobody of the provider has access"),
-        "{}",
-        page.part("live")
-    );
+    // Nothing is said of nobody before the trail tells that the last session is over.
+    until("the page to say that nobody has access", || {
+        page.refresh();
+        page.part("live").contains("Nobody of the provider has access").then_some(())
+    });
     until("the second session in the page", || {
         page.refresh();
         page.part("history").contains("2 sessions").then_some(())
@@ -177,6 +177,50 @@ fn kept_nowhere(page: &mut Customer, who: &Credentials) {
     );
     assert_eq!(exported, "InvalidAccessError");
     assert_eq!(page.browser.cookie(), "");
+}
+
+/// Requests that are newer and over, more than a page of them.
+const NEWER: usize = 51;
+
+#[test]
+fn live_access_behind_a_page_of_newer_requests_is_seen_by_the_customer() {
+    let site = Site::start();
+    let shift = Shift::at(&site);
+    let live = shift.granted();
+    for _ in 0..NEWER {
+        let request = shift.clone_of(&live);
+        let (status, told) = shift.file(&shift.signed(&request, "anna"));
+        assert_eq!(status, 200, "{told}");
+        let target = format!("/writ/v1/requests/{}/withdraw", request.id);
+        let (status, told) = shift.call("anna", "call@writ", ("POST", &target), &Value::Null);
+        assert_eq!(status, 200, "{told}");
+    }
+    let olga = user(&site, "olga", Some(POLICY)).who;
+    let mut page = Customer::at(&site, "olga");
+    page.sign_in(&olga);
+    let standing = page.part("standing");
+    assert!(standing.starts_with("One operator's access can lead to your data now"), "{standing}");
+    assert!(page.part("live").contains("may use a shell on web-1"), "{}", page.part("live"));
+    assert!(!page.browser.text().contains("Nobody"), "{}", page.browser.text());
+
+    // Pages that never end are not looked at for ever, and say nothing of nobody.
+    page.browser.eval(
+        "(() => { window.whole = window.fetch;
+            const empty = JSON.stringify({ OperatorAccess: [], NextToken: '01JD0000000000000000000000' });
+            window.fetch = (path, how) => how && String(how.body).includes('GRANTED')
+                ? Promise.resolve(new Response(empty)) : window.whole(path, how); })()",
+    );
+    page.refresh();
+    let standing = page.part("standing");
+    assert!(standing.starts_with("It is not known whether operators can get at"), "{standing}");
+    assert!(!page.browser.text().contains("Nobody"), "{}", page.browser.text());
+    page.browser.eval("(() => { window.fetch = window.whole; })()");
+    page.refresh();
+
+    page.press("live", "End this access now", true);
+    assert_eq!(ended(&shift, &live), "lockbox_withdrawn");
+    let standing = page.part("standing");
+    assert_eq!(standing, "Nobody of the provider can get at your data now.");
 }
 
 #[test]

@@ -154,6 +154,15 @@ impl<'s> Gate<'s> {
         id
     }
 
+    /// Files a request of `anna`'s; answers its id.
+    #[track_caller]
+    fn asked(&self, what: &[&str], length: &str) -> String {
+        let login = format!("--login={}", self.host.user);
+        let ask = ["request", "--group=oncall", "--host=web-1", &login, "--ticket=OPS-17"];
+        let why = ["--reason=the disk is full", "--for", length];
+        id_of(&self.shift.ok("anna", &[&ask[..], &why, what].concat()))
+    }
+
     /// The same, asked for with a security key that this provider speaks to.
     #[track_caller]
     pub(crate) fn asked_with(
@@ -549,4 +558,25 @@ fn asyncssh_gets_what_the_grant_gives_and_nothing_else() {
         gate.event("RefuseRequest", |event| parameter(event, "asked") == asked);
     }
     gate.event("RefuseLogin", |event| parameter(event, "user").contains(";id"));
+}
+
+/// Who approved and has left the approvers since does not count, and holds up nobody for whom others agreed.
+#[test]
+fn approval_that_counts_no_more_makes_no_good_grant_unusable() {
+    let site = site();
+    let gate = Gate::at(&site);
+    let desk = Desk::at(&site);
+    desk.enrol("eve");
+    desk.changes(&["add-member", "--group=approvers", "--person=eve"]);
+    let id = gate.asked(&["--command=echo hi"], "1h");
+    gate.shift.ok("eve", &["approve", &id]);
+    desk.changes(&["remove-member", "--group=approvers", "--person=eve"]);
+    gate.shift.ok("boris", &["approve", &id]);
+    let text = gate.shift.ok("carla", &["approve", &id]);
+    assert!(text.contains("granted: "), "{text}");
+    assert_eq!(gate.runs(gate.ssh("anna", &[], &["echo hi"])).trim(), "hi");
+    // Without enough of the others it is no grant any more.
+    desk.changes(&["remove-member", "--group=approvers", "--person=boris"]);
+    gate.fails(gate.ssh("anna", &[], &["echo hi"]));
+    assert_eq!(site.verify().code, 0);
 }

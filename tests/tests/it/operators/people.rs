@@ -103,7 +103,20 @@ impl Staffed {
 
     /// The field `authorization` by which the first founder proves a request without a body.
     pub(crate) fn proof(&self, method: &str, path: &str, date: &str, namespace: &str) -> String {
-        let seed = fs::read(self.site.dir().join("founders/founder-1.seed")).unwrap();
+        self.proof_of(1, method, path, date, namespace)
+    }
+
+    /// The same, of another founder.
+    fn proof_of(
+        &self,
+        founder: u32,
+        method: &str,
+        path: &str,
+        date: &str,
+        namespace: &str,
+    ) -> String {
+        let file = self.site.dir().join(format!("founders/founder-{founder}.seed"));
+        let seed = fs::read(file).unwrap();
         let key = SoftKey::from_seed(seed.as_slice().try_into().unwrap()).unwrap();
         let signed = format!("{method} {path}\n{date}\n{}", sha256(b""));
         let signature = SshSig::sign(signed.as_bytes(), namespace, &key).unwrap();
@@ -281,6 +294,40 @@ fn mass_change_is_final_after_a_humans_word() {
     let event = staffed.told("ConfirmMassChange", "persons", "8");
     assert_eq!(event.text("/requestParameters/by"), "founder-1");
     assert_ne!(staffed.cli(&["confirm", digest]).code, 0, "once is enough");
+}
+
+/// Two people who confirm what nobody waits for are in the ledger, and so is who may not act any more.
+#[test]
+fn refused_confirmation_is_on_record_with_who_signed() {
+    let staffed = Staffed::start();
+    staffed.deliver(&crowd(3, 0, ""));
+    staffed.wait_for("p2", "enabled");
+    let digest = "0".repeat(64);
+    let path = format!("/writ/v1/people/confirm/{digest}");
+    let date = SystemEnv.now().basic();
+    let [first, second] =
+        [1, 2].map(|founder| staffed.proof_of(founder, "POST", &path, &date, "confirm@writ"));
+    let both = format!("{first},{}", second.trim_start_matches("SSHSIG "));
+    let http = staffed.site.http("sts");
+    let mut request = http.request("POST", &path, "", b"");
+    let fields = [("x-writ-date", &date), ("authorization", &both)];
+    request.headers.extend(fields.map(|(name, value)| (name.to_owned(), value.clone().into())));
+    let reply = http.exchange(&request).unwrap();
+    assert_eq!(reply.status, 409, "{}", reply.text());
+    let event = staffed.told("ConfirmMassChange", "feedDigest", &digest);
+    assert_eq!(event.error(), "NothingWaits");
+    assert_eq!(event.text("/requestParameters/by"), "founder-1,founder-2");
+    let all = staffed.site.ledger().events();
+    let of_it = |event: &&Event| event.text("/eventName") == "ConfirmMassChange";
+    assert_eq!(all.iter().filter(of_it).count(), 1);
+
+    let key = new_key(&staffed.site, "p0", "ed25519");
+    assert_eq!(enrol_key(&staffed.site, "p0", &key, &["--yes"]).code, 0);
+    staffed.deliver(&crowd(3, 1, "terminated"));
+    staffed.wait_for("p0", "left");
+    let read = staffed.cli(&["--key", key.to_str().unwrap()]);
+    assert!(read.code != 0 && read.text.contains("`p0` may not act now"), "{}", read.text);
+    assert_eq!(staffed.told("ReadPersons", "reader", "p0").error(), "AccessDenied");
 }
 
 /// What a confirmation has begun it ends, with its record, also when nobody waits for the answer.

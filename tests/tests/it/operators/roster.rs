@@ -3,11 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use serde_json::Value;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
 use writ_proof::ed25519::{Signer as _, SoftKey};
 use writ_proof::sshsig::SshPublicKey;
-use writ_tests::site::{self, ANN, Verdict};
+use writ_proof::statement::Signed;
+use writ_tests::site::{self, ANN, BOB, Verdict};
 use writ_tests::{Options, Site, until};
+
+use super::access::Shift;
 
 /// A desk at which people propose, sign and send in.
 pub(crate) struct Desk<'s> {
@@ -320,6 +325,57 @@ fn listener_refuses_what_is_no_statement_and_shows_the_roster() {
     until("a stranger's statement to be recorded", || {
         let events = site.ledger().events();
         events.iter().find(|event| event.error() == "Malformed").map(|_| ())
+    });
+}
+
+/// What anybody may post waits for nobody's mutation before it is known to be good, and holds none up.
+#[test]
+fn statement_that_is_refused_holds_up_no_mutation() {
+    let failpoints = "access.slow_consent".to_owned();
+    let site = Site::with(Options { failpoints, ..Options::default() });
+    let shift = Shift::at(&site);
+    let desk = Desk::at(&site);
+    let (ann, bob) = (site.root(ANN), site.root(BOB));
+    let http = site.http("sts");
+    let send = |body: &[u8]| {
+        let mut request = http.request("POST", "/writ/v1/statements", "", body);
+        request.headers.push(("content-type".to_owned(), b"application/cbor".to_vec()));
+        let reply = http.exchange(&request).unwrap();
+        (reply.status, serde_json::from_slice::<Value>(&reply.body).unwrap_or_default())
+    };
+    // In its place, and signed by a stranger, by junk, and one time too few; and one that is in force.
+    let file = desk.propose(&["end-enrolment", "--person=dora"]);
+    let proposed = Signed::from_bytes(&std::fs::read(&file).unwrap()).unwrap();
+    let stranger = SoftKey::from_seed(&[77; 32]).unwrap();
+    let mut strange = proposed.clone();
+    strange.sign(&stranger).unwrap();
+    assert_eq!(desk.sign(&file, 1).code, 0);
+    let few = std::fs::read(&file).unwrap();
+    let roster = http.exchange(&http.request("GET", "/writ/v1/roster", "", b"")).unwrap();
+    let roster: Value = serde_json::from_slice(&roster.body).unwrap();
+    let known = STANDARD.decode(roster["statements"][0].as_str().unwrap()).unwrap();
+    let garbage: [(Vec<u8>, u16); 4] =
+        [(proposed.to_bytes(), 400), (strange.to_bytes(), 403), (few, 403), (known, 200)];
+
+    let id = shift.ask(&[]);
+    let (signed, _) = shift.request(&id);
+    let body = json!({"RequestId": id, "RequestDigest": signed.digest().to_string()});
+    let writ = site.http("writ");
+    let target = "Writ_20261101.ApproveOperatorAccess";
+    std::thread::scope(|scope| {
+        // A mutation of one account that takes its time.
+        let slow = scope.spawn(|| writ.json(&ann, target, &body).unwrap().status);
+        until("the mutation to be in work", || site.log().contains("slow_consent").then_some(()));
+        let posted: Vec<_> = garbage.iter().map(|(body, _)| scope.spawn(|| send(body))).collect();
+        for (posted, (_, status)) in posted.into_iter().zip(&garbage) {
+            let told = posted.join().unwrap();
+            assert_eq!(told.0, *status, "{told:?}");
+        }
+        let user = "Action=CreateUser&UserName=tom&Version=2010-05-08";
+        let made = site.http("iam").query(&bob, user).unwrap();
+        assert_eq!(made.status, 200, "{}", made.text());
+        assert!(!slow.is_finished(), "it waited for another account's mutation");
+        assert_eq!(slow.join().unwrap(), 200);
     });
 }
 

@@ -15,18 +15,20 @@ use writ_service::http::Request;
 use writ_service::pipeline::Pipeline;
 use writ_store::limits::TRANSACTION_MAX_RECORDS;
 use writ_store::state::{AccessGrant, AccessRequest, RequestState};
-use writ_store::{Object, OutboxRecord, Snapshot, Transaction};
+use writ_store::{Object, OutboxRecord, Snapshot, StoreError, Transaction};
 use writ_trail::record::Call;
 
 use super::super::catalogue::ask;
 use super::super::platform::{self, PRINCIPAL, Platform};
 use super::super::roster::Keeper;
-use super::{SOURCE, tell};
+use super::{SOURCE, linger, tell};
 
 /// How long an ending may take at keyd before the commit goes on without it.
 const END_TIMEOUT: Duration = Duration::from_millis(300);
 /// Ends in one commit; there is room for the records of customers beside them.
 const TOGETHER: usize = TRANSACTION_MAX_RECORDS / 2;
+/// How often a request that changes at the same moment is looked at again.
+const CLOSE_ATTEMPTS: u32 = 3;
 /// Items of one append beside a commit.
 const APPEND_MAX: usize = 1024;
 /// How often it is tried to tell customers of an end, and how long between.
@@ -67,6 +69,7 @@ impl Ender {
     ) -> Result<bool> {
         let digests = ends.digests(SystemEnv.now());
         self.tell_keyd(&digests).await;
+        linger("access.slow_end").await;
         self.commit(ends, from, snapshot).await?;
         // A key module that has started in between was loaded with the state before the commit.
         Ok(self.tell_keyd(&digests).await)
@@ -108,38 +111,78 @@ impl Ender {
         }
     }
 
-    /// Commits ends, some at a time, with their records.
+    /// Commits ends, some at a time, with their records: first what gives access, whatever is stored of it, then
+    /// requests, as they were judged.
     async fn commit(&self, ends: Ends, from: Option<&Request>, snapshot: &Snapshot) -> Result<()> {
-        let all = endings(ends);
-        for some in all.chunks(TOGETHER) {
-            let request_id = Uuid::random(&SystemEnv);
-            let mut begun: Option<Transaction> = None;
-            let mut told = Vec::new();
-            for ending in some {
-                let record = self.record(ending, from, request_id)?;
-                begun = Some(
-                    match begun.take() {
-                        None => Transaction::new(PRINCIPAL, request_id, record),
-                        Some(mut transaction) => {
-                            transaction.records.push(record);
-                            transaction
-                        }
-                    }
-                    .put(object(ending)),
-                );
-                told.extend(self.customers(ending, snapshot)?);
+        let Ends { requests, grants } = ends;
+        let grants: Vec<Ending> = grants.into_iter().map(Ending::Grant).collect();
+        for some in grants.chunks(TOGETHER) {
+            self.commit_some(some, from, snapshot).await.context("an end cannot be stored")?;
+        }
+        let requests: Vec<Ending> = requests.into_iter().map(Ending::Request).collect();
+        for some in requests.chunks(TOGETHER) {
+            let committed = self.commit_some(some, from, snapshot).await;
+            if !is_conflict(&committed) {
+                committed.context("the end of a request cannot be stored")?;
+                continue;
             }
-            let Some(mut transaction) = begun else { return Ok(()) };
-            let surplus = fit(&mut transaction, told);
-            let committed = self.pipeline.commit_own(transaction.ending()).await;
-            committed.context("an end cannot be stored")?;
-            self.tell_later(surplus);
+            for one in some {
+                self.close_anew(one, from).await?;
+            }
         }
         Ok(())
     }
 
+    /// Ends a request that was written at the same moment, as it is now; what waits no more is somebody else's. A
+    /// grant that was made of it ends by what ends grants.
+    async fn close_anew(&self, ending: &Ending, from: Option<&Request>) -> Result<()> {
+        let Ending::Request(request) = ending else { return Ok(()) };
+        let id = request.id.to_string();
+        for _ in 0..CLOSE_ATTEMPTS {
+            let newest = self.pipeline.store.settled().await?;
+            let stored = newest.get::<AccessRequest>(AccountId::PLATFORM, &id);
+            if stored.is_none_or(|stored| stored.state != RequestState::Pending) {
+                return Ok(());
+            }
+            let committed = self.commit_some(std::slice::from_ref(ending), from, &newest).await;
+            if !is_conflict(&committed) {
+                return committed.context("the end of a request cannot be stored");
+            }
+        }
+        anyhow::bail!("the request {id} changes again and again")
+    }
+
+    async fn commit_some(
+        &self,
+        some: &[Ending],
+        from: Option<&Request>,
+        snapshot: &Snapshot,
+    ) -> Result<()> {
+        let request_id = Uuid::random(&SystemEnv);
+        let mut begun: Option<Transaction> = None;
+        let mut told = Vec::new();
+        for ending in some {
+            let record = self.record(ending, from, request_id)?;
+            let transaction = match begun.take() {
+                None => Transaction::new(PRINCIPAL, request_id, record),
+                Some(mut transaction) => {
+                    transaction.records.push(record);
+                    transaction
+                }
+            };
+            begun = Some(written(transaction, ending, snapshot));
+            told.extend(self.customers(ending, snapshot)?);
+        }
+        let Some(mut transaction) = begun else { return Ok(()) };
+        let surplus = fit(&mut transaction, told);
+        self.pipeline.commit_own(transaction.ending()).await?;
+        self.tell_later(surplus);
+        Ok(())
+    }
+
     /// Adds ends to a transaction of somebody else, which has room for their records: a person's, whom HR has
-    /// ended. Customers are told after it.
+    /// ended. Customers are told after it. That a request was written at the same moment holds no person's end back: a
+    /// grant that was made of it is looked for next, and its person may not act.
     pub fn join(
         &self,
         mut transaction: Transaction,
@@ -223,6 +266,21 @@ fn endings(ends: Ends) -> Vec<Ending> {
     let requests = ends.requests.into_iter().map(Ending::Request);
     // What gives access ends first.
     ends.grants.into_iter().map(Ending::Grant).chain(requests).collect()
+}
+
+/// A grant ends whatever is stored of it. A request must still be what was judged: a grant may have been made of it.
+fn written(transaction: Transaction, ending: &Ending, snapshot: &Snapshot) -> Transaction {
+    let Ending::Request(request) = ending else { return transaction.put(object(ending)) };
+    let id = request.id.to_string();
+    match snapshot.get::<AccessRequest>(AccountId::PLATFORM, &id) {
+        Some(stored) => transaction.update(object(ending), stored.revision),
+        None => transaction.create(object(ending)),
+    }
+}
+
+fn is_conflict(committed: &Result<()>) -> bool {
+    let Err(error) = committed else { return false };
+    matches!(error.downcast_ref::<StoreError>(), Some(StoreError::Conflict { .. }))
 }
 
 fn object(ending: &Ending) -> Object {

@@ -16,8 +16,8 @@ use std::time::Duration;
 use anyhow::Result;
 use tokio::sync::Mutex;
 use writ_access::{Challenge, Decided, Filed, Nonces, Refusal, World};
-use writ_model::{AccountId, Env as _, PersonId, SystemEnv, Ulid, Uuid};
-use writ_proof::access::{Decision, LedgerHead, Request as Asking};
+use writ_model::{AccountId, Env as _, PersonId, SystemEnv, Ulid, Uuid, failpoint};
+use writ_proof::access::{Decision, LedgerHead, Request as Asking, Scope};
 use writ_proof::cbor;
 use writ_proof::roster::{Roster, SlotName};
 use writ_proof::statement::Signed;
@@ -39,6 +39,8 @@ pub use ends::{Ender, ended};
 pub const SOURCE: &str = "access.writ.internal";
 /// How often it is looked for what has to end by itself.
 const SWEEP: Duration = Duration::from_millis(500);
+/// How long [`linger`] takes, in tests alone.
+const LINGER: Duration = Duration::from_secs(4);
 
 /// Everything that changes requests, grants and tickets goes through here, one thing at a time.
 pub struct Access {
@@ -78,8 +80,13 @@ impl Access {
 
     /// Takes a signed request. When it answers, it is in the ledger.
     async fn file(&self, signed: &Signed, from: &Request) -> Result<Filed, Refused> {
-        // What cannot be read is refused below, in its words.
-        if let Ok(asked) = cbor::from_slice::<Asking>(signed.body()) {
+        // What cannot be read is refused below, in its words. Who may not ask learns nothing of recordings, and takes
+        // no place where wishes wait.
+        if let Ok(asked) = cbor::from_slice::<Asking>(signed.body())
+            && matches!(asked.scope, Scope::Playback(_))
+        {
+            let (snapshot, roster) = (self.pipeline.store.snapshot(), self.keeper.current());
+            self.judge(&snapshot, &roster, |world| writ_access::file(signed, world))?;
             self.check_recording(&asked).await?;
         }
         let _turn = self.turn.lock().await;
@@ -189,12 +196,14 @@ impl Access {
     async fn withdraw(&self, id: Ulid, by: &PersonId, from: &Request) -> Result<(), Refused> {
         let _turn = self.turn.lock().await;
         let (snapshot, roster) = (self.settled().await?, self.keeper.current());
-        let request =
+        let (request, revision) =
             self.judge(&snapshot, &roster, |world| writ_access::request::withdraw(world, id, by))?;
+        linger("access.slow_withdrawal").await;
         let shown = [("requestId", id.to_string()), ("requester", by.to_string())];
         let transaction = self.begin("WithdrawRequest", &shown, from, None)?;
         let object = Object::new(AccountId::PLATFORM, request);
-        self.commit(transaction.put(object).ending()).await
+        // A customer's word may have made a grant of it in between.
+        self.commit(transaction.update(object, revision).ending()).await
     }
 
     /// Ends a grant. When it answers, keyd knows it and no new session is opened on it.
@@ -319,6 +328,14 @@ impl Access {
         let mut transaction = Transaction::new(PRINCIPAL, call.request_id, leaf);
         transaction.records.push(event);
         Ok(transaction)
+    }
+}
+
+/// Waits a while where a test has named this place: what happens between a decision and its commit happens then.
+pub(in crate::front) async fn linger(place: &str) {
+    if failpoint::is_set(place) {
+        tracing::info!(place, "lingers");
+        tokio::time::sleep(LINGER).await;
     }
 }
 

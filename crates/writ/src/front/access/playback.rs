@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use writ_access::decision::decisions;
+use writ_access::decision::evidence;
 use writ_access::ends::{self, GrantState};
 use writ_access::{pseudonym, state};
 use writ_bastion::shelf::{Lent, Page, Piece, PieceWanted, Recorded, SignedEnd, Want};
@@ -370,8 +370,7 @@ impl Access {
                     .to_owned(),
             )
         })?;
-        let approvals = decisions(&snapshot, said.request);
-        let approvals = approvals.map(|held| held.statement.as_slice().to_vec()).collect();
+        let approvals = evidence(&snapshot, &roster, &asked, now);
         let recorded = self.recorded(said.session).await?;
         Ok((opened, grant, recorded, Evidence { request: statement, approvals }))
     }

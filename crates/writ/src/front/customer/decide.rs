@@ -15,7 +15,7 @@ use writ_service::call::{Call, Changes, Outcome};
 use writ_store::state::{AccessGrant, AccessRequest, Consent, RequestState};
 use writ_store::{Body, Entry, Object, Snapshot};
 
-use super::super::access::{Access, Change};
+use super::super::access::{Access, Change, linger};
 use super::show::{Found, find, show, thing};
 use super::{end_unwanted, newest, permit, seal};
 
@@ -76,7 +76,7 @@ async fn say(
     reply: impl FnOnce(writ_aws::generated::writ::OperatorAccess) -> Value,
 ) -> Result<Outcome, ApiError> {
     let permit = permit(call, &thing(asked.id))?;
-    let _turn = access.turn().await;
+    let turn = access.turn().await;
     // What ends does not wait for the ledger.
     let snapshot = match asked.said {
         Said::Approved => newest(access).await?,
@@ -105,6 +105,9 @@ async fn say(
     let found = Found { entry: &entry, grant: grant.as_ref(), asked: found.asked };
     let shown = show(access, call, &snapshot, &found, Some(&consent));
     let changes = changes(permit, call.account(), &snapshot, consent, objects).telling(records);
+    // The commit comes after this: whoever writes the request in between demands the revision that they judged.
+    drop(turn);
+    linger("access.slow_consent").await;
     Ok(Outcome::changed(reply(shown), changes).recorded_at(position))
 }
 

@@ -36,6 +36,8 @@ pub const CONFIRM_NAMESPACE: &str = "confirm@writ";
 const READ_EVENT: &str = "ReadPersons";
 /// The record of a refused confirmation; one that is taken has it with its commit.
 const CONFIRM_EVENT: &str = "ConfirmMassChange";
+/// Characters that a record shows of what was asked for: a digest, or a person's id.
+const SHOWN_MAX_CHARS: usize = 64;
 /// Nothing that is asked here has a body.
 pub const BODY_MAX_BYTES: usize = 0;
 
@@ -46,6 +48,12 @@ pub struct Readers {
     keeper: Arc<Keeper>,
     platform: Platform,
     strangers: StrangerLimit,
+}
+
+/// Why nobody is let in, and who has proven themselves nevertheless.
+struct Unproven {
+    why: String,
+    persons: BTreeSet<PersonId>,
 }
 
 /// What a request is for.
@@ -97,28 +105,33 @@ impl Readers {
     pub async fn answer(&self, request: Request) -> Reply {
         let asked = Asked::of(&request);
         let snapshot = self.pipeline.store.snapshot();
-        let by = match self.proven(&request, &asked, &snapshot) {
-            Ok(by) => by,
-            Err(why) => {
+        let persons = match self.proven(&request, &asked, &snapshot) {
+            Ok(persons) => persons,
+            Err(Unproven { why, persons }) => {
                 let refused = Refused::new(403, "AccessDenied", why);
-                return self.refuse(&request, &refused).await;
+                return self.refuse(&request, &refused, &persons).await;
             }
         };
-        let by = by.iter().map(PersonId::as_str).collect::<Vec<_>>().join(",");
+        let by = names(&persons);
         let done = match asked {
             Asked::Confirm(digest) => self.confirm(digest, &by).await,
-            Asked::Read(wanted) => self.read(wanted, &by, &snapshot).await,
+            Asked::Read(wanted) => self.read(wanted, &by, &snapshot).await.map(Ok),
         };
-        done.unwrap_or_else(|error| {
-            tracing::error!(error = format!("{error:#}"), "a request about persons failed");
-            Refused::new(503, "Unavailable", "it could not be done now; see front's log").reply()
-        })
+        match done {
+            Ok(Ok(reply)) => reply,
+            Ok(Err(refused)) => self.refuse(&request, &refused, &persons).await,
+            Err(error) => {
+                tracing::error!(error = format!("{error:#}"), "a request about persons failed");
+                let what = "it could not be done now; see front's log";
+                Refused::new(503, "Unavailable", what).reply()
+            }
+        }
     }
 
     /// The refusal of a request whose body is too large or did not come whole.
     pub async fn unread(&self, request: &Request, status: u16, message: &str) -> Reply {
         let refused = Refused::new(status, "BodyRefused", message);
-        self.refuse(request, &refused).await.with("connection", "close")
+        self.refuse(request, &refused, &BTreeSet::new()).await.with("connection", "close")
     }
 
     /// The enrolled persons who signed. One whom HR knows must be enabled, too.
@@ -127,41 +140,61 @@ impl Readers {
         request: &Request,
         asked: &Asked<'_>,
         snapshot: &Snapshot,
-    ) -> Result<BTreeSet<PersonId>, String> {
+    ) -> Result<BTreeSet<PersonId>, Unproven> {
+        let stranger = |why: String| Unproven { why, persons: BTreeSet::new() };
         if matches!(asked, Asked::Read(_)) && request.method != "GET" {
-            return Err("persons are read with GET".to_owned());
+            return Err(stranger("persons are read with GET".to_owned()));
         }
         let (namespace, count) = match asked {
             Asked::Confirm(_) => (CONFIRM_NAMESPACE, self.confirmers()),
             Asked::Read(_) => (READ, 1),
         };
-        let callers = callers(request, namespace, SystemEnv.now())?;
-        let people = persons(&callers, &self.keeper.current())?;
-        for person in &people {
-            let may_act = self.keeper.may_act(person, snapshot);
-            may_act.map_err(|why| format!("`{person}` may not act now: {why}"))?;
-        }
-        match people.len() >= count {
-            true => Ok(people),
-            false => Err(format!("this needs the proof of {count} persons")),
+        let callers =
+            callers(request, namespace, SystemEnv.now()).map_err(|why| stranger(why.into()))?;
+        let people =
+            persons(&callers, &self.keeper.current()).map_err(|why| stranger(why.into()))?;
+        let away = people.iter().find_map(|person| {
+            let why = self.keeper.may_act(person, snapshot).err()?;
+            Some(format!("`{person}` may not act now: {why}"))
+        });
+        let few =
+            (people.len() < count).then(|| format!("this needs the proof of {count} persons"));
+        match away.or(few) {
+            None => Ok(people),
+            Some(why) => Err(Unproven { why, persons: people }),
         }
     }
 
-    /// Records a refusal, of strangers only so many a second, and answers with it.
-    async fn refuse(&self, request: &Request, refused: &Refused) -> Reply {
-        let asked = Asked::of(request);
-        if self.strangers.admit(SystemEnv.now()) {
-            let call = Call {
-                identity: Identity::Unknown { access_key_id: None },
-                error: Some((refused.code, refused.message.as_str())),
-                read_only: matches!(asked, Asked::Read(_)),
-                ..self.platform.asked(request, EVENT_SOURCE, asked.event())
-            };
-            if let Err(silent) = platform::tell(&self.pipeline.trail, &call).await {
-                return silent.reply();
-            }
+    /// Records a refusal and answers with it: with the persons who have proven themselves; of strangers only so many
+    /// a second.
+    async fn refuse(
+        &self,
+        request: &Request,
+        refused: &Refused,
+        known: &BTreeSet<PersonId>,
+    ) -> Reply {
+        if known.is_empty() && !self.strangers.admit(SystemEnv.now()) {
+            return refused.reply();
         }
-        refused.reply()
+        let asked = Asked::of(request);
+        let own = self.platform.asked(request, EVENT_SOURCE, asked.event());
+        let call = Call {
+            identity: match known.is_empty() {
+                true => Identity::Unknown { access_key_id: None },
+                false => own.identity,
+            },
+            error: Some((refused.code, refused.message.as_str())),
+            request_parameters: match known.is_empty() {
+                true => own.request_parameters,
+                false => platform::parameters(&asked.shown(known)),
+            },
+            read_only: matches!(asked, Asked::Read(_)),
+            ..own
+        };
+        match platform::tell(&self.pipeline.trail, &call).await {
+            Ok(()) => refused.reply(),
+            Err(silent) => silent.reply(),
+        }
     }
 
     /// How many people must confirm a mass change.
@@ -169,16 +202,17 @@ impl Readers {
         if self.keeper.current().mode() == Mode::Dev { 1 } else { 2 }
     }
 
-    async fn confirm(&self, digest: &str, by: &str) -> Result<Reply> {
+    /// The inner error is a refusal, which is not on record yet.
+    async fn confirm(&self, digest: &str, by: &str) -> Result<Result<Reply, Refused>> {
         let office = Arc::clone(&self.office);
         let (digest, by) = (digest.to_owned(), by.to_owned());
         // A task of its own: what has begun ends with its record, also when the client hangs up.
         let work = task::guarded("confirmation", async move { office.confirm(&digest, &by).await });
         if work.await.context("a confirmation panicked")?? {
-            return Ok(Reply::new(200, "application/json", b"{}\n".to_vec()));
+            return Ok(Ok(Reply::new(200, "application/json", b"{}\n".to_vec())));
         }
         let what = "nobody waits for a human's word since a delivery with this digest";
-        Ok(Refused::new(409, "NothingWaits", what).reply())
+        Ok(Err(Refused::new(409, "NothingWaits", what)))
     }
 
     async fn read(&self, wanted: Option<&str>, by: &str, snapshot: &Snapshot) -> Result<Reply> {
@@ -191,8 +225,7 @@ impl Readers {
                 Some(json(&Listed { feed, persons: all.map(bare).collect() }))
             }
         };
-        let which = wanted.unwrap_or("*").chars().take(64).collect();
-        let parameters = [("reader", by.to_owned()), ("personId", which)];
+        let parameters = [("reader", by.to_owned()), ("personId", shortened(wanted))];
         let item = platform::item(&Call {
             request_parameters: platform::parameters(&parameters),
             read_only: true,
@@ -225,12 +258,29 @@ impl Asked<'_> {
         }
     }
 
+    /// What the record of a refusal shows beside it.
+    fn shown(&self, by: &BTreeSet<PersonId>) -> [(&'static str, String); 2] {
+        match self {
+            Asked::Confirm(digest) => [("by", names(by)), ("feedDigest", shortened(Some(digest)))],
+            Asked::Read(wanted) => [("reader", names(by)), ("personId", shortened(*wanted))],
+        }
+    }
+
     const fn event(&self) -> &'static str {
         match self {
             Asked::Confirm(_) => CONFIRM_EVENT,
             Asked::Read(_) => READ_EVENT,
         }
     }
+}
+
+fn names(persons: &BTreeSet<PersonId>) -> String {
+    persons.iter().map(PersonId::as_str).collect::<Vec<_>>().join(",")
+}
+
+/// What was asked for, as far as a record shows it; `*` is everything.
+fn shortened(wanted: Option<&str>) -> String {
+    wanted.unwrap_or("*").chars().take(SHOWN_MAX_CHARS).collect()
 }
 
 fn json(value: &impl Serialize) -> Result<Vec<u8>> {

@@ -6,11 +6,12 @@ use writ_access::{GrantState, pseudonym, state};
 use writ_keyd_client::operator::{Evidence, OrderRun, OrderedRun};
 use writ_keyd_client::protocol::{Answer, Command, Refusal, Reply};
 use writ_model::{AccountId, Env as _, PersonId, SystemEnv, Ulid, Uuid};
-use writ_proof::access::Request as Statement;
+use writ_proof::access::{Asked, Request as Statement};
 use writ_proof::cbor;
 use writ_proof::hash::Hash;
 use writ_proof::roster::HostName;
 use writ_proof::runbook::SignedOrder;
+use writ_proof::statement::Signed;
 use writ_service::http::{Refused, Request};
 use writ_store::state::{AccessGrant, AccessRequest, RequestState, Run, Runbook};
 use writ_store::{Object, OutboxRecord, Snapshot, Transaction};
@@ -133,7 +134,7 @@ impl Runs {
         runbook.map_err(|refusal| super::refused(&refusal))?;
         let runbook = found(&snapshot, &statement)?;
         let (run, event_id) = (Ulid::new(&SystemEnv), Uuid::random(&SystemEnv));
-        let evidence = evidence(request, &snapshot);
+        let evidence = self.evidence(request, &snapshot)?;
         let entry = runbook.statement.as_slice().to_vec();
         let asked = OrderRun { evidence, entry, run, host: host.clone(), event_id };
         let ordered = match self.sign(asked).await? {
@@ -167,6 +168,17 @@ impl Runs {
         self.store(&run, &ordered, event_id, from, &snapshot).await?;
         self.ordered.send_modify(|n| *n += 1);
         Ok(run)
+    }
+
+    /// What proves the grant of a request to keyd.
+    fn evidence(&self, request: &AccessRequest, snapshot: &Snapshot) -> Result<Evidence, Refused> {
+        let (roster, now) = (self.keeper.current(), SystemEnv.now());
+        let statement = request.statement.as_slice().to_vec();
+        let asked = Signed::from_bytes(&statement)
+            .and_then(|signed| Asked::verify(&signed, &roster, now))
+            .map_err(|error| Refused::new(403, "Refused", error.to_string()))?;
+        let approvals = writ_access::decision::evidence(snapshot, &roster, &asked, now);
+        Ok(Evidence { request: statement, approvals })
     }
 
     /// Asks keyd; the inner error is its refusal, which it has put on record.
@@ -304,12 +316,6 @@ fn found<'s>(snapshot: &'s Snapshot, statement: &Statement) -> Result<&'s Runboo
     let found = scope
         .and_then(|run| writ_access::runbook::find(snapshot, run.runbook.as_str(), run.version));
     found.ok_or_else(|| Refused::new(404, "NotFound", "the catalogue does not have it"))
-}
-
-fn evidence(request: &AccessRequest, snapshot: &Snapshot) -> Evidence {
-    let approvals = writ_access::decision::decisions(snapshot, request.id);
-    let approvals = approvals.map(|held| held.statement.as_slice().to_vec()).collect();
-    Evidence { request: request.statement.as_slice().to_vec(), approvals }
 }
 
 fn not_after(order: &SignedOrder) -> Result<writ_model::Timestamp, Refused> {

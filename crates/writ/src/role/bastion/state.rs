@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use tokio::sync::watch;
 use writ_access::Customers as _;
+use writ_access::decision::{decisions, evidence, has_left};
 use writ_bastion::access::{Access, Held};
 use writ_bastion::ports::{Stale, State};
 use writ_bastion::shelf::{Lending, Wanted};
@@ -19,7 +20,7 @@ use writ_proof::hash::Hash;
 use writ_proof::origin::SiteId;
 use writ_proof::roster::Roster;
 use writ_proof::statement::Signed;
-use writ_store::state::{AccessApproval, AccessGrant, AccessRequest, RosterEntry};
+use writ_store::state::{AccessGrant, AccessRequest, RosterEntry};
 use writ_store::{Node, Snapshot};
 
 use super::BastionConfig;
@@ -56,7 +57,7 @@ struct Kept {
 }
 
 struct Judged {
-    /// Under this many statements of the roster, and with this many approvals.
+    /// Under this many statements of the roster, and with decisions of this many who have not left.
     under: (u64, usize),
     at: Duration,
     held: Option<Arc<Held>>,
@@ -174,8 +175,7 @@ impl FedState {
         mono: Duration,
         now: Timestamp,
     ) -> Option<Arc<Held>> {
-        let statements = approvals(snapshot, stored.request);
-        let under = (kept.roster.seq(), statements.len());
+        let under = (kept.roster.seq(), standing(&kept.roster, snapshot, stored.request));
         let known = kept
             .judged
             .get(&digest)
@@ -183,7 +183,7 @@ impl FedState {
         if let Some(judged) = known {
             return judged.held.clone();
         }
-        let judged = judge(&kept.roster, &self.site, snapshot, stored, statements, now);
+        let judged = judge(&kept.roster, &self.site, snapshot, stored, now);
         let held = match judged {
             Ok(held) => held.map(Arc::new),
             Err(error) => {
@@ -239,11 +239,10 @@ fn follow(roster: &mut Arc<Roster>, snapshot: &Snapshot) -> Result<()> {
     Ok(())
 }
 
-fn approvals(snapshot: &Snapshot, request: Ulid) -> Vec<Vec<u8>> {
-    let first = format!("{request}/");
-    let entries = snapshot.list::<AccessApproval>(AccountId::PLATFORM, Some(&first));
-    let own = entries.take_while(|entry| entry.request == request);
-    own.map(|entry| entry.statement.as_slice().to_vec()).collect()
+/// How many have decided on a request and not left since.
+fn standing(roster: &Roster, snapshot: &Snapshot, request: Ulid) -> usize {
+    let all = decisions(snapshot, request);
+    all.filter(|held| !has_left(snapshot, roster, &held.approver)).count()
 }
 
 /// Judges a grant from what people signed, as keyd will.
@@ -253,7 +252,6 @@ fn judge(
     site: &SiteId,
     snapshot: &Snapshot,
     stored: &AccessGrant,
-    statements: Vec<Vec<u8>>,
     now: Timestamp,
 ) -> Result<Option<Held>> {
     let id = stored.request.to_string();
@@ -261,6 +259,7 @@ fn judge(
     let request = request.context("its request is not there")?.statement.as_slice().to_vec();
     let asked = Asked::verify(&Signed::from_bytes(&request)?, roster, now)?;
     let Some(scope) = asked.request().scope.ssh().cloned() else { return Ok(None) };
+    let statements = evidence(snapshot, roster, &asked, now);
     let approved = statements
         .iter()
         .map(|bytes| Ok(Approved::verify(&Signed::from_bytes(bytes)?, &asked, roster, None, now)?))
@@ -276,6 +275,7 @@ fn judge(
     };
     // front may know of something that shortens it, and of nothing that lengthens it.
     grant.not_after = grant.not_after.min(stored.not_after);
+    grant.not_before = grant.not_before.max(stored.not_before);
     Ok(Some(Held {
         accounts: customers(stored, snapshot),
         pseudonym: writ_access::pseudonym(site, &grant.person),
