@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use writ_model::Env;
 use writ_proof::cbor_map;
-use writ_proof::hostlog::{AuditState, SourceBeat};
+use writ_proof::hostlog::{AuditState, Payload, SourceBeat};
 
 use super::{AuditSource, CANARY, Canary, Event, FileSource, Shape, Source};
 use crate::config::{Config, SessionsConfig};
@@ -102,10 +102,17 @@ impl Sources {
             canary.poll(self.env.as_ref(), now, &mut events);
         }
         if let Some(sessions) = self.sessions.as_ref().filter(|_| all) {
+            for event in &events {
+                if let Payload::Line(line) = &event.payload
+                    && let Some(login) = session::Login::read(&line.text)
+                {
+                    sessions.hear(login);
+                }
+            }
             events.extend(sessions.take());
         }
         let audit = self.sources.iter().find_map(Source::audit);
-        Looked { events, sources: self.beats(), audit, cursors: self.cursors() }
+        Looked { events, sources: self.beats(now), audit, cursors: self.cursors() }
     }
 
     /// Everything that was found is on the disk; answers where the sources are then.
@@ -129,8 +136,12 @@ impl Sources {
         }
     }
 
-    fn beats(&self) -> Vec<SourceBeat> {
-        let beat = |name: &str, fault| SourceBeat { name: name.to_owned(), frames: 0, fault };
+    fn beats(&self, now: Duration) -> Vec<SourceBeat> {
+        let beat = |name: &str, fault: Option<String>| SourceBeat {
+            name: name.to_owned(),
+            frames: 0,
+            fault,
+        };
         let mut beats: Vec<SourceBeat> =
             self.sources.iter().map(|source| beat(source.name(), source.fault())).collect();
         let audit = self.sources.iter().find_map(|source| match source {
@@ -141,7 +152,7 @@ impl Sources {
             beats.push(beat(CANARY, canary.fault(audit)));
         }
         if let Some(sessions) = &self.sessions {
-            beats.push(beat(session::NAME, sessions.fault()));
+            beats.push(beat(session::NAME, sessions.fault(now)));
         }
         beats
     }

@@ -13,7 +13,7 @@ const LEASE: Duration = Duration::from_secs(10 + 1);
 
 /// Waits until the bastion must have heard that the host is watched: watch has said so twice. Of a host that it has
 /// never heard of it asks nothing.
-fn heard(site: &Site, host: &str) {
+pub(super) fn heard(site: &Site, host: &str) {
     let file = site.dir().join("word-hosts/alarms");
     let mut last = None;
     let mut words = 0;
