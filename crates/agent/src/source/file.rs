@@ -236,8 +236,7 @@ impl FileSource {
     }
 
     fn note(&self, events: &mut Vec<Event>, text: String) {
-        let (source, class) = (self.name.clone(), Class::Security);
-        events.push(Event { source, class, payload: Payload::Note(text) });
+        events.push(Event::note(&self.name, text));
     }
 
     fn gap(&self, events: &mut Vec<Event>) {
