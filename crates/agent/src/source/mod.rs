@@ -46,7 +46,7 @@ pub(crate) fn cut(mut text: String) -> String {
 /// A source.
 pub(crate) enum Source {
     Audit(Box<AuditSource>),
-    File(FileSource),
+    File(Box<FileSource>),
 }
 
 impl Source {

@@ -51,7 +51,7 @@ impl Sources {
             for file in files {
                 let cursor = cursors.iter().find(|cursor| cursor.source == file.name).cloned();
                 let source = FileSource::new(file, shape, Arc::clone(&readable), cursor);
-                sources.push(Source::File(source));
+                sources.push(Source::File(Box::new(source)));
             }
         }
         let mut canary = None;
