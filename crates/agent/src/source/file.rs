@@ -10,6 +10,7 @@ use writ_proof::limits::HOST_PAYLOAD_MAX_BYTES;
 
 use super::Event;
 use super::journal::{Entry, Read};
+use super::rotation;
 use crate::config::FileConfig;
 use crate::limits::{JOURNAL_READS, READ_BYTES, ROTATED_MAX_FILES};
 use crate::readable::Readable;
@@ -146,10 +147,10 @@ impl FileSource {
             Ok(inode) if Some(inode) == current => {
                 Ok(self.open.as_ref().and_then(|open| open.wrong.clone()))
             }
-            Ok(_) => {
+            Ok(inode) => {
                 // Whoever had the old one open may have written until now.
                 if !self.take(max, true, events)? {
-                    self.open = Some(self.open_at(&self.path, 0)?);
+                    self.open = Some(self.next(inode, events)?);
                 }
                 Ok(None)
             }
@@ -337,6 +338,21 @@ impl FileSource {
             let (source, class) = (self.name.clone(), self.class);
             events.push(Event { source, class, payload });
         }
+    }
+
+    /// Opens the file that was this log next, which may have been rotated, too, while nobody looked.
+    fn next(&self, current: u64, events: &mut Vec<Event>) -> std::io::Result<Open> {
+        // What is told here is told once: nothing fails behind it.
+        let named = self.open_at(&self.path, 0)?;
+        let finished = self.open.as_ref().map(|open| open.file.metadata()).transpose()?;
+        let between = finished.map(|finished| rotation::between(&self.path, &finished, current));
+        for file in between.unwrap_or_default() {
+            match self.open_at(&file.path, 0) {
+                Ok(open) if !file.packed => return Ok(open),
+                _ => self.gap(GapReason::Rotated, events),
+            }
+        }
+        Ok(named)
     }
 
     fn open_at(&self, path: &Path, offset: u64) -> std::io::Result<Open> {

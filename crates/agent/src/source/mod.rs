@@ -5,6 +5,7 @@ pub mod audit;
 mod canary;
 mod file;
 pub mod journal;
+mod rotation;
 mod set;
 
 use std::time::Duration;
