@@ -13,7 +13,7 @@ use writ_proof::hostlog::{Frame, Payload};
 
 use crate::process;
 use crate::site::{Site, binary};
-use crate::wait::{PATIENCE, within};
+use crate::wait::{PATIENCE, until, within};
 
 /// The bytes at the start of a segment of the host log.
 const HEADER_BYTES: usize = 10;
@@ -119,19 +119,20 @@ impl Agent {
         assert!(watched.is_some(), "not watched: {}", self.printed());
     }
 
-    /// Waits until sessions open on it: the bastion has heard of it from watch. watch's word goes out every 2 s, and
-    /// the one before the newest has been heard.
+    /// Waits until sessions open on it: the bastion must have heard that it is watched, since watch has said so more
+    /// than twice. Of a host that it has never heard of it asks nothing.
     pub fn wait_until_open(&self, site: &Site) {
-        self.wait_until_watched(site);
-        let path = site.dir().join("word/alarms");
-        let told = || {
-            let text = fs::read_to_string(&path).ok()?;
-            let word: Value = serde_json::from_str(text.split_once('\n')?.1).ok()?;
-            let own = word["hosts"].as_array()?.iter().find(|h| h["host"] == self.host.as_str())?;
-            own["unwatched"].is_null().then(|| word["at_ms"].as_u64())?
-        };
-        let first = within(PATIENCE, told).expect("watch tells that it is watched");
-        within(PATIENCE, || told().filter(|at| *at > first)).expect("watch tells it again");
+        let file = site.dir().join("word-hosts/alarms");
+        let good = format!("{{\"host\":\"{}\",\"unwatched\":null}}", self.host);
+        let (mut last, mut words) = (None, 0);
+        until("watch's word to reach the bastion", || {
+            let text = fs::read_to_string(&file).ok()?;
+            if text.contains(&good) && last.as_ref() != Some(&text) {
+                words += 1;
+                last = Some(text);
+            }
+            (words > 2).then_some(())
+        });
     }
 
     /// The process id.

@@ -23,6 +23,7 @@ use writ_proof::hostlog::SourceReport;
 
 use crate::config::Config;
 use crate::identity::KEPT_FOLDER;
+use crate::source::cut;
 use crate::state::SPOOL_FOLDER;
 
 /// The newest rules of Landlock that are asked for; a kernel that knows fewer enforces those.
@@ -163,7 +164,7 @@ fn only_read() -> Result<RestrictionStatus, RulesetError> {
 }
 
 fn report(name: &str, fault: Fault) -> SourceReport {
-    SourceReport { name: name.to_owned(), fault }
+    SourceReport { name: name.to_owned(), fault: fault.map(cut) }
 }
 
 /// Keeps these capabilities, of those that there are, and lets no program that is started have more.

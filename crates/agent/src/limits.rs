@@ -26,6 +26,15 @@ pub const BATCH_MAX_EVENTS: usize = 512;
 /// How much is read of one file at once, in bytes.
 pub const READ_BYTES: usize = 256 * 1024;
 
+/// How often, [`READ_BYTES`] each, a journal's file is read at one look while no entry of it is told.
+pub const JOURNAL_READS: usize = 16;
+
+/// One value of a journal in bytes: systemd takes 768 MiB (`DATA_SIZE_MAX`).
+pub const JOURNAL_FIELD_MAX_BYTES: u64 = 1024 * 1024 * 1024;
+
+/// The name of a journal's field in bytes, as systemd takes it.
+pub const JOURNAL_NAME_MAX_BYTES: usize = 64;
+
 /// How long a TLS handshake, a connection or an answer may take.
 pub const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
 
@@ -79,6 +88,24 @@ pub const SESSION_NAMES_MAX: usize = 20;
 
 /// What `sshd` says of a login, in bytes.
 pub const AUTH_FILE_MAX_BYTES: u64 = 64 * 1024;
+
+/// Directory entries that are looked at to find what `sshd` says of a login.
+pub const AUTH_FOLDER_MAX_FILES: usize = 16 * 1024;
+
+/// What is read of a process's environment, in bytes: the kernel takes 6 MiB of arguments and environment.
+pub const ENVIRONMENT_MAX_BYTES: u64 = 8 * 1024 * 1024;
+
+/// How long a connection that somebody works in may take to show how it was opened. A line of sshd's log is here by then.
+pub const SESSION_IDENTIFY_MAX: Duration = Duration::from_secs(2);
+
+/// How long it shows, at least, that a connection did not say how it was opened: watch raises an alarm after 5 s.
+pub const SESSION_FAULT_LEAST: Duration = Duration::from_secs(10);
+
+/// Sessions are not followed any more if their thread has not looked for so long.
+pub const SESSION_SILENT_MAX: Duration = Duration::from_secs(2);
+
+/// Logins of sshd's log that wait for the thread that follows sessions.
+pub const LOGINS_MAX: usize = 4096;
 
 /// How often, [`POLL`] apart, the agent looks whether its reader has ended.
 pub const READER_END_TRIES: u32 = 20;

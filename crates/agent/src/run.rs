@@ -397,7 +397,7 @@ impl Collector {
         self.queue.extend(found);
         if cut_bytes > 0 {
             let text = format!("{cut_bytes} bytes of the spool were no whole frames and are gone");
-            self.say(Payload::Note(text));
+            self.queue.push(Event::note(AGENT, text));
         }
         self.commit()?;
         // Where each file begins is written down before anything can be missed.

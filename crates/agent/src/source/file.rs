@@ -9,9 +9,10 @@ use writ_proof::hostlog::{Class, Gap, GapReason, Line, Payload};
 use writ_proof::limits::HOST_PAYLOAD_MAX_BYTES;
 
 use super::Event;
-use super::journal;
+use super::journal::{Entry, Read};
+use super::rotation;
 use crate::config::FileConfig;
-use crate::limits::{READ_BYTES, ROTATED_MAX_FILES};
+use crate::limits::{JOURNAL_READS, READ_BYTES, ROTATED_MAX_FILES};
 use crate::readable::Readable;
 use crate::state::Cursor;
 
@@ -40,14 +41,32 @@ pub(crate) struct FileSource {
 struct Open {
     file: File,
     inode: u64,
+    /// Behind the last event.
     offset: u64,
+    /// The journal's entry that begins there, as far as it is read.
+    entry: Entry,
+    /// Entries that end before this byte are older than the agent's first look.
+    old: u64,
+    /// Behind the last of those.
+    old_end: u64,
+    /// Why nothing more can be read.
+    wrong: Option<String>,
+    /// Everything is said of it.
+    finished: bool,
+}
+
+impl Open {
+    /// How far the file is read.
+    fn read(&self) -> u64 {
+        self.offset + self.entry.taken()
+    }
 }
 
 /// One event at the start of some bytes: its text, the bytes that it takes, and whether it goes on.
-pub(crate) struct Piece {
-    pub(crate) text: Vec<u8>,
-    pub(crate) taken: usize,
-    pub(crate) partial: bool,
+struct Piece {
+    text: Vec<u8>,
+    taken: usize,
+    partial: bool,
 }
 
 impl FileSource {
@@ -93,7 +112,7 @@ impl FileSource {
     }
 
     pub(crate) fn committed(&mut self) {
-        if let Some(open) = &self.open {
+        if let Some(open) = self.open.as_ref().filter(|open| open.read() >= open.old) {
             self.durable = Some(self.at(open.inode, open.offset));
         }
     }
@@ -114,7 +133,7 @@ impl FileSource {
             return Ok(Some("the file is not there".to_owned()));
         };
         let length = open.file.metadata()?.len();
-        if length < open.offset {
+        if length < open.read() {
             self.cut(length, events);
             return Ok(None);
         }
@@ -125,11 +144,13 @@ impl FileSource {
         let inode = std::fs::metadata(&self.path).map(|meta| meta.ino());
         let current = self.open.as_ref().map(|open| open.inode);
         match inode {
-            Ok(inode) if Some(inode) == current => Ok(None),
-            Ok(_) => {
+            Ok(inode) if Some(inode) == current => {
+                Ok(self.open.as_ref().and_then(|open| open.wrong.clone()))
+            }
+            Ok(inode) => {
                 // Whoever had the old one open may have written until now.
                 if !self.take(max, true, events)? {
-                    self.open = Some(self.open_at(&self.path, 0)?);
+                    self.open = Some(self.next(inode, events)?);
                 }
                 Ok(None)
             }
@@ -155,6 +176,12 @@ impl FileSource {
             if length > 0 {
                 self.note(events, format!("it is taken in from byte {length} on"));
             }
+            if self.shape == Shape::Journal {
+                // The end may lie within an entry, whose beginning only the file's beginning tells.
+                let open = self.open_at(&self.path, 0)?;
+                self.open = Some(Open { old: length, ..open });
+                return Ok(());
+            }
             let open = self.open_at(&self.path, length)?;
             // Nothing of it is taken in yet: this place holds at once, also when nothing comes before the next run.
             self.durable = Some(self.at(open.inode, length));
@@ -173,12 +200,12 @@ impl FileSource {
             Some(path) => {
                 let open = self.open_at(&path, cursor.offset)?;
                 if open.file.metadata()?.len() < cursor.offset {
-                    self.gap(events);
+                    self.gap(GapReason::Rotated, events);
                 }
                 self.open = Some(open);
             }
             None if self.path.exists() => {
-                self.gap(events);
+                self.gap(GapReason::Rotated, events);
                 self.open = Some(self.open_at(&self.path, 0)?);
             }
             None => {}
@@ -196,16 +223,28 @@ impl FileSource {
 
     /// The file became shorter than what was read of it.
     fn cut(&mut self, length: u64, events: &mut Vec<Event>) {
-        let read = self.open.as_ref().map_or(0, |open| open.offset);
+        let read = self.open.as_ref().map_or(0, Open::read);
         self.note(events, format!("it was cut from {read} bytes or more to {length}"));
-        self.gap(events);
+        self.gap(GapReason::Rotated, events);
         if let Some(open) = &mut self.open {
-            open.offset = 0;
+            (open.offset, open.entry, open.old, open.wrong) = (0, Entry::default(), 0, None);
         }
     }
 
     /// Takes in what follows; `last` takes an unfinished event too. True if there was something.
     fn take(&mut self, max: usize, last: bool, events: &mut Vec<Event>) -> std::io::Result<bool> {
+        match self.shape {
+            Shape::Lines => self.take_lines(max, last, events),
+            Shape::Journal => self.take_entries(max, last, events),
+        }
+    }
+
+    fn take_lines(
+        &mut self,
+        max: usize,
+        last: bool,
+        events: &mut Vec<Event>,
+    ) -> std::io::Result<bool> {
         let Some(open) = &mut self.open else { return Ok(false) };
         let mut bytes = vec![0; READ_BYTES];
         let count = open.file.read_at(&mut bytes, open.offset)?;
@@ -214,11 +253,7 @@ impl FileSource {
         let mut taken = 0;
         while taken < max {
             let rest = bytes.get(at..).unwrap_or_default();
-            let piece = match self.shape {
-                Shape::Lines => line(rest, last),
-                Shape::Journal => journal::entry(rest, last),
-            };
-            let Some(piece) = piece else { break };
+            let Some(piece) = line(rest, last) else { break };
             at += piece.taken;
             taken += 1;
             open.offset += piece.taken as u64;
@@ -230,18 +265,108 @@ impl FileSource {
         Ok(taken > 0)
     }
 
+    /// The same of a journal's entries, each of which is read from its beginning to its end.
+    fn take_entries(
+        &mut self,
+        max: usize,
+        last: bool,
+        events: &mut Vec<Event>,
+    ) -> std::io::Result<bool> {
+        let Some(open) = self.open.as_mut().filter(|open| !open.finished) else { return Ok(false) };
+        let (source, class) = (&self.name, self.class);
+        let tell = |inode, end, text, partial| {
+            let payload = Payload::Line(Line { inode, end, text, partial });
+            Event { source: source.clone(), class, payload }
+        };
+        let (mut told, mut was_read) = (0, false);
+        let mut bytes = vec![0; READ_BYTES];
+        for _ in 0..JOURNAL_READS {
+            if told > 0 || open.wrong.is_some() {
+                break;
+            }
+            let length = open.file.metadata()?.len();
+            open.entry.skip(length.saturating_sub(open.read()));
+            let count = open.file.read_at(&mut bytes, open.read())?;
+            was_read |= count > 0;
+            let mut rest = bytes.get(..count).unwrap_or_default();
+            while !rest.is_empty() && told < max {
+                match open.entry.read(&mut rest) {
+                    Read::On => {}
+                    Read::Whole => {
+                        let entry = std::mem::take(&mut open.entry);
+                        open.offset += entry.taken();
+                        if open.offset <= open.old {
+                            open.old_end = open.offset;
+                            continue;
+                        }
+                        let (text, partial) = entry.told();
+                        events.push(tell(open.inode, open.offset, text, partial));
+                        told += 1;
+                    }
+                    Read::Wrong(why) => {
+                        open.wrong = Some(format!(
+                            "behind byte {} it is no journal export: {why}; begin the file anew",
+                            open.offset
+                        ));
+                        break;
+                    }
+                }
+            }
+        }
+        if self.durable.is_none() && open.read() >= open.old {
+            let (inode, end) = (open.inode, open.old_end);
+            self.durable = Some(self.at(inode, end));
+        }
+        if !was_read && last {
+            self.finish(events);
+        }
+        Ok(was_read)
+    }
+
+    /// Tells what is left of a journal's file that has got another name. Nothing is read behind it: it would be from
+    /// within an entry.
+    fn finish(&mut self, events: &mut Vec<Event>) {
+        let Some(open) = &mut self.open else { return };
+        open.finished = true;
+        let entry = std::mem::take(&mut open.entry);
+        if open.wrong.is_some() {
+            self.gap(GapReason::Damaged, events);
+        } else if entry.taken() > 0 {
+            // Its place does not move: whoever asks again begins at the entry's beginning.
+            let (inode, end, (text, _)) = (open.inode, open.offset, entry.told());
+            let payload = Payload::Line(Line { inode, end, text, partial: true });
+            let (source, class) = (self.name.clone(), self.class);
+            events.push(Event { source, class, payload });
+        }
+    }
+
+    /// Opens the file that was this log next, which may have been rotated, too, while nobody looked.
+    fn next(&self, current: u64, events: &mut Vec<Event>) -> std::io::Result<Open> {
+        // What is told here is told once: nothing fails behind it.
+        let named = self.open_at(&self.path, 0)?;
+        let finished = self.open.as_ref().map(|open| open.file.metadata()).transpose()?;
+        let between = finished.map(|finished| rotation::between(&self.path, &finished, current));
+        for file in between.unwrap_or_default() {
+            match self.open_at(&file.path, 0) {
+                Ok(open) if !file.packed => return Ok(open),
+                _ => self.gap(GapReason::Rotated, events),
+            }
+        }
+        Ok(named)
+    }
+
     fn open_at(&self, path: &Path, offset: u64) -> std::io::Result<Open> {
         let file = self.readable.open(path)?;
-        Ok(Open { inode: file.metadata()?.ino(), file, offset })
+        let (entry, wrong) = (Entry::default(), None);
+        let inode = file.metadata()?.ino();
+        Ok(Open { file, inode, offset, entry, old: 0, old_end: 0, wrong, finished: false })
     }
 
     fn note(&self, events: &mut Vec<Event>, text: String) {
-        let (source, class) = (self.name.clone(), Class::Security);
-        events.push(Event { source, class, payload: Payload::Note(text) });
+        events.push(Event::note(&self.name, text));
     }
 
-    fn gap(&self, events: &mut Vec<Event>) {
-        let reason = GapReason::Rotated;
+    fn gap(&self, reason: GapReason, events: &mut Vec<Event>) {
         let gap = Gap { from: 0, to: 0, count: 0, class: self.class, reason };
         let (source, class) = (self.name.clone(), Class::Security);
         events.push(Event { source, class, payload: Payload::Gap(gap) });
@@ -263,3 +388,7 @@ fn line(bytes: &[u8], last: bool) -> Option<Piece> {
 #[cfg(test)]
 #[path = "../tests/file.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "../tests/journal.rs"]
+mod journal_tests;

@@ -5,12 +5,14 @@ pub mod audit;
 mod canary;
 mod file;
 pub mod journal;
+mod rotation;
 mod set;
 
 use std::time::Duration;
 
 use writ_proof::cbor_map;
 use writ_proof::hostlog::{AuditState, Class, Payload};
+use writ_proof::limits::HOST_TEXT_MAX_BYTES;
 
 use crate::state::Cursor;
 pub(crate) use audit::AuditSource;
@@ -27,10 +29,25 @@ pub(crate) struct Event {
 }
 cbor_map!(Event { 1: source, 2: class, 3: payload });
 
+impl Event {
+    /// What the agent noticed about a source, or about itself.
+    pub(crate) fn note(source: &str, text: String) -> Event {
+        let (source, class) = (source.to_owned(), Class::Security);
+        Event { source, class, payload: Payload::Note(cut(text)) }
+    }
+}
+
+/// A text for people, as long as a frame or a message may hold: watch takes no longer one, and what is in it can be
+/// the choice of whoever may name a file.
+pub(crate) fn cut(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(HOST_TEXT_MAX_BYTES));
+    text
+}
+
 /// A source.
 pub(crate) enum Source {
     Audit(Box<AuditSource>),
-    File(FileSource),
+    File(Box<FileSource>),
 }
 
 impl Source {

@@ -7,9 +7,9 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use writ_model::Env;
 use writ_proof::cbor_map;
-use writ_proof::hostlog::{AuditState, SourceBeat};
+use writ_proof::hostlog::{AuditState, Payload, SourceBeat};
 
-use super::{AuditSource, CANARY, Canary, Event, FileSource, Shape, Source};
+use super::{AuditSource, CANARY, Canary, Event, FileSource, Shape, Source, cut};
 use crate::config::{Config, SessionsConfig};
 use crate::error::AgentError;
 use crate::limits::BATCH_MAX_EVENTS;
@@ -51,7 +51,7 @@ impl Sources {
             for file in files {
                 let cursor = cursors.iter().find(|cursor| cursor.source == file.name).cloned();
                 let source = FileSource::new(file, shape, Arc::clone(&readable), cursor);
-                sources.push(Source::File(source));
+                sources.push(Source::File(Box::new(source)));
             }
         }
         let mut canary = None;
@@ -102,10 +102,17 @@ impl Sources {
             canary.poll(self.env.as_ref(), now, &mut events);
         }
         if let Some(sessions) = self.sessions.as_ref().filter(|_| all) {
+            for event in &events {
+                if let Payload::Line(line) = &event.payload
+                    && let Some(login) = session::Login::read(&line.text)
+                {
+                    sessions.hear(login);
+                }
+            }
             events.extend(sessions.take());
         }
         let audit = self.sources.iter().find_map(Source::audit);
-        Looked { events, sources: self.beats(), audit, cursors: self.cursors() }
+        Looked { events, sources: self.beats(now), audit, cursors: self.cursors() }
     }
 
     /// Everything that was found is on the disk; answers where the sources are then.
@@ -129,8 +136,12 @@ impl Sources {
         }
     }
 
-    fn beats(&self) -> Vec<SourceBeat> {
-        let beat = |name: &str, fault| SourceBeat { name: name.to_owned(), frames: 0, fault };
+    fn beats(&self, now: Duration) -> Vec<SourceBeat> {
+        let beat = |name: &str, fault: Option<String>| SourceBeat {
+            name: name.to_owned(),
+            frames: 0,
+            fault: fault.map(cut),
+        };
         let mut beats: Vec<SourceBeat> =
             self.sources.iter().map(|source| beat(source.name(), source.fault())).collect();
         let audit = self.sources.iter().find_map(|source| match source {
@@ -141,8 +152,57 @@ impl Sources {
             beats.push(beat(CANARY, canary.fault(audit)));
         }
         if let Some(sessions) = &self.sessions {
-            beats.push(beat(session::NAME, sessions.fault()));
+            beats.push(beat(session::NAME, sessions.fault(now)));
         }
         beats
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use writ_model::SystemEnv;
+    use writ_proof::hostlog::{Beat, Position};
+
+    use super::*;
+
+    /// What a source lacks is told with the name of a file, which somebody else can choose: watch took no beat with
+    /// a longer text, and the host was cut off.
+    #[test]
+    fn beat_holds_whatever_a_link_in_the_place_of_a_log_says() {
+        // A path that has room in no message, in folders of which each has room in a name.
+        let temp = tempfile::tempdir().unwrap();
+        let mut target = temp.path().join("elsewhere");
+        while target.as_os_str().len() < 2000 {
+            target.push("é".repeat(100));
+        }
+        std::fs::create_dir_all(&target).unwrap();
+        target.push("shadow");
+        crate::disk::replace(&target, b"x", 0o600).unwrap();
+        let logs = temp.path().join("logs");
+        std::fs::create_dir(&logs).unwrap();
+        let log = logs.join("auth.log");
+        std::os::unix::fs::symlink(&target, &log).unwrap();
+        let config = format!(
+            "watch = \"w:1\"\n[audit]\nread = false\n[[file]]\nname = \"sshd\"\npath = \"{}\"\n",
+            log.display()
+        );
+        let config = Config::parse(&config).unwrap();
+        let readable = Readable::of(&logs);
+        let mut sources = Sources::open(&config, readable, &[], Arc::new(SystemEnv));
+        let found = sources.look(true);
+        let fault = found.sources[0].fault.clone().unwrap();
+        assert!(fault.contains("shadow") || fault.contains('é'), "{fault}");
+        let beat = Beat {
+            end: Position::default(),
+            mono_ms: 0,
+            wall: writ_model::Timestamp::from_secs(1),
+            looked_ms: 0,
+            spool_bytes: 0,
+            spool_max_bytes: 0,
+            dropped: 0,
+            sources: found.sources,
+            audit: None,
+        };
+        beat.check().unwrap();
     }
 }

@@ -199,6 +199,57 @@ fn file_that_was_rotated_while_the_agent_was_away_is_found_again() {
     assert_eq!(bench.poll(), ["[Rotated]", "five"]);
 }
 
+/// The one in the middle was opened under no name: all of it was lost without a word.
+#[test]
+fn file_that_was_rotated_twice_between_two_looks_is_read_in_order() {
+    for is_restarted in [false, true] {
+        let mut bench = Bench::new();
+        bench.write("one\n");
+        assert_eq!(bench.poll(), ["one"]);
+        bench.write("two\n");
+        let at = |name: &str| bench.temp.path().join(name);
+        // Older ones, and a log of another name, are not taken in.
+        append(&at("log.audit"), "another\n");
+        for (age, lines) in [("log.3", "three\n"), ("log-20261122", "four\n"), ("log.1", "five\n")]
+        {
+            fs::rename(bench.path(), at(age)).unwrap();
+            // Some file systems count time in steps.
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            bench.write(lines);
+        }
+        if is_restarted {
+            bench.restart();
+        }
+        let lines = [bench.poll(), bench.poll()].concat();
+        assert_eq!(lines, ["two", "three", "four", "five"], "{is_restarted}");
+        bench.restart();
+        assert_eq!(bench.poll(), [""; 0]);
+    }
+}
+
+#[test]
+fn file_that_was_rotated_and_packed_between_two_looks_is_a_gap() {
+    let mut bench = Bench::new();
+    bench.write("one\n");
+    assert_eq!(bench.poll(), ["one"]);
+    let folder = bench.temp.path().to_owned();
+    let at = |name: &str| folder.join(name);
+    fs::rename(bench.path(), at("log.2")).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    append(&at("log.1.gz"), "two");
+    bench.write("three\n");
+    assert_eq!(bench.poll(), ["[Rotated]", "three"]);
+    // The finished one, packed, keeps its time.
+    let finished = fs::metadata(bench.path()).unwrap().modified().unwrap();
+    fs::rename(bench.path(), at("log.1")).unwrap();
+    append(&at("log.0.gz"), "three");
+    let packed = fs::OpenOptions::new().write(true).open(at("log.0.gz")).unwrap();
+    packed.set_modified(finished).unwrap();
+    fs::remove_file(at("log.1.gz")).unwrap();
+    bench.write("four\n");
+    assert_eq!(bench.poll(), ["four"]);
+}
+
 #[test]
 fn cut_and_removed_files_show() {
     let mut bench = Bench::new();

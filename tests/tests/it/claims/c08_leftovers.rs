@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, geteuid};
 use writ_proof::hostlog::Payload;
-use writ_tests::agent::{Agent, held};
+use writ_tests::agent::{Agent, alarms, held};
 use writ_tests::wait::within;
 use writ_tests::{Site, process, until};
 
-use crate::operators::gate::{Gate, site};
+use crate::operators::gate::{Gate, Shell, site};
 
 /// The bastion cuts a session within a second; the agent looks forty times a second.
 const BAR: Duration = Duration::from_millis(1500);
@@ -18,10 +18,31 @@ const BAR: Duration = Duration::from_millis(1500);
 const LEAVES: &str = "nohup sleep 1000 >/dev/null 2>&1 & echo pid $!; \
     (setsid sh -c 'echo pid $$; exec sleep 1001' 2>&1 &) ; exec cat";
 
+/// A shell that is another program at once, and leaves nothing of how it came in.
+const HIDES: &str =
+    ": > $SSH_USER_AUTH; exec env -i sh -c 'echo pid $$; echo pid $$; exec sleep 1002'";
+
+/// Anna's, who is too quick for the agent: what it looks with stands still until the shell is another program.
+fn hides(gate: &Gate<'_>, agent: &Agent) -> (Shell, Vec<u32>) {
+    let children = format!("/proc/{0}/task/{0}/children", agent.pid());
+    let children = std::fs::read_to_string(children).unwrap();
+    let reader = children.trim().parse().unwrap();
+    process::signal(reader, Signal::STOP);
+    let shell = gate.shell_with("anna", &[], &[HIDES]);
+    let left = until("the process", || pids(&shell.said()));
+    process::signal(reader, Signal::CONT);
+    (shell, left)
+}
+
 /// The agent of the gate's host, which ends sessions.
 fn agent(site: &Site, gate: &Gate<'_>) -> Agent {
+    agent_with(site, gate, "")
+}
+
+/// The same, with more to report.
+fn agent_with(site: &Site, gate: &Gate<'_>, more: &str) -> Agent {
     let sessions = format!(
-        "\n[sessions]\nauthority = \"{}\"\npid-file = \"{}\"\n",
+        "\n[sessions]\nauthority = \"{}\"\npid-file = \"{}\"\n{more}",
         site.dir().join("ssh_ca.pub").display(),
         gate.host.pid_file().display(),
     );
@@ -100,4 +121,48 @@ fn deadline_c08_session_dies_on_the_host_at_the_signed_deadline_without_the_bast
     until("the end to be told", || {
         notes(&site).iter().any(|note| note.contains("its deadline has come")).then_some(())
     });
+}
+
+/// Neither its environment nor the file of its login is left, before anybody has looked: sshd's own log tells.
+#[test]
+fn deadline_c08_session_that_hides_whose_it_is_dies_with_its_grant_and_is_told() {
+    let site = site();
+    let gate = Gate::at(&site);
+    let log = gate.host.log_file();
+    let log = format!("\n[[file]]\nname = \"host\"\npath = \"{}\"\n", log.display());
+    let agent = agent_with(&site, &gate, &log);
+    let id = gate.grant(&[], "1h");
+    let (_shell, left) = hides(&gate, &agent);
+    let told = until("its hiding to be told", || {
+        notes(&site).into_iter().find(|note| note.contains("does not show its certificate"))
+    });
+    assert!(told.contains("user=anna") && told.contains("sleep"), "{told}");
+    assert!(left.iter().all(|pid| process::lives(*pid)));
+    gate.shift.ok("dora", &["revoke", &id]);
+    let gone = within(BAR, || left.iter().all(|pid| !process::lives(*pid)).then_some(()));
+    assert!(gone.is_some(), "{left:?} live: {}", agent.printed());
+    until("the end to be told", || {
+        notes(&site)
+            .iter()
+            .any(|note| note.contains("ended") && note.contains("user=anna"))
+            .then_some(())
+    });
+}
+
+/// Without that log nobody can tell whose it is; that shows.
+#[test]
+fn c08_connection_that_does_not_show_how_it_was_opened_is_an_alarm() {
+    let site = site();
+    let gate = Gate::at(&site);
+    let agent = agent(&site, &gate);
+    gate.grant(&[], "1h");
+    let (_shell, left) = hides(&gate, &agent);
+    until("the alarm", || {
+        let about =
+            |(kind, text): &(String, String)| kind == "source-silent" && text.contains("sessions");
+        alarms(&site).iter().any(about).then_some(())
+    });
+    let is_told = |note: &String| note.contains("did not show how it was opened");
+    assert!(notes(&site).iter().any(is_told), "{}", agent.printed());
+    left.iter().for_each(|pid| _ = process::signal(*pid, Signal::KILL));
 }

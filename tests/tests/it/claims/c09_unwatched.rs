@@ -4,29 +4,12 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use writ_tests::agent::Agent;
-use writ_tests::{Site, process, until};
+use writ_tests::{process, until};
 
 use crate::operators::gate::{Gate, parameter, site};
 
 /// The lease of watch's word, and what reading it may take.
 const LEASE: Duration = Duration::from_secs(10 + 1);
-
-/// Waits until the bastion must have heard that the host is watched: watch has said so twice. Of a host that it has
-/// never heard of it asks nothing.
-fn heard(site: &Site, host: &str) {
-    let file = site.dir().join("word-hosts/alarms");
-    let mut last = None;
-    let mut words = 0;
-    until("watch's word to reach the bastion", || {
-        let text = std::fs::read_to_string(&file).ok()?;
-        let good = text.contains(&format!("{{\"host\":\"{host}\",\"unwatched\":null}}"));
-        if good && last.as_ref() != Some(&text) {
-            words += 1;
-            last = Some(text);
-        }
-        (words > 2).then_some(())
-    });
-}
 
 #[test]
 fn deadline_c09_session_on_a_host_whose_agent_was_killed_is_cut_and_none_begins() {
@@ -35,7 +18,7 @@ fn deadline_c09_session_on_a_host_whose_agent_was_killed_is_cut_and_none_begins(
     let mut agent = Agent::start(&site, "web-1");
     gate.grant(&["--shell"], "1h");
     let opens = || gate.ssh("anna", &[], &["true"]).output().unwrap().status.success();
-    heard(&site, "web-1");
+    agent.wait_until_open(&site);
     assert!(opens());
     let mut shell = gate.shell("anna");
     agent.signal(Signal::KILL);
@@ -62,10 +45,10 @@ fn deadline_c09_session_on_a_host_whose_agent_was_killed_is_cut_and_none_begins(
 fn deadline_c09_silent_watch_cuts_sessions_on_the_hosts_that_it_knows() {
     let site = site();
     let gate = Gate::at(&site);
-    let _agent = Agent::start(&site, "web-1");
+    let agent = Agent::start(&site, "web-1");
     gate.grant(&["--shell"], "1h");
     let opens = || gate.ssh("anna", &[], &["true"]).output().unwrap().status.success();
-    heard(&site, "web-1");
+    agent.wait_until_open(&site);
     assert!(opens());
     let mut shell = gate.shell("anna");
     let watch = site.pid("watch");
