@@ -14,7 +14,7 @@ use writ_proof::roster::HostName;
 use crate::config::SIGNED_FILE;
 use crate::disk::{self, DirLock};
 use crate::error::AgentError;
-use crate::limits::{LOCK_PAUSE, LOCK_TRIES};
+use crate::limits::LOCK_WAIT;
 use crate::readable::Readable;
 
 /// The Ed25519 seed, 32 bytes.
@@ -122,13 +122,7 @@ impl Home {
 
 /// Takes the folder. [`crate::status`] takes it for a moment too, to see whether an agent runs.
 fn lock(dir: &Path) -> Result<DirLock, AgentError> {
-    for _ in 0..LOCK_TRIES {
-        if let Ok(lock) = DirLock::take(dir) {
-            return Ok(lock);
-        }
-        std::thread::sleep(LOCK_PAUSE);
-    }
-    Ok(DirLock::take(dir)?)
+    Ok(DirLock::wait(dir, LOCK_WAIT)?)
 }
 
 /// The host's name.

@@ -11,11 +11,8 @@ pub const SEGMENT_DEFAULT_MIB: u64 = 64;
 /// What is kept back on the disk so that the agent can write down its place when the disk is full, in bytes.
 pub const RESERVE_BYTES: usize = 64 * 1024;
 
-/// How often, and how long apart, a starting agent tries to take its folder before it says that another one has it.
-pub const LOCK_TRIES: u32 = 20;
-
-/// See [`LOCK_TRIES`].
-pub const LOCK_PAUSE: Duration = Duration::from_millis(25);
+/// How long a starting agent waits for its folder before it says that another one has it.
+pub const LOCK_WAIT: Duration = Duration::from_millis(500);
 
 /// How often files are looked at. With it, an event is at watch within a quarter of a second.
 pub const POLL: Duration = Duration::from_millis(50);

@@ -159,3 +159,6 @@ pub const WATCH_LEASE: Duration = Duration::from_secs(10);
 
 /// How long a login that no grant covers waits for news of front, which come each 250 ms: two of them.
 pub const NEWS_WAIT: Duration = Duration::from_millis(600);
+
+/// How long a start waits for the folder of the recordings: a bastion whose supervisor was killed may be ending.
+pub const LOCK_WAIT: Duration = Duration::from_secs(2);

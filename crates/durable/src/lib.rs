@@ -4,6 +4,7 @@ use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -95,6 +96,9 @@ pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     }
 }
 
+/// How long apart a lock that is waited for is tried.
+const LOCK_PAUSE: Duration = Duration::from_millis(25);
+
 /// Holds a folder for one process: until dropped, or until the process ends.
 #[derive(Debug)]
 pub struct DirLock {
@@ -119,6 +123,24 @@ impl DirLock {
             Ok(()) => Ok(DirLock { _file: file }),
             Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::Locked(dir.to_owned())),
             Err(error) => Err(Error::io("lock", &path)(error.into())),
+        }
+    }
+
+    /// Takes the lock of `dir` once it is free: whoever had it may be ending at this moment.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] if another process still has it after `patience`.
+    pub fn wait(dir: &Path, patience: Duration) -> Result<DirLock, Error> {
+        let mut left = patience;
+        loop {
+            match DirLock::take(dir) {
+                Err(Error::Locked(_)) if !left.is_zero() => {
+                    let pause = LOCK_PAUSE.min(left);
+                    std::thread::sleep(pause);
+                    left -= pause;
+                }
+                taken => return taken,
+            }
         }
     }
 }
@@ -146,7 +168,12 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let held = DirLock::take(temp.path()).unwrap();
         assert!(matches!(DirLock::take(temp.path()), Err(Error::Locked(_))));
-        drop(held);
-        DirLock::take(temp.path()).unwrap();
+        let pause = Duration::from_millis(60);
+        assert!(matches!(DirLock::wait(temp.path(), pause), Err(Error::Locked(_))));
+        std::thread::spawn(move || {
+            std::thread::sleep(pause);
+            drop(held);
+        });
+        DirLock::wait(temp.path(), Duration::from_secs(10)).unwrap();
     }
 }

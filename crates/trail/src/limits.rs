@@ -92,3 +92,6 @@ pub const LAST_ROUND_MAX: Duration = Duration::from_secs(2);
 
 /// How long an orderly end waits for the peers, which end first, to be gone with all they had sent.
 pub const PEERS_GONE_MAX: Duration = Duration::from_secs(1);
+
+/// How long a start waits for the folder: a process whose supervisor was killed may be ending.
+pub const LOCK_WAIT: Duration = Duration::from_secs(2);

@@ -16,7 +16,7 @@ pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
 /// How long a TLS handshake may take.
 pub const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
 
-/// Handshakes at one time; more connections wait in the listener's queue.
+/// Handshakes with trail at one time; of more, the oldest of the address that has most of them gives way.
 pub const HANDSHAKES_MAX: usize = 16;
 
 /// How long an answer may take to go out before the connection is given up.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -22,6 +22,7 @@ use writ_proof::stream::ToWatch;
 use crate::delivery::{self, Channels, Desk};
 use crate::error::WatchError;
 use crate::hosts::listen;
+use crate::hosts::seats::{Room, Seat, Seats};
 use crate::keeper::Keeper;
 use crate::limits::{HANDSHAKE_MAX, HANDSHAKES_MAX, MESSAGE_MAX_BYTES, READ_BYTES, SEND_MAX, TICK};
 use crate::tls::{self, Identity};
@@ -137,13 +138,20 @@ type Handshake = Option<TlsStream<TcpStream>>;
 impl Server {
     async fn serve(mut self, listener: tokio::net::TcpListener) -> Result<(), WatchError> {
         let mut handshakes: JoinSet<Handshake> = JoinSet::new();
+        // Strangers who say nothing do not keep trail out.
+        let seats = Seats::new(Room::of_strangers(HANDSHAKES_MAX));
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut buffer = vec![0; READ_BYTES];
         loop {
             tokio::select! {
-                accepted = listener.accept(), if handshakes.len() < HANDSHAKES_MAX => match accepted {
-                    Ok((stream, _)) => self.shake_hands(stream, &mut handshakes),
+                accepted = listener.accept(), if seats.is_open() => match accepted {
+                    Ok((stream, peer)) => {
+                        let seat = seats.take(peer.ip());
+                        let number = seat.number();
+                        let task = self.shake_hands(stream, seat, &mut handshakes);
+                        seats.serve(number, task);
+                    }
                     Err(error) => {
                         // Out of descriptors, for instance: it passes.
                         tracing::warn!(%error, "a connection could not be taken");
@@ -188,9 +196,15 @@ impl Server {
         Ok(())
     }
 
-    fn shake_hands(&self, stream: TcpStream, handshakes: &mut JoinSet<Handshake>) {
+    fn shake_hands(
+        &self,
+        stream: TcpStream,
+        seat: Seat,
+        handshakes: &mut JoinSet<Handshake>,
+    ) -> AbortHandle {
         let acceptor = self.acceptor.clone();
         handshakes.spawn(async move {
+            let _until_proven = seat;
             stream.set_nodelay(true).ok();
             match timeout(HANDSHAKE_MAX, acceptor.accept(stream)).await {
                 Ok(Ok(stream)) => Some(stream),
@@ -200,7 +214,7 @@ impl Server {
                 }
                 Err(_) => None,
             }
-        });
+        })
     }
 
     async fn receive(&mut self, bytes: &[u8]) -> Result<(), WatchError> {

@@ -48,7 +48,7 @@ const TABLE: &[Row] = &[
     },
     row("s3", &["model", "policy", "aws", "proof", "keyd-client", "store", "trail", "service"]),
     row("watch", &["durable", "link", "model", "proof", "keyd-client"]),
-    row("bastion", &["model", "proof", "keyd-client", "ssh", "trail"]),
+    row("bastion", &["durable", "model", "proof", "keyd-client", "ssh", "trail"]),
     row("agent", &["durable", "link", "model", "proof"]),
     Row { name: "console", normal: &["model", "proof", "service"], dev: &["keyd-client"] },
     row(

@@ -4,10 +4,11 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
+use writ_durable::DirLock;
 use writ_model::failpoint;
 
 use crate::error::Error;
+use crate::limits::LOCK_WAIT;
 
 /// Where recordings lie. Calls may hang; nobody waits for them but the recorder's own thread.
 pub trait Disk: Send {
@@ -45,7 +46,7 @@ pub trait DiskFile: Send {
 pub struct SystemDisk {
     dir: PathBuf,
     folder: File,
-    _lock: File,
+    _lock: DirLock,
     /// Linux before 5.8 does not report failed writes to syncfs.
     syncfs: bool,
 }
@@ -55,14 +56,10 @@ impl SystemDisk {
     pub fn open(dir: &Path) -> Result<SystemDisk, Error> {
         let name = dir.display().to_string();
         let folder = File::open(dir).map_err(Error::io("open", &name))?;
-        let path = dir.join("lock");
-        let lock = File::options().create(true).truncate(false).write(true).open(&path);
-        let lock = lock.map_err(Error::io("open", &path.display().to_string()))?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => return Err(Error::Locked(name)),
-            Err(error) => return Err(Error::io("lock", &name)(error.into())),
-        }
+        let lock = DirLock::wait(dir, LOCK_WAIT).map_err(|error| match error {
+            writ_durable::Error::Io { source, .. } => Error::io("lock", &name)(source),
+            writ_durable::Error::Locked(_) => Error::Locked(name.clone()),
+        })?;
         Ok(SystemDisk { dir: dir.to_owned(), folder, _lock: lock, syncfs: syncfs_reports() })
     }
 }

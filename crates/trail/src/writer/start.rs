@@ -28,7 +28,7 @@ use crate::build::notes::{Notes, SignedCheckpoint};
 use crate::build::{BuildState, Builder};
 use crate::disk::{self, DirLock};
 use crate::error::TrailError;
-use crate::limits::{BUILD_EVERY, SEGMENT_MIN_BYTES};
+use crate::limits::{BUILD_EVERY, LOCK_WAIT, SEGMENT_MIN_BYTES};
 use crate::logs::LogFiles;
 use crate::lookup::Lookup;
 use crate::protocol::Reply;
@@ -40,7 +40,7 @@ const LAYOUT_VERSION: u64 = 1;
 
 pub(super) fn start(config: TrailConfig, env: Arc<dyn Env>) -> Result<Trail, TrailError> {
     disk::create_dir(&config.dir)?;
-    let lock = Arc::new(DirLock::take(&config.dir)?);
+    let lock = Arc::new(DirLock::wait(&config.dir, LOCK_WAIT)?);
     let (genesis_bytes, genesis_hash, genesis) = genesis(&config)?;
     let wal_dir = config.dir.join("wal");
     disk::create_dir(&wal_dir)?;

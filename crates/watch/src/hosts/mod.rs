@@ -10,7 +10,7 @@ mod frames;
 pub(crate) mod listen;
 mod live;
 pub(crate) mod log;
-mod seats;
+pub(crate) mod seats;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! Who may hold a connection at the agents' listener, when more come than can be held.
+//! Who may hold a connection at a listener, when more come than can be held.
 //!
 //! Anybody can connect, so a connection is a stranger's until it has shown the key of an enrolled host. Strangers have
 //! seats of their own: when those are taken, one of the address that has most of them gives way, the oldest. What agents
@@ -15,14 +15,14 @@ use crate::limits::{AGENTS_MAX, DESCRIPTORS_RESERVED, KEY_CONNECTIONS_MAX, STRAN
 
 /// How many connections there may be at one time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Room {
+pub(crate) struct Room {
     agents: usize,
     strangers: usize,
 }
 
 impl Room {
     /// What this process has room for.
-    pub(super) fn of_process() -> Room {
+    pub(crate) fn of_process() -> Room {
         let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         let limit = limit.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
         let room = Room::within(limit);
@@ -38,6 +38,11 @@ impl Room {
         room
     }
 
+    /// For strangers alone, of whom so many may shake hands at one time.
+    pub(crate) fn of_strangers(strangers: usize) -> Room {
+        Room { agents: 0, strangers }
+    }
+
     /// What is left of so many descriptors.
     fn within(descriptors: usize) -> Room {
         let left = descriptors.saturating_sub(DESCRIPTORS_RESERVED);
@@ -48,7 +53,7 @@ impl Room {
 
 /// All seats.
 #[derive(Clone)]
-pub(super) struct Seats(Arc<Mutex<Taken>>);
+pub(crate) struct Seats(Arc<Mutex<Taken>>);
 
 struct Taken {
     room: Room,
@@ -65,25 +70,25 @@ struct Stranger {
 }
 
 /// The seat of one connection; it is free again when this is dropped.
-pub(super) struct Seat {
+pub(crate) struct Seat {
     seats: Seats,
     number: u64,
 }
 
 impl Seats {
-    pub(super) fn new(room: Room) -> Seats {
+    pub(crate) fn new(room: Room) -> Seats {
         let (strangers, agents) = Default::default();
         Seats(Arc::new(Mutex::new(Taken { room, next: 0, strangers, agents })))
     }
 
     /// True unless somebody who was told to leave is still there.
-    pub(super) fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         let taken = self.lock();
         taken.strangers.len() <= taken.room.strangers
     }
 
     /// A seat for a stranger; [`Seats::serve`] makes room for it.
-    pub(super) fn take(&self, from: IpAddr) -> Seat {
+    pub(crate) fn take(&self, from: IpAddr) -> Seat {
         let mut taken = self.lock();
         taken.next += 1;
         let number = taken.next;
@@ -92,7 +97,7 @@ impl Seats {
     }
 
     /// Names the task of a seat; a stranger gives way if there are too many.
-    pub(super) fn serve(&self, number: u64, task: AbortHandle) {
+    pub(crate) fn serve(&self, number: u64, task: AbortHandle) {
         let mut taken = self.lock();
         if let Some(stranger) = taken.strangers.get_mut(&number) {
             stranger.task = Some(task);
@@ -106,7 +111,7 @@ impl Seats {
 }
 
 impl Seat {
-    pub(super) fn number(&self) -> u64 {
+    pub(crate) fn number(&self) -> u64 {
         self.number
     }
 

@@ -441,6 +441,11 @@ fn use_that_hides_behind_the_event_of_another_one_is_found() {
     };
     let honest = with_uses(vec![(2, of(owner()))], |positions| tells(&positions[0]));
     assert_eq!(World::new(&honest).verify().findings, []);
+    // An answer of keyd that a crash took is told, and no failure: the ledger says that the call failed.
+    let failed = event(14, None).told(|event| event["errorCode"] = "InternalFailure".into());
+    let report = World::new(&with_uses(vec![(2, of(stranger()))], |_| vec![failed])).verify();
+    assert_eq!(report.findings, []);
+    assert!(report.notes.iter().any(|note| note.contains("did not arrive")), "{:?}", report.notes);
     for second in [owner(), stranger()] {
         let ledger = with_uses(vec![(2, of(owner())), (3, of(second))], |p| tells(&p[0]));
         assert_code("two uses of one event", &World::new(&ledger).verify(), Code::Uses);

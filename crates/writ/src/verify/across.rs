@@ -160,6 +160,10 @@ fn uses(facts: &Facts, is_running: bool, across: &mut Across) {
         if let Some(found) = facts.events.get(&event) {
             if let Some(what) = disagreement(link, found, &copies, facts.view.is_some()) {
                 across.add(Code::Uses, place, format!("its event {event} {what}"));
+            } else if !link.refused && link.key.is_some() && found.refused && !tells(found, link) {
+                // Whoever asked waited in vain: keyd, or what lies between, was slow or gone.
+                let what = "tells of an error, and keyd's answer did not arrive";
+                across.unanswered.push(format!("{place}: its event {event} {what}"));
             }
             continue;
         }
@@ -207,10 +211,10 @@ fn disagreement(
         return Some("tells of success, but keyd refused it".to_owned());
     }
     let (key, owner) = link.key.as_ref().filter(|_| !link.refused)?;
+    let told = tells(event, link);
     if event.refused {
-        return Some("tells of an error, but keyd carried it out".to_owned());
+        return told.then(|| "tells of an error, but keyd carried it out".to_owned());
     }
-    let told = event.position.is_some_and(|position| position.hash == link.hash);
     if !told && !is_half(&link.op) {
         return Some("is that of another use: front hides one behind the other".to_owned());
     }
@@ -221,6 +225,11 @@ fn disagreement(
     let owner = owner.filter(|owner| told && owner != account && !is_view)?;
     let copied = copies.contains(&(link.hash, LogName::Account(owner)));
     (!copied).then(|| format!("has no copy in the log of the key's owner {owner}"))
+}
+
+/// True if the event names this very use.
+fn tells(event: &Event, link: &Link) -> bool {
+    event.position.is_some_and(|position| position.hash == link.hash)
 }
 
 /// A re-encryption is one operation of two uses.

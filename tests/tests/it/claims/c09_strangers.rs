@@ -6,8 +6,11 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use writ_proof::checkpoint::Checkpoint;
+use writ_proof::note::Note;
 use writ_tests::agent::{Agent, lines};
 use writ_tests::site::Options;
+use writ_tests::wait::within;
 use writ_tests::{Site, process, until};
 
 /// More than the descriptors that watch has here.
@@ -76,4 +79,26 @@ fn c09_process_has_all_descriptors_that_its_hard_limit_allows() {
     let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
     let words: Vec<&str> = line.split_whitespace().collect();
     assert_eq!(words[3..5], ["4096", "4096"]);
+}
+
+/// How much of the ledger watch has cosigned.
+fn cosigned(site: &Site) -> u64 {
+    let logs = fs::read_dir(site.dir().join("trail/logs/writ")).unwrap().next().unwrap().unwrap();
+    let Ok(note) = fs::read(logs.path().join("checkpoint/cosigned")) else { return 0 };
+    Checkpoint::of(&Note::from_bytes(&note).unwrap()).unwrap().size
+}
+
+/// Sixteen processes of the control machine that say nothing kept trail out, and so watch without the ledger.
+#[test]
+fn c09_silent_connections_keep_no_trail_out() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let config = Some(format!("listen-watch = \"{free}\"\nlisten-s3 = \"127.0.0.1:0\"\n"));
+    let site = Site::with(Options { accounts: Vec::new(), config, ..Options::default() });
+    let silent: Vec<TcpStream> = (0..140).map(|_| TcpStream::connect(free).unwrap()).collect();
+    site.kill("trail");
+    let before = cosigned(&site);
+    // If each of them were waited for it would be 40 s.
+    let heard = within(Duration::from_secs(20), || (cosigned(&site) > before).then_some(()));
+    assert!(heard.is_some(), "watch hears nothing of the ledger");
+    drop(silent);
 }
