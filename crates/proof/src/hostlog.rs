@@ -16,6 +16,7 @@ pub mod chains;
 mod config;
 pub mod log;
 mod message;
+pub mod sshd;
 
 pub use config::SignedConfig;
 pub use message::{

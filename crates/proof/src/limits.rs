@@ -267,3 +267,7 @@ pub const RUNBOOK_DESCRIPTION_MAX_BYTES: usize = 2000;
 
 /// How long a run may take, in seconds.
 pub const RUNBOOK_MAX_SECONDS: u32 = 3600;
+
+/// A message of sshd that is as long as this may have been cut: at 1,023 bytes, and up to 3 before where a character is
+/// written as several (OpenSSH, log.c: MSGBUFSIZ).
+pub const SSHD_LINE_MAX_BYTES: usize = 1000;

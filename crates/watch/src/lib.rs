@@ -34,7 +34,6 @@ mod outgoing;
 mod routes;
 mod serve;
 mod smtp;
-pub mod sshd;
 mod summary;
 pub mod tls;
 pub mod webhook;

@@ -188,10 +188,6 @@ pub const WORD_MAX_ALARMS: usize = 200;
 /// The file of the word, in bytes.
 pub const WORD_MAX_BYTES: u64 = 4 * 1024 * 1024;
 
-/// A message of sshd that is as long as this may have been cut: at 1,023 bytes, and up to 3 before where a character is
-/// written as several (OpenSSH, log.c: MSGBUFSIZ).
-pub const SSHD_LINE_MAX_BYTES: usize = 1000;
-
 /// How long the ledger may take to explain a login on a host.
 pub const LOGIN_EXPLAINED: Duration = Duration::from_secs(5);
 

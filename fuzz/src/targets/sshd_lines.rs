@@ -1,13 +1,13 @@
 //! Lines of sshd in a host's log, of which whoever knocks chooses parts.
 
-use writ_watch::sshd::accepted;
+use writ_proof::hostlog::sshd::accepted;
 
 pub(crate) fn run(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     let Some(read) = accepted(&text) else { return };
     // What is told of a login stands in one line.
-    let (session, authority) = read.certificate.unwrap_or_default();
-    for part in [read.method, read.user, read.from, session, authority] {
+    let (id, authority) = read.certificate.map_or(("", ""), |one| (one.id, one.authority));
+    for part in [read.method, read.user, read.from, id, authority] {
         assert!(text.contains(part) && !part.contains('\n'), "{part:?} of {text:?}");
     }
     // What sshd says of a certificate itself comes last.

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use writ_proof::hostlog::sshd::accepted;
+
 /// The other end of a connection.
 pub(super) type Peer = (IpAddr, u16);
 
@@ -14,36 +16,15 @@ pub(crate) struct Login {
 }
 
 impl Login {
-    /// Reads a line of sshd, alone, behind syslog's head, or in an entry of the journal. A message that holds another
-    /// one tells of no login: it must begin so.
+    /// Reads a line of sshd, alone, behind syslog's head, or in an entry of the journal.
     pub(crate) fn read(text: &[u8]) -> Option<Login> {
         const WORD: &[u8] = b"Accepted ";
         // Nearly all lines are of something else.
         text.windows(WORD.len()).position(|window| window == WORD)?;
-        let text = std::str::from_utf8(text).ok()?;
-        let message = if text.starts_with("Accepted ") {
-            text
-        } else if let Some(found) = text.lines().find_map(|line| line.strip_prefix("MESSAGE=")) {
-            found
-        } else {
-            let (head, message) = text.split_once("]: ")?;
-            head.contains("sshd").then_some(message)?
-        };
-        // `Accepted METHOD for USER from ADDRESS port PORT ssh2…`; `sshd -E` ends its lines in CR LF.
-        let message = message.lines().next()?.trim_end();
-        let mut words = message.strip_prefix("Accepted ")?.split(' ').skip(1);
-        let (to, _user, of, from) = (words.next()?, words.next()?, words.next()?, words.next()?);
-        let (at, port) = (words.next()?, words.next()?);
-        if (to, of, at) != ("for", "from", "port") {
-            return None;
-        }
-        let certificate = message.split_once(" ID ").and_then(|(_, rest)| {
-            let (id, rest) = rest.split_once(" (serial ")?;
-            let (_, authority) = rest.split_once(" CA ")?;
-            Some((id.to_owned(), authority.split(' ').nth(1)?.to_owned()))
-        });
-        let address: IpAddr = from.parse().ok()?;
-        Some(Login { peer: (address.to_canonical(), port.parse().ok()?), certificate })
+        let told = accepted(std::str::from_utf8(text).ok()?)?;
+        let address: IpAddr = told.from.parse().ok()?;
+        let certificate = told.certificate.map(|one| (one.id.to_owned(), one.authority.to_owned()));
+        Some(Login { peer: (address.to_canonical(), told.port?), certificate })
     }
 }
 
@@ -69,6 +50,10 @@ mod tests {
                      req=01R;user=anna;ses=01S (serial 7) CA ED25519 SHA256:ca\r";
         let certificate = Some(("req=01R;user=anna;ses=01S".to_owned(), "SHA256:ca".to_owned()));
         assert_eq!(Login::read(text), Some(Login { peer, certificate }));
+        // An authority of the user's own makes ids that look like ours, and is told of at the end.
+        let forged = [text.trim_ascii_end(), b" (serial 9) CA ED25519 SHA256:own"].concat();
+        let (_, authority) = Login::read(&forged).unwrap().certificate.unwrap();
+        assert_eq!(authority, "SHA256:own");
         for text in [
             "Failed password for root from 1.2.3.4 port 1 ssh2",
             "Nov 22 sshd[7]: Invalid user ]: Accepted publickey for root from 1.2.3.4 port 1 ssh2",

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use writ_model::Timestamp;
+use writ_proof::hostlog::sshd::{Accepted, accepted};
 use writ_proof::hostlog::{Frame as HostFrame, Payload};
 use writ_proof::roster::HostName;
 
@@ -14,7 +15,6 @@ use super::Finding;
 use super::sessions::{Session, Sessions};
 use crate::alarm::Alarm;
 use crate::limits::{LOGIN_AFTER_END, LOGIN_EXPLAINED, LOGINS_WAITING_MAX};
-use crate::sshd::{Accepted, accepted};
 
 /// The kernel's audit record of a login (linux/audit.h: AUDIT_USER_LOGIN).
 const USER_LOGIN: u16 = 1112;
@@ -54,10 +54,11 @@ impl Logins {
     ) -> Option<Finding> {
         let text = String::from_utf8_lossy(text);
         let accepted = accepted(&text)?;
-        let Accepted { method, user, from, certificate } = accepted;
+        let Accepted { method, user, from, certificate, .. } = accepted;
         let key = format!("login {host}/{seq}");
         let whose = format!("somebody logged in as `{user}` from {from} at {}", at.iso_millis());
-        let Some((session, authority)) = certificate else {
+        let named = certificate.and_then(|one| Some((one.session()?, one.authority)));
+        let Some((session, authority)) = named else {
             let what = format!("{whose} by {method} that is no certificate of a session");
             return Some(Finding::new(Alarm::AccessWithoutGrant, key, what).on(host.as_str()));
         };

@@ -11,8 +11,26 @@ pub struct Accepted<'a> {
     pub user: &'a str,
     /// From which address.
     pub from: &'a str,
-    /// The certificate's session and the fingerprint of its authority.
-    pub certificate: Option<(&'a str, &'a str)>,
+    /// From which port, if it is one.
+    pub port: Option<u16>,
+    /// The certificate with which it was opened.
+    pub certificate: Option<Certificate<'a>>,
+}
+
+/// What `sshd` says of a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Certificate<'a> {
+    /// Its id, as its authority made it, whoever that is.
+    pub id: &'a str,
+    /// The fingerprint of its authority.
+    pub authority: &'a str,
+}
+
+impl<'a> Certificate<'a> {
+    /// The session that its id names.
+    pub fn session(&self) -> Option<&'a str> {
+        self.id.split(';').find_map(|part| part.strip_prefix("ses="))
+    }
 }
 
 /// Reads a line of sshd, alone, behind syslog's head, or in a journal entry. A login name that looks like one is none:
@@ -36,16 +54,18 @@ pub fn accepted(text: &str) -> Option<Accepted<'_>> {
     }
     // `sshd -E` ends its lines in CR LF.
     let from = from.trim_end();
+    let port = words.next().filter(|word| *word == "port").and(words.next());
+    let port = port.and_then(|port| port.trim_end().parse().ok());
     let certificate = certificate(line).filter(|_| method == "publickey");
-    Some(Accepted { method, user, from, certificate })
+    Some(Accepted { method, user, from, port, certificate })
 }
 
-/// The session and the authority's fingerprint of a line that names a certificate, as format_method_key of OpenSSH's
+/// The certificate of a line that names one, as format_method_key of OpenSSH's
 /// auth.c writes it: `… ssh2: TYPE FINGERPRINT ID id (serial N) CA TYPE FINGERPRINT`.
 ///
 /// The id stands there as the certificate's authority made it, whoever that is, and can look like everything that follows
 /// it. So what follows is read from the end, and a line that sshd may have cut says nothing.
-fn certificate(line: &str) -> Option<(&str, &str)> {
+fn certificate(line: &str) -> Option<Certificate<'_>> {
     if line.len() >= SSHD_LINE_MAX_BYTES {
         return None;
     }
@@ -61,8 +81,7 @@ fn certificate(line: &str) -> Option<(&str, &str)> {
     if (port, protocol, is, serial, ca) != ("port", "ssh2:", "ID", "(serial", "CA") {
         return None;
     }
-    let session = id.split(';').find_map(|part| part.strip_prefix("ses="))?;
-    Some((session, authority))
+    Some(Certificate { id, authority })
 }
 
 #[cfg(test)]
@@ -75,7 +94,8 @@ mod tests {
         let by = "Accepted publickey for svc from ::1 port 5 ssh2: ED25519-CERT SHA256:x ID";
         let ours = "req=01R;user=anna;ses=01S (serial 1) CA ED25519 SHA256:ours";
         let end = "(serial 7) CA ED25519 SHA256:own";
-        let read = |text: &str| accepted(text).unwrap().certificate.map(|(_, ca)| ca.to_owned());
+        let read =
+            |text: &str| accepted(text).unwrap().certificate.map(|one| one.authority.to_owned());
         assert_eq!(read(&format!("{by} {ours}")).as_deref(), Some("SHA256:ours"));
         assert_eq!(read(&format!("{by} {ours} {end}")).as_deref(), Some("SHA256:own"));
         assert_eq!(read(&format!("{by} x ID {ours} {end}\r")).as_deref(), Some("SHA256:own"));
@@ -113,7 +133,10 @@ mod tests {
         }
         let text = "Accepted publickey for svc from ::1 port 5 ssh2: ED25519-CERT SHA256:x ID \
                     req=01R;user=anna;ses=01S (serial 7) CA ED25519 SHA256:ca\r";
-        assert_eq!(accepted(text).unwrap().certificate, Some(("01S", "SHA256:ca")));
+        let read = accepted(text).unwrap();
+        let certificate = read.certificate.unwrap();
+        assert_eq!((certificate.session(), certificate.authority), (Some("01S"), "SHA256:ca"));
+        assert_eq!((certificate.id, read.port), ("req=01R;user=anna;ses=01S", Some(5)));
         for text in [
             "Failed password for root from 1.2.3.4",
             "Nov 22 sshd[7]: Invalid user ]: Accepted publickey for root from 1.2.3.4 port 1 ssh2",
